@@ -1,0 +1,36 @@
+"""Image arithmetic that the environment's users share: centre crop and exact area shrinking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlagym.envs.errors import BadSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shrink:
+    """A centre crop to a square of `crop` pixels, then the mean over blocks down to a square of `size` pixels."""
+
+    crop: int
+    size: int
+
+    def check(self, width: int, height: int) -> None:
+        """Raises BadSpec unless the crop fits the image and the size divides the crop."""
+        if not 0 < self.crop <= min(width, height):
+            raise BadSpec(f"a centre crop of {self.crop} does not fit an image of {width}x{height}")
+        if self.size <= 0 or self.crop % self.size:
+            raise BadSpec(f"a crop of {self.crop} pixels does not shrink to {self.size}: the size must divide it")
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Returns the image `(H, W, 3)` as `(size, size, 3)` uint8, each pixel the rounded mean of its block."""
+        height, width = image.shape[:2]
+        self.check(width, height)
+        top, left, k = (height - self.crop) // 2, (width - self.crop) // 2, self.crop // self.size
+        part = image[top : top + self.crop, left : left + self.crop]
+        if k == 1:
+            return part.copy()
+        total = part.reshape(self.size, k, self.size, k, -1).sum(axis=(1, 3), dtype=np.uint32)
+        return ((2 * total + k * k) // (2 * k * k)).astype(np.uint8)

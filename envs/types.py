@@ -1,0 +1,637 @@
+"""The values that travel through vlagym: specs, observations, actions, facts, traces and results. Numpy only."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlagym.envs.errors import BadAction, BadData
+
+SPEC_SCHEMA = 1
+"""Version of the canonical JSON of an `EpisodeSpec`."""
+
+Vec3 = tuple[float, float, float]
+Quat = tuple[float, float, float, float]
+Rgba = tuple[float, float, float, float]
+FloatArray = NDArray[np.floating[Any]]
+
+Outcome = Literal["success", "failure", "error"]
+EndedBy = Literal["goal", "horizon", "fall", "stop", "divergence", "policy_error", "env_error"]
+
+CONTACT_KINDS = ("robot_fixture", "robot_prop", "robot_target", "self", "held_fixture", "held_prop")
+"""Kinds of contact whose forces are recorded.
+
+robot_fixture: robot against table, wall or furniture that the goal does not name. robot_prop: robot against a prop that the goal does not
+name. robot_target: robot against something that the goal names (not a collision). self: robot against itself (two closing fingers apart).
+held_fixture / held_prop: a prop that is held and in the air, against furniture or a prop other than its destination.
+"""
+
+
+# ---------------------------------------------------------------------------------------------------------------- what is sampled
+@dataclass(frozen=True, kw_only=True)
+class PropSpec:
+    """A free object of a scene."""
+
+    name: str
+    """Unique in the scene; predicates and facts speak of it by this name."""
+    asset: str
+    """Id in the object catalogue."""
+    pos_world: Vec3
+    """Position of the prop's origin (the middle of its base when upright), in m."""
+    quat_world_wxyz: Quat
+    rgba: Rgba | None = None
+    """Replaces the asset's main colour."""
+    scale: float = 1.0
+    mass_kg: float | None = None
+    """Replaces the asset's mass."""
+    friction: float | None = None
+    """Replaces the asset's sliding friction coefficient."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixtureSpec:
+    """Furniture: stands still, may have joints (drawers, doors)."""
+
+    name: str
+    asset: str
+    pos_world: Vec3
+    """Position of the fixture's origin (the middle of its base), in m."""
+    yaw_rad: float
+    joints: tuple[tuple[str, float], ...] = ()
+    """Start positions of its joints: (name within the fixture, m or rad)."""
+    rgba: Rgba | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightSpec:
+    """A directional light."""
+
+    name: str
+    direction_world: Vec3
+    diffuse: Vec3 = (0.6, 0.6, 0.6)
+    ambient: Vec3 = (0.0, 0.0, 0.0)
+    specular: Vec3 = (0.1, 0.1, 0.1)
+    casts_shadow: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraSpec:
+    """A pinhole camera. Its frame looks along -z, x to the right of the image, y up (OpenGL)."""
+
+    name: str
+    parent: str
+    """"world" or the name of a robot link, in whose frame the pose is given."""
+    pos_parent: Vec3
+    quat_parent_wxyz: Quat
+    fovy_deg: float
+    width: int = 256
+    height: int = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhysicsSpec:
+    """Numbers of the simulation that an episode fixes."""
+
+    timestep_s: float = 0.002
+    gravity_m_s2: Vec3 = (0.0, 0.0, -9.81)
+    settle_s: float = 0.2
+    """Simulated before the first observation, with the robot holding its start posture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneSpec:
+    """All that stands in the room but the robot."""
+
+    arena: str
+    props: tuple[PropSpec, ...] = ()
+    fixtures: tuple[FixtureSpec, ...] = ()
+    lights: tuple[LightSpec, ...] = ()
+    cameras: tuple[CameraSpec, ...] = ()
+    physics: PhysicsSpec = PhysicsSpec()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicate:
+    """A condition on the state of the world: a name of `envs.predicates` and the things that it speaks of."""
+
+    name: str
+    args: tuple[str, ...]
+    """Names of props, of fixtures, or of a fixture's joint as "fixture/joint"."""
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(self.args)})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionComponent:
+    """One named slice of an action vector."""
+
+    name: str
+    """translation | rotation | position | orientation | joints | gripper | base …"""
+    size: int
+    convention: str
+    """A word of `policies.conventions`: "delta_position", "delta_axis_angle", "position", "quaternion_wxyz", "joint_delta", "joint_position",
+    "gripper_closed_positive" …"""
+    frame: str
+    """In which it is expressed: "base", "ee", "joint"."""
+    unit: str
+    """Of the value times `scale`: "m", "rad", "fraction"."""
+    scale: float
+    """Physical value of 1.0."""
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionSpec:
+    """The action vector: its components in order, and the rate at which it is consumed."""
+
+    name: str
+    """ee_delta | ee_pose | joint_delta | joint_position | a profile's own name."""
+    components: tuple[ActionComponent, ...]
+    rate_hz: float
+
+    @property
+    def size(self) -> int:
+        return sum(c.size for c in self.components)
+
+    @property
+    def low(self) -> NDArray[np.float32]:
+        return np.array([v for c in self.components for v in c.low], np.float32)
+
+    @property
+    def high(self) -> NDArray[np.float32]:
+        return np.array([v for c in self.components for v in c.high], np.float32)
+
+    def slices(self) -> dict[str, slice]:
+        """Returns where each component lies in the vector."""
+        out: dict[str, slice] = {}
+        at = 0
+        for c in self.components:
+            out[c.name] = slice(at, at + c.size)
+            at += c.size
+        return out
+
+    def check(self, action: Any) -> NDArray[np.float32]:
+        """Returns the action as a fresh `(D,)` float32 array.
+
+        Raises:
+          BadAction: If it has another shape, is not real numbers, holds NaN or infinity, or leaves the bounds by more than 1e-6.
+        """
+        array = np.asarray(action)
+        wanted = f"{self.name} wants ({self.size},) float32: " + ", ".join(f"{c.name}[{c.size}]" for c in self.components)
+        if array.dtype.kind not in "fiu":
+            raise BadAction(f"the action has dtype {array.dtype}; {wanted}")
+        if array.shape != (self.size,):
+            raise BadAction(f"the action has shape {array.shape}; {wanted}")
+        out = array.astype(np.float32)
+        if not np.isfinite(out).all():
+            at = int(np.flatnonzero(~np.isfinite(out))[0])
+            raise BadAction(f"the action holds {out[at]} at index {at} ({self._component_at(at)}); {wanted}")
+        low, high = self.low, self.high
+        outside = (out < low - 1e-6) | (out > high + 1e-6)
+        if outside.any():
+            at = int(np.flatnonzero(outside)[0])
+            raise BadAction(
+                f"the action holds {out[at]:.6g} at index {at} ({self._component_at(at)}), outside [{low[at]:g}, {high[at]:g}]; "
+                f"{wanted}. Clip it in the policy if that is what you mean"
+            )
+        return np.clip(out, low, high)
+
+    def _component_at(self, index: int) -> str:
+        return next(name for name, s in self.slices().items() if s.start <= index < s.stop)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeSpec:
+    """An episode as a value: all that is sampled, before anything runs. Equal specs give equal episodes."""
+
+    task: str
+    robot: str
+    scene: SceneSpec
+    robot_qpos: tuple[float, ...]
+    """Start posture: arm joints in rad, in the robot's order. Grippers start open."""
+    goal: tuple[Predicate, ...]
+    """Goal conditions: success is all of them together, without a break, for `hold_s`."""
+    stages: tuple[Predicate, ...]
+    """Ordered subgoals of the task's plan, first to last."""
+    alternatives: tuple[tuple[Predicate, ...], ...]
+    """The other goals that could be asked for in this very scene; the sentence decides. k = 1 + their number."""
+    instruction: str
+    phrase: str
+    """Id of the template that the sentence was made of."""
+    control: ActionSpec
+    horizon_s: float
+    hold_s: float = 0.5
+    split: Literal["seen", "unseen"] = "seen"
+    axes: tuple[tuple[str, int], ...] = ()
+    """(axis, level) of each variation that was applied."""
+    base: str | None = None
+    """Digest of the unvaried twin."""
+    seed: int = 0
+
+    @property
+    def horizon_steps(self) -> int:
+        return math.ceil(self.horizon_s * self.control.rate_hz - 1e-9)
+
+    @property
+    def hold_steps(self) -> int:
+        return max(1, math.ceil(self.hold_s * self.control.rate_hz - 1e-9))
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Props and fixtures that the goal names, in order of first mention."""
+        return tuple(dict.fromkeys(a.split("/")[0] for p in self.goal for a in p.args))
+
+    def to_json(self) -> str:
+        """Returns the canonical JSON: sorted keys, no spaces, floats as Python's repr."""
+        return canonical_json({"schema": SPEC_SCHEMA, **to_plain(self)})
+
+    @staticmethod
+    def from_json(text: str) -> EpisodeSpec:
+        """Reads what `to_json` wrote.
+
+        Raises:
+          BadData: If it is no JSON, of another schema, or has missing, unknown or wrongly typed fields.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise BadData(f"an episode spec is not JSON: {error}") from error
+        schema = data.pop("schema", None) if isinstance(data, dict) else None
+        if schema != SPEC_SCHEMA:
+            raise BadData(f"an episode spec has schema {schema!r}; this version of vlagym reads {SPEC_SCHEMA}")
+        return from_plain(EpisodeSpec, data)
+
+    def digest(self) -> str:
+        """Returns 32 hexadecimal digits that name the episode: the SHA-256 of `to_json`, first half."""
+        return sha(self.to_json().encode())
+
+
+# ------------------------------------------------------------------------------------------------------- what is seen and done
+@dataclass(frozen=True, kw_only=True)
+class ImageComponent:
+    """One camera stream of an observation: uint8 (height, width, 3), RGB, row 0 on top, not mirrored."""
+
+    name: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateComponent:
+    """One named array of proprioception."""
+
+    name: str
+    """Carries its unit and frame: joint_pos_rad, ee_pos_base_m, ee_quat_base_wxyz, gripper_opening_m."""
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObservationSpec:
+    """What an observation holds, or what a policy reads of it."""
+
+    images: tuple[ImageComponent, ...]
+    state: tuple[StateComponent, ...]
+    rate_hz: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropState:
+    """True state of a prop. Privileged."""
+
+    pos_world: Vec3
+    quat_world_wxyz: Quat
+    is_held: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Privileged:
+    """The true state of the world, for policies that declare themselves privileged (the expert)."""
+
+    props: Mapping[str, PropState]
+    fixture_joints: Mapping[str, float]
+    """"fixture/joint" -> position in m or rad."""
+    goal_met: tuple[bool, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What a policy sees. Every array is its own memory: nothing is shared between steps."""
+
+    images: Mapping[str, NDArray[np.uint8]]
+    """Camera -> (H, W, 3) uint8, RGB, row 0 on top."""
+    proprio: Mapping[str, NDArray[np.float32]]
+    """Named arrays, unit and frame in the name."""
+    instruction: str
+    time_s: float
+    """Simulated time since the episode began."""
+    depth: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Camera -> (H, W) float32, distance along the viewing axis in m."""
+    segmentation: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+    """Camera -> (H, W) int32: 0 background, 1 robot, 2 arena, then fixtures and props in the order of the spec."""
+    privileged: Privileged | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionChunk:
+    """One or more consecutive actions."""
+
+    values: NDArray[np.float32]
+    """(T, D) float32, T control steps, D components of the spec."""
+    spec: ActionSpec
+
+
+# ------------------------------------------------------------------------------------------------------------- what happened
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """A contact of one control step, summed over its physics substeps."""
+
+    kind: str
+    """One of CONTACT_KINDS."""
+    a: str
+    b: str
+    """Names of the two parties: a robot link, a prop, a fixture or the arena."""
+    force_n: float
+    """Largest summed normal force of the pair over the substeps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """The true state after a control step; never shown to a policy."""
+
+    goal_met: NDArray[np.bool_]
+    """(G,) one for each goal condition."""
+    stage_met: NDArray[np.bool_]
+    """(S,) one for each stage of the plan."""
+    contacts: tuple[Contact, ...]
+    contact_force_n: NDArray[np.float32]
+    """(N, K) summed normal force at each of N substeps for each of CONTACT_KINDS. Before the first step: (0, K)."""
+    ee_pos_world_m: NDArray[np.float64]
+    """(E, 3) for E end effectors."""
+    ee_quat_world_wxyz: NDArray[np.float64]
+    """(E, 4)"""
+    gripper_opening_m: NDArray[np.float64]
+    """(E,)"""
+    joint_pos: NDArray[np.float64]
+    """(J,) rad or m."""
+    joint_vel: NDArray[np.float64]
+    """(J,)"""
+    prop_pos_world_m: NDArray[np.float64]
+    """(P, 3) in the order of the spec."""
+    prop_quat_world_wxyz: NDArray[np.float64]
+    """(P, 4)"""
+    prop_is_held: NDArray[np.bool_]
+    """(P,) held by a hand: touched from both sides at this control step."""
+    prop_robot_force_n: NDArray[np.float32]
+    """(P,) largest normal force between robot and prop over the substeps."""
+    fixture_joint_pos: NDArray[np.float64]
+    """(F,) joints of the fixtures, in the order of the spec."""
+    fixture_robot_force_n: NDArray[np.float32]
+    """(X,) largest normal force between the robot and each fixture over the substeps."""
+    energy_j: float
+    """Sum over actuators and substeps of |force x velocity| dt."""
+    time_s: float
+
+
+TRACE_SCHEMA = 1
+
+STATE_COLUMNS = (
+    "goal_met",
+    "stage_met",
+    "ee_pos_world_m",
+    "ee_quat_world_wxyz",
+    "gripper_opening_m",
+    "joint_pos",
+    "joint_vel",
+    "prop_pos_world_m",
+    "prop_quat_world_wxyz",
+    "prop_is_held",
+    "prop_robot_force_n",
+    "fixture_joint_pos",
+    "fixture_robot_force_n",
+    "energy_j",
+    "time_s",
+)
+"""Columns of a trace with T + 1 rows: row 0 before the first action, row t after action t. Each row is the field of `Facts` of that name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """All facts of an episode as columns over its control steps."""
+
+    spec: EpisodeSpec
+    actions: NDArray[np.float32]
+    """(T, D) as executed, in the environment's own convention."""
+    columns: Mapping[str, NDArray[Any]]
+    """STATE_COLUMNS, each with T + 1 rows."""
+    contact_force_n: NDArray[np.float32]
+    """(T, N, K) for N substeps and CONTACT_KINDS."""
+    ended_by: EndedBy
+    latency_s: NDArray[np.float64]
+    """(C,) wall time of each call of the policy."""
+    call_step: NDArray[np.int32]
+    """(C,) control step at which each call was made."""
+
+    @property
+    def num_steps(self) -> int:
+        return int(self.actions.shape[0])
+
+    @property
+    def substep_s(self) -> float:
+        """Simulated time between two rows of `contact_force_n` within a step."""
+        return self.spec.scene.physics.timestep_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """Digests by which an episode can be verified without the policy: 32 hexadecimal digits each."""
+
+    spec: str
+    model: str
+    """Physics of the compiled model; the look of the robot does not enter."""
+    initial_state: str
+    """After settling."""
+    actions: str
+    final_state: str
+    frames: str | None
+    """All frames that the policy was shown, in order; None where none were rendered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorRecord:
+    """What went wrong in an errored episode."""
+
+    type: str
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeResult:
+    """One line of episodes.jsonl."""
+
+    digest: str
+    task: str
+    robot: str
+    axes: Mapping[str, int]
+    base: str | None
+    seed: int
+    instruction: str
+    outcome: Outcome
+    ended_by: EndedBy
+    measures: Mapping[str, float | None]
+    """Metric -> value; None where it does not apply."""
+    steps: int
+    time_s: float
+    wall_s: float
+    attempt: int
+    error: ErrorRecord | None
+    certificate: Certificate | None
+    """None only for an episode that failed before it had an initial state."""
+    warning: str | None = None
+    """Physics warning of an episode that ended by divergence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunHeader:
+    """What a run was: everything that its numbers depend on."""
+
+    schema: int
+    suite: Mapping[str, Any]
+    """name, version, digest, episodes."""
+    policy: Mapping[str, Any]
+    """name, options, card, privileged."""
+    robot_looks: Mapping[str, str]
+    quality: str
+    conventions: Mapping[str, Any]
+    """action and observation of both sides, and the pipeline between them."""
+    seeds: Mapping[str, int]
+    packages: Mapping[str, str]
+    gl_renderer: str | None
+    machine: Mapping[str, str]
+    command: tuple[str, ...]
+    started: str
+    """UTC, ISO 8601."""
+    finished: str | None = None
+
+
+# ------------------------------------------------------------------------------------------------------------- plain and back
+def sha(data: bytes) -> str:
+    """Returns the first 32 hexadecimal digits of the SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def sha_arrays(*arrays: NDArray[Any]) -> str:
+    """Returns the digest of arrays: of their dtypes, shapes and little-endian bytes."""
+    h = hashlib.sha256()
+    for array in arrays:
+        a = np.ascontiguousarray(array)
+        a = a.astype(a.dtype.newbyteorder("<"), copy=False)
+        h.update(f"{a.dtype.str}{a.shape}".encode())
+        h.update(a.tobytes())
+    return h.hexdigest()[:32]
+
+
+def canonical_json(value: Any) -> str:
+    """Returns JSON with sorted keys and no spaces; refuses NaN and infinity."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def stream(seed: int, *key: str) -> np.random.Generator:
+    """Returns the generator of one purpose, e.g. stream(7, "stack", "layout").
+
+    Streams of different keys are independent, so that a further draw in one place does not shift another.
+    """
+    words = [int.from_bytes(hashlib.sha256(k.encode()).digest()[:4], "little") for k in key]
+    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=words))
+
+
+def to_plain(value: Any) -> Any:
+    """Returns dataclasses as dicts, tuples as lists, numpy scalars as Python's, ready for JSON."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): to_plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+T = TypeVar("T")
+
+
+def from_plain(kind: type[T], data: Any, where: str = "") -> T:
+    """Returns the frozen dataclass `kind` from what `to_plain` made of it.
+
+    Raises:
+      BadData: With the path of the field that is missing, unknown or of another type.
+    """
+    result: T = _convert(kind, data, where or kind.__name__)
+    return result
+
+
+def _convert(kind: Any, data: Any, where: str) -> Any:
+    origin = typing.get_origin(kind)
+    if kind is Any:
+        return data
+    if origin is Literal:
+        if data not in typing.get_args(kind):
+            raise BadData(f"{where} is {data!r}; it must be one of {', '.join(map(repr, typing.get_args(kind)))}")
+        return data
+    if origin in (types.UnionType, typing.Union):
+        if data is None:
+            if type(None) in typing.get_args(kind):
+                return None
+            raise BadData(f"{where} is missing a value")
+        return _convert(next(a for a in typing.get_args(kind) if a is not type(None)), data, where)
+    if origin is tuple:
+        if not isinstance(data, (list, tuple)):
+            raise BadData(f"{where} must be a list, not {type(data).__name__}")
+        args = typing.get_args(kind)
+        if len(args) == 2 and args[1] is Ellipsis:
+            return tuple(_convert(args[0], v, f"{where}[{i}]") for i, v in enumerate(data))
+        if len(args) != len(data):
+            raise BadData(f"{where} must have {len(args)} entries, not {len(data)}")
+        return tuple(_convert(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(args, data, strict=True)))
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        if not isinstance(data, Mapping):
+            raise BadData(f"{where} must be a table, not {type(data).__name__}")
+        value_kind = typing.get_args(kind)[1]
+        return {str(k): _convert(value_kind, v, f"{where}.{k}") for k, v in data.items()}
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(data, Mapping):
+            raise BadData(f"{where} must be a table, not {type(data).__name__}")
+        hints = typing.get_type_hints(kind)
+        fields = {f.name: f for f in dataclasses.fields(kind)}
+        unknown = sorted(set(data) - set(fields))
+        if unknown:
+            raise BadData(f"{where} has an unknown key {unknown[0]!r}. Known: {', '.join(fields)}")
+        values = {}
+        for name, f in fields.items():
+            if name in data:
+                values[name] = _convert(hints[name], data[name], f"{where}.{name}")
+            elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+                raise BadData(f"{where} lacks the key {name!r}")
+        return kind(**values)
+    if kind is float:
+        if isinstance(data, bool) or not isinstance(data, (int, float)):
+            raise BadData(f"{where} must be a number, not {data!r}")
+        return float(data)
+    if isinstance(kind, type):
+        if not isinstance(data, kind) or (kind is int and isinstance(data, bool)):
+            raise BadData(f"{where} must be {kind.__name__}, not {data!r}")
+        return data
+    raise TypeError(f"{where}: fields of type {kind!r} cannot be read back")
