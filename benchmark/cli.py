@@ -1,0 +1,92 @@
+"""The command line: `vlagym VERB …`, where the verbs are the files of `benchmark/commands`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import vlagym
+from vlagym.benchmark import console
+from vlagym.envs import catalog
+from vlagym.envs.errors import VlagymError, unknown_name
+
+DONE, CHECKS_FAILED, USER_ERROR, HAS_ERRORED_EPISODES = 0, 1, 2, 3
+"""Exit statuses of every verb."""
+
+INTERRUPTED = 130
+"""128 + SIGINT: what a shell reports of a program that ctrl-C ended."""
+
+NOBODY_READS = 141
+"""128 + SIGPIPE: the reader of a pipe (`| head`) has left."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line.
+
+    Args:
+      argv: The words after `vlagym`; None means those this process was started with.
+
+    Returns:
+      The exit status: 0 done, 1 checks failed, 2 user error (one line on stderr), 3 finished with errored episodes, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _run(words)
+        sys.stdout.flush()
+        return status
+    except VlagymError as error:
+        verb = f" {words[0]}" if words else ""
+        console.note(f"{console.paint(f'vlagym{verb}:', 'red', sys.stderr)} {error}")
+        return USER_ERROR
+    except KeyboardInterrupt:
+        console.note("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whatever is still buffered would raise again when the interpreter closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+
+
+def _run(words: list[str]) -> int:
+    if not words:
+        console.note(_help())
+        return USER_ERROR
+    verb, rest = words[0], words[1:]
+    if verb in ("-h", "--help", "help"):
+        console.answer(_help())
+        return DONE
+    if verb == "--version":
+        console.answer(f"vlagym {vlagym.__version__}")
+        return DONE
+    verbs = catalog.names("command")
+    if verb not in verbs:
+        raise unknown_name("command", verb, verbs, "Every command explains itself with --help.")
+    try:
+        return int(catalog.load("command", verb)(rest))
+    except SystemExit as leaving:  # argparse leaves this way after --help (0) and after a wrong command line (2).
+        return leaving.code if isinstance(leaving.code, int) else DONE if leaving.code is None else USER_ERROR
+
+
+def _help() -> str:
+    verbs = catalog.names("command")
+    width = max(map(len, verbs))
+    lines = [f"  {console.paint(v.ljust(width), 'bold')}  {catalog.summary('command', v)}" for v in verbs]
+    return "\n".join(
+        [
+            "usage: vlagym VERB [ARGUMENT …] [--help]   |   vlagym --version",
+            "",
+            "A benchmark that asks whether a Vision-Language-Action policy does what it is told.",
+            "",
+            *lines,
+            "",
+            "example:",
+            "  vlagym run --policy minivla --suite smoke",
+            "",
+            "Exit status: 0 done, 1 checks failed, 2 user error, 3 finished with errored episodes.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

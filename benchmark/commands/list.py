@@ -1,0 +1,86 @@
+"""Lists what there is: tasks, robots, suites, policies, axes, metrics, formats, objects, executors or commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from vlagym.benchmark import console
+from vlagym.envs import catalog
+
+Row = Mapping[str, object]
+
+SUITES = "benchmark/suites"
+"""Folder of the suites, below the package root."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Prints the names of a kind, one a line with what each is for; without a kind, the kinds."""
+    listings = _listings()
+    parser = console.parser(
+        prog="vlagym list",
+        description="Lists the names of a kind with what each is for; without a kind, the kinds and how many there are.",
+        example="vlagym list metrics\nvlagym list objects --json",
+    )
+    parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of: {' '.join(listings)}")
+    parser.add_argument("--json", action="store_true", help="prints a list of objects, each with at least a name")
+    options = parser.parse_args(args)
+    if options.kind is None:
+        rows: list[Row] = [{"name": kind, "count": len(_names(kind))} for kind in listings]
+    else:
+        singulars = {k.name: k.plural for k in catalog.kinds()} | {"suite": "suites", "object": "objects"}
+        kind = singulars.get(options.kind, options.kind)
+        rows = listings[catalog.require(list(listings), kind, "kind")]()
+    if options.json:
+        console.answer(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif rows:
+        columns = list(rows[0])
+        console.answer(console.table([[_cell(row[c]) for c in columns] for row in rows], columns))
+    return 0
+
+
+def _listings() -> dict[str, Callable[[], list[Row]]]:
+    listings: dict[str, Callable[[], list[Row]]] = {k.plural: partial(_files, k.name) for k in catalog.kinds()}
+    listings |= {"metrics": _metrics, "suites": _suites, "objects": _objects}
+    return dict(sorted(listings.items()))
+
+
+def _names(kind: str) -> Sequence[str]:
+    """Returns the names of a plural kind without opening a file."""
+    if kind == "suites":
+        return catalog.toml_names(SUITES)
+    if kind == "objects":
+        from vlagym.assets import path
+
+        return sorted(p.parent.name for p in path("").glob("objects/*/*/object.toml"))
+    return catalog.names(kind)
+
+
+def _files(kind: str) -> list[Row]:
+    return [{"name": name, "summary": catalog.summary(kind, name)} for name in catalog.names(kind)]
+
+
+def _metrics() -> list[Row]:
+    rows: list[Row] = []
+    for name in catalog.names("metric"):
+        metric = catalog.load("metric", name)
+        rows.append({"name": name, "unit": metric.unit, "better": metric.better, "summary": catalog.summary("metric", name)})
+    return rows
+
+
+def _suites() -> list[Row]:
+    return [{"name": name} for name in catalog.toml_names(SUITES)]
+
+
+def _objects() -> list[Row]:
+    from vlagym.envs import objects
+
+    return [
+        {"name": o.id, "kind": o.kind, "colour": o.colour, "split": o.split, "names": list(o.names)}
+        for o in objects.catalog().values()
+    ]
+
+
+def _cell(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
