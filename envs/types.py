@@ -286,6 +286,8 @@ class ImageComponent:
     name: str
     width: int
     height: int
+    crop: int | None = None
+    """What a policy reads: a centre crop to a square of this many pixels before shrinking to its size. None: the stream as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
