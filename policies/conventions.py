@@ -118,6 +118,9 @@ def agreed_action(policy: PolicySpec, environment: ActionSpec) -> ActionSpec:
 def connect(policy: PolicySpec, action: ActionSpec, observation: ObservationSpec) -> Pipeline:
     """Returns the conversions between a policy and an environment.
 
+    A policy that declares no action of its own (`hold`, `uniform`) takes the environment's components and rate, and is shown all of
+    proprioception, whatever the robot has.
+
     Args:
       policy: What the policy declares.
       action: What the environment takes.
@@ -128,10 +131,10 @@ def connect(policy: PolicySpec, action: ActionSpec, observation: ObservationSpec
         what is wrong with each part that does not fit.
     """
     sends = agreed_action(policy, action)
-    rows = [
-        _rate("action rate", sends.rate_hz, action.rate_hz),
-        _rate("observation rate", policy.observation.rate_hz, observation.rate_hz),
-    ]
+    reads = policy.observation
+    if policy.action is None:
+        reads = replace(reads, state=reads.state or observation.state, rate_hz=observation.rate_hz)
+    rows = [_rate("action rate", sends.rate_hz, action.rate_hz), _rate("observation rate", reads.rate_hz, observation.rate_hz)]
     action_steps: list[ActionStep] = []
     have = {c.name: c for c in sends.components}
     for theirs in action.components:
@@ -143,12 +146,12 @@ def connect(policy: PolicySpec, action: ActionSpec, observation: ObservationSpec
         rows.append(_Row(f"action {extra.name}", _say_action(extra), "-", f"the environment takes no such component; it takes {known}"))
     image_steps: list[ImageStep] = []
     streams = {i.name: i for i in observation.images}
-    for image in policy.observation.images:
+    for image in reads.images:
         image_step, row = _image(image, streams)
         image_steps.append(image_step)
         rows.append(row)
     state = {s.name: s for s in observation.state}
-    rows += [_state(s, state) for s in policy.observation.state]
+    rows += [_state(s, state) for s in reads.state]
     if any(row.wrong for row in rows):
         raise ConventionMismatch(_message(policy.name, action.name, rows))
     return Pipeline(
@@ -156,7 +159,7 @@ def connect(policy: PolicySpec, action: ActionSpec, observation: ObservationSpec
         environment=action,
         actions=tuple(action_steps),
         images=tuple(image_steps),
-        state=tuple(s.name for s in policy.observation.state),
+        state=tuple(s.name for s in reads.state),
         privileged=policy.privileged,
     )
 
