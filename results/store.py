@@ -1,0 +1,288 @@
+"""The run folder: one owner, appended to, readable at any moment."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from vlagym.envs.errors import BadData, UnknownName
+from vlagym.envs.types import EpisodeResult, RunHeader, Trace
+from vlagym.results.schema import header_from_json, header_to_json, result_from_line, result_to_line, trace_from_bytes, trace_to_bytes
+
+HEADER = "header.json"
+LEDGER = "episodes.jsonl"
+TRACES = "traces"
+VIDEOS = "videos"
+
+
+class Store:
+    """Owns a run folder.
+
+    A store from `open` only reads, and sees what was complete at that moment. A store from `create` or `resume` also appends; it holds a lock, so
+    that two runs cannot write one folder. The lock goes with the process, however that ends.
+
+    A kill at any moment loses at most the episode that was being appended: its trace is whole on disk under its final name before its line is
+    written, and a line that is not ended by a newline does not count.
+    """
+
+    def __init__(self, path: Path, header: RunHeader, ledger: list[EpisodeResult], writer: int | None) -> None:
+        """Use `create`, `open` or `resume`."""
+        self.path = path
+        self._header = header
+        self._ledger = ledger
+        self._last = {result.digest: result for result in ledger}
+        self._writer = writer
+
+    # ------------------------------------------------------------------------------------------------------------------ three doors
+    @classmethod
+    def create(cls, path: Path | str, header: RunHeader) -> Store:
+        """Makes a run folder and returns its store, ready to append.
+
+        Raises:
+          BadData: If something lies at the path already and is not an empty folder.
+        """
+        folder = Path(path)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadData(f"{folder} exists already. Choose another folder with --out, or go on with its run with --resume {folder}")
+        (folder / TRACES).mkdir(parents=True, exist_ok=True)
+        # The ledger before the header: a folder that has a header is complete.
+        writer = _open_ledger(folder, os.O_CREAT)
+        _write_whole(folder / HEADER, header_to_json(header).encode())
+        _sync_folder(folder.parent)
+        return cls(folder, header, [], writer)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Store:
+        """Returns the store of an existing run. Nothing in the folder is changed, now or later.
+
+        Raises:
+          BadData: If there is no run at the path, or its files do not hold what their schema asks for.
+        """
+        folder = Path(path)
+        header = _read_header(folder)
+        complete, _ = _split_ledger(folder)
+        return cls(folder, header, _parse_ledger(folder, complete), None)
+
+    @classmethod
+    def resume(cls, path: Path | str) -> Store:
+        """Returns the store of an existing run, ready to append. A line and trace files that a kill left unfinished are removed.
+
+        Raises:
+          BadData: As `open`, and if another process is writing the folder.
+        """
+        folder = Path(path)
+        header = _read_header(folder)
+        _split_ledger(folder)
+        writer = _open_ledger(folder)
+        try:
+            complete, torn = _split_ledger(folder)
+            ledger = _parse_ledger(folder, complete)
+            if torn:
+                os.ftruncate(writer, len(complete))
+                os.fsync(writer)
+            (folder / TRACES).mkdir(exist_ok=True)
+            for stray in sorted((folder / TRACES).glob("*.tmp")):
+                stray.unlink()
+        except BaseException:
+            os.close(writer)
+            raise
+        return cls(folder, header, ledger, writer)
+
+    def close(self) -> None:
+        """Gives the lock back. Harmless when it was given back before."""
+        if self._writer is not None:
+            os.close(self._writer)
+            self._writer = None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # ---------------------------------------------------------------------------------------------------------------------- reading
+    @property
+    def header(self) -> RunHeader:
+        """What the run was."""
+        return self._header
+
+    def results(self) -> list[EpisodeResult]:
+        """Returns one result an episode, in the order in which they were first stored. Of several attempts the last one counts."""
+        return list(self._last.values())
+
+    def ledger(self) -> list[EpisodeResult]:
+        """Returns every line, superseded attempts among them."""
+        return list(self._ledger)
+
+    def digests(self) -> list[str]:
+        """Returns the digests of the episodes that are stored."""
+        return list(self._last)
+
+    def result(self, prefix: str) -> EpisodeResult:
+        """Returns the result of one episode.
+
+        Raises:
+          UnknownName: As `find`.
+        """
+        return self._last[self.find(prefix)]
+
+    def find(self, prefix: str) -> str:
+        """Returns the full digest of the episode that begins with `prefix`.
+
+        Raises:
+          UnknownName: If none does, or more than one.
+        """
+        if prefix in self._last:
+            return prefix
+        found = sorted(d for d in self._last if d.startswith(prefix.lower()))
+        if len(found) == 1:
+            return found[0]
+        some = ", ".join(d[:12] for d in (found or sorted(self._last))[:6])
+        if found:
+            raise UnknownName(f"{len(found)} episodes of {self.path} begin with {prefix!r}: {some}{_more(len(found), 6)}. Give more digits")
+        raise UnknownName(
+            f"no episode of {self.path} begins with {prefix!r}. There are {len(self._last)}: {some or 'none'}{_more(len(self._last), 6)}"
+        )
+
+    def trace_path(self, digest: str) -> Path:
+        """Returns where the trace of an episode lies, or would lie."""
+        return self.path / TRACES / f"{digest}.npz"
+
+    def has_trace(self, digest: str) -> bool:
+        """Returns whether the trace of an episode is stored."""
+        return self.trace_path(digest).is_file()
+
+    def trace(self, prefix: str) -> Trace:
+        """Returns the trace of an episode.
+
+        Raises:
+          UnknownName: As `find`.
+          BadData: If the episode has no trace, or its file is damaged or belongs to another episode.
+        """
+        digest = self.find(prefix)
+        path = self.trace_path(digest)
+        if not path.is_file():
+            error = self._last[digest].error
+            why = f"it ended in an error before there was one ({error.type}: {error.message})" if error else f"{path} is missing"
+            raise BadData(f"episode {digest} has no trace: {why}")
+        trace = trace_from_bytes(path.read_bytes(), str(path))
+        found = trace.spec.digest()
+        if found != digest:
+            raise BadData(f"{path} holds the episode {found}: the file was renamed or its spec was changed")
+        return trace
+
+    # ---------------------------------------------------------------------------------------------------------------------- writing
+    def append(self, result: EpisodeResult, trace: Trace | None) -> None:
+        """Stores an episode; when this returns, it is on disk.
+
+        Args:
+          result: Its line. A second one of the same digest is a retry and takes the place of the first.
+          trace: None for an episode that failed before there was anything to keep.
+
+        Raises:
+          BadData: If the store only reads, or result and trace do not belong together or hold what cannot be stored.
+        """
+        if self._writer is None:
+            raise BadData(f"{self.path} was opened for reading; use Store.resume to append to it")
+        line = result_to_line(result).encode() + b"\n"
+        if trace is not None:
+            found = trace.spec.digest()
+            if found != result.digest:
+                raise BadData(f"the result is of episode {result.digest} and its trace of episode {found}")
+            _write_whole(self.trace_path(result.digest), trace_to_bytes(trace))
+        else:
+            self.trace_path(result.digest).unlink(missing_ok=True)
+        _write_all(self._writer, line)
+        os.fsync(self._writer)
+        self._ledger.append(result)
+        self._last[result.digest] = result
+
+    def finish(self, finished: str | None = None) -> None:
+        """Writes into the header when the run ended (UTC, ISO 8601; default: now) and gives the lock back."""
+        moment = finished or datetime.now(UTC).isoformat(timespec="seconds")
+        self.update_header(dataclasses.replace(self._header, finished=moment))
+        self.close()
+
+    def update_header(self, header: RunHeader) -> None:
+        """Replaces the header, e.g. with one that names the renderer, which is known only after the first frame.
+
+        Raises:
+          BadData: If the store only reads.
+        """
+        if self._writer is None:
+            raise BadData(f"{self.path} was opened for reading; use Store.resume to change its header")
+        _write_whole(self.path / HEADER, header_to_json(header).encode())
+        self._header = header
+
+
+# ---------------------------------------------------------------------------------------------------------------------------- files
+def _read_header(folder: Path) -> RunHeader:
+    path = folder / HEADER
+    if not path.is_file():
+        runs = sorted(p.parent.name for p in folder.glob(f"*/{HEADER}")) if folder.is_dir() else []
+        below = f" There are runs below it: {', '.join(runs[-5:])}" if runs else ""
+        raise BadData(f"{folder} is not a run folder: it has no {HEADER}.{below}")
+    return header_from_json(path.read_text(encoding="utf-8"), str(path))
+
+
+def _split_ledger(folder: Path) -> tuple[bytes, bytes]:
+    """Returns the complete lines of the ledger and what follows the last newline: a line that was cut off by a kill."""
+    path = folder / LEDGER
+    if not path.is_file():
+        raise BadData(f"{folder} has a {HEADER} and no {LEDGER}: the ledger was removed")
+    data = path.read_bytes()
+    end = data.rfind(b"\n") + 1
+    return data[:end], data[end:]
+
+
+def _parse_ledger(folder: Path, complete: bytes) -> list[EpisodeResult]:
+    # Not splitlines(): a sentence may hold a character that it takes for the end of a line and JSON does not.
+    lines = complete.split(b"\n")[:-1]
+    return [result_from_line(line.decode("utf-8", errors="replace"), f"{folder / LEDGER} line {i}") for i, line in enumerate(lines, start=1)]
+
+
+def _open_ledger(folder: Path, flags: int = 0) -> int:
+    """Returns the locked ledger, open for appending. The lock is the system's: it ends with the process, however that ends."""
+    import fcntl
+
+    descriptor = os.open(folder / LEDGER, os.O_RDWR | os.O_APPEND | flags, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise BadData(f"{folder} is being written by another run. Wait for it to end, or choose another folder with --out") from error
+    return descriptor
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Writes a file so that it is either the old one or the new one, whole, whenever the power goes."""
+    temporary = path.with_name(path.name + ".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        _write_all(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _more(count: int, shown: int) -> str:
+    return f" and {count - shown} more" if count > shown else ""
