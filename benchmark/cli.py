@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       The exit status: 0 done, 1 checks failed, 2 user error (one line on stderr), 3 finished with errored episodes, 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # package.module:ATTRIBUTE is looked for here too; last, so that nothing installed is hidden
     try:
         status = _run(words)
         sys.stdout.flush()
@@ -60,7 +62,7 @@ def _run(words: list[str]) -> int:
         console.answer(f"vlagym {vlagym.__version__}")
         return DONE
     verbs = catalog.names("command")
-    if verb not in verbs:
+    if verb not in verbs and ":" not in verb:
         raise unknown_name("command", verb, verbs, "Every command explains itself with --help.")
     try:
         return int(catalog.load("command", verb)(rest))

@@ -95,7 +95,7 @@ def _machine() -> list[Finding]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     version = platform.python_version()
-    needs = importlib.metadata.metadata("vlagym").get("Requires-Python", "")
+    needs = importlib.metadata.metadata("vlagym")["Requires-Python"] or ""
     return [
         Finding(topic="machine", name="system", value=f"{platform.system()} {platform.release()} {platform.machine()}", is_ok=True),
         Finding(topic="machine", name="cores", value=f"{usable} usable of {os.cpu_count()}", is_ok=True),
