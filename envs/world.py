@@ -1,35 +1,289 @@
-"""INTERFACE (being written): one running world; `benchmark/rollout.py` and the Gymnasium environment drive it."""
+"""One running world: scene, simulation, controller and cameras, playing one episode after another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vlagym.envs.types import EpisodeSpec, Facts, Observation, ObservationSpec
+import numpy as np
+
+from vlagym.envs import catalog
+from vlagym.envs.cameras import Cameras
+from vlagym.envs.contacts import ContactTracker, StepContacts
+from vlagym.envs.control import Controller, action_spec
+from vlagym.envs.errors import BadSpec, NotReset, unknown_name
+from vlagym.envs.frames import Pose, pose
+from vlagym.envs.kinematics import kinematics
+from vlagym.envs.predicates import WorldState, compile_predicate
+from vlagym.envs.robot import Robot
+from vlagym.envs.scene import SceneModel, build
+from vlagym.envs.simulation import Simulation, physics_digest
+from vlagym.envs.types import (
+    CONTACT_KINDS,
+    EpisodeSpec,
+    Facts,
+    ImageComponent,
+    Observation,
+    ObservationSpec,
+    Privileged,
+    PropState,
+    StateComponent,
+)
 
 
 class World:
-    """Owns a scene, its simulation, controller and cameras; plays one episode after another."""
+    """Plays episodes. Draws nothing: all that varies stands in the spec.
 
-    def __init__(self, *, quality: str = "fast", look: str = "auto", depth: bool = False, segmentation: bool = False) -> None: ...
+    Args:
+      quality: Of the images: "fast", "medium" or "high".
+      look: Of the robot: "auto" or one of the robot's looks.
+      depth: Whether observations hold depth images.
+      segmentation: Whether observations hold segmentation images.
+      render: False for a world that is never observed with cameras: the robot's visual meshes are left out. Physics is the same.
+    """
 
+    def __init__(
+        self, *, quality: str = "fast", look: str = "auto", depth: bool = False, segmentation: bool = False, render: bool = True
+    ) -> None:
+        self._wanted_look = look
+        self._depth = depth
+        self._segmentation = segmentation
+        self._render = render
+        self._cameras = Cameras(quality)
+        self._spec: EpisodeSpec | None = None
+        self.look = ""
+        """The resolved look of the robot of the running episode."""
+        self.model_digest = ""
+        """Physics of the compiled model."""
+        self.initial_state_digest = ""
+        """After settling."""
+
+    # -------------------------------------------------------------------------------------------------------------- life cycle
     def start(self, spec: EpisodeSpec) -> Facts:
-        """Builds the scene, settles it, returns the facts before the first action (contact_force_n has 0 rows)."""
+        """Builds the scene of an episode and settles it.
+
+        Returns:
+          The facts before the first action; their `contact_force_n` has no rows.
+
+        Raises:
+          BadSpec, UnknownName: If the spec contradicts itself or names what does not exist.
+          Divergence: If it does not even settle.
+        """
+        self._spec = None
+        robot: Robot = catalog.load("robot", spec.robot)
+        if spec.control != action_spec(robot, spec.control.name, spec.control.rate_hz):
+            raise BadSpec(f"the spec's control is not this version's {spec.control.name!r}: its components differ")
+        self.look = robot.resolve_look(self._wanted_look)
+        scene = build(spec, robot, self.look if self._render else None)
+        simulation = Simulation(scene, spec, robot)
+        simulation.start()
+        hand = robot.end_effectors[0]
+        controller = Controller(robot, kinematics(spec.robot), spec.control)
+        controller.reset(np.array(spec.robot_qpos))
+        self._tracker = ContactTracker(
+            scene,
+            props=[p.name for p in spec.scene.props],
+            fixtures=[f.name for f in spec.scene.fixtures],
+            named=spec.named,
+            fingers=[(hand.finger_bodies[0], hand.finger_bodies[1])],
+        )
+        self._goal = [compile_predicate(p, spec) for p in spec.goal]
+        self._stages = [compile_predicate(p, spec) for p in spec.stages]
+        self._robot, self._scene, self._simulation, self._controller = robot, scene, simulation, controller
+        self._base = pose(robot.base_pos_world)
+        self._from_base = self._base.inverse()
+        self._step_index = 0
+        self._broken = False
+        if self._render:
+            self._cameras.show(scene)
+        self._spec = spec
+        self.model_digest = physics_digest(scene.model)
+        self.initial_state_digest = simulation.state_digest()
+        return self._facts(self._tracker.finish())
 
     def advance(self, action: Any) -> Facts:
-        """Executes one control step. Raises BadAction, NotReset, Divergence."""
+        """Executes one control step.
 
-    def observe(self, cameras: Sequence[str] | None = None, *, privileged: bool = False) -> Observation:
-        """Renders the named cameras of the spec (None: all; (): none) and reads proprioception."""
+        Args:
+          action: (D,) numbers within the bounds of the episode's control spec.
 
-    def observation_spec(self) -> ObservationSpec: ...
+        Raises:
+          NotReset: Before the first `start`, or after a divergence.
+          BadAction: If the action has another shape, NaN, or leaves the bounds.
+          Divergence: If the simulation became unstable.
+        """
+        spec = self.spec
+        if self._broken:
+            raise NotReset("the simulation of this episode diverged; start another one")
+        checked = spec.control.check(action)
+        self._controller.command(checked, self._from_base @ self._simulation.ee_pose_world())
+        self._broken = True  # until the step has come through
+        self._simulation.step(self._controller.joint_target, self._controller.finger_target, self._tracker)
+        self._broken = False
+        self._step_index += 1
+        return self._facts(self._tracker.finish())
 
-    model_digest: str  # of the running episode (physics of the compiled model)
-    initial_state_digest: str  # after settling
+    def close(self) -> None:
+        """Frees the renderer. The world can be started again."""
+        self._cameras.close()
+        self._spec = None
+
+    # ------------------------------------------------------------------------------------------------------------- what it says
+    @property
+    def spec(self) -> EpisodeSpec:
+        """The running episode.
+
+        Raises:
+          NotReset: If there is none.
+        """
+        if self._spec is None:
+            raise NotReset("no episode is running: reset the environment before it is stepped or observed")
+        return self._spec
+
+    @property
+    def scene(self) -> SceneModel:
+        """The compiled scene of the running episode."""
+        return self._scene
+
+    @property
+    def simulation(self) -> Simulation:
+        """The physics of the running episode."""
+        return self._simulation
+
+    @property
+    def time_s(self) -> float:
+        """Simulated time since the episode began."""
+        return self._step_index / self.spec.control.rate_hz
 
     def state_digest(self) -> str:
-        """Digest of the present full physics state."""
+        """Returns the digest of the present physics state."""
+        return self._simulation.state_digest()
 
-    look: str  # resolved look of the robot: "gymnasium_robotics" | "menagerie"
+    def observation_spec(self) -> ObservationSpec:
+        """Returns what `observe()` holds in the running episode."""
+        spec = self.spec
+        images = tuple(ImageComponent(name=c.name, width=c.width, height=c.height) for c in spec.scene.cameras)
+        return ObservationSpec(images=images, state=state_components(self._robot), rate_hz=spec.control.rate_hz)
 
-    def close(self) -> None: ...
+    def observe(self, cameras: Sequence[str] | None = None, *, privileged: bool = False) -> Observation:
+        """Renders and reads. Every array is fresh memory.
+
+        Args:
+          cameras: Names of cameras of the spec; None: all; empty: none.
+          privileged: Whether to add the true state of props and furniture.
+
+        Raises:
+          UnknownName: If the spec has no such camera.
+          NoRenderer: If the GL backend does not render here.
+        """
+        spec, data = self.spec, self._simulation.data
+        names = [c.name for c in spec.scene.cameras] if cameras is None else list(cameras)
+        for name in names:
+            if name not in self._scene.cameras:
+                raise unknown_name("camera", name, self._scene.cameras)
+        sizes = {name: (self._scene.cameras[name].width, self._scene.cameras[name].height) for name in names}
+        render = self._cameras
+        return Observation(
+            images={n: render.render(data, n, *sizes[n]) for n in names},
+            depth={n: render.depth(data, n, *sizes[n]) for n in names} if self._depth else {},
+            segmentation={n: render.segmentation(data, n, *sizes[n]) for n in names} if self._segmentation else {},
+            proprio=self._proprio(),
+            instruction=spec.instruction,
+            time_s=self.time_s,
+            privileged=self._privileged() if privileged else None,
+        )
+
+    def render(self, camera: str, width: int, height: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Returns one `(H, W, 3)` uint8 image of any size."""
+        self.spec  # noqa: B018 -- raises NotReset
+        return self._cameras.render(self._simulation.data, camera, width, height)
+
+    # -------------------------------------------------------------------------------------------------------------- how it reads
+    def _proprio(self) -> dict[str, Any]:
+        simulation, controller = self._simulation, self._controller
+        here = self._from_base @ simulation.ee_pose_world()
+        values = {
+            "joint_pos_rad": simulation.joint_pos,
+            "joint_vel_rad_s": simulation.joint_vel,
+            "ee_pos_base_m": here.pos,
+            "ee_quat_base_wxyz": here.quat,
+            "ee_target_pos_base_m": controller.pose_target.pos,
+            "ee_target_quat_base_wxyz": controller.pose_target.quat,
+            "gripper_opening_m": [simulation.finger_opening_m],
+            "gripper_command": [controller.gripper_command],
+        }
+        return {name: np.array(value, np.float32) for name, value in values.items()}
+
+    def _privileged(self) -> Privileged:
+        spec, facts = self.spec, self._last_facts
+        props = {
+            p.name: PropState(pos_world=tuple(pos.tolist()), quat_world_wxyz=tuple(quat.tolist()), is_held=bool(held))
+            for p, pos, quat, held in zip(
+                spec.scene.props, facts.prop_pos_world_m, facts.prop_quat_world_wxyz, facts.prop_is_held, strict=True
+            )
+        }
+        joints = dict(zip(self._scene.fixture_joint_names, facts.fixture_joint_pos.tolist(), strict=True))
+        return Privileged(props=props, fixture_joints=joints, goal_met=tuple(facts.goal_met.tolist()))
+
+    def _facts(self, contacts: StepContacts) -> Facts:
+        simulation, spec = self._simulation, self.spec
+        props = simulation.prop_states()
+        fixture_joints = simulation.fixture_joint_pos
+        ee = simulation.ee_pose_world()
+        state = self._state(props, fixture_joints, ee, contacts)
+        self._last_facts = Facts(
+            goal_met=np.array([p(state) for p in self._goal], bool),
+            stage_met=np.array([p(state) for p in self._stages], bool),
+            contacts=contacts.contacts,
+            contact_force_n=contacts.force_n.reshape(-1, len(CONTACT_KINDS)),
+            ee_pos_world_m=ee.pos[None],
+            ee_quat_world_wxyz=ee.quat[None],
+            gripper_opening_m=np.array([simulation.finger_opening_m]),
+            joint_pos=simulation.joint_pos,
+            joint_vel=simulation.joint_vel,
+            prop_pos_world_m=props[:, :3].copy(),
+            prop_quat_world_wxyz=props[:, 3:].copy(),
+            prop_is_held=contacts.prop_is_held,
+            prop_robot_force_n=contacts.prop_robot_force_n,
+            fixture_joint_pos=fixture_joints,
+            fixture_robot_force_n=contacts.fixture_robot_force_n,
+            energy_j=simulation.energy_j,
+            time_s=self._step_index / spec.control.rate_hz,
+        )
+        return self._last_facts
+
+    def _state(self, props: Any, fixture_joints: Any, ee: Pose, contacts: StepContacts) -> WorldState:
+        scene, spec = self._scene, self.spec
+        parties, robots = scene.parties, scene.num_robot
+        touching = frozenset(
+            frozenset(("robot" if a < robots else parties[a], "robot" if b < robots else parties[b]))
+            for a, b in self._simulation.touching()
+        )
+        pressed = [p.name for p, force in zip(spec.scene.props, contacts.prop_robot_force_n, strict=True) if force > 0]
+        pressed += [f.name for f, force in zip(spec.scene.fixtures, contacts.fixture_robot_force_n, strict=True) if force > 0]
+        poses: Mapping[str, Pose] = {p.name: Pose(row[:3], row[3:]) for p, row in zip(spec.scene.props, props, strict=True)}
+        return WorldState(
+            props=poses,
+            held=frozenset(p.name for p, held in zip(spec.scene.props, contacts.prop_is_held, strict=True) if held),
+            fixture_joints=dict(zip(scene.fixture_joint_names, fixture_joints.tolist(), strict=True)),
+            touching=touching,
+            ee_pos_world=ee.pos,
+            touched_by_robot=frozenset(pressed),
+            gripper_command=self._controller.gripper_command,
+        )
+
+
+def state_components(robot: Robot) -> tuple[StateComponent, ...]:
+    """Returns the proprioception of a one-armed robot: names carry unit and frame."""
+    n = len(robot.joints)
+    sizes = {
+        "joint_pos_rad": n,
+        "joint_vel_rad_s": n,
+        "ee_pos_base_m": 3,
+        "ee_quat_base_wxyz": 4,
+        "ee_target_pos_base_m": 3,
+        "ee_target_quat_base_wxyz": 4,
+        "gripper_opening_m": 1,
+        "gripper_command": 1,
+    }
+    return tuple(StateComponent(name=name, size=size) for name, size in sizes.items())

@@ -1,0 +1,216 @@
+"""Franka Emika Panda with its two-finger hand."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from vlagym import assets
+from vlagym.envs.errors import MissingPackage, unknown_name
+from vlagym.envs.meshes import TriangleMesh, decimated, package_folder, read
+from vlagym.envs.robot import EndEffector, Robot
+from vlagym.envs.types import CameraSpec
+
+_S = math.sqrt(0.5)
+_X90 = (_S, _S, 0.0, 0.0)
+_X270 = (_S, -_S, 0.0, 0.0)
+_HAND_TURN = (math.cos(math.pi / 8), 0.0, 0.0, -math.sin(math.pi / 8))  # the hand is mounted at -45 degrees
+
+# (name, parent, position in m, quaternion wxyz, joint range in rad or None, mass in kg, centre of mass in m, inertia xx yy zz xy xz yz in kg m^2).
+# Frames and limits: Franka Control Interface documentation. Masses and inertias: as published in MuJoCo Menagerie's franka_emika_panda.
+_LINKS: tuple[tuple[Any, ...], ...] = (
+    ("link0", "", (0, 0, 0), (1, 0, 0, 0), None, 0.629769, (-0.041018, -0.00014, 0.049974), (0.00315, 0.00388, 0.004285, 8.2904e-7, 0.00015, 8.2299e-6)),
+    ("link1", "link0", (0, 0, 0.333), (1, 0, 0, 0), (-2.8973, 2.8973), 4.970684, (0.003875, 0.002081, -0.04762), (0.70337, 0.70661, 0.009117, -0.000139, 0.006772, 0.019169)),
+    ("link2", "link1", (0, 0, 0), _X270, (-1.7628, 1.7628), 0.646926, (-0.003141, -0.02872, 0.003495), (0.007962, 0.02811, 0.025995, -0.003925, 0.010254, 0.000704)),
+    ("link3", "link2", (0, -0.316, 0), _X90, (-2.8973, 2.8973), 3.228604, (0.027518, 0.039252, -0.066502), (0.037242, 0.036155, 0.01083, -0.004761, -0.011396, -0.012805)),
+    ("link4", "link3", (0.0825, 0, 0), _X90, (-3.0718, -0.0698), 3.587895, (-0.05317, 0.104419, 0.027454), (0.025853, 0.019552, 0.028323, 0.007796, -0.001332, 0.008641)),
+    ("link5", "link4", (-0.0825, 0.384, 0), _X270, (-2.8973, 2.8973), 1.225946, (-0.011953, 0.041065, -0.038437), (0.035549, 0.029474, 0.008627, -0.002117, -0.004037, 0.000229)),
+    ("link6", "link5", (0, 0, 0), _X90, (-0.0175, 3.7525), 1.666555, (0.060149, -0.014117, -0.010517), (0.001964, 0.004354, 0.005433, 0.000109, -0.001158, 0.000341)),
+    ("link7", "link6", (0.088, 0, 0), _X90, (-2.8973, 2.8973), 0.735522, (0.010517, -0.004252, 0.061597), (0.012516, 0.010027, 0.004815, -0.000428, -0.001196, -0.000741)),
+    ("hand", "link7", (0, 0, 0.107), _HAND_TURN, None, 0.73, (-0.01, 0, 0.03), (0.001, 0.0025, 0.0017, 0, 0, 0)),
+)
+_ARM_JOINTS = tuple(f"joint{i}" for i in range(1, 8))
+_KP = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)  # N m / rad, with kv = kp / 10: settles within 0.1 s at 20 Hz targets
+_TORQUE_MAX_NM = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # Franka Control Interface documentation
+_SPEED_MAX_RAD_S = (2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61)  # Franka Control Interface documentation
+_FINGER_FORCE_N = 20.0  # each; firm for 0.25 kg with friction 1, within the datasheet's 70 N continuous
+_HAND_TO_FINGER_M = 0.0584
+_PINCH_M = 0.1034  # hand frame to the point between the finger tips (Franka Hand datasheet)
+
+
+def _add(spec: Any, look: str | None) -> None:
+    import mujoco
+
+    bodies = {"": spec.worldbody}
+    for name, parent, pos, quat, limits, mass, com, inertia in _LINKS:
+        body = bodies[parent].add_body(name=name, pos=pos, quat=quat, gravcomp=1.0)
+        body.mass, body.ipos, body.fullinertia, body.explicitinertial = mass, com, inertia, True
+        if limits is not None:
+            joint = body.add_joint(name=f"joint{name[4:]}", type=mujoco.mjtJoint.mjJNT_HINGE, axis=(0, 0, 1), range=limits)
+            joint.limited = mujoco.mjtLimited.mjLIMITED_TRUE
+            joint.armature, joint.damping = 0.1, [1.0, 0, 0]
+        bodies[name] = body
+    hand = bodies["hand"]
+    hand.add_site(name="pinch", pos=(0, 0, _PINCH_M), size=(0.004, 0.004, 0.004), group=5)
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        quat = (1, 0, 0, 0) if sign > 0 else (0, 0, 0, 1)
+        finger = hand.add_body(name=f"{side}_finger", pos=(0, 0, _HAND_TO_FINGER_M), quat=quat, gravcomp=1.0)
+        finger.mass, finger.ipos, finger.explicitinertial = 0.015, (0, 0.012, 0.028), True
+        finger.inertia = (2.375e-6, 2.375e-6, 7.5e-7)
+        joint = finger.add_joint(name=f"{side}_finger_joint", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=(0, 1, 0), range=(0, 0.04))
+        joint.limited = mujoco.mjtLimited.mjLIMITED_TRUE
+        joint.armature, joint.damping = 0.1, [1.0, 0, 0]
+        box = mujoco.mjtGeom.mjGEOM_BOX
+        # The pad that grips, and the finger above it.
+        finger.add_geom(name=f"{side}_pad", type=box, size=(0.010, 0.0045, 0.0105), pos=(0, 0.0045, 0.0435), mass=0, group=3, condim=4,
+                        friction=(1.0, 0.02, 0.0001), solref=(0.004, 1.0), priority=1)
+        finger.add_geom(name=f"{side}_finger_box", type=box, size=(0.0095, 0.0065, 0.0165), pos=(0, 0.0155, 0.0165), mass=0, group=3)
+        bodies[f"{side}_finger"] = finger
+    for name, mesh in _collision_meshes().items():
+        spec.add_mesh(name=f"{name}_hull", uservert=mesh.vertices.ravel(), userface=mesh.faces.ravel())
+        bodies[name].add_geom(name=f"{name}_hull", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{name}_hull", mass=0, group=3)
+    for i, (joint_name, kp, torque) in enumerate(zip(_ARM_JOINTS, _KP, _TORQUE_MAX_NM, strict=True), 1):
+        _position_actuator(spec, joint_name, kp, kp / 10, torque, _LINKS[i][4])
+    for side in ("left", "right"):
+        _position_actuator(spec, f"{side}_finger_joint", 1000.0, 60.0, _FINGER_FORCE_N, (-0.01, 0.04))
+    fingers = spec.add_equality(name="fingers", type=mujoco.mjtEq.mjEQ_JOINT, name1="left_finger_joint", name2="right_finger_joint")
+    fingers.data[:5] = (0, 1, 0, 0, 0)
+    fingers.solref, fingers.solimp = (0.005, 1), (0.95, 0.99, 0.001, 0.5, 2)
+    # Hulls of links that are two joints apart overlap in reachable postures where the real links do not.
+    for a, b in (("link5", "link7"), ("link6", "hand"), ("link5", "hand"), ("left_finger", "right_finger")):
+        spec.add_exclude(name=f"{a}-{b}", bodyname1=a, bodyname2=b)
+    if look is not None:
+        _add_look(spec, bodies, look)
+
+
+def _position_actuator(spec: Any, joint: str, kp: float, kv: float, force: float, ctrl: tuple[float, float]) -> None:
+    import mujoco
+
+    actuator = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    actuator.gaintype, actuator.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
+    actuator.gainprm[0], actuator.biasprm[:3] = kp, (0, -kp, -kv)
+    actuator.ctrllimited = actuator.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
+    actuator.ctrlrange, actuator.forcerange = ctrl, (-force, force)
+
+
+@functools.cache
+def _source() -> dict[str, Any]:
+    with assets.path("robots/panda/source.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+@functools.cache
+def _collision_meshes() -> dict[str, TriangleMesh]:
+    source = _source()["collision"]
+    folder = package_folder(source["package"]) / source["folder"]
+    return {link: read(folder / file) for link, file in source["parts"]}
+
+
+def _add_look(spec: Any, bodies: dict[str, Any], look: str) -> None:
+    import mujoco
+
+    for index, (link, colour, mesh) in enumerate(_look_parts(look)):
+        name = f"{look}_{index}_{link}"
+        asset = spec.add_mesh(name=name, uservert=mesh.vertices.ravel(), userface=mesh.faces.ravel())
+        asset.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # decimated shells are not watertight; they weigh nothing anyway
+        bodies[link].add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, rgba=colour, mass=0, contype=0, conaffinity=0, group=2)
+
+
+@functools.cache
+def _look_parts(look: str) -> tuple[tuple[str, tuple[float, ...], TriangleMesh], ...]:
+    """Returns (link, rgba, mesh) of each visual part."""
+    source = _source()["look"][look]
+    folder = _menagerie_folder() if look == "menagerie" else package_folder(source["package"])
+    folder = folder / source["folder"]
+    if look == "menagerie":
+        groups = _menagerie_parts(folder / source["parts"])
+    else:
+        groups = [(link, tuple(source["colours"][colour]), (folder / file,)) for link, file, colour in source["parts"]]
+    sizes = [sum(p.stat().st_size for p in paths) for _, _, paths in groups]
+    unique = {paths: size for (_, _, paths), size in zip(groups, sizes, strict=True)}
+    total = sum(unique.values())
+    return tuple((link, rgba, decimated(paths, max(60, round(source["faces"] * size / total)))) for (link, rgba, paths), size in zip(groups, sizes, strict=True))
+
+
+def _menagerie_parts(file: Path) -> list[tuple[str, tuple[float, ...], tuple[Path, ...]]]:
+    """Returns (link, rgba, OBJ files) of Menagerie's visual geoms, one group for each link and material."""
+    root = ElementTree.parse(file).getroot()
+    colours = {m.get("name"): tuple(float(v) for v in (m.get("rgba") or "1 1 1 1").split()) for m in root.iter("material") if m.get("name")}
+    files = {Path(m.get("file", "")).stem: file.parent / m.get("file", "") for m in root.iter("mesh") if m.get("file", "").endswith(".obj")}
+    groups: dict[tuple[str, tuple[float, ...]], list[Path]] = {}
+    for body in root.iter("body"):
+        for geom in body.findall("geom"):
+            if geom.get("class") == "visual":
+                key = (body.get("name", ""), colours[geom.get("material")])
+                groups.setdefault(key, []).append(files[geom.get("mesh", "")])
+    return [(link, rgba, tuple(paths)) for (link, rgba), paths in groups.items()]
+
+
+def _menagerie_folder() -> Path:
+    root = os.environ.get("MENAGERIE_ROOT")
+    if root:
+        return Path(root)
+    return package_folder("mujoco_menagerie")
+
+
+def _resolve_look(wanted: str) -> str:
+    if wanted == "auto":
+        return "gymnasium_robotics"
+    if wanted not in _LOOKS:
+        raise unknown_name("look of the panda", wanted, ["auto", *_LOOKS])
+    if wanted == "menagerie":
+        file = _menagerie_folder() / "franka_emika_panda" / "panda.xml"
+        if not file.exists():
+            raise MissingPackage(f"the look 'menagerie' needs {file.name} of MuJoCo Menagerie: pip install mujoco-menagerie, or set MENAGERIE_ROOT to a checkout")
+    return wanted
+
+
+_LOOKS = ("gymnasium_robotics", "menagerie")
+
+ROBOT = Robot(
+    name="panda",
+    summary="Franka Emika Panda, 7 joints, two-finger hand",
+    base_body="link0",
+    joints=_ARM_JOINTS,
+    joint_low_rad=tuple(float(link[4][0]) for link in _LINKS if link[4]),
+    joint_high_rad=tuple(float(link[4][1]) for link in _LINKS if link[4]),
+    joint_speed_max_rad_s=_SPEED_MAX_RAD_S,
+    actuators=_ARM_JOINTS,
+    end_effectors=(
+        EndEffector(
+            name="hand",
+            site="pinch",
+            body="hand",
+            arm_joints=_ARM_JOINTS,
+            finger_joints=("left_finger_joint", "right_finger_joint"),
+            finger_bodies=("left_finger", "right_finger"),
+            finger_actuators=("left_finger_joint", "right_finger_joint"),
+            open_ctrl=0.04,
+            closed_ctrl=-0.01,
+            opening_max_m=0.08,
+        ),
+    ),
+    home_qpos=(0.0, -0.35, 0.0, -2.45, 0.0, 2.10, math.pi / 4),
+    bodies=(*(link[0] for link in _LINKS), "left_finger", "right_finger"),
+    cameras=(
+        CameraSpec(
+            name="wrist",
+            parent="hand",
+            pos_parent=(0.075, 0.0, 0.005),
+            # Looks along the fingers, tilted 22 degrees towards the tips.
+            quat_parent_wxyz=tuple(float(v) for v in np.array([0.0, _S, _S, 0.0]).round(8)),  # type: ignore[arg-type]
+            fovy_deg=75.0,
+        ),
+    ),
+    base_pos_world=(0.0, 0.0, 0.0),
+    add=_add,
+    looks=_LOOKS,
+    resolve_look=_resolve_look,
+)

@@ -1,0 +1,283 @@
+"""A scene spec becomes a compiled model and a map of its names. The only file that composes models."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlagym.envs import catalog
+from vlagym.envs.arenas import arena, texture
+from vlagym.envs.errors import BadSpec
+from vlagym.envs.frames import from_yaw
+from vlagym.envs.objects import FixtureAsset, ObjectAsset, Part, get, get_fixture
+from vlagym.envs.robot import Robot
+from vlagym.envs.shapes import Mesh, Primitive
+from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, LightSpec, PropSpec, Rgba
+
+TABLE, FLOOR, WALL = "table", "floor", "wall"
+_MATERIALS = {"matte": (0.05, 0.1), "glossy": (0.5, 0.6), "metal": (0.7, 0.5)}  # specular, shininess
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneModel:
+    """A compiled scene. Indices are those of the model."""
+
+    model: Any
+    """`mujoco.MjModel`"""
+    fixed_meshes: tuple[str, ...]
+    """Names of the meshes that every scene of this robot, look and arena begins with, in order."""
+    parties: tuple[str, ...]
+    """Who can touch whom: robot links, then the arena's parts, then fixtures, then props."""
+    geom_party: NDArray[np.int32]
+    """(ngeom,) index into `parties`."""
+    num_robot: int
+    num_arena: int
+    prop_bodies: NDArray[np.int32]
+    """(P,) body ids in the order of the spec."""
+    prop_qpos: NDArray[np.int32]
+    """(P,) address of each prop's free joint in qpos."""
+    fixture_joint_names: tuple[str, ...]
+    """(F,) "fixture/joint"."""
+    fixture_joint_qpos: NDArray[np.int32]
+    """(F,) addresses in qpos."""
+    joint_qpos: NDArray[np.int32]
+    """(J,) addresses of the robot's arm joints."""
+    joint_dof: NDArray[np.int32]
+    cameras: Mapping[str, CameraSpec]
+
+
+def build(spec: EpisodeSpec, robot: Robot, look: str | None) -> SceneModel:
+    """Composes and compiles the scene of an episode.
+
+    Args:
+      spec: The episode.
+      robot: Its robot, loaded.
+      look: A resolved look, or None for a model without the robot's visual meshes.
+
+    Raises:
+      BadSpec: If two things bear the same name, or a pose or camera names what does not exist.
+      UnknownName: If an asset does not exist.
+    """
+    import mujoco
+
+    names = [p.name for p in spec.scene.props] + [f.name for f in spec.scene.fixtures]
+    taken = {*robot.bodies, TABLE, FLOOR, WALL, "world"}
+    for i, name in enumerate(names):
+        if name in taken or name in names[:i]:
+            raise BadSpec(f"two things in the scene are called {name!r}")
+    mj: Any = _base(robot.name, look, spec.scene.arena).copy()
+    fixed_meshes = tuple(m.name for m in mj.meshes)
+    mj.option.timestep = spec.scene.physics.timestep_s
+    mj.option.gravity = spec.scene.physics.gravity_m_s2
+    for light in spec.scene.lights:
+        _add_light(mj, light)
+    for camera in spec.scene.cameras:
+        _add_camera(mj, camera, robot)
+    meshes: dict[int, str] = {}
+    for fixture in spec.scene.fixtures:
+        _add_fixture(mj, fixture, get_fixture(fixture.asset), meshes)
+    for prop in spec.scene.props:
+        _add_prop(mj, prop, get(prop.asset), meshes)
+    try:
+        model = mj.compile()
+    except ValueError as error:
+        raise BadSpec(f"the scene of {spec.task!r} (seed {spec.seed}) does not compile: {error}") from error
+    return _index(model, spec, robot, fixed_meshes, mujoco)
+
+
+@functools.lru_cache(maxsize=8)
+def _base(robot_name: str, look: str | None, arena_name: str) -> Any:
+    """Returns the part that scenes share: options, arena, robot. It is copied, never changed."""
+    import mujoco
+
+    mj = mujoco.MjSpec()
+    mj.compiler.degree = False
+    option = mj.option
+    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    option.impratio = 10.0
+    # Multi-contact makes cylinders creep out of flat pads; auto-reset would hide a divergence.
+    option.disableflags = int(mujoco.mjtDisableBit.mjDSBL_MULTICCD) | int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    head = mj.visual.headlight
+    head.ambient, head.diffuse, head.specular = (0.36, 0.36, 0.37), (0.12, 0.12, 0.12), (0.0, 0.0, 0.0)
+    mj.visual.map.znear, mj.visual.map.zfar = 0.01, 8.0
+    mj.stat.extent, mj.stat.center = 1.0, (0.4, 0, 0.2)
+    mj.visual.map.shadowclip = 0.9
+    for name, (specular, shininess) in _MATERIALS.items():
+        mj.add_material(name=name, specular=specular, shininess=shininess, rgba=(1, 1, 1, 1))
+    robot: Robot = catalog.load("robot", robot_name)
+    robot.add(mj, look)
+    _add_arena(mj, arena_name)
+    return mj
+
+
+def _add_arena(mj: Any, name: str) -> None:
+    import mujoco
+
+    here = arena(name)
+    world = mj.worldbody
+    width, depth, thick = here.table.size_m
+    x, y = here.table.centre_m
+    material = ""
+    if here.table.texture:
+        pixels = texture(here.table.texture)
+        image = mj.add_texture(name="table", type=mujoco.mjtTexture.mjTEXTURE_2D, width=pixels.shape[1], height=pixels.shape[0], nchannel=3)
+        image.data = pixels.tobytes()
+        surface = mj.add_material(name="table", specular=0.08, shininess=0.2, rgba=here.table.rgba, texrepeat=(1, 1))
+        surface.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = "table"
+        material = "table"
+    box = mujoco.mjtGeom.mjGEOM_BOX
+    top = world.add_geom(name=TABLE, type=box, size=(width / 2, depth / 2, thick / 2), pos=(x, y, -thick / 2), rgba=here.table.rgba)
+    if material:
+        top.material = material
+    leg = here.floor.height_m + thick
+    for i, (sx, sy) in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1))):
+        pos = (x + sx * (width / 2 - 0.06), y + sy * (depth / 2 - 0.06), (leg - 2 * thick) / 2)
+        world.add_geom(name=f"{TABLE}_leg{i}", type=box, size=(0.025, 0.025, -leg / 2), pos=pos, rgba=(0.35, 0.36, 0.38, 1), contype=0, conaffinity=0)
+    plane = mujoco.mjtGeom.mjGEOM_PLANE
+    world.add_geom(name=FLOOR, type=plane, size=(3, 3, 0.1), pos=(0, 0, here.floor.height_m), rgba=here.floor.rgba)
+    if here.wall is not None:
+        world.add_geom(name=WALL, type=box, size=(0.02, 3, 1.5), pos=(here.wall.distance_m, 0, here.floor.height_m + 1.5), rgba=here.wall.rgba, contype=0, conaffinity=0)
+
+
+def _add_light(mj: Any, light: LightSpec) -> None:
+    import mujoco
+
+    direction = np.array(light.direction_world)
+    direction = direction / np.linalg.norm(direction)
+    mj.worldbody.add_light(
+        name=light.name,
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        pos=(np.array([0.4, 0.0, 0.0]) - 1.6 * direction),
+        dir=direction,
+        diffuse=light.diffuse,
+        ambient=light.ambient,
+        specular=light.specular,
+        castshadow=light.casts_shadow,
+    )
+
+
+def _add_camera(mj: Any, camera: CameraSpec, robot: Robot) -> None:
+    if camera.parent == "world":
+        parent = mj.worldbody
+    elif camera.parent in robot.bodies:
+        parent = mj.body(camera.parent)
+    else:
+        raise BadSpec(f"camera {camera.name!r} is mounted on {camera.parent!r}. There are: world, {', '.join(robot.bodies)}")
+    parent.add_camera(name=camera.name, pos=camera.pos_parent, quat=camera.quat_parent_wxyz, fovy=camera.fovy_deg)
+
+
+def _add_prop(mj: Any, prop: PropSpec, asset: ObjectAsset, meshes: dict[int, str]) -> None:
+    body = mj.worldbody.add_body(name=prop.name, pos=prop.pos_world, quat=prop.quat_world_wxyz)
+    body.add_freejoint(name=prop.name)
+    friction = asset.friction if prop.friction is None else prop.friction
+    mass = asset.mass_kg if prop.mass_kg is None else prop.mass_kg
+    pieces = asset.collision_parts()
+    volumes = np.array([_volume(p.shape) for p in pieces])
+    for i, (part, share) in enumerate(zip(pieces, volumes / volumes.sum(), strict=True)):
+        geom = _add_part(mj, body, f"{prop.name}#{i}", part, prop.scale, meshes)
+        geom.group, geom.mass = 3, float(mass * share)
+        geom.condim = 6 if asset.rolling_friction > 0 else 4
+        geom.friction = (friction, 0.01, max(asset.rolling_friction, 1e-4))
+        geom.rgba = (0.5, 0.5, 0.5, 1)
+    for i, part in enumerate(asset.visual_parts()):
+        geom = _add_part(mj, body, f"{prop.name}@{i}", part, prop.scale, meshes)
+        _paint(geom, part, asset.rgba, prop.rgba)
+
+
+def _add_fixture(mj: Any, fixture: FixtureSpec, asset: FixtureAsset, meshes: dict[int, str]) -> None:
+    import mujoco
+
+    root = mj.worldbody.add_body(name=fixture.name, pos=fixture.pos_world, quat=from_yaw(fixture.yaw_rad))
+    bodies = {"": root}
+    known = {j.name for j in asset.joints}
+    for name, _ in fixture.joints:
+        if name not in known:
+            raise BadSpec(f"fixture {fixture.name!r} has no joint {name!r}. There are: {', '.join(sorted(known))}")
+    for joint in asset.joints:
+        body = root.add_body(name=f"{fixture.name}/{joint.name}")
+        kind = mujoco.mjtJoint.mjJNT_SLIDE if joint.type == "slide" else mujoco.mjtJoint.mjJNT_HINGE
+        made = body.add_joint(name=f"{fixture.name}/{joint.name}", type=kind, axis=joint.axis, range=joint.range_m)
+        made.limited = mujoco.mjtLimited.mjLIMITED_TRUE
+        made.damping, made.frictionloss, made.armature = [joint.damping, 0, 0], joint.frictionloss, 0.01
+        bodies[joint.name] = body
+    for owner, body in bodies.items():
+        for i, part in enumerate(asset.collision_parts(owner)):
+            geom = _add_part(mj, body, f"{body.name}#{i}", part, 1.0, meshes)
+            geom.group, geom.mass, geom.condim = 3, 0.15, 4
+        for i, part in enumerate(asset.visual_parts(owner)):
+            geom = _add_part(mj, body, f"{body.name}@{i}", part, 1.0, meshes)
+            _paint(geom, part, asset.rgba, fixture.rgba)
+        # A drawer slides inside its cabinet with little play: their pieces do not touch.
+        if owner:
+            mj.add_exclude(name=f"{body.name}-{fixture.name}", bodyname1=body.name, bodyname2=fixture.name)
+
+
+def _paint(geom: Any, part: Part, main: Rgba, override: Rgba | None) -> None:
+    geom.mass, geom.contype, geom.conaffinity, geom.group = 0, 0, 0, 2
+    geom.material = part.material
+    geom.rgba = part.rgba if part.rgba is not None else (override if override is not None else main)
+
+
+def _add_part(mj: Any, body: Any, name: str, part: Part, scale: float, meshes: dict[int, str]) -> Any:
+    import mujoco
+
+    shape = part.shape
+    if isinstance(shape, Primitive):
+        kind = getattr(mujoco.mjtGeom, f"mjGEOM_{shape.type.upper()}")
+        return body.add_geom(name=name, type=kind, size=[scale * s for s in shape.size], pos=[scale * p for p in shape.pos], quat=shape.quat)
+    key = id(shape) if scale == 1.0 else hash((id(shape), scale))
+    if key not in meshes:
+        meshes[key] = f"mesh:{len(meshes)}"
+        made = mj.add_mesh(name=meshes[key], uservert=(scale * shape.vertices).astype(np.float32).ravel(), userface=shape.faces.ravel())
+        made.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
+    return body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=meshes[key])
+
+
+def _volume(shape: Primitive | Mesh) -> float:
+    if isinstance(shape, Mesh):
+        raise BadSpec("a collision piece is a mesh; collision pieces are boxes, cylinders, spheres, capsules and ellipsoids")
+    a, b, c = (*shape.size, 0.0, 0.0)[:3]
+    volumes = {
+        "box": 8 * a * b * c,
+        "cylinder": 2 * np.pi * a * a * b,
+        "capsule": np.pi * a * a * (2 * b + 4 / 3 * a),
+        "sphere": 4 / 3 * np.pi * a**3,
+        "ellipsoid": 4 / 3 * np.pi * a * b * c,
+    }
+    return float(volumes[shape.type])
+
+
+def _index(model: Any, spec: EpisodeSpec, robot: Robot, fixed_meshes: tuple[str, ...], mujoco: Any) -> SceneModel:
+    parties = [*robot.bodies, TABLE, FLOOR, WALL, *(f.name for f in spec.scene.fixtures), *(p.name for p in spec.scene.props)]
+    index = {name: i for i, name in enumerate(parties)}
+    geom_party = np.zeros(model.ngeom, np.int32)
+    for g in range(model.ngeom):
+        body = model.body(int(model.geom_bodyid[g])).name
+        owner = model.geom(g).name.split("_leg")[0] if body == "world" else body.split("/")[0]
+        geom_party[g] = index[owner]
+    fixture_joints = [f"{f.name}/{j.name}" for f in spec.scene.fixtures for j in get_fixture(f.asset).joints]
+
+    def qpos(joints: Sequence[str]) -> NDArray[np.int32]:
+        return np.array([int(model.joint(name).qposadr[0]) for name in joints], np.int32)
+
+    return SceneModel(
+        model=model,
+        fixed_meshes=fixed_meshes,
+        parties=tuple(parties),
+        geom_party=geom_party,
+        num_robot=len(robot.bodies),
+        num_arena=3,
+        prop_bodies=np.array([model.body(p.name).id for p in spec.scene.props], np.int32),
+        prop_qpos=qpos([p.name for p in spec.scene.props]),
+        fixture_joint_names=tuple(fixture_joints),
+        fixture_joint_qpos=qpos(fixture_joints),
+        joint_qpos=qpos(robot.joints),
+        joint_dof=np.array([int(model.joint(name).dofadr[0]) for name in robot.joints], np.int32),
+        cameras={c.name: c for c in spec.scene.cameras},
+    )

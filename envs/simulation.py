@@ -1,0 +1,240 @@
+"""The running physics: owns MjModel and MjData; set, settle, step, read. The only file that calls mj_step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlagym.envs.contacts import ContactTracker
+from vlagym.envs.errors import BadSpec, Divergence
+from vlagym.envs.frames import Pose
+from vlagym.envs.robot import Robot
+from vlagym.envs.scene import SceneModel
+from vlagym.envs.types import EpisodeSpec, sha, sha_arrays
+
+Array = NDArray[np.float64]
+
+
+class Simulation:
+    """One scene in motion."""
+
+    def __init__(self, scene: SceneModel, spec: EpisodeSpec, robot: Robot) -> None:
+        import mujoco
+
+        self._mj = mujoco
+        self.scene = scene
+        self.model = scene.model
+        self.data = mujoco.MjData(scene.model)
+        self._spec = spec
+        self._robot = robot
+        hand = robot.end_effectors[0]
+        model = self.model
+        self._arm_ctrl = np.array([model.actuator(a).id for a in robot.actuators])
+        self._finger_ctrl = np.array([model.actuator(a).id for a in hand.finger_actuators])
+        self._finger_qpos = np.array([int(model.joint(j).qposadr[0]) for j in hand.finger_joints])
+        self._site = model.site(hand.site).id
+        self._prop_columns = scene.prop_qpos[:, None] + np.arange(7)
+        self._quat = np.zeros(4)
+        timestep = spec.scene.physics.timestep_s
+        self.num_substeps = round(1.0 / (spec.control.rate_hz * timestep))
+        if abs(self.num_substeps * timestep * spec.control.rate_hz - 1.0) > 1e-6:
+            raise BadSpec(f"a control step of 1/{spec.control.rate_hz:g} s is not a whole number of timesteps of {timestep:g} s")
+        if len(spec.robot_qpos) != len(robot.joints):
+            raise BadSpec(f"robot_qpos has {len(spec.robot_qpos)} entries; {robot.name} has {len(robot.joints)} joints")
+        self._ramp = ((np.arange(self.num_substeps) + 1) / self.num_substeps)[:, None]
+        self._warned = 0
+        self.energy_j = 0.0
+        """Of the last control step."""
+
+    def start(self) -> None:
+        """Sets the start state of the spec, lets it settle for the stated time, and computes what is read."""
+        mj, model, data, spec = self._mj, self.model, self.data, self._spec
+        mj.mj_resetData(model, data)
+        data.qpos[self.scene.joint_qpos] = spec.robot_qpos
+        hand = self._robot.end_effectors[0]
+        data.qpos[self._finger_qpos] = hand.open_ctrl
+        for fixture in spec.scene.fixtures:
+            for name, value in fixture.joints:
+                at = self.scene.fixture_joint_names.index(f"{fixture.name}/{name}")
+                data.qpos[self.scene.fixture_joint_qpos[at]] = value
+        data.ctrl[self._arm_ctrl] = spec.robot_qpos
+        data.ctrl[self._finger_ctrl] = hand.open_ctrl
+        mj.mj_step(model, data, round(spec.scene.physics.settle_s / spec.scene.physics.timestep_s))
+        data.time = 0.0
+        self._check()
+        self._read()
+
+    def step(self, joint_target: Array, finger_target: float, tracker: ContactTracker) -> None:
+        """Simulates one control step; targets are approached in a straight line over its substeps.
+
+        Args:
+          joint_target: (n,) rad for the arm.
+          finger_target: For each finger actuator.
+          tracker: Is shown the contacts of every substep.
+
+        Raises:
+          Divergence: If MuJoCo warned of a bad state, or the state is not finite.
+        """
+        mj, model, data = self._mj, self.model, self.data
+        begin = data.ctrl[self._arm_ctrl]
+        path = begin + self._ramp * (joint_target - begin)
+        data.ctrl[self._finger_ctrl] = finger_target
+        ctrl, arm, step, record = data.ctrl, self._arm_ctrl, mj.mj_step, tracker.record
+        force, velocity = data.actuator_force, data.actuator_velocity
+        work = 0.0
+        for target in path:
+            ctrl[arm] = target
+            step(model, data)
+            record(data)
+            work += float(np.abs(force * velocity).sum())
+        self.energy_j = work * model.opt.timestep
+        self._check()
+        self._read()
+
+    def _check(self) -> None:
+        mj, data = self._mj, self.data
+        kinds = ("BADQPOS", "BADQVEL", "BADQACC", "BADCTRL", "CONTACTFULL", "CNSTRFULL")
+        for kind in kinds:
+            if data.warning[int(getattr(mj.mjtWarning, f"mjWARN_{kind}"))].number:
+                raise Divergence(f"MuJoCo warned of {kind} at {data.time:.3f} s")
+        if not math.isfinite(float(data.qpos.sum() + data.qvel.sum())):
+            raise Divergence(f"the state holds NaN or infinity at {data.time:.3f} s")
+
+    def _read(self) -> None:
+        # mj_step computes kinematics before it integrates: positions are brought up to the present qpos.
+        mj = self._mj
+        mj.mj_kinematics(self.model, self.data)
+        mj.mj_camlight(self.model, self.data)
+
+    # ------------------------------------------------------------------------------------------------------------ what is read
+    @property
+    def joint_pos(self) -> Array:
+        """(n,) rad, a copy."""
+        return np.array(self.data.qpos[self.scene.joint_qpos])
+
+    @property
+    def joint_vel(self) -> Array:
+        """(n,) rad/s, a copy."""
+        return np.array(self.data.qvel[self.scene.joint_dof])
+
+    @property
+    def finger_opening_m(self) -> float:
+        """Distance between the finger pads."""
+        return float(self.data.qpos[self._finger_qpos].sum())
+
+    @property
+    def fixture_joint_pos(self) -> Array:
+        """(F,) a copy."""
+        return np.array(self.data.qpos[self.scene.fixture_joint_qpos])
+
+    def prop_states(self) -> Array:
+        """Returns (P, 7): position in m and quaternion wxyz in the world frame."""
+        return np.array(self.data.qpos[self._prop_columns])
+
+    def ee_pose_world(self) -> Pose:
+        """Returns the pose of the pinch point."""
+        self._mj.mju_mat2Quat(self._quat, self.data.site_xmat[self._site])
+        return Pose(self.data.site_xpos[self._site].copy(), self._quat.copy())
+
+    def touching(self) -> set[tuple[int, int]]:
+        """Returns the pairs (a < b) of parties that press on each other at the last substep."""
+        contact = self.data.contact
+        geom = contact.geom
+        if not len(geom):
+            return set()
+        address = contact.efc_address
+        force = np.where(address >= 0, self.data.efc_force[address], 0.0)
+        pairs = np.sort(self.scene.geom_party[geom[force > 0.0]], axis=1)
+        return {(a, b) for a, b in pairs.tolist()}
+
+    def state(self) -> Array:
+        """Returns the full integration state: qpos, qvel, controls, warm start."""
+        mj = self._mj
+        kind = mj.mjtState.mjSTATE_INTEGRATION
+        out = np.empty(mj.mj_stateSize(self.model, kind))
+        mj.mj_getState(self.model, self.data, out, kind)
+        return out
+
+    def state_digest(self) -> str:
+        """Returns the digest of `state`."""
+        return sha_arrays(self.state())
+
+
+def physics_digest(model: Any) -> str:
+    """Returns the digest of a compiled model's physics: shapes that collide, masses, joints, actuators, options. Visual geoms do not enter."""
+    collides = np.flatnonzero((model.geom_contype != 0) | (model.geom_conaffinity != 0))
+    arrays = [
+        model.geom_type[collides],
+        model.geom_bodyid[collides],
+        model.geom_contype[collides],
+        model.geom_conaffinity[collides],
+        model.geom_condim[collides],
+        model.geom_priority[collides],
+        model.geom_size[collides],
+        model.geom_pos[collides],
+        model.geom_quat[collides],
+        model.geom_friction[collides],
+        model.geom_solref[collides],
+        model.geom_solimp[collides],
+        model.geom_margin[collides],
+        model.geom_gap[collides],
+    ]
+    for g in collides:
+        mesh = int(model.geom_dataid[g])
+        if mesh >= 0:
+            start = int(model.mesh_vertadr[mesh])
+            arrays.append(model.mesh_vert[start : start + int(model.mesh_vertnum[mesh])])
+    for name in _PHYSICS_ARRAYS:
+        arrays.append(getattr(model, name))
+    option = model.opt
+    numbers = (option.timestep, option.impratio, *option.gravity, *option.wind, option.density, option.viscosity, option.tolerance)
+    words = (option.integrator, option.cone, option.solver, option.iterations, option.ls_iterations, option.disableflags, option.enableflags)
+    arrays += [np.array(numbers, np.float64), np.array(words, np.int64)]
+    return sha_arrays(*(np.array(a) for a in arrays))
+
+
+_PHYSICS_ARRAYS = (
+    "qpos0",
+    "qpos_spring",
+    "body_parentid",
+    "body_pos",
+    "body_quat",
+    "body_ipos",
+    "body_iquat",
+    "body_mass",
+    "body_inertia",
+    "body_gravcomp",
+    "jnt_type",
+    "jnt_bodyid",
+    "jnt_pos",
+    "jnt_axis",
+    "jnt_range",
+    "jnt_limited",
+    "jnt_stiffness",
+    "dof_armature",
+    "dof_damping",
+    "dof_frictionloss",
+    "exclude_signature",
+    "eq_type",
+    "eq_obj1id",
+    "eq_obj2id",
+    "eq_data",
+    "eq_solref",
+    "eq_solimp",
+    "actuator_trnid",
+    "actuator_gainprm",
+    "actuator_biasprm",
+    "actuator_ctrlrange",
+    "actuator_forcerange",
+    "site_bodyid",
+    "site_pos",
+    "site_quat",
+)
+
+
+def digest_of(*parts: str) -> str:
+    """Returns one digest of several."""
+    return sha("".join(parts).encode())
