@@ -1,0 +1,44 @@
+"""Objects that left the hand and fell more than 3 cm, but for those that fell into their destination."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vlagym.benchmark.metric import Metric
+from vlagym.envs.types import EpisodeSpec, Trace
+
+FALL_M = 0.03
+WINDOW_S = 0.5
+"""A free fall of this time is 1.2 m: enough to reach the table or the floor from any height at which a prop is carried."""
+
+
+def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
+    """Returns the number of drops; None where there is nothing to drop.
+
+    A drop begins at the last row at which a prop is held. It is one if the prop's base then stands more than `FALL_M` lower after
+    `WINDOW_S`, or, where that comes first, when it is caught again or the episode ends; unless by then the goal conditions that are about this prop
+    (it is their first argument) all hold: then it was let go over its destination.
+    """
+    if not spec.scene.props:
+        return None
+    is_held = trace.columns["prop_is_held"].astype(bool)
+    height_m = trace.columns["prop_pos_world_m"][:, :, 2]
+    goal_met = trace.columns["goal_met"].astype(bool)
+    window = math.ceil(WINDOW_S * spec.control.rate_hz - 1e-9)
+    drops = 0
+    for index, prop in enumerate(spec.scene.props):
+        about = [g for g, predicate in enumerate(spec.goal) if predicate.args[:1] == (prop.name,)]
+        for last_held in np.flatnonzero(is_held[:-1, index] & ~is_held[1:, index]):
+            end = min(int(last_held) + window, trace.num_steps)
+            caught = np.flatnonzero(is_held[last_held + 1 : end + 1, index])
+            if caught.size:
+                end = int(last_held) + 1 + int(caught[0])
+            fell = height_m[last_held, index] - height_m[end, index] > FALL_M
+            arrived = bool(about) and bool(goal_met[end, about].all())
+            drops += int(fell and not arrived)
+    return float(drops)
+
+
+METRIC = Metric(unit="1", better="lower", kind="mean", measure=_measure, headline=True)

@@ -1,0 +1,82 @@
+"""The measures of an episode: every metric of the catalogue, applied to a trace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from vlagym.benchmark.metric import Metric
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadData
+from vlagym.envs.types import Trace
+from vlagym.results.aggregate import Column
+
+LATENCY = "latency_"
+"""Measures whose names begin so depend on the machine; all others are the same whenever the same actions are simulated."""
+
+
+def metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
+    """Returns metrics by their names.
+
+    Args:
+      names: Files of `benchmark/metrics` or `package.module:ATTRIBUTE`; default: every file.
+
+    Raises:
+      UnknownName: If one does not exist.
+      BadData: If one defines something else than a `Metric`.
+    """
+    found: dict[str, Metric] = {}
+    for name in catalog.names("metric") if names is None else names:
+        metric = catalog.load("metric", name)
+        if not isinstance(metric, Metric):
+            raise BadData(f"the metric {name!r} is a {type(metric).__name__}; METRIC must be a vlagym.benchmark.metric.Metric")
+        # An outsider's metric is called like its module: its values need a name that is a word.
+        found[name.partition(":")[0].rpartition(".")[2]] = metric
+    return found
+
+
+def measure(trace: Trace, names: Sequence[str] | None = None) -> dict[str, float | None]:
+    """Returns the measures of an episode: name -> number, or None where the metric does not apply.
+
+    Args:
+      trace: What happened; its spec says what was asked for.
+      names: As for `metrics`.
+
+    Raises:
+      BadData: If a metric answers with something else than it declares, or with NaN or infinity.
+    """
+    measures: dict[str, float | None] = {}
+    for name, metric in metrics(names).items():
+        measures.update(_values(name, metric, trace))
+    return measures
+
+
+def columns(names: Sequence[str] | None = None) -> tuple[Column, ...]:
+    """Returns what a table needs to know of each measure, in the order of `measure`."""
+    return tuple(
+        Column(name=value, unit=metric.unit, better=metric.better, kind=metric.kind, headline=metric.headline)
+        for name, metric in metrics(names).items()
+        for value in metric.names(name)
+    )
+
+
+def _values(name: str, metric: Metric, trace: Trace) -> dict[str, float | None]:
+    answer = metric.measure(trace, trace.spec)
+    if isinstance(answer, Mapping):
+        if not metric.parts or set(answer) != set(metric.parts):
+            declared = ", ".join(metric.parts) or "none: it must answer with a number or None"
+            raise BadData(f"the metric {name!r} answered with the parts {', '.join(answer)}; it declares {declared}")
+        values = {f"{name}_{part}": answer[part] for part in metric.parts}
+    else:
+        if metric.parts:
+            raise BadData(f"the metric {name!r} answered with {answer!r}; it declares the parts {', '.join(metric.parts)}")
+        values = {name: answer}
+    for value_name, value in values.items():
+        if value is None:
+            continue
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise BadData(f"the metric {name!r} gave {value!r} for {value_name!r}; it must be a finite number, or None where it does not apply")
+        if metric.kind == "rate" and value not in (0, 1):
+            raise BadData(f"the metric {name!r} is a rate and gave {value!r} for {value_name!r}; a rate is 0 or 1 in each episode")
+        values[value_name] = float(value)
+    return values
