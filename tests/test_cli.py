@@ -20,10 +20,9 @@ from vlagym.envs.errors import BadData
 HEAVY = ("mujoco", "torch", "numpy", "pandas", "gymnasium", "scipy", "h5py")
 
 
-def run_vlagym(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "vlagym.benchmark.cli", *words], capture_output=True, text=True, timeout=60, check=False, **options  # type: ignore[call-overload]
-    )
+def run_vlagym(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vlagym.benchmark.cli", *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["list"], ["list", "tasks"], ["list", "suites"], ["list", "commands", "--json"]])

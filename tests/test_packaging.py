@@ -1,0 +1,81 @@
+"""What is shipped: the wheel holds what the checkout holds, is small, and type checks."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOORS = ("assets", "envs", "policies", "results", "benchmark")
+MAX_WHEEL_BYTES = 30_000_000
+SHIPPED = {".py", ".toml", ".json", ".safetensors", ".png", ".xml", ".typed"}
+"""Endings of what the package reads when it is installed."""
+
+
+def shipped_files() -> set[str]:
+    """Returns what a wheel must hold, by the names of the checkout."""
+    found = {p for floor in FLOORS for p in (ROOT / floor).rglob("*") if p.is_file() and p.suffix in SHIPPED}
+    return {p.relative_to(ROOT).as_posix() for p in found} | {"__init__.py", "py.typed"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel of a clean copy: a stale build folder of the checkout must not help."""
+    copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("wheel")
+    tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    for name in filter(None, tracked):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return zipfile.ZipFile(next(out.glob("vlagym-*.whl")))
+
+
+def test_the_wheel_holds_every_file_that_the_checkout_reads(wheel: zipfile.ZipFile) -> None:
+    names = {name.removeprefix("vlagym/") for name in wheel.namelist() if name.startswith("vlagym/")}
+    assert names == shipped_files(), f"missing: {sorted(shipped_files() - names)}; too many: {sorted(names - shipped_files())}"
+
+
+def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:
+    assert Path(str(wheel.filename)).stat().st_size < MAX_WHEEL_BYTES
+
+
+def test_the_wheel_carries_licence_entry_points_and_what_it_needs(wheel: zipfile.ZipFile) -> None:
+    info = next(name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name)
+    metadata = wheel.read(f"{info}/METADATA").decode()
+    assert "License-Expression: Apache-2.0" in metadata
+    assert re.search(r"^Requires-Dist: mujoco<4,>=3\.17$", metadata, re.M), "a score depends on mujoco: its version is bounded"
+    assert any(name.endswith("/LICENSE") for name in wheel.namelist())
+    entry_points = wheel.read(f"{info}/entry_points.txt").decode()
+    assert "vlagym = vlagym.benchmark.cli:main" in entry_points and "vlagym = vlagym.envs.gym:register" in entry_points
+
+
+def test_the_quick_start_has_two_blocks_that_run_as_they_stand() -> None:
+    section = re.search(r"^## Quick start\s*$(.*?)(?=^## |\Z)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert section is not None
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", section[1], re.M | re.S)
+    assert [language for language, _ in blocks] == ["bash", "bash"]
+    assert "pip install -e ." in blocks[0][1] and "vlagym run --policy minivla --suite smoke" in blocks[0][1]
+    assert "pip install -e '.[test]'" in blocks[1][1] and "pytest" in blocks[1][1]
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    broken = [link for link in links if not link.startswith("http") and not (ROOT / link).exists()]
+    assert not broken
+
+
+def test_the_whole_package_and_its_tests_type_check() -> None:
+    link = ROOT / ".typing" / "vlagym"  # type checkers cannot follow a mapped editable install
+    link.parent.mkdir(exist_ok=True)
+    if not link.exists():
+        link.symlink_to("..")
+    done = subprocess.run([sys.executable, "-m", "mypy", "-p", "vlagym"], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
