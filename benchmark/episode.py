@@ -1,0 +1,244 @@
+"""A whole episode with a policy: connect, play, measure. What a worker does for a run, and what a training loop calls to look at itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vlagym.benchmark.executor import Job, LocalPort, Port
+from vlagym.benchmark.rollout import Decide, Decision, Playable, Rollout, Watch
+from vlagym.envs.types import EndedBy, EpisodeResult, EpisodeSpec, ErrorRecord, Observation, Outcome, Trace, canonical_json, to_plain
+from vlagym.policies.base import EpisodeContext, Policy, PolicySpec
+from vlagym.policies.chunking import Chunking, declared
+from vlagym.policies.conventions import Pipeline, connect
+
+_OUTCOMES: Mapping[EndedBy, Outcome] = {
+    "goal": "success",
+    "horizon": "failure",
+    "fall": "failure",
+    "stop": "failure",
+    "divergence": "failure",
+    "policy_error": "error",
+    "env_error": "error",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldOptions:
+    """How the world is rendered; the physics does not depend on it."""
+
+    quality: str = "fast"
+    look: str = "auto"
+
+
+MakeWorld = Callable[[WorldOptions], Playable]
+
+
+def make_world(options: WorldOptions) -> Playable:
+    """Returns a MuJoCo world."""
+    from vlagym.envs.backend import choose
+    from vlagym.envs.world import World
+
+    choose()
+    return World(quality=options.quality, look=options.look)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """An episode that has ended."""
+
+    result: EpisodeResult
+    trace: Trace | None
+    """None where the world failed to start it."""
+
+
+class Connections:
+    """The pipelines between one policy and the environments that it meets; made once for each that differs."""
+
+    def __init__(self, policy: PolicySpec, known: Mapping[str, Pipeline] | None = None) -> None:
+        self._policy = policy
+        self._known = dict(known or {})
+
+    @staticmethod
+    def key(spec: EpisodeSpec) -> str:
+        """Returns what the environment's side of the conventions depends on."""
+        streams = [(c.name, c.width, c.height) for c in spec.scene.cameras]
+        return canonical_json([spec.robot, to_plain(spec.control), streams])
+
+    def of(self, spec: EpisodeSpec, world: Playable) -> Pipeline:
+        """Returns the pipeline for an episode; starts it in the world to ask what is observed, where that is not known yet.
+
+        Raises:
+          ConventionMismatch: If policy and environment do not fit.
+        """
+        key = self.key(spec)
+        if key not in self._known:
+            world.start(spec)
+            self._known[key] = connect(self._policy, spec.control, world.observation_spec())
+        return self._known[key]
+
+
+def play_episode(
+    world: Playable,
+    spec: EpisodeSpec,
+    policy: Policy,
+    *,
+    chunking: Chunking | None = None,
+    connections: Connections | None = None,
+    watch: Watch | None = None,
+    attempt: int = 1,
+) -> Played:
+    """Plays one episode in this process and measures it.
+
+    Args:
+      world: Where it is played.
+      spec: The episode.
+      policy: Asked in slot 0.
+      chunking: How its chunks are played; None: as it declares.
+      connections: Handed in again for the next episode, they save comparing the conventions anew.
+      watch: What is rendered besides.
+      attempt: Written into the result.
+
+    Raises:
+      ConventionMismatch: If policy and environment do not fit. Whatever else goes wrong is the result: outcome `error`.
+    """
+    connections = connections or Connections(policy.spec)
+    return _play(world, spec, policy.spec, LocalPort(policy), chunking or declared(policy.spec), connections.of(spec, world), watch, attempt)
+
+
+class EpisodePlayer:
+    """Plays the episodes of a run, one after another, in whichever process it lives."""
+
+    def __init__(self, world: Playable, policy: PolicySpec, own: Policy | None, chunking: Chunking, known: Mapping[str, Pipeline]) -> None:
+        """Takes over the world and the policy; `close` closes them.
+
+        Args:
+          world: Where episodes are played.
+          policy: What the policy declares.
+          own: The policy itself, where it lives in this process and for this player alone.
+          chunking: How chunks are played.
+          known: Pipelines by `Connections.key`.
+        """
+        self._world, self._policy, self._own, self._chunking = world, policy, own, chunking
+        self._port = None if own is None else LocalPort(own)
+        self._connections = Connections(policy, known)
+
+    def play(self, job: Job, port: Port | None) -> Played:
+        """Plays the episode whose spec is the job's content."""
+        spec: EpisodeSpec = job.content
+        reached = self._port or port
+        assert reached is not None, "neither a policy in this process nor a port to one"
+        pipeline = self._connections.of(spec, self._world)
+        return _play(self._world, spec, self._policy, reached, self._chunking, pipeline, None, job.attempt)
+
+    def close(self) -> None:
+        """Closes the world, and the policy where it is the player's own."""
+        self._world.close()
+        if self._own is not None:
+            self._own.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayerOptions:
+    """All that a player is made of, as a value that travels to a worker."""
+
+    policy: PolicySpec
+    load_own: Callable[[], Policy] | None
+    """Loads the policy into the worker; None where it acts elsewhere."""
+    chunking: Chunking
+    known: Mapping[str, Pipeline]
+    world: WorldOptions
+    make_world: MakeWorld
+
+    def make(self) -> EpisodePlayer:
+        """Builds the player. Called in the worker."""
+        own = None if self.load_own is None else self.load_own()
+        return EpisodePlayer(self.make_world(self.world), self.policy, own, self.chunking, self.known)
+
+
+def _play(
+    world: Playable,
+    spec: EpisodeSpec,
+    policy: PolicySpec,
+    port: Port,
+    chunking: Chunking,
+    pipeline: Pipeline,
+    watch: Watch | None,
+    attempt: int,
+) -> Played:
+    began_s = time.perf_counter()
+    rollout = Rollout(world, spec, asking(port, policy, spec), pipeline=pipeline, chunking=chunking, watch=watch).play()
+    return conclude(spec, rollout, attempt, time.perf_counter() - began_s)
+
+
+def conclude(spec: EpisodeSpec, rollout: Rollout, attempt: int, wall_s: float) -> Played:
+    """Returns the result of a rollout that has ended: its measures unless it ended by an error."""
+    from vlagym.benchmark.scoring import measure
+
+    assert rollout.ended_by is not None
+    trace = rollout.trace()
+    outcome = _OUTCOMES[rollout.ended_by]
+    result = EpisodeResult(
+        digest=spec.digest(),
+        task=spec.task,
+        robot=spec.robot,
+        axes=dict(spec.axes),
+        base=spec.base,
+        seed=spec.seed,
+        instruction=spec.instruction,
+        outcome=outcome,
+        ended_by=rollout.ended_by,
+        measures={} if trace is None or outcome == "error" else measure(trace),
+        steps=0 if trace is None else trace.num_steps,
+        time_s=0.0 if trace is None else float(trace.columns["time_s"][-1]),
+        wall_s=wall_s,
+        attempt=attempt,
+        error=rollout.error,
+        certificate=rollout.certificate(),
+        warning=rollout.warning,
+    )
+    return Played(result=result, trace=trace)
+
+
+def errored(spec: EpisodeSpec, error: ErrorRecord, attempt: int) -> EpisodeResult:
+    """Returns the result of an episode of which nothing came back: its worker died, or something outside the rollout raised."""
+    return EpisodeResult(
+        digest=spec.digest(),
+        task=spec.task,
+        robot=spec.robot,
+        axes=dict(spec.axes),
+        base=spec.base,
+        seed=spec.seed,
+        instruction=spec.instruction,
+        outcome="error",
+        ended_by="env_error",
+        measures={},
+        steps=0,
+        time_s=0.0,
+        wall_s=0.0,
+        attempt=attempt,
+        error=error,
+        certificate=None,
+    )
+
+
+def asking(port: Port, policy: PolicySpec, spec: EpisodeSpec) -> Decide:
+    """Returns the function that asks a policy through a port about one episode; the first call also tells it that the episode begins."""
+    context = EpisodeContext(
+        slot=port.slot,
+        instruction=spec.instruction,
+        action=spec.control,
+        digest=spec.digest(),
+        spec=spec if policy.privileged else None,
+    )
+    has_begun = False
+
+    def decide(observation: Observation) -> Decision:
+        nonlocal has_begun
+        if not has_begun:
+            port.begin(context)
+            has_begun = True
+        return port.decide(observation)
+
+    return decide

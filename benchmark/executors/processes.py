@@ -1,0 +1,249 @@
+"""Worker processes step and render; the policy acts in this one, for whoever waits. A dead worker is replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from vlagym.benchmark.executor import Crew, Desk, Finished, Job, Schedule, unpack
+from vlagym.benchmark.rollout import Decision, record_of
+from vlagym.envs.errors import VlagymError
+from vlagym.envs.types import ErrorRecord, Observation
+from vlagym.policies.base import EpisodeContext
+
+_ONE_THREAD = {name: "1" for name in ("LP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+"""Set for the workers: with one process a core, threads within a process only take time from each other. LP_ is the software renderer."""
+
+_STILLBORN_MAX = 3
+"""Workers in a row that may die before they are ready. Then it is not an episode's fault."""
+
+_GOODBYE_S = 5.0
+"""Time that a worker is given to end by itself."""
+
+
+def EXECUTOR(crew: Crew[Any], schedule: Schedule) -> Iterator[Finished]:
+    """Yields jobs as they end, from `crew.workers` processes.
+
+    Raises:
+      VlagymError: If workers die, or fail, before they are ready.
+    """
+    desk = None if crew.policy is None else Desk(crew.policy)
+    floor = _Floor(crew, schedule)
+    try:
+        yield from floor.work(desk)
+    finally:
+        floor.close()
+
+
+class _Worker:
+    """One process, seen from here."""
+
+    def __init__(self, crew: Crew[Any], slot: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.slot = slot
+        self.job: Job | None = None
+        self.is_ready = False
+        with _environment(_ONE_THREAD):
+            self.process: SpawnProcess = context.Process(target=_serve, args=(crew.make, theirs, slot, crew.policy is not None), daemon=True)
+            self.process.start()
+        theirs.close()
+
+    def say(self, kind: str, content: Any) -> None:
+        """Sends a message. A worker that is gone does not hear it; its death is seen when its pipe is read."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.pipe.send((kind, content))
+
+    def obituary(self) -> str:
+        """Returns how the process ended, in words."""
+        self.process.join(_GOODBYE_S)
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            return f"was ended by {signal.Signals(-code).name}"
+        return "closed its pipe and lives on" if code is None else f"ended with exit status {code}"
+
+    def end(self) -> None:
+        """Ends the process, with force if it has to be."""
+        self.pipe.close()
+        self.process.terminate()
+        self.process.join(_GOODBYE_S)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.process.close()
+
+
+class _Floor:
+    """The workers and what they do."""
+
+    def __init__(self, crew: Crew[Any], schedule: Schedule) -> None:
+        self._crew, self._schedule = crew, schedule
+        self._workers: dict[int, _Worker] = {}
+        self._stillborn = 0
+
+    def work(self, desk: Desk | None) -> Iterator[Finished]:
+        while True:
+            self._hire()
+            busy = [w for w in self._workers.values() if w.job is not None or not w.is_ready]
+            if not len(self._schedule) and all(w.job is None for w in self._workers.values()):
+                return
+            ready = wait([w.pipe for w in busy])
+            asked: dict[int, Observation] = {}
+            ended: list[Finished] = []
+            for worker in [w for w in busy if w.pipe in ready]:
+                finished = self._hear(worker, desk, asked)
+                if finished is not None:
+                    ended.append(finished)
+            # Whoever has finished goes on before the policy is asked: it simulates while the policy thinks.
+            for worker in self._workers.values():
+                self._assign(worker)
+            if asked and desk is not None:
+                for slot, answer in desk.answer(asked).items():
+                    self._workers[slot].say("answer", answer)
+            yield from ended
+
+    def close(self) -> None:
+        """Ends all workers."""
+        for worker in self._workers.values():
+            if worker.job is None:
+                worker.say("stop", None)
+        for worker in self._workers.values():
+            if worker.job is None and worker.is_ready:
+                worker.process.join(_GOODBYE_S)
+            worker.end()
+        self._workers.clear()
+
+    def _hire(self) -> None:
+        """Sees to it that there are as many workers as there is work for, and not more than were asked for."""
+        idle = sum(1 for w in self._workers.values() if w.job is None)
+        for slot in range(self._crew.workers):
+            if slot not in self._workers and idle < len(self._schedule):
+                self._workers[slot] = _Worker(self._crew, slot)
+                idle += 1
+        for worker in self._workers.values():
+            self._assign(worker)
+
+    def _assign(self, worker: _Worker) -> None:
+        if worker.is_ready and worker.job is None:
+            worker.job = self._schedule.take()
+            if worker.job is not None:
+                worker.say("job", worker.job)
+
+    def _hear(self, worker: _Worker, desk: Desk | None, asked: dict[int, Observation]) -> Finished | None:
+        """Takes one message of a worker; returns the job that has ended with it, if any."""
+        try:
+            kind, content = worker.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return self._bury(worker)
+        job = worker.job
+        if kind == "ready":
+            worker.is_ready, self._stillborn = True, 0
+        elif kind == "broken":
+            raise VlagymError(f"a worker could not begin: {content.type}: {content.message}\n{content.traceback}")
+        elif kind == "begin" and desk is not None:
+            worker.say("answer", _begin(desk, content))
+        elif kind == "ask":
+            asked[worker.slot] = content
+        elif kind in ("done", "failed") and job is not None:
+            worker.job = None
+            return Finished(job=job, result=content) if kind == "done" else Finished(job=job, error=content)
+        else:
+            raise AssertionError(f"worker {worker.slot} said {kind!r} while its job was {job}")
+        return None
+
+    def _bury(self, worker: _Worker) -> Finished | None:
+        del self._workers[worker.slot]
+        how, pid, job = worker.obituary(), worker.process.pid, worker.job
+        was_ready = worker.is_ready
+        worker.end()
+        if not was_ready:
+            self._stillborn += 1
+            if self._stillborn >= _STILLBORN_MAX:
+                raise VlagymError(f"{self._stillborn} workers in a row died before they were ready; the last one {how}. Try --executor serial")
+        if job is None:
+            return None
+        message = f"the worker process {pid} {how} while it played {job.key}; it was replaced"
+        return Finished(job=job, error=ErrorRecord(type="WorkerDied", message=message, traceback=""))
+
+
+def _begin(desk: Desk, context: EpisodeContext) -> ErrorRecord | None:
+    try:
+        desk.begin(context)
+    except Exception as error:
+        return record_of(error)
+    return None
+
+
+@contextlib.contextmanager
+def _environment(changes: dict[str, str]) -> Iterator[None]:
+    """Sets environment variables for processes that are started inside; spawned ones read them before they import anything."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+# --------------------------------------------------------------------------------------------------------------- in the worker
+class _PipePort:
+    """The policy, seen from a worker."""
+
+    def __init__(self, pipe: Connection[Any, Any], slot: int) -> None:
+        self._pipe, self._slot = pipe, slot
+
+    @property
+    def slot(self) -> int:
+        return self._slot
+
+    def begin(self, context: EpisodeContext) -> None:
+        """Begins an episode over there."""
+        error = self._exchange("begin", context)
+        if error is not None:
+            unpack(error)
+
+    def decide(self, observation: Observation) -> Decision:
+        """Asks for a chunk and waits for it."""
+        return unpack(self._exchange("ask", observation))
+
+    def _exchange(self, kind: str, content: Any) -> Any:
+        try:
+            self._pipe.send((kind, content))
+            return self._pipe.recv()[1]
+        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+            # Not an Exception: the one who asked is gone, and this is no fault of the policy.
+            raise SystemExit(0) from error
+
+
+def _serve(make: Any, pipe: Connection[Any, Any], slot: int, has_policy: bool) -> None:
+    """Does jobs until the pipe closes."""
+    # Ctrl-C reaches the whole group; the parent decides what becomes of the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        player = make()
+    except Exception as error:
+        pipe.send(("broken", record_of(error)))
+        return
+    port = _PipePort(pipe, slot) if has_policy else None
+    try:
+        pipe.send(("ready", None))
+        while (message := pipe.recv())[0] == "job":
+            try:
+                answer = ("done", player.play(message[1], port))
+            except Exception as error:
+                answer = ("failed", record_of(error))
+            pipe.send(answer)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+    finally:
+        player.close()

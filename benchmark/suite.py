@@ -1,0 +1,281 @@
+"""A suite: a named list of tasks, seeds and splits that expands to episodes. A TOML file each; the folder is the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from vlagym.benchmark.axis import parse_axis, vary
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadData, UnknownName, unknown_name
+from vlagym.envs.types import EpisodeSpec, sha
+
+Split = Literal["seen", "unseen"]
+
+FIRST_DEMO_SEED = 1_000_000
+"""Suites draw below it, demonstrations from it on: nothing that is tested was ever trained on."""
+
+FOLDER = "benchmark/suites"
+
+Sample = Callable[..., EpisodeSpec]
+"""`vlagym.envs.sampling.sample(task, *, robot, seed, objects, phrases, control)`."""
+
+
+def sample_episode(task: str, **options: Any) -> EpisodeSpec:
+    """Samples with the sampler of the environment."""
+    from vlagym.envs.sampling import sample
+
+    return sample(task, **options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Some episodes of one task."""
+
+    task: str
+    episodes: int
+    first_seed: int = 0
+    objects: Split = "seen"
+    """Which part of the object catalogue props are drawn from."""
+    phrases: Split = "seen"
+    """Which part of the sentence templates."""
+    robot: str = "panda"
+    control: str = "ee_delta"
+    axes: tuple[str, ...] = ()
+    """Variations that are applied to each episode, one after another: "blank" or "blank=1"."""
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise BadData(f"{self.task} has {self.episodes} episodes; an entry has at least 1")
+        if self.first_seed < 0:
+            raise BadData(f"{self.task} has first_seed {self.first_seed}; seeds are 0 or more")
+        for field, value in (("objects", self.objects), ("phrases", self.phrases)):
+            if value not in get_args(Split):
+                raise BadData(f"{self.task} has {field} = {value!r}; it must be 'seen' or 'unseen'")
+
+    @property
+    def seeds(self) -> range:
+        return range(self.first_seed, self.first_seed + self.episodes)
+
+    def sample(self, seed: int, sample: Sample = sample_episode) -> EpisodeSpec:
+        """Returns the episode of one seed, varied along the axes."""
+        spec = sample(self.task, robot=self.robot, seed=seed, objects=self.objects, phrases=self.phrases, control=self.control)
+        for name, level in map(parse_axis, self.axes):
+            spec = vary(spec, name, level)
+        return spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A named list of entries."""
+
+    name: str
+    version: int
+    entries: tuple[Entry, ...]
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.entries:
+            raise BadData(f"the suite {self.name!r} has no entries: add at least one [[entry]]")
+
+    @property
+    def num_episodes(self) -> int:
+        return sum(e.episodes for e in self.entries)
+
+    def restrict(
+        self,
+        *,
+        tasks: Sequence[str] = (),
+        robot: str | None = None,
+        episodes: int | None = None,
+        first_seed: int | None = None,
+        axes: Sequence[str] = (),
+        control: str | None = None,
+    ) -> Suite:
+        """Returns the suite with some of its tasks, or with another robot, control, number of episodes, first seed or further axes in each entry.
+
+        Raises:
+          UnknownName: If a task is not in the suite.
+        """
+        known = list(dict.fromkeys(e.task for e in self.entries))
+        for task in tasks:
+            if task not in known:
+                raise unknown_name("task", task, known, f"It was looked for in the suite {self.name!r}.")
+        changes: dict[str, Any] = {}
+        for field, value in (("robot", robot), ("episodes", episodes), ("first_seed", first_seed), ("control", control)):
+            if value is not None:
+                changes[field] = value
+        entries = tuple(dataclasses.replace(e, axes=(*e.axes, *axes), **changes) for e in self.entries if not tasks or e.task in tasks)
+        return self if entries == self.entries else dataclasses.replace(self, entries=entries)
+
+    def check(self) -> Suite:
+        """Returns the suite after looking at every name and seed in it.
+
+        Raises:
+          UnknownName: If a task, robot or axis does not exist.
+          BadData: If a seed is one that demonstrations are made of.
+        """
+        for entry in self.entries:
+            catalog.require(catalog.names("task"), entry.task, "task")
+            catalog.require(catalog.names("robot"), entry.robot, "robot")
+            for name, _ in map(parse_axis, entry.axes):
+                if ":" not in name:
+                    catalog.require(catalog.names("axis"), name, "axis")
+            if entry.seeds.stop > FIRST_DEMO_SEED:
+                raise BadData(
+                    f"{entry.task} reaches the seed {entry.seeds.stop - 1}; suites stay below {FIRST_DEMO_SEED:,}, where demonstrations begin, "
+                    "so that nothing is tested on what was trained on"
+                )
+        return self
+
+    def expand(
+        self, *, workers: int = 1, sample: Sample = sample_episode, advance: Callable[[], None] = lambda: None
+    ) -> tuple[EpisodeSpec, ...]:
+        """Samples every episode: entry by entry, seed by seed, whatever the number of workers.
+
+        Args:
+          workers: Processes that sample; 1 samples here.
+          sample: Draws an episode; importable, for it may be called in another process.
+          advance: Called after each.
+
+        Raises:
+          Unsatisfiable: If no episode with a task's premises was found for a seed.
+          BadData: If two entries give the same episode.
+        """
+        wanted = [(entry, seed) for entry in self.entries for seed in entry.seeds]
+        specs: list[EpisodeSpec] = []
+        seen: dict[str, tuple[str, int]] = {}
+        for (entry, seed), spec in zip(wanted, _sampled(wanted, workers, sample), strict=True):
+            before = seen.setdefault(spec.digest(), (entry.task, seed))
+            if before != (entry.task, seed) or len(seen) != len(specs) + 1:
+                raise BadData(f"the suite {self.name!r} holds the same episode twice: {before[0]} seed {before[1]} and {entry.task} seed {seed}")
+            specs.append(spec)
+            advance()
+        return tuple(specs)
+
+
+def digest_of(specs: Sequence[EpisodeSpec]) -> str:
+    """Returns the digest of a suite's episodes: of their digests, in order."""
+    return sha("\n".join(s.digest() for s in specs).encode())
+
+
+def load_suite(name: str) -> Suite:
+    """Returns the suite of that name from benchmark/suites, or from a file if the name ends in .toml.
+
+    Raises:
+      UnknownName: If there is none, or if a name in it does not exist.
+      BadData: If its file does not hold what it should.
+    """
+    if name.endswith(".toml"):
+        return read_suite(Path(name)).check()
+    known = catalog.toml_names(FOLDER)
+    if name not in known:
+        raise unknown_name("suite", name, known, "One of your own is written as the path of its .toml file.")
+    return read_suite(Path(__file__).parent / "suites" / f"{name}.toml").check()
+
+
+def task_suite(tasks: Sequence[str], *, episodes: int, first_seed: int = 0) -> Suite:
+    """Returns a suite of some tasks in their training distribution, named after them."""
+    entries = tuple(Entry(task=task, episodes=episodes, first_seed=first_seed) for task in tasks)
+    return Suite(name="+".join(tasks), version=1, entries=entries, about="made on the command line")
+
+
+def read_suite(path: Path) -> Suite:
+    """Reads a suite file.
+
+    Raises:
+      BadData: If it is absent, no TOML, lacks a key, or has one that is unknown or of another type.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadData(f"the suite {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadData(f"{path} is not TOML: {error}") from error
+    suite = suite_from_plain(data, str(path))
+    if suite.name != path.stem:
+        raise BadData(f"{path} calls its suite {suite.name!r}; a suite bears the name of its file, {path.stem!r}")
+    return suite
+
+
+def suite_from_plain(data: Mapping[str, Any], where: str) -> Suite:
+    """Reads a suite from TOML's or a run header's tables.
+
+    Raises:
+      BadData: As `read_suite`.
+    """
+    entries = data.get("entry", [])
+    if not isinstance(entries, list):
+        raise BadData(f"{where}: entry must be written [[entry]]")
+    tables = [_check(Entry, e, f"{where} entry {i}") for i, e in enumerate(entries, start=1)]
+    head = _check(Suite, {k: v for k, v in data.items() if k != "entry"}, where, skip=("entries",), known_as={"entries": "[[entry]]"})
+    try:
+        return Suite(**head, entries=tuple(Entry(**{**t, "axes": tuple(t.get("axes", ()))}) for t in tables))
+    except (BadData, UnknownName) as error:
+        raise BadData(f"{where}: {error}") from error
+
+
+def suite_to_plain(suite: Suite) -> dict[str, Any]:
+    """Returns the suite as `suite_from_plain` reads it."""
+    entries = [{f.name: getattr(e, f.name) for f in dataclasses.fields(e)} for e in suite.entries]
+    for entry in entries:
+        entry["axes"] = list(entry["axes"])
+    return {"name": suite.name, "version": suite.version, "about": suite.about, "entry": entries}
+
+
+_KINDS: Mapping[str, tuple[type, str]] = {
+    "name": (str, "a text"),
+    "about": (str, "a text"),
+    "version": (int, "a whole number"),
+    "task": (str, "a text"),
+    "robot": (str, "a text"),
+    "control": (str, "a text"),
+    "objects": (str, "'seen' or 'unseen'"),
+    "phrases": (str, "'seen' or 'unseen'"),
+    "episodes": (int, "a whole number"),
+    "first_seed": (int, "a whole number"),
+    "axes": (list, "a list of texts"),
+}
+
+
+def _check(kind: type, table: Any, where: str, skip: Sequence[str] = (), known_as: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Returns the table if its keys are the fields of the dataclass `kind`, each of the right type."""
+    if not isinstance(table, dict):
+        raise BadData(f"{where} must be a table, not {type(table).__name__}")
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    words = [(known_as or {}).get(name, name) for name in fields]
+    for key, value in table.items():
+        if key not in fields or key in skip:
+            raise BadData(f"{where} has an unknown key {key!r}. Known: {', '.join(words)}")
+        wanted, word = _KINDS[key]
+        if not isinstance(value, wanted) or isinstance(value, bool) or (wanted is list and not all(isinstance(v, str) for v in value)):
+            raise BadData(f"{where}: {key} must be {word}, not {value!r}")
+    for name, field in fields.items():
+        if field.default is dataclasses.MISSING and name not in table and name not in skip:
+            raise BadData(f"{where} lacks the key {name!r}")
+    return table
+
+
+# ------------------------------------------------------------------------------------------------------------------ many processes
+def _sampled(wanted: Sequence[tuple[Entry, int]], workers: int, sample: Sample) -> Any:
+    if workers <= 1 or len(wanted) < 2:
+        return (entry.sample(seed, sample) for entry, seed in wanted)
+    return _sampled_apart(wanted, workers, sample)
+
+
+def _sampled_apart(wanted: Sequence[tuple[Entry, int]], workers: int, sample: Sample) -> Any:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(wanted)), mp_context=context) as pool:
+        yield from pool.map(_sample_one, [(entry, seed, sample) for entry, seed in wanted])
+
+
+def _sample_one(wanted: tuple[Entry, int, Sample]) -> EpisodeSpec:
+    entry, seed, sample = wanted
+    return entry.sample(seed, sample)
