@@ -120,7 +120,7 @@ def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] 
     rows.sort(key=lambda row: (row["suite"], *(row[k] for k in groupings), -_low_first(row["success"]), row["policy"], row.get(DIFFERS, "")))
     values = [f"{c.name}{end}" for c in measures for end in ("", "_low", "_high", "_n")]
     frame = pd.DataFrame(rows, columns=[*keys, "n", "errors", "success", "success_low", "success_high", *values])
-    frame = frame.astype({c: "float64" for c in ("success", "success_low", "success_high", *values) if not c.endswith("_n")})
+    frame = frame.astype({c: "float64" for c in ("success", "success_low", "success_high", *(f"{c.name}{end}" for c in measures for end in ("", "_low", "_high")))})
     return Table(frame=frame, keys=tuple(keys), columns=measures, notes=_notes(runs, pools, columns))
 
 
