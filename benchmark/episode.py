@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from vlagym.benchmark.executor import Job, LocalPort, Port
 from vlagym.benchmark.rollout import Decide, Decision, Playable, Rollout, Watch
@@ -30,18 +31,30 @@ class WorldOptions:
 
     quality: str = "fast"
     look: str = "auto"
+    render: bool = True
+    """False: no camera is ever looked through, and no GL context is made."""
 
 
-MakeWorld = Callable[[WorldOptions], Playable]
+class RunnableWorld(Playable, Protocol):
+    """A world that can also say, for the header of a run, how it is rendered."""
+
+    @property
+    def look(self) -> str: ...
+
+    def gl_renderer(self) -> str | None: ...
 
 
-def make_world(options: WorldOptions) -> Playable:
+MakeWorld = Callable[[WorldOptions], RunnableWorld]
+
+
+def make_world(options: WorldOptions) -> RunnableWorld:
     """Returns a MuJoCo world."""
     from vlagym.envs.backend import choose
-    from vlagym.envs.world import World
 
     choose()
-    return World(quality=options.quality, look=options.look)
+    from vlagym.envs.world import World
+
+    return World(quality=options.quality, look=options.look, render=options.render)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -103,8 +103,8 @@ class Schedule:
 class Executor(Protocol):
     """`EXECUTOR` of a file in benchmark/executors."""
 
-    def __call__(self, crew: Crew[Any], schedule: Schedule) -> Iterator[Finished]:
-        """Yields jobs as they end, in whatever order, until none waits and none runs. Closing the iterator ends all workers."""
+    def __call__(self, crew: Crew[Any], schedule: Schedule) -> Generator[Finished, None, None]:
+        """Yields jobs as they end, in whatever order, until none waits and none runs. Closing the generator ends all workers."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -29,7 +29,8 @@ def sample_episode(task: str, **options: Any) -> EpisodeSpec:
     """Samples with the sampler of the environment."""
     from vlagym.envs.sampling import sample
 
-    return sample(task, **options)
+    spec: EpisodeSpec = sample(task, **options)
+    return spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,9 +151,10 @@ class Suite:
         specs: list[EpisodeSpec] = []
         seen: dict[str, tuple[str, int]] = {}
         for (entry, seed), spec in zip(wanted, _sampled(wanted, workers, sample), strict=True):
-            before = seen.setdefault(spec.digest(), (entry.task, seed))
-            if before != (entry.task, seed) or len(seen) != len(specs) + 1:
-                raise BadData(f"the suite {self.name!r} holds the same episode twice: {before[0]} seed {before[1]} and {entry.task} seed {seed}")
+            digest = spec.digest()
+            if digest in seen:
+                raise BadData(f"the suite {self.name!r} holds the same episode twice: {seen[digest][0]} seed {seen[digest][1]} and {entry.task} seed {seed}")
+            seen[digest] = (entry.task, seed)
             specs.append(spec)
             advance()
         return tuple(specs)
@@ -252,7 +254,7 @@ def _check(kind: type, table: Any, where: str, skip: Sequence[str] = (), known_a
         if key not in fields or key in skip:
             raise BadData(f"{where} has an unknown key {key!r}. Known: {', '.join(words)}")
         wanted, word = _KINDS[key]
-        if not isinstance(value, wanted) or isinstance(value, bool) or (wanted is list and not all(isinstance(v, str) for v in value)):
+        if not isinstance(value, wanted) or isinstance(value, bool) or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
             raise BadData(f"{where}: {key} must be {word}, not {value!r}")
     for name, field in fields.items():
         if field.default is dataclasses.MISSING and name not in table and name not in skip:
@@ -261,13 +263,13 @@ def _check(kind: type, table: Any, where: str, skip: Sequence[str] = (), known_a
 
 
 # ------------------------------------------------------------------------------------------------------------------ many processes
-def _sampled(wanted: Sequence[tuple[Entry, int]], workers: int, sample: Sample) -> Any:
+def _sampled(wanted: Sequence[tuple[Entry, int]], workers: int, sample: Sample) -> Iterator[EpisodeSpec]:
     if workers <= 1 or len(wanted) < 2:
         return (entry.sample(seed, sample) for entry, seed in wanted)
     return _sampled_apart(wanted, workers, sample)
 
 
-def _sampled_apart(wanted: Sequence[tuple[Entry, int]], workers: int, sample: Sample) -> Any:
+def _sampled_apart(wanted: Sequence[tuple[Entry, int]], workers: int, sample: Sample) -> Iterator[EpisodeSpec]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vlagym.envs import catalog
-from vlagym.envs.cameras import Cameras
+from vlagym.envs.cameras import Cameras, gl_renderer
 from vlagym.envs.contacts import ContactTracker, StepContacts
 from vlagym.envs.control import Controller, action_spec
 from vlagym.envs.errors import BadSpec, NotReset, unknown_name
@@ -197,6 +197,10 @@ class World:
         """Returns one `(H, W, 3)` uint8 image of any size."""
         self.spec  # noqa: B018 -- raises NotReset
         return self._cameras.render(self._simulation.data, camera, width, height)
+
+    def gl_renderer(self) -> str | None:
+        """Returns what the GL driver calls itself; makes a GL context where there is none yet."""
+        return gl_renderer()
 
     # -------------------------------------------------------------------------------------------------------------- how it reads
     def _proprio(self) -> dict[str, Any]:

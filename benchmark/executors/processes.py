@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -27,7 +27,7 @@ _GOODBYE_S = 5.0
 """Time that a worker is given to end by itself."""
 
 
-def EXECUTOR(crew: Crew[Any], schedule: Schedule) -> Iterator[Finished]:
+def EXECUTOR(crew: Crew[Any], schedule: Schedule) -> Generator[Finished, None, None]:
     """Yields jobs as they end, from `crew.workers` processes.
 
     Raises:

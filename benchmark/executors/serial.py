@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from vlagym.benchmark.executor import Crew, Finished, LocalPort, Schedule
 from vlagym.benchmark.rollout import record_of
 
 
-def EXECUTOR(crew: Crew[Any], schedule: Schedule) -> Iterator[Finished]:
+def EXECUTOR(crew: Crew[Any], schedule: Schedule) -> Generator[Finished, None, None]:
     """Yields jobs as they end. `crew.workers` means nothing here: there is one."""
     port = None if crew.policy is None else LocalPort(crew.policy)
     with contextlib.closing(crew.make()) as player:

@@ -1,0 +1,147 @@
+"""What a run says about itself: packages, machine, renderer, policy, suite and the conventions between them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from vlagym.benchmark.suite import Suite, digest_of, suite_to_plain
+from vlagym.envs.types import EpisodeSpec, RunHeader, to_plain
+from vlagym.policies.base import PolicySpec
+from vlagym.policies.chunking import Chunking
+from vlagym.policies.conventions import Pipeline
+from vlagym.results.schema import RUN_SCHEMA
+
+_PACKAGES = ("vlagym", "mujoco", "numpy", "gymnasium", "gymnasium-robotics", "mujoco-menagerie", "torch", "dm_control")
+"""Those whose version may matter to whoever repeats a run; absent ones are left out."""
+
+
+def packages() -> dict[str, str]:
+    """Returns the installed versions. Imports none of them."""
+    import vlagym
+
+    found = {"python": platform.python_version(), "vlagym": vlagym.__version__}
+    for name in _PACKAGES:
+        try:
+            found.setdefault(name, metadata.version(name))
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, str]:
+    """Returns what the machine is; nothing that names its owner."""
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "arch": platform.machine(),
+        "processor": _processor(),
+        "cores": str(usable_cores()),
+        "memory_gb": _memory_gb(),
+    }
+
+
+def usable_cores() -> int:
+    """Returns the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def now() -> str:
+    """Returns the present moment, UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def make_header(
+    *,
+    suite: Suite,
+    episodes: Sequence[EpisodeSpec],
+    policy: PolicySpec,
+    policy_text: str,
+    policy_options: Mapping[str, str],
+    chunking: Chunking,
+    pipelines: Mapping[str, Pipeline],
+    looks: Mapping[str, str],
+    quality: str,
+    gl_renderer: str | None,
+    shuffle: int | None,
+    command: Sequence[str],
+) -> RunHeader:
+    """Returns the header of a run that begins now.
+
+    Args:
+      suite: What was expanded.
+      episodes: What it expanded to.
+      policy: What the policy declares.
+      policy_text: How it was written.
+      policy_options: Its options.
+      chunking: How its chunks are played.
+      pipelines: The conversions, one for each environment that differs.
+      looks: Robot -> look.
+      quality: Of the images.
+      gl_renderer: What the GL driver calls itself; None where nothing is rendered.
+      shuffle: Seed of the order of the episodes; None: the suite's order.
+      command: The words of the command line.
+    """
+    seeds = [e.seed for e in episodes]
+    return RunHeader(
+        schema=RUN_SCHEMA,
+        suite={**suite_to_plain(suite), "digest": digest_of(episodes), "episodes": len(episodes)},
+        policy={
+            "name": policy_text,
+            "options": dict(policy_options),
+            "card": to_plain(policy.card),
+            "privileged": policy.privileged,
+            "chunking": str(chunking),
+        },
+        robot_looks=dict(looks),
+        quality=quality,
+        conventions={
+            "policy": {"action": to_plain(policy.action), "observation": to_plain(policy.observation)},
+            "environments": [{"action": to_plain(p.environment), "pipeline": p.describe()} for p in pipelines.values()],
+        },
+        seeds={"first": min(seeds), "last": max(seeds), **({} if shuffle is None else {"shuffle": shuffle})},
+        packages=packages(),
+        gl_renderer=gl_renderer,
+        machine=machine(),
+        command=tuple(command),
+        started=now(),
+    )
+
+
+DECISIVE = ("suite", "policy", "quality", "robot_looks", "conventions")
+"""Fields of a header that must agree for a run to be resumed, besides the packages that a score depends on."""
+
+_PACKAGES_THAT_SCORE = ("vlagym", "mujoco")
+
+
+def differences(before: RunHeader, after: RunHeader) -> list[str]:
+    """Returns, in words, what of all that numbers depend on differs between two headers."""
+    pairs: list[tuple[str, Any, Any]] = [(name, to_plain(getattr(before, name)), to_plain(getattr(after, name))) for name in DECISIVE]
+    pairs += [(f"packages.{name}", before.packages.get(name), after.packages.get(name)) for name in _PACKAGES_THAT_SCORE]
+    return [line for name, a, b in pairs for line in _differences(name, a, b)]
+
+
+def _differences(path: str, before: Any, after: Any) -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = list(dict.fromkeys([*before, *after]))
+        return [line for key in keys for line in _differences(f"{path}.{key}", before.get(key), after.get(key))]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return [line for i, (a, b) in enumerate(zip(before, after, strict=True)) for line in _differences(f"{path}[{i}]", a, b)]
+    return [] if before == after else [f"{path} was {before!r} and is {after!r}"]
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    except OSError:  # not Linux
+        return platform.processor()
+
+
+def _memory_gb() -> str:
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return "unknown"
+    return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f}"

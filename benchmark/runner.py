@@ -1,0 +1,236 @@
+"""Many episodes: schedules them, isolates what goes wrong, retries, resumes, and stores each before the next is counted."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from vlagym.benchmark.episode import Connections, MakeWorld, Played, PlayerOptions, WorldOptions, errored, make_world
+from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
+from vlagym.benchmark.header import differences, make_header, now, usable_cores
+from vlagym.benchmark.suite import Suite
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadData
+from vlagym.envs.types import EpisodeResult, EpisodeSpec, RunHeader, Trace, stream
+from vlagym.policies.base import Policy
+from vlagym.policies.chunking import declared, parse
+from vlagym.policies.conventions import Pipeline
+from vlagym.policies.loading import load_policy
+from vlagym.results.store import Store
+
+_WORKERS_MAX = 8
+"""Unless said otherwise: more of them cost memory, and one policy seldom feeds more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """All that a run is asked for, besides its episodes."""
+
+    policy: str
+    """As it is written: name, name:argument or package.module:ATTRIBUTE."""
+    suite: Suite
+    policy_options: Mapping[str, str] = field(default_factory=dict)
+    chunking: str | None = None
+    """receding:STEPS, whole, ensemble or ensemble:DECAY; None: as the policy declares."""
+    executor: str = "processes"
+    workers: int | None = None
+    """None: as many as there are usable cores, 8 at most."""
+    quality: str = "fast"
+    look: str = "auto"
+    retries: int = 0
+    """Further attempts of an episode that ended in an error."""
+    shuffle: int | None = None
+    """Seed of the order of the episodes; None: the suite's order. Results do not depend on it."""
+    out: Path | None = None
+    """The run folder; None: runs/<UTC time>-<policy>-<suite>."""
+    resume: Path | None = None
+    """A run folder to go on with."""
+    retry_errors: bool = False
+    """When resuming: whether episodes that ended in an error are played again."""
+    command: tuple[str, ...] = ()
+    make_world: MakeWorld = make_world
+    """Builds the world in each worker; importable there."""
+
+
+class Reporter(Protocol):
+    """Is told how a run goes on."""
+
+    def begins(self, path: Path, total: int, done: int, workers: int) -> None:
+        """The run folder exists.
+
+        Args:
+          path: The run folder.
+          total: Episodes of the run.
+          done: Those that were stored before.
+          workers: Processes at work; 0 where there is none besides this one.
+        """
+        ...
+
+    def stored(self, result: EpisodeResult) -> None:
+        """An episode has ended and is on disk."""
+        ...
+
+
+class RunReport(NamedTuple):
+    """What became of a run."""
+
+    path: Path
+    results: list[EpisodeResult]
+    """One for each episode, the last attempt."""
+
+    def count(self, outcome: str) -> int:
+        """Returns the number of episodes with an outcome."""
+        return sum(r.outcome == outcome for r in self.results)
+
+
+def run(options: RunOptions, episodes: Sequence[EpisodeSpec], reporter: Reporter) -> RunReport:
+    """Plays episodes and stores them. Interrupted at any moment, it leaves a folder that can be resumed.
+
+    Args:
+      options: How.
+      episodes: `options.suite`, expanded.
+      reporter: Is told how it goes on.
+
+    Raises:
+      ConventionMismatch: If policy and environment do not fit; before anything is written.
+      BadData: If the folder to resume belongs to another run; the message names each difference.
+    """
+    _check(options, episodes)
+    executor: Executor = catalog.load("executor", options.executor)
+    policy = load_policy(options.policy, options.policy_options)
+    with contextlib.closing(policy):
+        chunking = parse(options.chunking) if options.chunking else declared(policy.spec)
+        probe = _probe(options, episodes, policy)
+        header = make_header(
+            suite=options.suite,
+            episodes=episodes,
+            policy=policy.spec,
+            policy_text=options.policy,
+            policy_options=options.policy_options,
+            chunking=chunking,
+            pipelines=probe.pipelines,
+            looks=probe.looks,
+            quality=options.quality,
+            gl_renderer=probe.gl_renderer,
+            shuffle=options.shuffle,
+            command=options.command,
+        )
+        player = PlayerOptions(
+            policy=policy.spec,
+            load_own=partial(load_policy, options.policy, dict(options.policy_options)) if policy.spec.runs_in_worker else None,
+            chunking=chunking,
+            known=probe.pipelines,
+            world=_world_options(options, policy),
+            make_world=options.make_world,
+        )
+        with _store(options, header) as store:
+            schedule = Schedule(_jobs(options, episodes, store))
+            workers = min(options.workers or min(usable_cores(), _WORKERS_MAX), max(1, len(schedule)))
+            reporter.begins(store.path, len(episodes), len(episodes) - len(schedule), workers if options.executor != "serial" else 0)
+            crew = Crew(make=player.make, policy=None if policy.spec.runs_in_worker else policy, workers=workers)
+            if len(schedule):
+                with contextlib.closing(executor(crew, schedule)) as finished:
+                    for one in finished:
+                        result = _keep(store, one)
+                        if result.outcome == "error" and result.attempt <= options.retries:
+                            schedule.put(replace(one.job, attempt=one.job.attempt + 1))
+                        else:
+                            reporter.stored(result)
+            store.finish()
+            return RunReport(store.path, store.results())
+
+
+def default_folder(policy: str, suite: str) -> Path:
+    """Returns where a run goes that was not told: runs/<UTC time>-<policy>-<suite>."""
+    words = [re.sub(r"[^A-Za-z0-9._+]+", "_", word).strip("_") for word in (policy, suite)]
+    moment = now().split("+")[0].replace(":", "").replace("-", "")
+    return Path("runs") / "-".join([moment, *words])
+
+
+# ----------------------------------------------------------------------------------------------------------------------- before
+class _Probe(NamedTuple):
+    pipelines: dict[str, Pipeline]
+    """By `Connections.key`."""
+    looks: dict[str, str]
+    gl_renderer: str | None
+
+
+def _check(options: RunOptions, episodes: Sequence[EpisodeSpec]) -> None:
+    if not episodes:
+        raise BadData("a run needs at least one episode")
+    if options.workers is not None and options.workers < 1:
+        raise BadData(f"a run needs at least 1 worker, not {options.workers}")
+    if options.retries < 0:
+        raise BadData(f"retries is 0 or more, not {options.retries}")
+    if options.resume is not None and options.out is not None and options.resume != options.out:
+        raise BadData(f"a run is resumed in its own folder: leave out --out {options.out}")
+
+
+def _world_options(options: RunOptions, policy: Policy) -> WorldOptions:
+    return WorldOptions(quality=options.quality, look=options.look, render=bool(policy.spec.observation.images))
+
+
+def _probe(options: RunOptions, episodes: Sequence[EpisodeSpec], policy: Policy) -> _Probe:
+    """Starts one episode of each environment that differs, and compares conventions before anything is played."""
+    connections = Connections(policy.spec)
+    looks: dict[str, str] = {}
+    found: dict[str, Pipeline] = {}
+    world = options.make_world(replace(_world_options(options, policy), render=False))
+    with contextlib.closing(world):
+        for spec in episodes:
+            key = Connections.key(spec)
+            if key not in found:
+                found[key] = connections.of(spec, world)
+                looks[spec.robot] = world.look
+    renders = any(p.cameras for p in found.values())
+    return _Probe(found, looks, world.gl_renderer() if renders else None)
+
+
+def _store(options: RunOptions, header: RunHeader) -> Store:
+    if options.resume is None:
+        return Store.create(options.out or default_folder(options.policy, options.suite.name), header)
+    store = Store.resume(options.resume)
+    different = differences(store.header, header)
+    if different:
+        store.close()
+        raise BadData(
+            f"{options.resume} cannot be resumed like this, for its numbers would not belong together: {'; '.join(different[:4])}"
+            + (f"; and {len(different) - 4} more" if len(different) > 4 else "")
+            + f". Resume it as it was begun (`vlagym run --resume {options.resume}`), or begin another run"
+        )
+    return store
+
+
+def _jobs(options: RunOptions, episodes: Sequence[EpisodeSpec], store: Store) -> list[Job]:
+    """Returns what is still to be played, in order."""
+    stored = {r.digest: r for r in store.results()}
+    jobs: list[Job] = []
+    for spec in episodes:
+        digest = spec.digest()
+        before = stored.get(digest)
+        if before is None:
+            jobs.append(Job(key=digest, content=spec))
+        elif before.outcome == "error" and options.retry_errors:
+            jobs.append(Job(key=digest, content=spec, attempt=before.attempt + 1))
+    if options.shuffle is not None:
+        order = stream(options.shuffle, "order").permutation(len(jobs))
+        jobs = [jobs[i] for i in order]
+    return jobs
+
+
+# ----------------------------------------------------------------------------------------------------------------------- during
+def _keep(store: Store, finished: Finished) -> EpisodeResult:
+    """Stores what came of a job."""
+    trace: Trace | None = None
+    if finished.error is None:
+        played: Played = finished.result
+        result, trace = played.result, played.trace
+    else:
+        result = errored(finished.job.content, finished.error, finished.job.attempt)
+    store.append(result, trace)
+    return result
