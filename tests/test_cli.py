@@ -25,7 +25,7 @@ def run_vlagym(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["list"], ["list", "tasks"], ["list", "suites"], ["list", "commands", "--json"]])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["list"], ["list", "tasks"], ["list", "policies"], ["list", "commands", "--json"]])
 def test_what_only_reads_names_starts_fast_and_imports_nothing_heavy(words: list[str]) -> None:
     code = f"import sys; from vlagym.benchmark import cli; s = cli.main({words!r}); print([m for m in {HEAVY!r} if m in sys.modules], s, file=sys.stderr)"
     times_s = []

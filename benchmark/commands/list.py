@@ -70,7 +70,10 @@ def _metrics() -> list[Row]:
 
 
 def _suites() -> list[Row]:
-    return [{"name": name} for name in catalog.toml_names(SUITES)]
+    from vlagym.benchmark.suite import load_suite
+
+    suites = [load_suite(name) for name in catalog.toml_names(SUITES)]
+    return [{"name": s.name, "version": s.version, "episodes": s.num_episodes, "summary": s.about} for s in suites]
 
 
 def _objects() -> list[Row]:
