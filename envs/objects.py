@@ -1,0 +1,194 @@
+"""The catalogue of objects: what assets/objects says, read, checked and cached. Numpy only."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+
+from vlagym import assets
+from vlagym.envs.asset_files import Split, check_names, identity, read, shapes
+from vlagym.envs.errors import BadData, unknown_name
+from vlagym.envs.fixtures import FixtureAsset as FixtureAsset
+from vlagym.envs.fixtures import get_fixture as get_fixture
+from vlagym.envs.shapes import Part as Part
+from vlagym.envs.shapes import Primitive, as_parts, joint_bounds
+from vlagym.envs.types import Rgba, Vec3
+
+Role = Literal["graspable", "support", "container", "stackable"]
+
+WIDEST_GRASP_M = 0.06
+"""Objects that are wider between the pads are refused: a gripper that opens 8 cm needs play."""
+_SIZE_TOLERANCE_M = 0.0015
+_CONTACT_TOLERANCE_M = 0.006  # how far what is touched may differ from what is seen
+_STEM_M = 0.012  # how far a stem may stick out above what is touched
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grasp:
+    """A way to hold an object from above with two flat pads, in the frame of the object."""
+
+    kind: Literal["top", "rim"]
+    """top: pads on both sides of the body. rim: one pad inside the wall, one outside."""
+    height_m: float
+    """Of the pinch point above the base."""
+    width_m: float
+    """Between the pads when they touch."""
+    yaw_rad: tuple[float, ...] = ()
+    """Directions of the line through both pads, from the x axis; for a rim it is the direction of the outer pad."""
+    symmetric: bool = False
+    """Any direction will do; instead of yaw_rad."""
+    offset_xy_m: tuple[float, float] = (0.0, 0.0)
+    """Of the pinch point from the origin. A symmetric rim has its offset along x, and it turns with the direction."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where something that is put on or into an object ends up."""
+
+    surface_height_m: float
+    """Height above the base at which it comes to rest."""
+    inner_radius_m: float
+    """Within which its centre counts as on or in the object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectAsset:
+    """A movable thing. Its origin is the middle of its base when it stands as it rests; z points up."""
+
+    id: str
+    kind: str
+    names: tuple[str, ...]
+    """English nouns of the seen split, the plain one first."""
+    unseen_names: tuple[str, ...] = ()
+    """Nouns that mean the same and are kept for evaluation."""
+    colour: str | None
+    """Colour word, or None where the noun says it or there are several."""
+    rgba: Rgba
+    """Main colour: of every part that has none of its own."""
+    split: Split
+    size_m: Vec3
+    """Extents along x, y and z."""
+    mass_kg: float
+    friction: float
+    """Sliding friction coefficient."""
+    rolling_friction: float
+    """Lever arm in m with which contact resists rolling; above 0 the object wants contacts of dimension 6."""
+    roles: tuple[Role, ...]
+    yaw_symmetry: int
+    """Turns by 360 degrees / n look and behave the same; 0 means any turn."""
+    grasps: tuple[Grasp, ...]
+    """Best first; empty unless graspable."""
+    place: Place | None
+    """None for what nothing is put on."""
+    visual: tuple[Part, ...]
+    collision: tuple[Primitive, ...]
+
+    def visual_parts(self) -> tuple[Part, ...]:
+        """Returns what is seen."""
+        return self.visual
+
+    def collision_parts(self) -> tuple[Part, ...]:
+        """Returns what is touched, as parts."""
+        return as_parts(self.collision)
+
+
+@functools.cache
+def catalog() -> Mapping[str, ObjectAsset]:
+    """Returns every object that ships with vlagym, sorted by id."""
+    files = sorted(assets.path("objects").glob("*/*/object.toml"), key=lambda f: f.parent.name)
+    return MappingProxyType({asset.id: asset for asset in map(load_object, files)})
+
+
+def get(object_id: str) -> ObjectAsset:
+    """Returns an object by its id. Raises UnknownName with the near ones."""
+    if object_id not in catalog():
+        raise unknown_name("object", object_id, catalog(), "An object is a folder assets/objects/<kind>/<id>/ with an object.toml.")
+    return catalog()[object_id]
+
+
+def load_object(path: Path) -> ObjectAsset:
+    """Reads `<kind>/<id>/object.toml`, which holds everything or names a `design` that variants share.
+
+    Raises:
+      BadData: If a key is unknown, missing or wrong, or what the file says does not fit its shapes; with the file and the key.
+    """
+    kind, identifier, where = identity(path)
+    raw = read(path, _Keys)
+    visual, collision = shapes(raw.visual, raw.collision, where)
+    asset = ObjectAsset(
+        id=identifier,
+        kind=kind,
+        names=raw.names,
+        unseen_names=raw.unseen_names,
+        colour=raw.colour,
+        rgba=raw.rgba,
+        split=raw.split,
+        size_m=raw.size_m,
+        mass_kg=raw.mass_kg,
+        friction=raw.friction,
+        rolling_friction=raw.rolling_friction,
+        roles=raw.roles,
+        yaw_symmetry=raw.yaw_symmetry,
+        grasps=raw.grasp,
+        place=raw.place,
+        visual=visual,
+        collision=collision,
+    )
+    _check(asset, where)
+    return asset
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Keys:
+    """Keys of an object.toml and its design together."""
+
+    names: tuple[str, ...]
+    unseen_names: tuple[str, ...] = ()
+    colour: str | None = None
+    rgba: Rgba
+    split: Split
+    design: str | None = None
+    size_m: Vec3
+    mass_kg: float
+    friction: float = 1.0
+    rolling_friction: float = 0.0
+    roles: tuple[Role, ...]
+    yaw_symmetry: int = 1
+    grasp: tuple[Grasp, ...] = ()
+    place: Place | None = None
+    visual: tuple[Any, ...]
+    collision: tuple[Any, ...]
+
+
+def _check(asset: ObjectAsset, where: str) -> None:
+    check_names(asset.names, asset.unseen_names, where)
+    for key in ("mass_kg", "friction"):
+        if getattr(asset, key) <= 0.0:
+            raise BadData(f"{where}.{key} is {getattr(asset, key)}; it must be above 0")
+    if asset.rolling_friction < 0.0 or asset.yaw_symmetry < 0:
+        raise BadData(f"{where}: rolling_friction and yaw_symmetry must not be negative")
+    seen, touched = joint_bounds([p.shape for p in asset.visual]), joint_bounds(asset.collision)
+    low, high = seen
+    if np.abs(high - low - asset.size_m).max() > _SIZE_TOLERANCE_M or abs(low[2]) > 1e-3:
+        found = " x ".join(f"{v:.4f}" for v in high - low)
+        raise BadData(f"{where}.size_m is {asset.size_m}, but its visual shapes measure {found} m and begin at z = {low[2]:.4f}; they must begin at z = 0")
+    gap = np.abs(seen - touched)
+    gap[1, 2] = max(0.0, gap[1, 2] - _STEM_M)
+    if gap.max() > _CONTACT_TOLERANCE_M or abs(touched[0, 2]) > 1e-3:
+        raise BadData(f"{where}: its collision shapes span {np.round(touched, 4).tolist()} m, its visual ones {np.round(seen, 4).tolist()}")
+    if ("graspable" in asset.roles) != bool(asset.grasps):
+        raise BadData(f"{where}: a graspable object needs a [[grasp]], and only a graspable one has any")
+    for k, grasp in enumerate(asset.grasps):
+        if not 0.0 < grasp.width_m <= WIDEST_GRASP_M or not 0.0 < grasp.height_m <= asset.size_m[2]:
+            raise BadData(f"{where}.grasp[{k}]: width_m must be above 0 and at most {WIDEST_GRASP_M}, height_m within the object")
+        if grasp.symmetric == bool(grasp.yaw_rad):
+            raise BadData(f"{where}.grasp[{k}] needs either yaw_rad or symmetric = true")
+    needs_place = {"support", "container", "stackable"} & set(asset.roles)
+    if bool(needs_place) != (asset.place is not None):
+        raise BadData(f"{where}: a support, container or stackable object needs a [place], and only such a one has it")
