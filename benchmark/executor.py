@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,6 +17,9 @@ from vlagym.policies.base import EpisodeContext, Policy, check_chunks
 from vlagym.policies.conventions import agreed_action
 
 Result = TypeVar("Result", covariant=True)
+
+_ONE_THREAD = {name: "1" for name in ("LP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+"""With one process a core, threads within a process only take time from each other. LP_ is the software renderer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,3 +181,18 @@ def unpack(answer: Decision | ErrorRecord) -> Decision:
     if isinstance(answer, ErrorRecord):
         raise PolicyFailed(answer)
     return answer
+
+
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Sets the environment so that processes which are spawned inside use one thread each; they read it before they import anything."""
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(_ONE_THREAD)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

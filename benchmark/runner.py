@@ -15,7 +15,7 @@ from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
 from vlagym.benchmark.header import differences, make_header, now, usable_cores
 from vlagym.benchmark.suite import Suite
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadData
+from vlagym.envs.errors import BadData, ConventionMismatch
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, RunHeader, Trace, stream
 from vlagym.policies.base import Policy
 from vlagym.policies.chunking import declared, parse
@@ -176,17 +176,30 @@ def _world_options(options: RunOptions, policy: Policy) -> WorldOptions:
 
 
 def _probe(options: RunOptions, episodes: Sequence[EpisodeSpec], policy: Policy) -> _Probe:
-    """Starts one episode of each environment that differs, and compares conventions before anything is played."""
+    """Starts one episode of each environment that differs, and compares conventions before anything is played.
+
+    An episode that does not start costs itself later, not the run now: then the next one of the same environment is asked.
+    """
     connections = Connections(policy.spec)
     looks: dict[str, str] = {}
     found: dict[str, Pipeline] = {}
+    failed: dict[str, Exception] = {}
     world = options.make_world(replace(_world_options(options, policy), render=False))
     with contextlib.closing(world):
         for spec in episodes:
             key = Connections.key(spec)
-            if key not in found:
+            if key in found:
+                continue
+            try:
                 found[key] = connections.of(spec, world)
                 looks[spec.robot] = world.look
+            except ConventionMismatch:
+                raise
+            except Exception as error:
+                failed.setdefault(key, error)
+    for key, error in failed.items():
+        if key not in found:
+            raise error
     renders = any(p.cameras for p in found.values())
     return _Probe(found, looks, world.gl_renderer() if renders else None)
 

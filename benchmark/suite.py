@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vlagym.benchmark.axis import parse_axis, vary
+from vlagym.benchmark.executor import one_thread_each
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, UnknownName, unknown_name
 from vlagym.envs.types import EpisodeSpec, sha
@@ -275,7 +276,9 @@ def _sampled_apart(wanted: Sequence[tuple[Entry, int]], workers: int, sample: Sa
 
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(wanted)), mp_context=context) as pool:
-        yield from pool.map(_sample_one, [(entry, seed, sample) for entry, seed in wanted])
+        with one_thread_each():
+            specs = pool.map(_sample_one, [(entry, seed, sample) for entry, seed in wanted])
+        yield from specs
 
 
 def _sample_one(wanted: tuple[Entry, int, Sample]) -> EpisodeSpec:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from vlagym.benchmark.executor import Crew, Desk, Finished, Job, Schedule, unpack
+from vlagym.benchmark.executor import Crew, Desk, Finished, Job, Schedule, one_thread_each, unpack
 from vlagym.benchmark.rollout import Decision, record_of
 from vlagym.envs.errors import VlagymError
 from vlagym.envs.types import ErrorRecord, Observation
 from vlagym.policies.base import EpisodeContext
-
-_ONE_THREAD = {name: "1" for name in ("LP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-"""Set for the workers: with one process a core, threads within a process only take time from each other. LP_ is the software renderer."""
 
 _STILLBORN_MAX = 3
 """Workers in a row that may die before they are ready. Then it is not an episode's fault."""
@@ -50,7 +46,7 @@ class _Worker:
         self.slot = slot
         self.job: Job | None = None
         self.is_ready = False
-        with _environment(_ONE_THREAD):
+        with one_thread_each():
             self.process: SpawnProcess = context.Process(target=_serve, args=(crew.make, theirs, slot, crew.policy is not None), daemon=True)
             self.process.start()
         theirs.close()
@@ -178,21 +174,6 @@ def _begin(desk: Desk, context: EpisodeContext) -> ErrorRecord | None:
     except Exception as error:
         return record_of(error)
     return None
-
-
-@contextlib.contextmanager
-def _environment(changes: dict[str, str]) -> Iterator[None]:
-    """Sets environment variables for processes that are started inside; spawned ones read them before they import anything."""
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 # --------------------------------------------------------------------------------------------------------------- in the worker

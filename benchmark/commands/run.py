@@ -1,0 +1,225 @@
+"""Runs a policy on a suite, stores every episode as it ends, and prints the table."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlagym.benchmark import console
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadData
+
+if TYPE_CHECKING:
+    from vlagym.benchmark.runner import RunOptions, RunReport
+    from vlagym.benchmark.suite import Suite
+    from vlagym.envs.types import EpisodeResult, EpisodeSpec
+
+_VIDEOS = ("none", "failures", "all")
+
+_SAMPLED_TOGETHER = 24
+"""Suites below this many episodes are sampled in this process: starting others takes longer."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Runs a policy; returns 3 if episodes ended in an error."""
+    options = _parse(args)
+    from vlagym.benchmark.runner import run
+    from vlagym.envs import backend
+
+    backend.choose()
+    wanted = _resumed(options, args) if options.resume else _fresh(options, args)
+    episodes = _expand(wanted)
+    with _Told(wanted.suite.name) as told:
+        try:
+            report = run(wanted, episodes, told)
+        except KeyboardInterrupt:
+            if told.path is not None:
+                console.note(f"interrupted; what was stored is kept. Go on with: vlagym run --resume {told.path}")
+            raise
+    if options.video != "none":
+        _film(report, wanted, options.video)
+    _answer(report, as_json=options.json)
+    return 3 if report.count("error") else 0
+
+
+def _parse(args: Sequence[str]) -> Namespace:
+    parser = console.parser(
+        prog="vlagym run",
+        description="Runs a policy on a suite, or on some tasks, stores each episode as it ends, and prints the table.",
+        example="vlagym run --policy minivla --suite smoke\nvlagym run --policy my_module:POLICY --task stack --episodes 20 --workers 4",
+    )
+    what = parser.add_argument_group("what is run")
+    what.add_argument("--policy", metavar="P", help="name, name:argument or package.module:ATTRIBUTE; `vlagym list policies`")
+    what.add_argument("--policy-option", action="append", default=[], metavar="K=V", help="an option of the policy; may be repeated")
+    what.add_argument("--chunking", metavar="HOW", help="receding:STEPS, whole, ensemble or ensemble:DECAY; default: as the policy declares")
+    what.add_argument("--suite", metavar="S", help="a name of `vlagym list suites`, or a path that ends in .toml")
+    what.add_argument("--task", action="append", default=[], metavar="T", help="only this task of the suite, or this task without a suite; may be repeated")
+    what.add_argument("--robot", metavar="R", help="instead of the suite's robot")
+    what.add_argument("--control", metavar="C", help="instead of the suite's action convention: ee_delta, ee_pose, joint_delta, joint_position")
+    what.add_argument("--episodes", type=int, metavar="N", help="of each task; without a suite, 10")
+    what.add_argument("--seed", type=int, metavar="N", help="first seed of each task; without a suite, 0")
+    what.add_argument("--axis", action="append", default=[], metavar="NAME=LEVEL", help="varies every episode along an axis; may be repeated")
+    how = parser.add_argument_group("how")
+    how.add_argument("--executor", default="processes", help="processes (default) or serial")
+    how.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores, 8 at most")
+    how.add_argument("--retries", type=int, default=0, metavar="N", help="further attempts of an episode that ends in an error; 0 by default")
+    how.add_argument("--shuffle", type=int, metavar="SEED", help="plays the episodes in another order; the results do not depend on it")
+    how.add_argument("--quality", default="fast", help="of the images: fast (default), medium or high")
+    how.add_argument("--look", default="auto", help="of the robot: auto (default) or one of its looks")
+    where = parser.add_argument_group("where to")
+    where.add_argument("--out", type=Path, metavar="DIR", help="the run folder; default: runs/<UTC time>-<policy>-<suite>")
+    where.add_argument("--resume", type=Path, metavar="RUN", help="goes on with a run; policy and suite are then taken from it")
+    where.add_argument("--retry-errors", action="store_true", help="with --resume: plays episodes that ended in an error again")
+    where.add_argument("--video", default="none", choices=_VIDEOS, help="which episodes are rendered into videos/ afterwards; none by default")
+    where.add_argument("--json", action="store_true", help="prints the rows of the table, and where the run lies, as JSON")
+    return parser.parse_args(args)
+
+
+def _fresh(options: Namespace, args: Sequence[str]) -> RunOptions:
+    from vlagym.benchmark.runner import RunOptions
+    from vlagym.policies.loading import parse_options
+
+    if options.policy is None:
+        raise BadData(f"say which policy runs: --policy P. There are: {', '.join(catalog.names('policy'))}, and package.module:ATTRIBUTE")
+    if options.retry_errors:
+        raise BadData("--retry-errors goes with --resume RUN; for errors of this run use --retries N")
+    return RunOptions(
+        policy=options.policy,
+        policy_options=parse_options(options.policy_option),
+        suite=_suite(options),
+        chunking=options.chunking,
+        executor=options.executor,
+        workers=options.workers,
+        quality=options.quality,
+        look=options.look,
+        retries=options.retries,
+        shuffle=options.shuffle,
+        out=options.out,
+        command=("vlagym", "run", *args),
+    )
+
+
+def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
+    """Returns what the header of a run says, with what the command line says instead; the runner refuses if that makes another run of it."""
+    from vlagym.benchmark.runner import RunOptions
+    from vlagym.benchmark.suite import suite_from_plain
+    from vlagym.policies.loading import parse_options
+    from vlagym.results.store import Store
+
+    header = Store.open(options.resume).header
+    named = options.suite or options.task or options.axis or any(v is not None for v in (options.robot, options.control, options.episodes, options.seed))
+    plain = {k: v for k, v in header.suite.items() if k not in ("digest", "episodes")}
+    suite = _suite(options) if named else suite_from_plain(plain, f"{options.resume} suite").check()
+    looks = set(header.robot_looks.values())
+    return RunOptions(
+        policy=options.policy or str(header.policy["name"]),
+        policy_options=parse_options(options.policy_option) if options.policy_option else dict(header.policy["options"]),
+        suite=suite,
+        chunking=options.chunking or str(header.policy["chunking"]),
+        executor=options.executor,
+        workers=options.workers,
+        quality=header.quality if options.quality == "fast" else options.quality,
+        look=looks.pop() if options.look == "auto" and len(looks) == 1 else options.look,
+        retries=options.retries,
+        shuffle=options.shuffle,
+        out=options.out,
+        resume=options.resume,
+        retry_errors=options.retry_errors,
+        command=("vlagym", "run", *args),
+    )
+
+
+def _suite(options: Namespace) -> Suite:
+    from vlagym.benchmark.suite import load_suite, task_suite
+
+    if options.suite is None and not options.task:
+        raise BadData(f"say what is run: --suite S or --task T. Suites: {', '.join(catalog.toml_names('benchmark/suites'))}")
+    if options.suite is not None:
+        suite, tasks = load_suite(options.suite), options.task
+    else:
+        for task in options.task:
+            catalog.require(catalog.names("task"), task, "task")
+        suite, tasks = task_suite(options.task, episodes=10), ()
+    changed = suite.restrict(
+        tasks=tasks, robot=options.robot, episodes=options.episodes, first_seed=options.seed, axes=options.axis, control=options.control
+    )
+    return changed.check()
+
+
+def _expand(options: RunOptions) -> tuple[EpisodeSpec, ...]:
+    from vlagym.benchmark.header import usable_cores
+
+    suite = options.suite
+    workers = min(options.workers or usable_cores(), suite.num_episodes // _SAMPLED_TOGETHER + 1)
+    with console.Progress(suite.num_episodes, f"sampling {suite.name}") as progress:
+        return suite.expand(workers=1 if options.executor == "serial" else workers, advance=progress.advance)
+
+
+class _Told:
+    """Shows on the console how the run goes on."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._progress: console.Progress | None = None
+        self._counts = {"success": 0, "failure": 0, "error": 0}
+        self.path: Path | None = None
+
+    def __enter__(self) -> _Told:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if self._progress is not None:
+            self._progress.__exit__(None, None, None)
+
+    def begins(self, path: Path, total: int, done: int, workers: int) -> None:
+        self.path = path
+        where = f"{workers} worker process{'es' if workers > 1 else ''}" if workers else "this process"
+        before = f", {done} of them stored before" if done else ""
+        console.note(f"{total} episodes{before}, in {where}, into {path}")
+        self._progress = console.Progress(total, self._label, done=done)
+        self._progress.__enter__()
+
+    def stored(self, result: EpisodeResult) -> None:
+        assert self._progress is not None
+        self._counts[result.outcome] += 1
+        if result.error is not None:
+            kept = f"kept in {self.path}/episodes.jsonl"
+            console.note(f"{result.task} seed {result.seed} ({result.digest[:8]}): {result.error.type}: {result.error.message} ({kept})")
+        counts = self._counts
+        self._progress.advance(note=f"{counts['success']} success, {counts['failure']} failure, {counts['error']} errors")
+
+
+def _film(report: RunReport, options: RunOptions, which: str) -> None:
+    from vlagym.benchmark.replay import film
+    from vlagym.results.store import VIDEOS, Store
+
+    store = Store.open(report.path)
+    wanted = [r for r in report.results if store.has_trace(r.digest) and (which == "all" or r.outcome != "success")]
+    with console.Progress(len(wanted), "videos") as progress:
+        for result in wanted:
+            out = report.path / VIDEOS / f"{result.digest}.mp4"
+            film(store, result.digest, out, quality=options.quality, look=options.look)
+            progress.advance()
+
+
+def _answer(report: RunReport, *, as_json: bool) -> None:
+    from vlagym.benchmark import scoring
+    from vlagym.results import aggregate, leaderboard
+
+    run, columns = aggregate.Run.load(report.path), scoring.columns()
+    total = aggregate.aggregate([run], columns)
+    by_task = aggregate.aggregate([run], columns, ["task"])
+    counts = {outcome: report.count(outcome) for outcome in ("success", "failure", "error")}
+    if as_json:
+        told = {"run": str(report.path), "episodes": len(report.results), **counts, "total": leaderboard.rows(total), "rows": leaderboard.rows(by_task)}
+        console.answer(json.dumps(told, indent=2))
+        return
+    console.note(f"written to {report.path}; the policy is not needed to check it: vlagym verify {report.path}")
+    console.answer(leaderboard.render(by_task).rstrip("\n"))
+    if len({r.task for r in report.results}) > 1:
+        console.answer("\n" + leaderboard.render(total).rstrip("\n"))
+    sums = f"{counts['success']} success, {counts['failure']} failure, {counts['error']} errors"
+    console.answer(f"\n{len(report.results)} episodes: {sums} ({report.path})")
