@@ -192,7 +192,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, inner in value.items():
         path = f"{prefix}{key}"
-        if isinstance(inner, Mapping) and inner:
+        if isinstance(inner, Mapping):
             out.update(_flat(inner, f"{path}."))
         else:
             out[path] = inner
@@ -205,7 +205,7 @@ def _named(identity: Mapping[str, Any], different: Sequence[str]) -> str:
     for path in different[:3]:
         value = identity.get(path)
         text = value if isinstance(value, str) else "none" if value is None else canonical_json(value)
-        words.append(f"{path}={text if len(text) <= 32 else text[:12] + '…'}")
+        words.append(f"{path}={text if len(text) <= 24 else text[:12] + '…'}")
     if len(different) > 3:
         words.append(f"{len(different) - 3} more")
     return ", ".join(words)

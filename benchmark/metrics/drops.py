@@ -17,9 +17,9 @@ WINDOW_S = 0.5
 def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
     """Returns the number of drops; None where there is nothing to drop.
 
-    A drop begins at the last row at which a prop is held. It is one if the prop's base then stands more than `FALL_M` lower after
-    `WINDOW_S`, or, where that comes first, when it is caught again or the episode ends; unless by then the goal conditions that are about this prop
-    (it is their first argument) all hold: then it was let go over its destination.
+    A drop begins at the last row at which a prop is held. It is one if the prop's base comes more than `FALL_M` below that height within
+    `WINDOW_S`, or until it is caught again or the episode ends; unless at the end of that time all goal conditions that are about this prop
+    (it is their first argument) hold: then it was let go over its destination.
     """
     if not spec.scene.props:
         return None
@@ -35,7 +35,7 @@ def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
             caught = np.flatnonzero(is_held[last_held + 1 : end + 1, index])
             if caught.size:
                 end = int(last_held) + 1 + int(caught[0])
-            fell = height_m[last_held, index] - height_m[end, index] > FALL_M
+            fell = height_m[last_held, index] - height_m[last_held : end + 1, index].min() > FALL_M
             arrived = bool(about) and bool(goal_met[end, about].all())
             drops += int(fell and not arrived)
     return float(drops)

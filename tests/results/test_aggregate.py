@@ -1,0 +1,160 @@
+"""What is counted together, what is kept apart, and what is never counted silently."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from vlagym.envs.errors import BadData, UnknownName
+from vlagym.results.aggregate import Column, Run, Table, aggregate
+from vlagym.results.leaderboard import rows
+from vlagym.results.store import Store
+
+COLUMNS = (
+    Column(name="success", unit="share", better="higher", kind="rate"),
+    Column(name="steps", unit="steps", better="lower", kind="mean", headline=True),
+    Column(name="target_first", unit="share", better="higher", kind="rate"),
+)
+
+
+def make_run(traces: ModuleType, outcomes: str, *, name: str = "run", first_seed: int = 0, spec: dict[str, Any] | None = None, **header: Any) -> Run:
+    """Returns a run whose episodes are spelled: s(uccess), f(ailure), e(rror)."""
+    words = {"s": "success", "f": "failure", "e": "error"}
+    results = [
+        traces.make_result(traces.make_spec(seed=first_seed + i, **(spec or {})), outcome=words[letter]) for i, letter in enumerate(outcomes)
+    ]
+    return Run(name=name, header=traces.make_header(**header), results=results)
+
+
+def only_row(table: Table) -> dict[str, Any]:
+    (row,) = rows(table)
+    return row
+
+
+def test_errors_stand_beside_n_and_never_in_it(traces: ModuleType) -> None:
+    row = only_row(aggregate([make_run(traces, "ssfe")], COLUMNS))
+    assert (row["policy"], row["suite"], row["n"], row["errors"]) == ("hold", "smoke", 3, 1)
+    assert row["success"] == pytest.approx(2 / 3)
+    assert row["steps"] == {"mean": 4.0, "low": 4.0, "high": 4.0, "n": 3}
+    assert (row["success_low"], row["success_high"]) == pytest.approx((0.2077, 0.9385), abs=1e-4)
+
+
+def test_a_row_of_errors_only_has_no_rate(traces: ModuleType) -> None:
+    row = only_row(aggregate([make_run(traces, "ee")], COLUMNS))
+    assert (row["n"], row["errors"], row["success"], row["success_low"]) == (0, 2, None, None)
+    assert row["steps"] == {"mean": None, "low": None, "high": None, "n": 0}
+
+
+def test_a_measure_that_does_not_apply_is_left_out_of_its_mean_with_its_own_n(traces: ModuleType) -> None:
+    run = make_run(traces, "")
+    results = [
+        traces.make_result(traces.make_spec(seed=i), measures={"target_first": value, "steps": steps})
+        for i, (value, steps) in enumerate([(1.0, 2.0), (None, None), (0.0, 4.0)])
+    ]
+    row = only_row(aggregate([Run(name="run", header=run.header, results=results)], COLUMNS))
+    assert row["n"] == 3
+    assert (row["target_first"]["mean"], row["target_first"]["n"]) == (0.5, 2)
+    assert (row["steps"]["mean"], row["steps"]["n"]) == (3.0, 2)
+
+
+def test_the_order_of_the_episodes_does_not_matter(traces: ModuleType) -> None:
+    results = [traces.make_result(traces.make_spec(seed=i), measures={"steps": float(i % 7)}) for i in range(40)]
+    header = traces.make_header()
+    first, second = (aggregate([Run(name="r", header=header, results=r)], COLUMNS) for r in (results, results[::-1]))
+    assert rows(first) == rows(second)
+
+
+def test_shards_of_one_run_are_pooled(traces: ModuleType) -> None:
+    shards = [make_run(traces, "ssf", name="a"), make_run(traces, "sf", name="b", first_seed=100, started="2026-02-02T00:00:00+00:00")]
+    assert only_row(aggregate(shards, COLUMNS))["n"] == 5
+
+
+def test_the_same_episodes_twice_are_two_rows_and_not_twice_the_evidence(traces: ModuleType) -> None:
+    found = rows(aggregate([make_run(traces, "ssf", name="monday"), make_run(traces, "sff", name="tuesday")], COLUMNS))
+    assert [(r["differs"], r["n"]) for r in found] == [("run=monday", 3), ("run=tuesday", 3)]
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"quality": "high"}, {"quality=fast", "quality=high"}),
+        ({"robot_looks": {"panda": "menagerie"}}, {"look.panda=gymnasium_robotics", "look.panda=menagerie"}),
+        ({"suite": {"name": "smoke", "version": 1, "digest": "b" * 32}}, {"suite.digest=aaaaaaaaaaaa…", "suite.digest=bbbbbbbbbbbb…"}),
+        ({"packages": {"vlagym": "0.2.0", "mujoco": "3.17.0", "numpy": "1"}}, {"package.vlagym=0.1.0", "package.vlagym=0.2.0"}),
+        (
+            {"policy": {"name": "hold", "options": {"horizon": 8}, "card": {}, "privileged": False}},
+            {"policy.options.horizon=8", "policy.options.horizon=none"},
+        ),
+    ],
+)
+def test_runs_that_differ_in_what_a_score_depends_on_are_not_mixed(traces: ModuleType, change: dict[str, Any], difference: set[str]) -> None:
+    plain, other = make_run(traces, "ss"), make_run(traces, "ff", first_seed=50)
+    found = rows(aggregate([plain, dataclasses.replace(other, header=dataclasses.replace(other.header, **change))], COLUMNS))
+    assert {row["differs"] for row in found} == difference
+    assert [row["n"] for row in found] == [2, 2]
+
+
+def test_what_a_score_does_not_depend_on_does_not_divide(traces: ModuleType) -> None:
+    other = make_run(traces, "ff", first_seed=50, packages={"vlagym": "0.1.0", "mujoco": "3.17.0", "numpy": "1.26"}, machine={"cpu": "other"})
+    assert only_row(aggregate([make_run(traces, "ss"), other], COLUMNS))["n"] == 4
+
+
+def test_rows_are_made_by_task_robot_and_axis(traces: ModuleType) -> None:
+    results = [
+        traces.make_result(traces.make_spec(seed=1, task="stack"), outcome="success"),
+        traces.make_result(traces.make_spec(seed=2, task="open_drawer"), outcome="failure"),
+        traces.make_result(traces.make_spec(seed=3, task="stack", axes=(("light", 2), ("blank", 1))), outcome="failure"),
+    ]
+    run = Run(name="run", header=traces.make_header(), results=results)
+    assert [(r["task"], r["n"]) for r in rows(aggregate([run], COLUMNS, ["task"]))] == [("open_drawer", 1), ("stack", 2)]
+    assert [(r["axis"], r["n"]) for r in rows(aggregate([run], COLUMNS, ["axis"]))] == [("blank:1 + light:2", 1), ("none", 2)]
+    assert [(r["robot"], r["task"], r["n"]) for r in rows(aggregate([run], COLUMNS, ["robot", "task"]))] == [("panda", "open_drawer", 1), ("panda", "stack", 2)]
+    assert [list(r)[:3] for r in rows(aggregate([run], COLUMNS, ["policy"]))] == [["policy", "suite", "n"]]
+    with pytest.raises(UnknownName, match="no grouping is called 'tasks'. Did you mean task"):
+        aggregate([run], COLUMNS, ["tasks"])
+
+
+def test_the_best_policy_stands_first(traces: ModuleType) -> None:
+    runs = [make_run(traces, o, policy=p) for p, o in (("uniform", "fff"), ("minivla", "ssf"), ("broken", "eee"), ("expert", "sss"), ("hold", "fff"))]
+    assert [r["policy"] for r in rows(aggregate(runs, COLUMNS))] == ["expert", "minivla", "hold", "uniform", "broken"]
+
+
+def test_an_unfinished_run_is_said_to_be_one(traces: ModuleType) -> None:
+    table = aggregate([make_run(traces, "ssf", name="monday", episodes=30)], COLUMNS)
+    assert table.notes == ("monday: 3 of 30 episodes are stored; the row is of an unfinished run",)
+    assert aggregate([make_run(traces, "ssf", episodes=3)], COLUMNS).notes == ()
+
+
+def test_a_privileged_policy_is_said_to_be_one(traces: ModuleType) -> None:
+    table = aggregate([make_run(traces, "s", policy="expert"), make_run(traces, "s")], COLUMNS)
+    assert table.notes == ("expert reads the true state of the scene: it bounds what a policy that sees pixels can reach",)
+
+
+def test_an_unknown_measure_is_left_out_and_named(traces: ModuleType) -> None:
+    run = Run(name="run", header=traces.make_header(), results=[traces.make_result(measures={"jerk": 1.0, "steps": 3.0})])
+    table = aggregate([run], COLUMNS)
+    assert table.notes == ("left out, for no metric of this installation is called so: jerk",)
+    assert "jerk" not in table.frame.columns
+
+
+def test_a_rate_that_is_none_is_refused(traces: ModuleType) -> None:
+    run = Run(name="run", header=traces.make_header(), results=[traces.make_result(measures={"target_first": 0.5})])
+    with pytest.raises(BadData, match="the measure 'target_first' is a rate and holds 0.5; a rate is 0 or 1"):
+        aggregate([run], COLUMNS)
+
+
+def test_no_runs_make_no_table() -> None:
+    with pytest.raises(BadData, match="a table needs at least one run folder"):
+        aggregate([], COLUMNS)
+
+
+def test_a_run_is_loaded_from_its_folder(traces: ModuleType, tmp_path: Path) -> None:
+    with Store.create(tmp_path / "monday", traces.make_header()) as store:
+        store.append(traces.make_result(outcome="error"), None)
+        store.append(traces.make_result(attempt=2), None)
+    row = only_row(aggregate([Run.load(tmp_path / "monday")], COLUMNS))
+    assert (row["n"], row["errors"]) == (1, 0)
