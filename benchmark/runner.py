@@ -197,9 +197,9 @@ def _probe(options: RunOptions, episodes: Sequence[EpisodeSpec], policy: Policy)
                 raise
             except Exception as error:
                 failed.setdefault(key, error)
-    for key, error in failed.items():
+    for key, cause in failed.items():
         if key not in found:
-            raise error
+            raise cause
     renders = any(p.cameras for p in found.values())
     return _Probe(found, looks, world.gl_renderer() if renders else None)
 

@@ -1,0 +1,117 @@
+"""Films of stored episodes, rendered afterwards from any camera at any quality."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlagym.benchmark.episode import MakeWorld, WorldOptions, make_world
+from vlagym.benchmark.rollout import Watch
+from vlagym.benchmark.stored import again
+from vlagym.envs.errors import BadData, unknown_name
+from vlagym.envs.types import EpisodeSpec, Observation, Trace
+from vlagym.results.store import Store
+
+SUFFIXES = (".mp4", ".gif", ".png")
+_GIF_EVERY = 2
+"""A GIF shows every other control step: most viewers play no more than 10 to 20 frames a second."""
+_STRIP_FRAMES = 8
+"""Of a PNG: the episode as a strip, first and last frame included."""
+
+Image = NDArray[np.uint8]
+
+
+def film(
+    store: Store,
+    digest: str,
+    out: Path,
+    *,
+    cameras: Sequence[str] = ("front",),
+    quality: str = "fast",
+    look: str = "auto",
+    size: int | None = None,
+    make_world: MakeWorld = make_world,
+) -> int:
+    """Renders a stored episode into a file and returns its number of frames.
+
+    Args:
+      store: The run.
+      digest: Of the episode, or the beginning of it.
+      out: Ends in .mp4, .gif or .png (a strip of 8 frames).
+      cameras: Side by side, all of one height.
+      quality: Of the images.
+      look: Of the robot.
+      size: Height in pixels of each camera's image, its shape being kept; None: as in the episode.
+      make_world: Builds the world.
+
+    Raises:
+      UnknownName: If the run has no such episode, or the episode no such camera.
+      BadData: If the suffix is another one, the episode has no trace, or it does not run the same again.
+    """
+    if out.suffix not in SUFFIXES:
+        raise BadData(f"{out.name} ends in {out.suffix or 'nothing'!r}; a replay is written to {', '.join(SUFFIXES)}")
+    stored = store.trace(digest)
+    known = [c.name for c in stored.spec.scene.cameras]
+    for name in cameras:
+        if name not in known:
+            raise unknown_name("camera", name, known)
+    frames = _frames(stored, cameras, WorldOptions(quality=quality, look=look), size, make_world)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _write(out, frames, stored.spec.control.rate_hz)
+    return len(frames)
+
+
+def _frames(stored: Trace, cameras: Sequence[str], options: WorldOptions, size: int | None, make: MakeWorld) -> list[Image]:
+    """Returns an image before each action and one after the last."""
+    trace = replace(stored, spec=_resized(stored.spec, size))
+    frames: list[Image] = []
+    with contextlib.closing(make(options)) as world:
+        rollout = again(world, trace, Watch(cameras=tuple(cameras)))
+        for step in rollout:
+            assert step.observation is not None
+            frames.append(_side_by_side(step.observation, cameras))
+        if rollout.ended_by != stored.ended_by:
+            why = f": {rollout.error.message}" if rollout.error else ""
+            # An episode that a policy's error cut short goes on here after its last action; that is how it was.
+            if stored.ended_by not in ("policy_error", "env_error"):
+                raise BadData(
+                    f"the episode ended by {stored.ended_by} and now by {rollout.ended_by}{why}. It does not run the same here: see vlagym verify"
+                )
+        if rollout.ended_by != "divergence":
+            frames.append(_side_by_side(world.observe(tuple(cameras)), cameras))
+    return frames
+
+
+def _resized(spec: EpisodeSpec, size: int | None) -> EpisodeSpec:
+    """Returns the spec with cameras of another height; the physics does not see it."""
+    if size is None:
+        return spec
+    if size < 16 or size % 2:
+        raise BadData(f"an image is at least 16 pixels high, and an even number of them for the sake of the codec; not {size}")
+    cameras = tuple(replace(c, height=size, width=2 * round(size * c.width / c.height / 2)) for c in spec.scene.cameras)
+    return replace(spec, scene=replace(spec.scene, cameras=cameras))
+
+
+def _side_by_side(observation: Observation, cameras: Sequence[str]) -> Image:
+    images = [observation.images[name] for name in cameras]
+    heights = sorted({i.shape[0] for i in images})
+    if len(heights) > 1:
+        raise BadData(f"cameras of {heights} pixels height do not stand side by side; choose one, or give --size")
+    return np.concatenate(images, axis=1)
+
+
+def _write(out: Path, frames: Sequence[Image], rate_hz: float) -> None:
+    import imageio.v2 as imageio
+
+    if out.suffix == ".png":
+        chosen = np.linspace(0, len(frames) - 1, min(_STRIP_FRAMES, len(frames))).round().astype(int)
+        imageio.imwrite(out, np.concatenate([frames[i] for i in chosen], axis=1))
+    elif out.suffix == ".gif":
+        imageio.mimwrite(out, list(frames[::_GIF_EVERY]), duration=1000.0 * _GIF_EVERY / rate_hz, loop=0)
+    else:
+        imageio.mimwrite(out, list(frames), fps=rate_hz, macro_block_size=2, quality=8)

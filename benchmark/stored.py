@@ -1,0 +1,44 @@
+"""A stored episode played again: its actions as the policy, no camera unless somebody watches."""
+
+from __future__ import annotations
+
+from vlagym.benchmark.rollout import Decide, Decision, Playable, Rollout, Watch
+from vlagym.envs.errors import VlagymError
+from vlagym.envs.types import ActionChunk, EpisodeSpec, Observation, ObservationSpec, Trace
+from vlagym.policies.base import PolicySpec
+from vlagym.policies.chunking import Chunking
+from vlagym.policies.conventions import connect
+
+_BLIND = ObservationSpec(images=(), state=(), rate_hz=0.0)
+STORED = PolicySpec(name="stored actions", action=None, observation=_BLIND)
+
+
+class ActionsEnded(VlagymError):
+    """The episode goes on after its stored actions have ended: it did not run the same again."""
+
+
+def again(world: Playable, trace: Trace, watch: Watch | None = None) -> Rollout:
+    """Returns a rollout of the stored actions; iterate over it. Where the episode goes on after them, it ends by an error of type ActionsEnded.
+
+    Args:
+      world: Where it is played.
+      trace: The stored episode.
+      watch: What is rendered.
+    """
+    spec = trace.spec
+    observation = ObservationSpec(images=(), state=(), rate_hz=spec.control.rate_hz)
+    pipeline = connect(STORED, spec.control, observation)
+    return Rollout(world, spec, _answer_once(spec, trace), pipeline=pipeline, chunking=Chunking(mode="whole"), watch=watch)
+
+
+def _answer_once(spec: EpisodeSpec, trace: Trace) -> Decide:
+    is_spent = trace.num_steps == 0
+
+    def decide(observation: Observation) -> Decision:
+        nonlocal is_spent
+        if is_spent:
+            raise ActionsEnded(f"the {trace.num_steps} stored actions are played and the episode goes on at {observation.time_s:.2f} s")
+        is_spent = True
+        return Decision(ActionChunk(values=trace.actions, spec=spec.control), 0.0)
+
+    return decide
