@@ -1,0 +1,104 @@
+"""An object: its file is read without complaint, its shapes are light and closed, and on the table it stays where it is put."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from vlagym import assets
+from vlagym.benchmark.check import Contract
+from vlagym.benchmark.checks import _samples
+from vlagym.envs.errors import BadData, unknown_name
+from vlagym.envs.objects import ObjectAsset, load_object
+from vlagym.envs.types import EpisodeSpec, PropSpec, SceneSpec
+
+MAX_FACES = 800
+"""Of all visual meshes of an object: drawn on a CPU, a scene is as slow as its triangles are many."""
+REST_S = 1.0
+MAX_DRIFT_M = 0.003
+MAX_TILT_DEG = 3.0
+MAX_SPEED_M_S = 0.005
+
+
+def _files() -> dict[str, Path]:
+    return {file.parent.name: file for file in sorted(assets.path("objects").glob("*/*/object.toml"), key=lambda f: f.parent.name)}
+
+
+def _complaints(name: str) -> Iterator[str]:
+    if name.endswith(".toml"):
+        yield from _about_shapes(load_object(Path(name)))
+        return
+    files = _files()
+    if name not in files:
+        raise unknown_name("object", name, files, "One of your own is written as the path of its object.toml.")
+    asset = load_object(files[name])
+    yield from _about_shapes(asset)
+    yield from _about_rest(asset)
+
+
+def _about_shapes(asset: ObjectAsset) -> Iterator[str]:
+    from vlagym.envs.shapes import Mesh
+
+    faces = sum(len(part.shape.faces) for part in asset.visual if isinstance(part.shape, Mesh))
+    if faces > MAX_FACES:
+        yield f"its visual meshes have {faces} faces, more than {MAX_FACES}: use fewer segments"
+    if not asset.collision:
+        yield "it has no [[collision]] shape, so nothing can touch it"
+
+
+def _about_rest(asset: ObjectAsset) -> Iterator[str]:
+    """Stands the object on the table under a robot that does not move, and looks whether it stays."""
+    from vlagym.envs.frames import to_matrix
+    from vlagym.envs.world import World
+
+    spec = _alone(asset)
+    world = World(render=False)
+    try:
+        facts = before = world.start(spec)
+        still = np.zeros(spec.control.size, np.float32)
+        still[-1] = -1.0
+        for _ in range(round(REST_S * spec.control.rate_hz)):
+            before, facts = facts, world.advance(still)
+    finally:
+        world.close()
+    drift_m = float(np.linalg.norm(facts.prop_pos_world_m[0] - np.array(spec.scene.props[0].pos_world)))
+    speed_m_s = float(np.linalg.norm(facts.prop_pos_world_m[0] - before.prop_pos_world_m[0])) * spec.control.rate_hz
+    tilt_deg = float(np.degrees(np.arccos(np.clip(to_matrix(facts.prop_quat_world_wxyz[0])[2, 2], -1.0, 1.0))))
+    advice = "widen its base, lower its centre of mass or give it rolling_friction"
+    if drift_m > MAX_DRIFT_M:
+        yield f"left alone on the table for {REST_S:g} s it moves {1e3 * drift_m:.1f} mm: {advice}"
+    if tilt_deg > MAX_TILT_DEG:
+        yield f"left alone on the table for {REST_S:g} s it tilts by {tilt_deg:.1f} degrees: {advice}"
+    if speed_m_s > MAX_SPEED_M_S:
+        yield f"left alone on the table for {REST_S:g} s it still moves at {1e3 * speed_m_s:.1f} mm/s: {advice}"
+
+
+def _alone(asset: ObjectAsset) -> EpisodeSpec:
+    from vlagym.envs import catalog
+    from vlagym.envs.arenas import arena
+    from vlagym.envs.control import action_spec
+
+    robot_name = catalog.names("robot")[0]
+    robot = catalog.load("robot", robot_name)
+    prop = PropSpec(name=asset.id, asset=asset.id, pos_world=(0.5, 0.25, 0.0), quat_world_wxyz=(1.0, 0.0, 0.0, 0.0))
+    arenas = sorted(file.stem for file in assets.path("arenas").glob("*.toml"))
+    if not arenas:
+        raise BadData("assets/arenas holds no arena to stand an object in")
+    return EpisodeSpec(
+        task="check",
+        robot=robot_name,
+        scene=SceneSpec(arena=arenas[0], props=(prop,), lights=arena(arenas[0]).light),
+        robot_qpos=robot.home_qpos,
+        goal=(),
+        stages=(),
+        alternatives=(),
+        instruction="",
+        phrase="",
+        control=action_spec(robot, _samples.ACTION.name),
+        horizon_s=REST_S,
+    )
+
+
+CONTRACT = Contract(names=lambda: list(_files()), complaints=_complaints)

@@ -1,0 +1,171 @@
+"""A policy: says what it reads and sends, fits the environment, answers with chunks of its spec, and forgets when it is reset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from vlagym.benchmark.check import Contract, NotCheckable, described, first_sentence_complaint
+from vlagym.benchmark.checks import _samples
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadAction, VlagymError
+from vlagym.envs.types import ActionChunk, EpisodeSpec, Observation, ObservationSpec, canonical_json, stream, to_plain
+from vlagym.policies.base import EpisodeContext, Policy, PolicySpec, check_chunks
+from vlagym.policies.conventions import Pipeline, agreed_action, connect
+from vlagym.policies.loading import load_policy, split
+
+
+class _Episode(NamedTuple):
+    """An episode as a policy meets it: what it is told, and what it is shown first."""
+
+    context: EpisodeContext
+    shown: Observation
+
+
+def _complaints(name: str) -> Iterator[str]:
+    policy = _load(name)
+    yield from first_sentence_complaint("policy", split(name)[0])
+    try:
+        yield from _about_options(name)
+        yield from _about_spec(policy.spec)
+        yield from _about_answers(policy)
+    finally:
+        policy.close()
+
+
+def _load(name: str) -> Policy:
+    """Loads the policy; raises NotCheckable if it asks for an argument and says how to write it ("replay:RUN")."""
+    try:
+        return load_policy(name)
+    except VlagymError as error:
+        if split(name)[1] is None and re.search(rf"{re.escape(name)}:\w", str(error)):
+            raise NotCheckable(f"{error}; check policy:{name}:… with the argument") from error
+        raise
+
+
+def _about_options(name: str) -> Iterator[str]:
+    try:
+        load_policy(name, {"no_such_option": "1"}).close()
+    except VlagymError as error:
+        if "no_such_option" not in str(error):
+            yield f"an unknown option is refused without being named ({error}): use vlagym.policies.loading.refuse_options"
+    except Exception as error:
+        yield f"an unknown option raises {described(error)}: use vlagym.policies.loading.refuse_options"
+    else:
+        yield "an unknown option is accepted: a typing error would go unnoticed; use vlagym.policies.loading.refuse_options"
+
+
+def _about_spec(spec: PolicySpec) -> Iterator[str]:
+    if not spec.name:
+        yield "its spec has no name"
+    if not 1 <= spec.execute_steps <= spec.chunk_steps:
+        yield f"it executes {spec.execute_steps} steps of a chunk of {spec.chunk_steps}: execute_steps must lie between 1 and chunk_steps"
+    try:
+        canonical_json(to_plain(spec.card))
+    except (TypeError, ValueError) as error:
+        yield f"its card cannot be written into a run header as JSON: {error}"
+
+
+def _about_answers(policy: Policy) -> Iterator[str]:
+    first, second = (_episode(policy, slot=slot, seed=slot) for slot in (0, 1))
+    spec = first.context.action
+    pipeline = _pipeline(policy, _sampled(policy, 0))
+    answers = _ask(policy, {0: first, 1: second})
+    wanted = agreed_action(policy.spec, spec)
+    check_chunks(answers, [0, 1], wanted)
+    for slot, chunk in sorted(answers.items()):
+        steps = len(chunk.values)
+        if steps != policy.spec.chunk_steps:
+            yield f"it sends a chunk of {steps} steps and declares chunk_steps={policy.spec.chunk_steps}"
+        try:
+            for action in pipeline.drive(chunk):
+                spec.check(action)
+        except BadAction as error:
+            yield f"its chunk for slot {slot} is no sequence of actions: {error}"
+    again = _ask(policy, {0: first, 1: second})
+    yield from (
+        f"after a reset the same episode gets another answer ({_difference(answers[slot], again[slot])}): clear the slot in reset, "
+        "and draw only from a generator that is seeded by the context's digest"
+        for slot in (0, 1)
+        if not _equal(answers[slot], again[slot])
+    )
+    for slot, episode in enumerate((first, second)):
+        alone = _ask(policy, {slot: episode})
+        if not _equal(answers[slot], alone[slot]):
+            told = _difference(answers[slot], alone[slot])
+            yield f"slot {slot} gets another answer alone than together with the other one ({told}): results would depend on the number of workers"
+
+
+def _ask(policy: Policy, episodes: Mapping[int, _Episode]) -> dict[int, ActionChunk]:
+    for episode in episodes.values():
+        policy.reset(episode.context)
+    chunks = policy.act({slot: episode.shown for slot, episode in episodes.items()})
+    return {slot: ActionChunk(values=np.array(chunk.values), spec=chunk.spec) for slot, chunk in chunks.items()}
+
+
+def _equal(a: ActionChunk, b: ActionChunk) -> bool:
+    return np.array_equal(a.values, b.values)
+
+
+def _difference(a: ActionChunk, b: ActionChunk) -> str:
+    if a.values.shape != b.values.shape:
+        return f"{a.values.shape} and {b.values.shape}"
+    return f"by up to {np.abs(a.values - b.values).max():.3g}"
+
+
+# -------------------------------------------------------------------------------------------------------------- what it is asked about
+def _sampled(policy: Policy, seed: int) -> EpisodeSpec:
+    from vlagym.envs.sampling import sample
+
+    task = catalog.names("task")[0]
+    control = policy.spec.action.name if policy.spec.action else "ee_delta"
+    return sample(task, seed=seed, control=control if control in ("ee_pose", "joint_delta", "joint_position") else "ee_delta")
+
+
+def _pipeline(policy: Policy, spec: EpisodeSpec) -> Pipeline:
+    return connect(policy.spec, spec.control, _sent(spec))
+
+
+def _sent(spec: EpisodeSpec) -> ObservationSpec:
+    """Returns what the environment sends in an episode."""
+    from vlagym.envs.types import ImageComponent
+    from vlagym.envs.world import state_components
+
+    images = tuple(ImageComponent(name=c.name, width=c.width, height=c.height) for c in spec.scene.cameras)
+    return ObservationSpec(images=images, state=state_components(catalog.load("robot", spec.robot)), rate_hz=spec.control.rate_hz)
+
+
+def _episode(policy: Policy, *, slot: int, seed: int) -> _Episode:
+    """Returns an episode with a synthetic first observation, or a simulated one for a policy that sees the true state.
+
+    Images are noise: that a policy does well is measured by running it. Arrays cannot be written to, for they are not the policy's.
+    """
+    spec = _sampled(policy, seed)
+    context = EpisodeContext(
+        slot=slot, instruction=spec.instruction, action=spec.control, digest=spec.digest(), spec=spec if policy.spec.privileged else None
+    )
+    if policy.spec.privileged:
+        from vlagym.envs.world import World
+
+        world = World(render=False)
+        world.start(spec)
+        observation = world.observe((), privileged=True)
+        world.close()
+    else:
+        sent, rng = _sent(spec), stream(seed, "checks", "images")
+        observation = Observation(
+            images={i.name: rng.integers(0, 256, (i.height, i.width, 3), np.uint8) for i in sent.images},
+            proprio=_samples.proprio({s.name: s.size for s in sent.state}, seed),
+            instruction=spec.instruction,
+            time_s=0.0,
+        )
+    shown = _pipeline(policy, spec).show(observation)
+    for array in (*shown.images.values(), *shown.proprio.values()):
+        array.flags.writeable = False
+    return _Episode(context, shown)
+
+
+CONTRACT = Contract(names=lambda: catalog.names("policy"), complaints=_complaints)
