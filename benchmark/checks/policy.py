@@ -163,8 +163,10 @@ def _episode(policy: Policy, *, slot: int, seed: int) -> _Episode:
             time_s=0.0,
         )
     shown = _pipeline(policy, spec).show(observation)
-    for array in (*shown.images.values(), *shown.proprio.values()):
-        array.flags.writeable = False
+    for image in shown.images.values():
+        image.flags.writeable = False
+    for value in shown.proprio.values():
+        value.flags.writeable = False
     return _Episode(context, shown)
 
 
