@@ -142,14 +142,16 @@ def compare(stored: EpisodeResult, trace: Trace, rollout: Rollout) -> Verdict:
     """
     found = conclude(trace.spec, rollout, stored.attempt, 0.0)
     differences = _digests(stored, trace, found.result.certificate)
-    if found.result.error is not None and found.result.error.type != ActionsEnded.__name__:
-        differences.append(Difference("simulation", f"{found.result.error.type}: {found.result.error.message}"))
+    error = found.result.error
+    if error is not None and error.type != ActionsEnded.__name__:
+        differences.append(Difference("simulation", f"{error.type}: {error.message}"))
     if found.trace is not None:
         differences += _columns(trace, found.trace)
-    plain: list[tuple[str, str, str]] = [("ended_by", stored.ended_by, found.result.ended_by), ("outcome", stored.outcome, found.result.outcome)]
-    plain += [("steps", str(stored.steps), str(found.result.steps)), ("time_s", repr(stored.time_s), repr(found.result.time_s))]
-    if found.result.error is not None and found.result.error.type == ActionsEnded.__name__:
-        plain: list[tuple[str, str, str]] = [("ended_by", stored.ended_by, f"not ended ({found.result.error.message})")]
+    if error is not None and error.type == ActionsEnded.__name__:
+        plain = [("ended_by", str(stored.ended_by), f"not ended ({error.message})")]
+    else:
+        plain = [("ended_by", stored.ended_by, found.result.ended_by), ("outcome", stored.outcome, found.result.outcome)]
+        plain += [("steps", str(stored.steps), str(found.result.steps)), ("time_s", repr(stored.time_s), repr(found.result.time_s))]
     differences += [Difference(what, f"stored {a}, simulated {b}") for what, a, b in plain if a != b]
     differences += _measures(stored.measures, found.result.measures)
     outcome = None if found.result.outcome == "error" else found.result.outcome

@@ -83,7 +83,7 @@ class _Floor:
         self._workers: dict[int, _Worker] = {}
         self._stillborn = 0
 
-    def work(self, desk: Desk | None) -> Iterator[Finished]:
+    def work(self, desk: Desk | None) -> Generator[Finished, None, None]:
         while True:
             self._hire()
             busy = [w for w in self._workers.values() if w.job is not None or not w.is_ready]

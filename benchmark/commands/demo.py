@@ -1,0 +1,149 @@
+"""Collects expert episodes into a dataset: in parallel, resumable, only successes kept."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlagym.benchmark import console
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadData
+
+if TYPE_CHECKING:
+    from vlagym.benchmark.demos import DemoOptions, DemoReport
+    from vlagym.benchmark.suite import Entry
+    from vlagym.envs.images import Shrink
+
+_CAMERA_SIZE = 256
+"""Of the cameras, unless --size or --crop says otherwise."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Collects demonstrations; returns 1 if none was kept."""
+    options = _options(_parse(args), args)
+    from vlagym.benchmark.demos import Collection
+
+    collection = Collection(options)
+    if collection.done:
+        console.note(f"going on with {options.out}: {collection.done} of {collection.total} episodes were tried before")
+    console.note(f"{collection.total - collection.done} episodes in {options.workers} worker process{'es' if options.workers > 1 else ''}")
+    kept = collection.report()
+    with console.Progress(collection.total, options.out.name, done=collection.done) as progress:
+        try:
+            for attempt in collection:
+                if not attempt.digest:
+                    console.note(f"{attempt.task} seed {attempt.seed}: {attempt.how}")
+                kept = collection.report()
+                progress.advance(note=f"{sum(a.kept for a in kept.attempts)} kept")
+        except KeyboardInterrupt:
+            console.note("interrupted; what was stored is kept. The same command goes on with it")
+            raise
+    return _answer(kept)
+
+
+def _parse(args: Sequence[str]) -> Namespace:
+    parser = console.parser(
+        prog="vlagym demo",
+        description="Collects episodes of the expert into a dataset. Only successes are kept. The same command again goes on where it was left.",
+        example="vlagym demo --task place_on --task stack --episodes 500 --noise 1 --out demos/train.hdf5 \\\n"
+        "    --crop front=192 --size front=96 --size wrist=64 --frame-stride 3",
+    )
+    parser.add_argument("--suite", metavar="S", help="takes tasks, splits, robot and axes from a suite; never its seeds")
+    parser.add_argument("--task", action="append", default=[], metavar="T", help="a task, or one of the suite's; may be repeated")
+    parser.add_argument("--episodes", type=int, required=True, metavar="N", help="seeds that are tried, of each task")
+    parser.add_argument("--first-seed", type=int, metavar="N", help="1,000,000 by default, and never less: suites test with those below")
+    parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="disturbs what is executed and not the labels; 1 is the measured recipe, 0 none")
+    parser.add_argument("--cameras", nargs="+", metavar="NAME", help="front and wrist by default")
+    parser.add_argument("--size", action="append", default=[], metavar="CAMERA=PIXELS", help="side of the stored image; must divide the crop")
+    parser.add_argument("--crop", action="append", default=[], metavar="CAMERA=PIXELS", help="centre crop before that; default: the whole image")
+    parser.add_argument("--frame-stride", type=int, default=1, metavar="K", help="an image every K control steps; 1 by default")
+    parser.add_argument("--policy", default="expert", metavar="P", help="who demonstrates; must run in a worker")
+    parser.add_argument("--quality", default="fast", help="of the images: fast (default), medium or high")
+    parser.add_argument("--look", default="auto", help="of the robot: auto (default) or one of its looks")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores; 1 plays in this process")
+    parser.add_argument("--format", default="hdf5", metavar="F", help="of the dataset: a name of `vlagym list formats`; hdf5 by default")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the dataset")
+    return parser.parse_args(args)
+
+
+def _options(options: Namespace, args: Sequence[str]) -> DemoOptions:
+    import dataclasses
+
+    from vlagym.benchmark.demos import DemoOptions, Noise
+    from vlagym.benchmark.header import usable_cores
+
+    if not 0 <= options.noise <= 2:
+        raise BadData(f"the noise is a factor between 0 (none) and 2, not {options.noise:g}")
+    recipe = Noise()
+    noise = dataclasses.replace(
+        recipe,
+        burst_probability=recipe.burst_probability if options.noise else 0.0,
+        burst_sigma=recipe.burst_sigma * options.noise,
+        sigma=recipe.sigma * options.noise,
+    )
+    workers = options.workers or usable_cores()
+    return DemoOptions(
+        entries=_entries(options),
+        out=options.out,
+        policy=options.policy,
+        noise=noise,
+        images=_images(options),
+        frame_stride=options.frame_stride,
+        format=options.format,
+        executor="serial" if workers == 1 else "processes",
+        workers=workers,
+        quality=options.quality,
+        look=options.look,
+        command=("vlagym", "demo", *args),
+    )
+
+
+def _entries(options: Namespace) -> tuple[Entry, ...]:
+    from vlagym.benchmark.suite import FIRST_DEMO_SEED, load_suite, task_suite
+
+    if options.suite is None and not options.task:
+        raise BadData(f"say what is demonstrated: --task T or --suite S. Tasks: {', '.join(catalog.names('task'))}")
+    for task in options.task:
+        catalog.require(catalog.names("task"), task, "task")
+    suite = load_suite(options.suite) if options.suite else task_suite(options.task, episodes=1)
+    first = FIRST_DEMO_SEED if options.first_seed is None else options.first_seed
+    return suite.restrict(tasks=options.task, episodes=options.episodes, first_seed=first).entries
+
+
+def _images(options: Namespace) -> Mapping[str, Shrink]:
+    from vlagym.envs.images import Shrink
+
+    cameras = options.cameras or ["front", "wrist"]
+    sizes, crops = _pixels(options.size, cameras, "--size"), _pixels(options.crop, cameras, "--crop")
+    images = {}
+    for camera in cameras:
+        crop = crops.get(camera, _CAMERA_SIZE)
+        images[camera] = Shrink(crop=crop, size=sizes.get(camera, crop))
+        images[camera].check(_CAMERA_SIZE, _CAMERA_SIZE)
+    return images
+
+
+def _pixels(pairs: Sequence[str], cameras: Sequence[str], option: str) -> dict[str, int]:
+    out: dict[str, int] = {}
+    for pair in pairs:
+        camera, _, number = pair.partition("=")
+        if not number.isdecimal():
+            raise BadData(f"{option} is written CAMERA=PIXELS, not {pair!r}")
+        out[catalog.require(cameras, camera, "camera of this dataset")] = int(number)
+    return out
+
+
+def _answer(report: DemoReport) -> int:
+    rows = []
+    for task, (kept, tried) in report.by_task().items():
+        of_task = [a for a in report.attempts if a.task == task]
+        steps = sum(a.steps for a in of_task if a.kept)
+        lost = sorted(a.seed for a in of_task if not a.kept)
+        said = ", ".join(map(str, lost[:8])) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
+        rows.append([task, tried, kept, f"{100 * kept / tried:.1f} %", steps, said])
+    console.answer(console.table(rows, ["task", "tried", "kept", "yield", "steps", "seeds not kept"]))
+    kept = sum(a.kept for a in report.attempts)
+    console.answer(f"\n{kept} demonstrations of {len(report.attempts)} episodes ({report.out})")
+    return 0 if kept else 1

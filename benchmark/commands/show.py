@@ -1,0 +1,138 @@
+"""Prints the episodes of a suite, or one of a task, for a person to read; or the first frame of every camera."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlagym.benchmark import console
+from vlagym.envs import catalog
+from vlagym.envs.errors import unknown_name
+
+if TYPE_CHECKING:
+    from vlagym.benchmark.suite import Suite
+    from vlagym.envs.types import EpisodeSpec
+
+_SHEET_ROWS_MAX = 12
+"""Episodes on a contact sheet."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Prints specs."""
+    parser = console.parser(
+        prog="vlagym show",
+        description="Prints the episodes of a suite as a table, or one episode of a task in full.",
+        example="vlagym show smoke\nvlagym show place_on --seed 7\nvlagym show place_on --seed 7 --png first_frames.png",
+    )
+    parser.add_argument("what", metavar="SUITE|TASK", help="a suite, a path that ends in .toml, or a task")
+    parser.add_argument("--seed", type=int, metavar="N", help="the episode of this seed; a task's is 0 by default, a suite shows all")
+    parser.add_argument("--task", action="append", default=[], metavar="T", help="only this task of the suite; may be repeated")
+    parser.add_argument("--objects", default="seen", choices=("seen", "unseen"), help="of a task's episode")
+    parser.add_argument("--phrases", default="seen", choices=("seen", "unseen"), help="of a task's episode")
+    parser.add_argument("--robot", default="panda", help="of a task's episode")
+    parser.add_argument("--json", action="store_true", help="prints the specs as canonical JSON, one a line")
+    parser.add_argument("--png", type=Path, metavar="FILE", help=f"writes the first frame of each camera, a row an episode, {_SHEET_ROWS_MAX} rows at most")
+    parser.add_argument("--quality", default="high", help="of those images: fast, medium or high (default)")
+    parser.add_argument("--look", default="auto", help="of the robot in them")
+    options = parser.parse_args(args)
+
+    from vlagym.benchmark.suite import Entry, load_suite
+
+    if options.what in catalog.names("task"):
+        seed = 0 if options.seed is None else options.seed
+        entry = Entry(
+            task=options.what, episodes=1, first_seed=seed, objects=options.objects, phrases=options.phrases, robot=options.robot
+        )
+        specs, suite = (entry.sample(seed),), None
+    elif options.what.endswith(".toml") or options.what in catalog.toml_names("benchmark/suites"):
+        suite = load_suite(options.what).restrict(tasks=options.task)
+        specs = _specs(suite, options.seed)
+    else:
+        raise unknown_name("suite or task", options.what, [*catalog.toml_names("benchmark/suites"), *catalog.names("task")])
+
+    if options.png is not None:
+        count = _write_sheet(specs, options.png, options.quality, options.look)
+        console.note(f"{options.png}: the first frames of {count} episode{'s' if count > 1 else ''}")
+    if options.json:
+        console.answer("\n".join(spec.to_json() for spec in specs))
+    elif suite is None:
+        console.answer(describe(specs[0]))
+    else:
+        console.answer(_table(suite, specs))
+    return 0
+
+
+def describe(spec: EpisodeSpec) -> str:
+    """Returns an episode in words."""
+    scene, physics = spec.scene, spec.scene.physics
+    lines = [
+        f"{spec.task}, seed {spec.seed}, {spec.robot}, {spec.split}  (episode {spec.digest()})",
+        f"  sentence      {spec.instruction!r}  (template {spec.phrase})",
+        f"  goal          {' and '.join(map(str, spec.goal))}, held for {spec.hold_s:g} s",
+        f"  stages        {' -> '.join(map(str, spec.stages))}",
+        f"  alternatives  {'; '.join(' and '.join(map(str, goal)) for goal in spec.alternatives) or 'none'}",
+        f"  horizon       {spec.horizon_s:g} s: {spec.horizon_steps} steps at {spec.control.rate_hz:g} Hz",
+        f"  control       {spec.control.name}: " + ", ".join(f"{c.name}[{c.size}] {c.convention} (1 = {c.scale:g} {c.unit})" for c in spec.control.components),
+        f"  arena         {scene.arena}; physics at {physics.timestep_s * 1000:g} ms, settled for {physics.settle_s:g} s",
+    ]
+    if spec.axes:
+        lines.append(f"  varied        {', '.join(f'{axis}={level}' for axis, level in spec.axes)}  (of episode {spec.base})")
+    rows: list[list[object]] = [
+        [p.name, p.asset, *(f"{v:.3f}" for v in p.pos_world), f"{math.degrees(_yaw(p.quat_world_wxyz)):.0f}", "named" if p.name in spec.named else ""]
+        for p in scene.props
+    ]
+    rows += [
+        [f.name, f.asset, *(f"{v:.3f}" for v in f.pos_world), f"{math.degrees(f.yaw_rad):.0f}", "named" if f.name in spec.named else ""]
+        for f in scene.fixtures
+    ]
+    lines += ["", console.table(rows, ["thing", "asset", "x_m", "y_m", "z_m", "yaw_deg", "in the goal"])]
+    cameras = [[c.name, c.parent, f"{c.width}x{c.height}", f"{c.fovy_deg:g}"] for c in scene.cameras]
+    lines += ["", console.table(cameras, ["camera", "on", "pixels", "fovy_deg"])]
+    return "\n".join(lines)
+
+
+def _specs(suite: Suite, seed: int | None) -> tuple[EpisodeSpec, ...]:
+    if seed is None:
+        with console.Progress(suite.num_episodes, f"sampling {suite.name}") as progress:
+            return suite.expand(advance=progress.advance)
+    found = [entry.sample(seed) for entry in suite.entries if seed in entry.seeds]
+    if not found:
+        reach = sorted({f"{e.seeds.start} to {e.seeds.stop - 1}" for e in suite.entries})
+        raise unknown_name(f"seed of the suite {suite.name!r}", str(seed), reach)
+    return tuple(found)
+
+
+def _table(suite: Suite, specs: Sequence[EpisodeSpec]) -> str:
+    from vlagym.benchmark.suite import digest_of
+
+    rows = [
+        [s.digest()[:8], s.task, s.seed, s.split, " ".join(f"{a}={level}" for a, level in s.axes), len(s.alternatives) + 1, s.instruction] for s in specs
+    ]
+    head = f"{suite.name}, version {suite.version}: {suite.about}\n"
+    table = console.table(rows, ["episode", "task", "seed", "split", "axes", "goals", "sentence"])
+    return f"{head}\n{table}\n\n{len(specs)} episodes (digest {digest_of(specs)})"
+
+
+def _write_sheet(specs: Sequence[EpisodeSpec], out: Path, quality: str, look: str) -> int:
+    import imageio.v2 as imageio
+
+    from vlagym.benchmark.episode import WorldOptions, make_world
+    from vlagym.envs.cameras import contact_sheet
+
+    shown = specs[:_SHEET_ROWS_MAX]
+    images, columns = [], max(len(s.scene.cameras) for s in shown)
+    with contextlib.closing(make_world(WorldOptions(quality=quality, look=look))) as world:
+        for spec in shown:
+            world.start(spec)
+            images += list(world.observe().images.values())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    imageio.imwrite(out, contact_sheet(images, columns))
+    return len(shown)
+
+
+def _yaw(quat_wxyz: tuple[float, float, float, float]) -> float:
+    w, x, y, z = quat_wxyz
+    return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))

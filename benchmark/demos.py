@@ -1,0 +1,358 @@
+"""Demonstrations: expert episodes, played by the one loop in many processes and written to a dataset. Only successes are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlagym.benchmark.episode import Connections, MakeWorld, RunnableWorld, WorldOptions, asking, make_world
+from vlagym.benchmark.executor import Crew, Executor, Finished, Job, LocalPort, Port, Schedule
+from vlagym.benchmark.header import packages
+from vlagym.benchmark.rollout import Perturb, Rollout, Step, Watch
+from vlagym.benchmark.suite import FIRST_DEMO_SEED, Entry, Sample, sample_episode
+from vlagym.benchmark.targets import targets
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadData, VlagymError
+from vlagym.envs.images import Shrink
+from vlagym.envs.types import ActionSpec, EpisodeSpec, stream, to_plain
+from vlagym.policies.base import Policy
+from vlagym.policies.chunking import declared
+from vlagym.policies.loading import load_policy
+from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
+from vlagym.results.format import DatasetWriter, Format
+
+_DISTURBED = ("translation", "rotation", "position", "joints")
+"""Components of an action that noise is added to. A gripper that opens by chance teaches nothing; an orientation is no displacement."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """Disturbances of what is executed; the stored label stays what the expert wanted (DART, Laskey et al. 2017)."""
+
+    burst_probability: float = 0.03
+    """That a burst begins at a step."""
+    burst_steps: tuple[int, int] = (3, 7)
+    """Shortest and longest burst."""
+    burst_sigma: float = 0.35
+    """Of the displacement that a burst adds to each of its steps, as a share of full scale; one draw a burst, so that it leads astray."""
+    sigma: float = 0.03
+    """Of what is added to each step besides, as a share of full scale."""
+
+
+QUIET = Noise(burst_probability=0.0, sigma=0.0)
+
+
+def perturbation(noise: Noise, spec: ActionSpec, rng: np.random.Generator) -> Perturb:
+    """Returns the disturbance of one episode; it remembers the burst that it is in."""
+    slices = spec.slices()
+    mask = np.zeros(spec.size, bool)
+    for name in _DISTURBED:
+        if name in slices:
+            mask[slices[name]] = True
+    half_range = (spec.high - spec.low) / 2
+    left, push = 0, np.zeros(spec.size)
+
+    def perturb(step: int, action: NDArray[np.float32]) -> NDArray[np.float32]:
+        nonlocal left, push
+        if left == 0 and rng.random() < noise.burst_probability:
+            left = int(rng.integers(noise.burst_steps[0], noise.burst_steps[1] + 1))
+            push = rng.normal(0.0, noise.burst_sigma, spec.size)
+        added = rng.normal(0.0, 1.0, spec.size) * noise.sigma + (push if left else 0.0)
+        left = max(0, left - 1)
+        return np.clip(action + np.where(mask, added * half_range, 0.0), spec.low, spec.high).astype(np.float32)
+
+    return perturb
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """What is demonstrated, and how it is recorded."""
+
+    entries: tuple[Entry, ...]
+    """Their seeds must be those of demonstrations."""
+    out: Path
+    policy: str = "expert"
+    noise: Noise = QUIET
+    images: Mapping[str, Shrink] = field(default_factory=lambda: {"front": Shrink(crop=256, size=256), "wrist": Shrink(crop=256, size=256)})
+    """Camera -> how its frames are stored."""
+    frame_stride: int = 1
+    """An image is stored for every so many control steps."""
+    format: str = "hdf5"
+    executor: str = "processes"
+    workers: int = 1
+    quality: str = "fast"
+    look: str = "auto"
+    command: tuple[str, ...] = ()
+    sample: Sample = sample_episode
+    make_world: MakeWorld = make_world
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One line of the list that is kept beside the dataset: what became of a seed."""
+
+    task: str
+    seed: int
+    entry: int
+    """Number of the entry in the options."""
+    digest: str
+    """Empty where no episode could be sampled."""
+    kept: bool
+    how: str
+    """How the episode ended, or what went wrong."""
+    steps: int
+
+
+class DemoReport(NamedTuple):
+    """The yield."""
+
+    out: Path
+    attempts: tuple[Attempt, ...]
+    """Of this collection and of those that it resumes."""
+
+    def by_task(self) -> dict[str, tuple[int, int]]:
+        """Returns task -> (kept, tried)."""
+        tasks = list(dict.fromkeys(a.task for a in self.attempts))
+        return {t: (sum(a.kept for a in self.attempts if a.task == t), sum(a.task == t for a in self.attempts)) for t in tasks}
+
+
+class Collection:
+    """A dataset being collected. Iterate over it for the attempts as they end; each is on disk before it is yielded."""
+
+    def __init__(self, options: DemoOptions) -> None:
+        """Looks at what is there already.
+
+        Raises:
+          BadData: If a seed is one that suites test with, an option contradicts another, or the list beside the dataset belongs to other options.
+        """
+        _check(options)
+        self._options = options
+        self._list = options.out.with_name(options.out.name + ".attempts.jsonl")
+        done = {(a.entry, a.seed): a for a in _read_list(self._list, options) if a.digest}
+        """By seed. What came to nothing, because a worker died or no episode was found, is tried again."""
+        self._before = list(done.values())
+        self._jobs = [
+            Job(key=f"{entry.task} seed {seed}", content=(index, seed))
+            for index, entry in enumerate(options.entries)
+            for seed in entry.seeds
+            if (index, seed) not in done
+        ]
+        self._attempts = list(self._before)
+
+    @property
+    def total(self) -> int:
+        """Episodes that are tried, those tried before included."""
+        return len(self._before) + len(self._jobs)
+
+    @property
+    def done(self) -> int:
+        """Episodes that were tried before."""
+        return len(self._before)
+
+    def report(self) -> DemoReport:
+        """Returns the yield so far."""
+        return DemoReport(self._options.out, tuple(self._attempts))
+
+    def __iter__(self) -> Iterator[Attempt]:
+        """Plays what is left.
+
+        Raises:
+          BadData: If the dataset that is there was made with another control, other images or another stride.
+        """
+        options = self._options
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        crew = Crew(make=partial(_Demonstrator, options), workers=max(1, min(options.workers, len(self._jobs))))
+        executor: Executor = catalog.load("executor", options.executor)
+        fmt: Format = catalog.load("format", options.format)
+        with contextlib.ExitStack() as stack:
+            writer: DatasetWriter | None = None
+            is_new = not self._list.exists() or not self._list.stat().st_size
+            lines = stack.enter_context(self._list.open("a", encoding="utf-8"))
+            if is_new:
+                _write_line(lines, _fingerprint(options))
+            for finished in stack.enter_context(contextlib.closing(executor(crew, Schedule(self._jobs)))):
+                attempt, demonstration = _outcome(finished, options)
+                if demonstration is not None:
+                    if writer is None:
+                        writer = stack.enter_context(fmt.write(options.out, _info(options, demonstration.spec.control)))
+                    if demonstration.digest not in writer.digests:
+                        writer.append(demonstration)
+                _write_line(lines, to_plain(attempt))
+                self._attempts.append(attempt)
+                yield attempt
+
+
+def _check(options: DemoOptions) -> None:
+    if not options.entries:
+        raise BadData("there is nothing to demonstrate: name at least one task")
+    for entry in options.entries:
+        if entry.first_seed < FIRST_DEMO_SEED:
+            raise BadData(
+                f"demonstrations of {entry.task} begin at the seed {entry.first_seed}; seeds below {FIRST_DEMO_SEED:,} are those that suites test with. "
+                f"Leave --first-seed out, or give {FIRST_DEMO_SEED:,} or more"
+            )
+    if options.frame_stride < 1:
+        raise BadData(f"the frame stride is 1 or more, not {options.frame_stride}")
+    if not options.images:
+        raise BadData("a demonstration holds the images of at least one camera")
+
+
+def _info(options: DemoOptions, action: ActionSpec) -> DatasetInfo:
+    return DatasetInfo(
+        action=action,
+        images={camera: ImagePreprocessing(crop=s.crop, size=s.size) for camera, s in options.images.items()},
+        frame_stride=options.frame_stride,
+        provenance={"command": list(options.command), "packages": packages(), **_fingerprint(options)},
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- the list of attempts
+def _fingerprint(options: DemoOptions) -> dict[str, Any]:
+    """Returns all that the content of an attempt depends on; the first line of the list."""
+    return {
+        "policy": options.policy,
+        "noise": to_plain(options.noise),
+        "images": to_plain(options.images),
+        "frame_stride": options.frame_stride,
+        "quality": options.quality,
+        "look": options.look,
+        "entries": [{**to_plain(e), "episodes": None} for e in options.entries],
+    }
+
+
+def _read_list(path: Path, options: DemoOptions) -> list[Attempt]:
+    """Returns the attempts that were made before; a line that a kill cut off does not count and is cut away."""
+    if not path.exists():
+        if options.out.exists():
+            raise BadData(f"{options.out} exists, and the list of what was tried for it, {path.name}, does not: write to another file")
+        return []
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if whole != data:
+        path.write_bytes(whole)
+    lines = [json.loads(line) for line in whole.splitlines()]
+    if not lines:
+        return []
+    head, now = lines[0], json.loads(json.dumps(_fingerprint(options)))
+    different = [key for key in now if head.get(key) != now[key]]
+    if different:
+        told = "; ".join(f"{key} was {json.dumps(head.get(key))} and is {json.dumps(now[key])}" for key in different[:2])
+        raise BadData(f"{options.out} was begun with other options: {told}. Give the same ones to go on with it, or write to another file")
+    return [Attempt(**line) for line in lines[1:]]
+
+
+def _write_line(lines: Any, value: Mapping[str, Any]) -> None:
+    lines.write(json.dumps(value) + "\n")
+    lines.flush()
+
+
+def _outcome(finished: Finished, options: DemoOptions) -> tuple[Attempt, Demonstration | None]:
+    if finished.error is None:
+        made: _Made = finished.result
+        return made.attempt, made.demonstration
+    index, seed = finished.job.content
+    how = f"{finished.error.type}: {finished.error.message}"
+    return Attempt(task=options.entries[index].task, seed=seed, entry=index, digest="", kept=False, how=how, steps=0), None
+
+
+# --------------------------------------------------------------------------------------------------------------- in the worker
+class _Made(NamedTuple):
+    attempt: Attempt
+    demonstration: Demonstration | None
+
+
+class _Demonstrator:
+    """Samples, plays and records one seed after another."""
+
+    def __init__(self, options: DemoOptions) -> None:
+        self._options = options
+        self._world: RunnableWorld = options.make_world(WorldOptions(quality=options.quality, look=options.look))
+        self._policy: Policy = load_policy(options.policy)
+        self._connections = Connections(self._policy.spec)
+
+    def play(self, job: Job, port: Port | None) -> _Made:
+        index, seed = job.content
+        options, entry = self._options, self._options.entries[index]
+        spec = entry.sample(seed, options.sample)
+        rollout = Rollout(
+            self._world,
+            spec,
+            asking(LocalPort(self._policy), self._policy.spec, spec),
+            pipeline=self._connections.of(spec, self._world),
+            chunking=declared(self._policy.spec),
+            watch=Watch(cameras=tuple(options.images), every=options.frame_stride),
+            perturb=perturbation(options.noise, spec.control, stream(seed, "demo", "noise", spec.digest())),
+        )
+        recorder = _Recorder(spec, options)
+        for step in rollout:
+            recorder.add(step)
+        how = str(rollout.ended_by) if rollout.error is None else f"{rollout.ended_by}: {rollout.error.type}: {rollout.error.message}"
+        is_success = rollout.ended_by == "goal"
+        attempt = Attempt(task=spec.task, seed=seed, entry=index, digest=spec.digest(), kept=is_success, how=how, steps=recorder.num_steps)
+        return _Made(attempt, recorder.demonstration() if is_success else None)
+
+    def close(self) -> None:
+        self._policy.close()
+        self._world.close()
+
+
+class _Recorder:
+    """Turns the steps of one episode into a demonstration."""
+
+    def __init__(self, spec: EpisodeSpec, options: DemoOptions) -> None:
+        self._spec, self._options = spec, options
+        self._steps: list[int] = []
+        self._images: dict[str, list[NDArray[np.uint8]]] = {camera: [] for camera in options.images}
+        self._columns: dict[str, list[Any]] = {}
+        self._proprio: dict[str, list[NDArray[np.float32]]] = {}
+
+    @property
+    def num_steps(self) -> int:
+        return len(self._columns.get("actions", ()))
+
+    def add(self, step: Step) -> None:
+        """Takes one step; what it holds is from before the action."""
+        observation = step.observation
+        if observation is None:
+            raise VlagymError("a demonstration is recorded from a rollout that is watched")
+        if step.index % self._options.frame_stride == 0:
+            self._steps.append(step.index)
+            for camera, shrink in self._options.images.items():
+                self._images[camera].append(shrink.apply(observation.images[camera]))
+        for name, value in observation.proprio.items():
+            self._proprio.setdefault(name, []).append(value)
+        facts, aims = step.before, targets(self._spec, step.before)
+        row: dict[str, Any] = {
+            "actions": step.action,
+            "executed": step.executed,
+            "prop_pos_world_m": facts.prop_pos_world_m,
+            "prop_quat_world_wxyz": facts.prop_quat_world_wxyz,
+            "fixture_joint_pos": facts.fixture_joint_pos,
+            "stage_met": facts.stage_met,
+            "target_pos_world_m": aims.pos_world_m,
+            "target_yaw_rad": np.float64(aims.yaw_rad),
+        }
+        for name, cell in row.items():
+            self._columns.setdefault(name, []).append(cell)
+
+    def demonstration(self) -> Demonstration:
+        columns = {name: np.stack(rows) for name, rows in self._columns.items()}
+        return Demonstration(
+            spec=self._spec,
+            digest=self._spec.digest(),
+            instruction=self._spec.instruction,
+            actions=columns.pop("actions"),
+            executed_actions=columns.pop("executed"),
+            images={camera: np.stack(frames) for camera, frames in self._images.items()},
+            image_steps=np.array(self._steps, np.int64),
+            proprio={name: np.stack(rows) for name, rows in self._proprio.items()},
+            privileged=columns,
+        )
