@@ -25,7 +25,9 @@ from vlagym.envs.types import (
     RunHeader,
     SceneSpec,
     Trace,
+    stream,
 )
+from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
 
 RATE_HZ = 20.0
 SUBSTEP_S = 0.01
@@ -218,3 +220,43 @@ def make_header(*, policy: str = "hold", suite: str = "smoke", episodes: int | N
         started="2026-01-02T03:04:05+00:00",
     )
     return dataclasses.replace(header, **changes)
+
+
+def make_dataset_info(**changes: Any) -> DatasetInfo:
+    """Returns a dataset of two cameras, `front` of 8 pixels and `wrist` of 4, an image at each step."""
+    info = DatasetInfo(
+        action=EE_DELTA,
+        images={"front": ImagePreprocessing(crop=192, size=8), "wrist": ImagePreprocessing(crop=256, size=4)},
+        provenance={"command": ["vlagym", "demo"]},
+    )
+    return dataclasses.replace(info, **changes)
+
+
+def make_demonstration(seed: int = 0, *, steps: int = 7, info: DatasetInfo | None = None, **changes: Any) -> Demonstration:
+    """Returns a demonstration of random numbers, different for each seed, that fits the dataset."""
+    info = info or make_dataset_info()
+    spec = make_spec(seed=seed, props=("mug", "plate"))
+    rng = stream(seed, "demonstration")
+
+    def drawn(*shape: int) -> Any:
+        return rng.uniform(-1, 1, (steps, *shape)).astype(np.float32)
+
+    quat = drawn(4)
+    image_steps = np.arange(0, steps, info.frame_stride)
+    demonstration = Demonstration(
+        spec=spec,
+        digest=spec.digest(),
+        instruction=spec.instruction,
+        actions=drawn(7),
+        executed_actions=drawn(7),
+        images={c: rng.integers(0, 256, (len(image_steps), p.size, p.size, 3), dtype=np.uint8) for c, p in info.images.items()},
+        image_steps=image_steps,
+        proprio={
+            "joint_pos_rad": drawn(7),
+            "ee_pos_base_m": drawn(3),
+            "ee_quat_base_wxyz": quat / np.linalg.norm(quat, axis=1, keepdims=True),
+            "gripper_opening_m": np.abs(drawn(1)),
+        },
+        privileged={"prop_pos_world_m": drawn(2, 3).astype(np.float64), "fixture_joint_pos": drawn(0), "stage_met": drawn(2) > 0},
+    )
+    return dataclasses.replace(demonstration, **changes)

@@ -1,0 +1,87 @@
+"""Every dataset format gives back what was written, goes on where it was left, and refuses what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadData
+from vlagym.results.demonstration import Demonstration
+from vlagym.results.format import Format
+
+
+def loaded(name: str) -> Format:
+    found = catalog.load("format", name)
+    assert isinstance(found, Format)
+    return found
+
+
+def assert_equal(first: Demonstration, second: Demonstration) -> None:
+    for name in ("spec", "digest", "instruction", "is_success"):
+        assert getattr(first, name) == getattr(second, name)
+    for name in ("actions", "executed_actions", "image_steps"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name), strict=True)
+    for name in ("images", "proprio", "privileged"):
+        ours, theirs = getattr(first, name), getattr(second, name)
+        assert set(ours) == set(theirs)
+        for key in ours:
+            np.testing.assert_array_equal(ours[key], theirs[key], strict=True)
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+@pytest.mark.parametrize("name", catalog.names("format"))
+def test_what_is_written_is_read_back(traces: ModuleType, tmp_path: Path, name: str, stride: int) -> None:
+    format_, info = loaded(name), traces.make_dataset_info(frame_stride=stride)
+    demonstrations = [traces.make_demonstration(seed, steps=5 + seed, info=info, is_success=seed != 1) for seed in range(3)]
+    path = tmp_path / f"set{format_.suffix}"
+    with format_.write(path, info) as writer:
+        for demonstration in demonstrations:
+            writer.append(demonstration)
+        assert writer.digests == tuple(d.digest for d in demonstrations)
+    for written, found in zip(demonstrations, format_.read(path), strict=True):
+        assert_equal(written, found)
+    with format_.open(path) as reader:
+        assert reader.info == info and reader.digests == tuple(d.digest for d in demonstrations)
+        for index in (2, 0, -1):
+            assert_equal(demonstrations[index], reader[index])
+        with pytest.raises(IndexError):
+            reader[3]
+
+
+@pytest.mark.parametrize("name", catalog.names("format"))
+def test_writing_goes_on_where_it_was_left(traces: ModuleType, tmp_path: Path, name: str) -> None:
+    format_, info = loaded(name), traces.make_dataset_info()
+    path = tmp_path / f"set{format_.suffix}"
+    first, second = traces.make_demonstration(1), traces.make_demonstration(2)
+    with format_.write(path, info) as writer:
+        writer.append(first)
+    with format_.write(path, info) as writer:
+        assert writer.digests == (first.digest,)
+        with pytest.raises(BadData, match=f"holds the demonstration {first.digest} already"):
+            writer.append(first)
+        writer.append(second)
+    assert [d.digest for d in format_.read(path)] == [first.digest, second.digest]
+
+
+@pytest.mark.parametrize("name", catalog.names("format"))
+def test_a_dataset_is_not_extended_with_something_else(traces: ModuleType, tmp_path: Path, name: str) -> None:
+    format_ = loaded(name)
+    path = tmp_path / f"set{format_.suffix}"
+    format_.write(path, traces.make_dataset_info()).close()
+    with pytest.raises(BadData, match="was made with frame_stride 1 and cannot be extended with 2. Choose another file"):
+        format_.write(path, traces.make_dataset_info(frame_stride=2))
+    with format_.write(path, traces.make_dataset_info(provenance={"command": ["another"]})) as writer:
+        with pytest.raises(BadData, match="the cameras front; the dataset has front, wrist"):
+            demonstration = traces.make_demonstration()
+            writer.append(traces.make_demonstration(images={"front": demonstration.images["front"]}))
+        assert writer.digests == ()
+
+
+@pytest.mark.parametrize("name", catalog.names("format"))
+def test_an_absent_dataset_is_answered_with_how_to_make_one(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadData, match="there is no dataset at .*nowhere. Make one with vlagym demo"):
+        loaded(name).open(tmp_path / "nowhere")

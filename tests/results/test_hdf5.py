@@ -1,0 +1,192 @@
+"""The HDF5 files are what readers of robomimic and LIBERO expect, and survive a kill between two demonstrations."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import h5py
+import numpy as np
+import pytest
+
+from vlagym.envs.errors import BadData
+from vlagym.results.formats import hdf5
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "demos.hdf5"
+
+
+def write(traces: ModuleType, path: Path, *demonstrations: object) -> None:
+    with hdf5.Writer(path, traces.make_dataset_info()) as writer:
+        for demonstration in demonstrations:
+            writer.append(demonstration)  # type: ignore[arg-type]
+
+
+def test_the_layout_is_that_of_libero(traces: ModuleType, path: Path) -> None:
+    write(traces, path, traces.make_demonstration(0, steps=6), traces.make_demonstration(1, steps=4))
+    with h5py.File(path) as file:
+        data = file["data"]
+        assert sorted(data) == ["demo_0", "demo_1"]
+        assert (data.attrs["total"], data.attrs["num_demos"], data.attrs["macros_image_convention"]) == (10, 2, "opencv")
+        assert set(json.loads(data.attrs["env_args"])) == {"env_name", "type", "env_kwargs"}
+        assert json.loads(data.attrs["problem_info"])["language_instruction"] == "put the mug on the plate"
+        demo = data["demo_0"]
+        assert demo.attrs["num_samples"] == 6
+        shapes = {name: demo[name].shape for name in ("actions", "dones", "rewards", "robot_states")}
+        assert shapes == {"actions": (6, 7), "dones": (6,), "rewards": (6,), "robot_states": (6, 9)}
+        obs = {name: demo["obs"][name].shape for name in ("joint_states", "ee_pos", "ee_ori", "ee_states", "gripper_states")}
+        assert obs == {"joint_states": (6, 7), "ee_pos": (6, 3), "ee_ori": (6, 3), "ee_states": (6, 6), "gripper_states": (6, 2)}
+        assert demo["obs/agentview_rgb"].shape == (6, 8, 8, 3) and demo["obs/eye_in_hand_rgb"].shape == (6, 4, 4, 3)
+        assert demo["obs/agentview_rgb"].dtype == np.uint8
+        assert demo["states"].shape == (6, sum(json.loads(demo.attrs["states_layout"]).values()))
+        assert demo["rewards"][()].tolist() == [0, 0, 0, 0, 0, 1] == demo["dones"][()].tolist()
+
+
+def test_a_failure_is_done_and_not_rewarded(traces: ModuleType, path: Path) -> None:
+    write(traces, path, traces.make_demonstration(steps=3, is_success=False))
+    with h5py.File(path) as file:
+        demo = file["data/demo_0"]
+        assert (demo["rewards"][()].tolist(), demo["dones"][()].tolist(), demo.attrs["success"]) == ([0, 0, 0], [0, 0, 1], False)
+
+
+def test_states_are_those_of_robosuite_in_order_and_sign(traces: ModuleType, path: Path) -> None:
+    d = traces.make_demonstration(steps=1)
+    half = math.sqrt(0.5)
+    proprio = d.proprio | {
+        "ee_pos_base_m": np.array([[0.1, 0.2, 0.3]], np.float32),
+        "ee_quat_base_wxyz": np.array([[half, 0, 0, half]], np.float32),  # a quarter turn about z
+        "gripper_opening_m": np.array([[0.08]], np.float32),
+    }
+    write(traces, path, traces.make_demonstration(steps=1, proprio=proprio))
+    with h5py.File(path) as file:
+        demo = file["data/demo_0"]
+        np.testing.assert_allclose(demo["obs/ee_states"][0], [0.1, 0.2, 0.3, 0, 0, math.pi / 2], atol=1e-6)
+        np.testing.assert_allclose(demo["obs/gripper_states"][0], [0.04, -0.04], atol=1e-7)
+        np.testing.assert_allclose(demo["robot_states"][0], [0.04, -0.04, 0.1, 0.2, 0.3, 0, 0, half, half], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("quat_wxyz", "axis_angle"),
+    [
+        ([1, 0, 0, 0], [0, 0, 0]),
+        ([0, 1, 0, 0], [math.pi, 0, 0]),
+        ([0, -1, 0, 0], [-math.pi, 0, 0]),
+        ([math.cos(0.25), 0, math.sin(0.25), 0], [0, 0.5, 0]),
+        ([-1, 0, 0, 0], [0, 0, 0]),
+    ],
+)
+def test_rotations_become_axis_times_angle(traces: ModuleType, path: Path, quat_wxyz: list[float], axis_angle: list[float]) -> None:
+    proprio = traces.make_demonstration(steps=1).proprio | {"ee_quat_base_wxyz": np.array([quat_wxyz], np.float32)}
+    write(traces, path, traces.make_demonstration(steps=1, proprio=proprio))
+    with h5py.File(path) as file:
+        np.testing.assert_allclose(file["data/demo_0/obs/ee_ori"][0], axis_angle, atol=1e-6)
+
+
+def test_many_sentences_leave_the_sentence_of_the_file_empty(traces: ModuleType, path: Path) -> None:
+    write(traces, path, traces.make_demonstration(0), traces.make_demonstration(1, instruction="place the mug on the plate"))
+    with h5py.File(path) as file:
+        assert json.loads(file["data"].attrs["problem_info"])["language_instruction"] == ""
+        assert file["data/demo_1"].attrs["language_instruction"] == "place the mug on the plate"
+
+
+def test_with_a_stride_obs_index_says_which_steps_have_images(traces: ModuleType, path: Path) -> None:
+    info = traces.make_dataset_info(frame_stride=3)
+    with hdf5.Writer(path, info) as writer:
+        writer.append(traces.make_demonstration(steps=8, info=info))
+    with h5py.File(path) as file:
+        assert file["data"].attrs["frame_stride"] == 3
+        assert file["data/demo_0/obs_index"][()].tolist() == [0, 3, 6]
+        assert file["data/demo_0/obs/agentview_rgb"].shape[0] == 3 and file["data/demo_0/actions"].shape[0] == 8
+
+
+def test_a_demonstration_that_was_cut_off_is_not_read_and_is_made_again(traces: ModuleType, path: Path) -> None:
+    demonstrations = [traces.make_demonstration(i) for i in range(4)]
+    write(traces, path, *demonstrations[:3])
+    with h5py.File(path, "r+") as file:
+        del file["data/demo_1"].attrs["complete"]
+    assert [d.digest for d in hdf5.read(path)] == [demonstrations[0].digest, demonstrations[2].digest]
+    with hdf5.Writer(path, traces.make_dataset_info()) as writer:
+        assert writer.digests == (demonstrations[0].digest, demonstrations[2].digest)
+        writer.append(demonstrations[1])
+    with h5py.File(path) as file:
+        assert sorted(file["data"]) == ["demo_0", "demo_1", "demo_2"]
+        assert (file["data"].attrs["num_demos"], file["data"].attrs["total"]) == (3, 21)
+    assert [d.digest for d in hdf5.read(path)] == [demonstrations[i].digest for i in (0, 2, 1)]
+
+
+def test_images_are_read_when_they_are_looked_at(traces: ModuleType, path: Path) -> None:
+    demonstration = traces.make_demonstration()
+    write(traces, path, demonstration)
+    with hdf5.Reader(path) as reader:
+        found = reader[0]
+        np.testing.assert_array_equal(found.images["front"], demonstration.images["front"])
+    assert list(found.images) == ["front", "wrist"]
+    with pytest.raises(BadData, match="demo_0, camera 'front': the images can no longer be read, for the file was closed"):
+        found.images["front"]
+
+
+def test_a_file_that_is_being_written_is_not_opened_by_another_process(traces: ModuleType, path: Path) -> None:
+    script = f"from pathlib import Path; from vlagym.results.formats import hdf5; hdf5.Reader(Path({str(path)!r}))"
+    with hdf5.Writer(path, traces.make_dataset_info()):
+        answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "demos.hdf5 is open in another process. Wait for it to end, or choose another file" in answer.stderr
+    hdf5.Reader(path).close()
+
+
+def test_strangers_and_damage_are_told_apart(traces: ModuleType, path: Path) -> None:
+    path.write_bytes(b"not at all")
+    with pytest.raises(BadData, match="demos.hdf5 cannot be opened as HDF5: .*If a kill damaged it, remove it and collect"):
+        hdf5.Reader(path)
+    path.unlink()
+    with h5py.File(path, "w") as file:
+        file["x"] = 1
+    with pytest.raises(BadData, match="has no group 'data': it is no robomimic dataset"):
+        hdf5.Reader(path)
+    with h5py.File(path, "a") as file:
+        file.create_group("data")
+    with pytest.raises(BadData, match="was not written by vlagym: it has no action_spec and no episode specs"):
+        hdf5.Reader(path)
+    with h5py.File(path, "a") as file:
+        file["data"].attrs["vlagym_schema"] = 2
+    with pytest.raises(BadData, match="has schema 2; this version of vlagym reads 1. It was written by a newer vlagym"):
+        hdf5.Reader(path)
+
+
+def test_what_does_not_fit_is_refused_and_leaves_the_file_as_it_was(traces: ModuleType, path: Path) -> None:
+    good = traces.make_demonstration()
+    low = good.actions.copy()
+    low[2, 6] = -1.5
+    nan = good.actions.copy()
+    nan[3, 0] = np.nan
+    cases = [
+        (dict(actions=low), r"actions holds -1.5 in step 2, component 6, outside the bounds of ee_delta"),
+        (dict(executed_actions=nan), r"executed_actions holds nan in step 3, component 0"),
+        (dict(actions=good.actions[:, :6]), r"actions has shape \(7, 6\); ee_delta wants \(7, 7\)"),
+        (dict(instruction=" "), "has no instruction"),
+        (dict(digest="0" * 32), "its spec has the digest"),
+        (dict(image_steps=np.arange(6)), "the frame stride 1 wants every step"),
+        (dict(images=good.images | {"wrist": good.images["front"]}), r"images of 'wrist' have shape \(7, 8, 8, 3\) .* wanted \(7, 4, 4, 3\) uint8"),
+        (dict(proprio={"joint_pos_rad": good.proprio["joint_pos_rad"]}), "lacks the proprioception 'ee_pos_base_m', of which the layout is made"),
+        (dict(proprio=good.proprio | {"ee_pos": good.proprio["ee_pos_base_m"]}), "proprioception 'ee_pos', which is a key of the layout"),
+        (dict(proprio=good.proprio | {"joint_pos_rad": np.zeros((6, 7))}), r"proprio 'joint_pos_rad' has shape \(6, 7\); it must have 7 rows"),
+        (dict(privileged={"x": np.full((7, 1), np.inf)}), "privileged 'x' holds NaN or infinity"),
+    ]
+    with hdf5.Writer(path, traces.make_dataset_info()) as writer:
+        for changes, message in cases:
+            with pytest.raises(BadData, match=message):
+                writer.append(traces.make_demonstration(**changes))
+        writer.append(good)
+    assert [d.digest for d in hdf5.read(path)] == [good.digest]
+
+
+def test_two_cameras_cannot_share_a_key(traces: ModuleType, path: Path) -> None:
+    images = traces.make_dataset_info().images
+    with pytest.raises(BadData, match="the cameras 'front' and 'agentview' would both be stored as agentview_rgb; rename one"):
+        hdf5.Writer(path, traces.make_dataset_info(images={**images, "agentview": images["front"]}))
+    assert not path.exists()
