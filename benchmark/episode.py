@@ -166,8 +166,10 @@ class PlayerOptions:
 
     def make(self) -> EpisodePlayer:
         """Builds the player. Called in the worker."""
+        # The world first: it chooses the GL backend, which must be done before anything else imports mujoco.
+        world = self.make_world(self.world)
         own = None if self.load_own is None else self.load_own()
-        return EpisodePlayer(self.make_world(self.world), self.policy, own, self.chunking, self.known)
+        return EpisodePlayer(world, self.policy, own, self.chunking, self.known)
 
 
 def _play(

@@ -40,13 +40,16 @@ def main(args: Sequence[str]) -> int:
     options = parser.parse_args(args)
 
     from vlagym.benchmark.suite import Entry, load_suite
+    from vlagym.envs import backend
 
+    backend.choose()
     if options.what in catalog.names("task"):
         seed = 0 if options.seed is None else options.seed
         entry = Entry(
             task=options.what, episodes=1, first_seed=seed, objects=options.objects, phrases=options.phrases, robot=options.robot
         )
-        specs, suite = (entry.sample(seed),), None
+        specs: tuple[EpisodeSpec, ...] = (entry.sample(seed),)
+        suite: Suite | None = None
     elif options.what.endswith(".toml") or options.what in catalog.toml_names("benchmark/suites"):
         suite = load_suite(options.what).restrict(tasks=options.task)
         specs = _specs(suite, options.seed)
