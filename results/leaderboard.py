@@ -56,7 +56,7 @@ def _csv(table: Table, show: Sequence[str] | None) -> str:
 def _markdown(table: Table, show: Sequence[str] | None) -> str:
     head, body, is_number = _cells(table, show)
     lines = [head, *([cell.replace("|", "\\|") for cell in row] for row in body)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(head))]  # Markdown wants rules of three dashes
 
     def aligned(line: Sequence[str]) -> str:
         cells = (cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(line, widths, is_number, strict=True))
@@ -105,22 +105,29 @@ def _measure(value: dict[str, Any], column: Column, n: int) -> str:
 
 
 def _interval(mean: float | None, low: float | None, high: float | None, unit: str) -> str:
-    """Returns e.g. "62.0 % [55.1, 68.4]" for a share and "5.61 [5.40, 5.83]" for anything else, whose name says its unit."""
+    """Returns e.g. "62.0 % [55.1, 68.4]" for a share and "5.61 [5.40, 5.83]" for anything else, whose name says its unit.
+
+    Resampling equal values gives an interval without width, which would claim more than is known: then the mean stands alone.
+    """
     if mean is None:
         return "–"
     if unit == "share":
         scale, decimals, sign = 100.0, 1, " %"
     else:
-        scale, decimals, sign = 1.0, _decimals(mean, low, high), ""
+        scale, decimals, sign = 1.0, min(_decimals(mean, low, high), _FINEST.get(unit, 3)), ""
     text = f"{_fixed(scale * mean, decimals)}{sign}"
-    return text if low is None or high is None else f"{text} [{_fixed(scale * low, decimals)}, {_fixed(scale * high, decimals)}]"
+    return text if low is None or high is None or low == high else f"{text} [{_fixed(scale * low, decimals)}, {_fixed(scale * high, decimals)}]"
+
+
+_FINEST = {"s": 5}
+"""Most decimals of a unit, where other than 3: a tenth of a millimetre says nothing, ten microseconds of a policy's latency do."""
 
 
 def _decimals(mean: float, low: float | None, high: float | None) -> int:
     """Returns how many decimals to print: two digits of the interval's half width, or three of the number where it has no width."""
     half = (high - low) / 2 if low is not None and high is not None else 0.0
     size, digits = (half, 2) if half > 0 else (abs(mean), 3)
-    return 1 if size == 0 else min(6, max(0, digits - 1 - math.floor(math.log10(size))))
+    return 1 if size == 0 else max(0, digits - 1 - math.floor(math.log10(size)))
 
 
 def _fixed(value: float, decimals: int) -> str:

@@ -33,7 +33,8 @@ def first_manipulated(trace: Trace, spec: EpisodeSpec) -> dict[str, int]:
         ("fixture_joint_pos", len(owners)),
     ):
         if columns[name].shape[1] != wanted:
-            raise BadData(f"the column {name!r} has {columns[name].shape[1]} entries a row; the spec of {spec.task!r} has {wanted}")
+            hint = ". FixtureSpec.joints must list every joint of its fixture" if name == "fixture_joint_pos" else ""
+            raise BadData(f"the column {name!r} has {columns[name].shape[1]} entries a row; the spec of {spec.task!r} has {wanted}{hint}")
 
     pos = columns["prop_pos_world_m"]
     moved = np.linalg.norm(pos - pos[:1], axis=2) > DISPLACED_M

@@ -9,4 +9,4 @@ def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
     return float(last.mean()) if last.size else None
 
 
-METRIC = Metric(unit="share", better="higher", kind="mean", measure=_measure, headline=True)
+METRIC = Metric(unit="share", better="higher", kind="mean", measure=_measure)

@@ -13,4 +13,4 @@ def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
     return float(np.linalg.norm(np.diff(pos, axis=0), axis=2).sum())
 
 
-METRIC = Metric(unit="m", better="lower", kind="mean", measure=_measure, headline=True)
+METRIC = Metric(unit="m", better="lower", kind="mean", measure=_measure)

@@ -14,4 +14,4 @@ def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
     return float(np.linalg.norm(pos[-1] - pos[0], axis=1).sum())
 
 
-METRIC = Metric(unit="m", better="lower", kind="mean", measure=_measure, headline=True)
+METRIC = Metric(unit="m", better="lower", kind="mean", measure=_measure)

@@ -63,7 +63,16 @@ def test_markdown_shows_headline_measures_that_apply(table: Table) -> None:
 
 def test_numbers_have_as_many_digits_as_they_are_known_to(table: Table) -> None:
     assert re.search(r" 1\.200 \[1\.1[78]\d, 1\.2[12]\d\]", render(table))
-    assert " 3.00 [3.00, 3.00]" in render(table, "md", ["energy_j"])
+
+
+def test_equal_values_claim_no_interval(table: Table) -> None:
+    assert [line.split("|")[6].strip() for line in render(table, "md", ["energy_j"]).splitlines()[2:5]] == ["3.00", "3.00", "–"]
+
+
+def test_rules_are_wide_enough_for_markdown(traces: ModuleType) -> None:
+    small = aggregate([Run(name="r", header=traces.make_header(policy="p"), results=[traces.make_result()])], COLUMNS)
+    rule = render(small).splitlines()[1]
+    assert all(re.fullmatch(r" -{3,} | -{2,}: ", cell) for cell in rule.split("|")[1:-1])
 
 
 def test_json_is_the_list_of_rows_that_other_programs_read(table: Table) -> None:
