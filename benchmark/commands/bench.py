@@ -1,0 +1,67 @@
+"""Measures observations per second of the environment and where each millisecond goes, beside bare MuJoCo calls in the same run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+from vlagym.benchmark import console
+from vlagym.envs import backend
+
+_NAMED = ("python", "vlagym", "mujoco", "numpy")
+"""Packages on which the time depends."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Prints the split of a control step, the comparison with bare calls, and the rate for each number of processes."""
+    parser = console.parser(
+        prog="vlagym bench",
+        description="Measures observations per second of the environment, split into physics, inverse kinematics, rendering and the rest, beside bare "
+        "mj_step and render calls on the same compiled model; they take turns in one run. Numbers are medians over the repeats with smallest and largest.",
+        example="vlagym bench\nvlagym bench --processes 1 2 --repeats 7 --json",
+    )
+    parser.add_argument("--processes", type=int, nargs="+", default=[1], metavar="N", help="numbers of processes whose common rate is measured")
+    parser.add_argument("--cameras", nargs="+", default=["front", "wrist"], metavar="CAMERA", help="front wrist by default")
+    parser.add_argument("--size", type=int, default=256, metavar="PIXELS", help="side of the images, 256 by default")
+    parser.add_argument("--quality", default="fast", help="fast (default), medium or high")
+    parser.add_argument("--look", default="auto", help="look of the robot")
+    parser.add_argument("--steps", type=int, default=60, help="control steps of each episode, 60 by default")
+    parser.add_argument("--repeats", type=int, default=5, help="5 by default")
+    parser.add_argument("--json", action="store_true", help="prints everything that was measured")
+    options = parser.parse_args(args)
+    if min(options.steps, options.repeats, options.size, *options.processes) < 1:
+        parser.error("--steps, --repeats, --size and --processes are 1 or more")
+    backend.choose()
+
+    from vlagym.benchmark import header, speed
+    from vlagym.envs import catalog
+
+    what = speed.BenchOptions(
+        cameras=tuple(options.cameras), size=options.size, quality=options.quality, look=options.look, steps=options.steps, repeats=options.repeats
+    )
+    passes = 2 * options.repeats * len(catalog.names("task")) + len(options.processes)
+    with console.Progress(passes, "bench", unit="pass") as progress:
+        found = speed.measure(what, progress.advance)
+        rates = {n: speed.rate_of(what, n, progress.advance) for n in options.processes}
+    machine = {**header.machine(), "renderer": found.renderer or "unknown", **{k: v for k, v in header.packages().items() if k in _NAMED}}
+    if options.json:
+        report = {"machine": machine, "options": dataclasses.asdict(what), "step": dataclasses.asdict(found)}
+        console.answer(json.dumps({**report, "observations_per_s": {n: dataclasses.asdict(rate) for n, rate in rates.items()}}, indent=2))
+        return 0
+    console.answer(", ".join(f"{key} {value}" for key, value in machine.items()))
+    console.answer(f"{found.episodes} episodes x {what.steps} steps x {what.repeats} repeats; {' and '.join(what.cameras)} at {what.size}x{what.size}, {what.quality}\n")
+    total_ms = found.environment_ms.median
+    parts = {"physics": found.physics_ms, "inverse kinematics": found.ik_ms, "rendering": found.render_ms, "the rest": found.overhead_ms}
+    rows = [[name, *_spread(part, 3), f"{100 * part.median / total_ms:.1f} %"] for name, part in parts.items()]
+    rows += [["environment", *_spread(found.environment_ms, 3), ""], ["bare MuJoCo calls", *_spread(found.bare_ms, 3), ""]]
+    console.answer(console.table(rows, ["ms a step", "median", "min", "max", "share"]))
+    above = found.overhead_above_bare
+    console.answer(f"\noverhead above bare calls: {100 * above.median:.1f} % [{100 * above.low:.1f}, {100 * above.high:.1f}]")
+    console.answer(f"reset to first observation: {found.reset_ms.median:.0f} ms [{found.reset_ms.low:.0f}, {found.reset_ms.high:.0f}]\n")
+    console.answer(console.table([[n, *_spread(rate, 1)] for n, rate in rates.items()], ["processes", "observations a second", "min", "max"]))
+    return 0
+
+
+def _spread(spread: object, decimals: int) -> list[str]:
+    return [f"{value:.{decimals}f}" for value in dataclasses.astuple(spread)]  # type: ignore[call-overload]
