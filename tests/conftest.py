@@ -9,6 +9,10 @@ from types import ModuleType
 
 import pytest
 
+from vlagym.envs import backend
+
+backend.choose()  # whichever test imports mujoco first: the GL backend is chosen before it
+
 
 @pytest.fixture(scope="session")
 def traces() -> ModuleType:
