@@ -79,10 +79,11 @@ class Table:
 def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] = ()) -> Table:
     """Returns the table of some runs.
 
-    n counts the episodes that ended in success or failure; errored ones are counted beside it and enter no mean. Rates (success and the measures of
-    kind "rate") have a Wilson 95 % interval, means a bootstrap interval stratified by task. A measure that does not apply to an episode is left out of its
-    mean, which has its own n. Runs are pooled into one row only if they agree in policy (options and card included), suite digest, quality, robot looks,
-    schema and the versions that a score depends on, and share no episode; otherwise they have rows of their own, and `differs` names what differs.
+    n counts the episodes that ended in success or failure; errored ones are counted beside it and enter no mean. Rates (success and the measures
+    of kind "rate") have a Wilson 95 % interval, means a bootstrap interval stratified by task. A measure that does not apply to an episode is left
+    out of its mean, which has its own n. Runs are pooled into one row only if they agree in policy (options and card included), suite digest,
+    quality, robot looks, schema and the versions that a score depends on, and share no episode; otherwise they have rows of their own, and
+    `differs` names what differs.
 
     Args:
       runs: At least one.
@@ -120,7 +121,8 @@ def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] 
     rows.sort(key=lambda row: (row["suite"], *(row[k] for k in groupings), -_low_first(row["success"]), row["policy"], row.get(DIFFERS, "")))
     values = [f"{c.name}{end}" for c in measures for end in ("", "_low", "_high", "_n")]
     frame = pd.DataFrame(rows, columns=[*keys, "n", "errors", "success", "success_low", "success_high", *values])
-    frame = frame.astype({c: "float64" for c in ("success", "success_low", "success_high", *(f"{c.name}{end}" for c in measures for end in ("", "_low", "_high")))})
+    numbers = [f"{name}{end}" for name in ("success", *(c.name for c in measures)) for end in ("", "_low", "_high")]
+    frame = frame.astype(dict.fromkeys(numbers, "float64"))
     return Table(frame=frame, keys=tuple(keys), columns=measures, notes=_notes(runs, pools, columns))
 
 
@@ -260,7 +262,8 @@ def _notes(runs: Sequence[Run], pools: Sequence[_Pool], columns: Sequence[Column
         scheduled = pool.runs[0].header.suite.get("episodes")
         stored = sum(len(run.results) for run in pool.runs)
         if isinstance(scheduled, int) and stored != scheduled:
-            notes.append(f"{' and '.join(run.name for run in pool.runs)}: {stored} of {scheduled} episodes are stored; the row is of an unfinished run")
+            names = " and ".join(run.name for run in pool.runs)
+            notes.append(f"{names}: {stored} of {scheduled} episodes are stored; the row is of an unfinished run")
     for policy in sorted({pool.policy for pool in pools if pool.runs[0].header.policy.get("privileged")}):
         notes.append(f"{policy} reads the true state of the scene: it bounds what a policy that sees pixels can reach")
     unknown = sorted({name for run in runs for r in run.results for name in r.measures} - {c.name for c in columns})

@@ -87,18 +87,19 @@ def check_demonstration(demonstration: Demonstration, info: DatasetInfo) -> None
         outside = (actions < info.action.low - 1e-6) | (actions > info.action.high + 1e-6)
         if outside.any():
             step, index = (int(i) for i in np.argwhere(outside)[0])
-            raise BadData(f"{who}: {name} holds {actions[step, index]:.6g} in step {step}, component {index}, outside the bounds of {info.action.name}")
+            value = actions[step, index]
+            raise BadData(f"{who}: {name} holds {value:.6g} in step {step}, component {index}, outside the bounds of {info.action.name}")
     if not np.array_equal(d.image_steps, np.arange(0, steps, info.frame_stride)):
         wanted = f"0, {info.frame_stride}, {2 * info.frame_stride} …" if info.frame_stride > 1 else "every step"
-        raise BadData(f"{who}: image_steps is {d.image_steps.tolist()[:6]} … for {steps} steps; the frame stride {info.frame_stride} wants {wanted}")
+        found = f"{d.image_steps.tolist()[:6]} … for {steps} steps"
+        raise BadData(f"{who}: image_steps is {found}; the frame stride {info.frame_stride} wants {wanted}")
     if set(d.images) != set(info.images):
         raise BadData(f"{who} has the cameras {', '.join(sorted(d.images)) or 'none'}; the dataset has {', '.join(sorted(info.images)) or 'none'}")
     for camera, images in d.images.items():
         side = info.images[camera].size
         if images.shape != (len(d.image_steps), side, side, 3) or images.dtype != np.uint8:
-            raise BadData(
-                f"{who}: the images of {camera!r} have shape {images.shape} and dtype {images.dtype}; wanted ({len(d.image_steps)}, {side}, {side}, 3) uint8"
-            )
+            shape = f"({len(d.image_steps)}, {side}, {side}, 3)"
+            raise BadData(f"{who}: the images of {camera!r} have shape {images.shape} and dtype {images.dtype}; wanted {shape} uint8")
     for group, arrays in (("proprio", d.proprio), ("privileged", d.privileged)):
         for name, array in arrays.items():
             if array.ndim < 1 or array.shape[0] != steps:

@@ -73,7 +73,8 @@ def _latex(table: Table, show: Sequence[str] | None) -> str:
     lines = [" & ".join(cell.translate(escape) for cell in line) + r" \\" for line in (head, *body)]
     form = "".join("r" if right else "l" for right in is_number)
     notes = [f"% {note}" for note in (*_LEGEND, *table.notes)]
-    return "\n".join([*notes, rf"\begin{{tabular}}{{{form}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
+    begin, end = rf"\begin{{tabular}}{{{form}}}", r"\end{tabular}"
+    return "\n".join([*notes, begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", end]) + "\n"
 
 
 FORMATS: dict[str, Callable[[Table, Sequence[str] | None], str]] = {"md": _markdown, "csv": _csv, "json": _json, "tex": _latex}

@@ -127,7 +127,7 @@ def trace_from_bytes(data: bytes, where: str = "a trace") -> Trace:
     except BadData:
         raise
     # numpy, zipfile and zlib answer damage with errors of many kinds, depending on which byte was hit.
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ValueError, KeyError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ValueError, KeyError, OSError, EOFError, RuntimeError) as error:
         raise BadData(f"{where} is damaged: {error}. Run its episode again, or restore the file") from error
     wanted = ["spec_json", "ended_by", "actions", "contact_force_n", "latency_s", "call_step", *(_FACTS + c for c in STATE_COLUMNS)]
     for name in wanted:
