@@ -627,7 +627,8 @@ def _convert(kind: Any, data: Any, where: str) -> Any:
                 values[name] = _convert(hints[name], data[name], f"{where}.{name}")
             elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
                 raise BadData(f"{where} lacks the key {name!r}")
-        return kind(**values)
+        build: Any = kind  # mypy has narrowed it to an instance or a class
+        return build(**values)
     if kind is float:
         if isinstance(data, bool) or not isinstance(data, (int, float)):
             raise BadData(f"{where} must be a number, not {data!r}")
