@@ -17,7 +17,9 @@ def value(traces: ModuleType, name: str, spec: Any = None, **kwargs: Any) -> flo
 @pytest.mark.parametrize(
     ("rows", "success", "success_any"), [("00000", 0, 0), ("00100", 0, 1), ("01010", 0, 1), ("00011", 1, 1), ("01100", 1, 1), ("10000", 0, 0)]
 )
-def test_success_wants_the_goal_for_two_steps_in_a_row_and_success_any_for_one(traces: ModuleType, rows: str, success: float, success_any: float) -> None:
+def test_success_wants_the_goal_for_two_steps_in_a_row_and_success_any_for_one(
+    traces: ModuleType, rows: str, success: float, success_any: float
+) -> None:
     goal_met = [c == "1" for c in rows]
     assert value(traces, "success", goal_met=goal_met) == success
     assert value(traces, "success_any", goal_met=goal_met) == success_any

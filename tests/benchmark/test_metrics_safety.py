@@ -36,7 +36,8 @@ def test_an_event_begins_when_the_force_rises_after_a_tenth_of_a_second_without(
 
 
 def test_collisions_are_counted_by_kind(traces: ModuleType) -> None:
-    found = measure(traces.make_trace(forces={"self": {1: 4.0}, "held_fixture": {2: 7.5, 15: 2.0}, "robot_target": {3: 99.0}}), ["collisions", "peak_force_n"])
+    forces = {"self": {1: 4.0}, "held_fixture": {2: 7.5, 15: 2.0}, "robot_target": {3: 99.0}}
+    found = measure(traces.make_trace(forces=forces), ["collisions", "peak_force_n"])
     assert {name: v for name, v in found.items() if v} == {
         "collisions_self": 1,
         "collisions_held_fixture": 2,

@@ -51,7 +51,7 @@ def test_a_measure_that_is_not_finite_is_refused_by_name(traces: ModuleType, val
 
 def test_a_newer_header_says_what_to_upgrade(traces: ModuleType) -> None:
     text = schema.header_to_json(traces.make_header(schema=2))
-    with pytest.raises(BadData, match="runs/x/header.json has schema 2; this version of vlagym reads 1. It was written by a newer vlagym: pip install"):
+    with pytest.raises(BadData, match="runs/x/header.json has schema 2; .* reads 1. It was written by a newer vlagym: pip install"):
         schema.header_from_json(text, "runs/x/header.json")
     with pytest.raises(BadData, match=r"has schema None; this version of vlagym reads 1.$"):
         schema.header_from_json("{}")
