@@ -30,6 +30,8 @@ NETWORKS = "policies/models/"
 """A network is a torch module: these files alone import torch on top, and are imported inside the function that loads them."""
 OWN_STATE = {"Generator", "SeedSequence", "BitGenerator", "default_rng", "PCG64", "Philox"}
 """Names of numpy.random that do not touch the global state."""
+REGISTERS = "envs/gym.py"
+"""Gymnasium expects that a module registers its ids when it is imported: this one alone does something then."""
 MAX_LINE = 150
 
 
@@ -159,7 +161,7 @@ def test_importing_a_file_does_nothing() -> None:
 
     def rule(file: str) -> Iterator[tuple[int, str]]:
         for node in tree(file).body:
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and file != REGISTERS:
                 yield node.lineno, f"calls {ast.unparse(node.value.func)} on import"
             if isinstance(node, (ast.Assign, ast.AnnAssign)):
                 calls = [ast.unparse(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)]
