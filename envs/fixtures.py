@@ -120,7 +120,7 @@ def load_fixture(path: Path) -> FixtureAsset:
     low, high = joint_bounds([p.shape for p in asset.visual])
     if np.abs(high - low - asset.size_m).max() > _SIZE_TOLERANCE_M or abs(low[2]) > 1e-3:
         found = " x ".join(f"{v:.4f}" for v in high - low)
-        raise BadData(f"{where}.size_m is {asset.size_m}, but its visual shapes measure {found} m and begin at z = {low[2]:.4f}; they must begin at z = 0")
+        raise BadData(f"{where}.size_m is {asset.size_m}, but its visual shapes measure {found} m, from z = {low[2]:.4f}; they must begin at z = 0")
     return asset
 
 

@@ -92,7 +92,7 @@ class Language:
     def family(self, name: str) -> Family:
         """Returns the family of a predicate. Raises UnknownName."""
         if name not in self.families:
-            raise unknown_name("family of sentences", name, self.families, "Families are [family.<predicate>] tables of assets/language/en.toml.")
+            raise unknown_name("family of sentences", name, self.families, "Families are the [family.<predicate>] tables of en.toml.")
         return self.families[name]
 
 
@@ -149,8 +149,8 @@ def describe(target: Nameable, others: Sequence[Nameable], rng: np.random.Genera
             say_colour = bool(rng.random() < language().colour_probability)
             colour = colours[0] if len(colours) == 1 else (target.colour if say_colour else None)
             return f"the {colour} {noun}" if colour else f"the {noun}"
-    twins = [_plain(o) for o in others if set(_nouns(o)) & set(_nouns(target)) and (target.colour is None or o.colour in (None, target.colour))]
-    raise BadSpec(f"no phrase tells {_plain(target)} from {', '.join(twins)}. Give them other colours or leave one out of the scene")
+    alike = [o for o in others if set(_nouns(o)) & set(_nouns(target)) and (target.colour is None or o.colour in (None, target.colour))]
+    raise BadSpec(f"no phrase tells {_plain(target)} from {', '.join(map(_plain, alike))}. Give them other colours or leave one out of the scene")
 
 
 def phrases(family: str, split: Split) -> tuple[Phrase, ...]:
@@ -182,7 +182,8 @@ def redraw(spec: EpisodeSpec, rng: np.random.Generator, split: Split = "seen", n
 
 def things_of(spec: EpisodeSpec) -> dict[str, Thing]:
     """Returns the words for every prop and fixture of an episode, by name. What was painted over has the colour word of its paint."""
-    return {p.name: _thing(get(p.asset), p.rgba) for p in spec.scene.props} | {f.name: _thing(get_fixture(f.asset), f.rgba) for f in spec.scene.fixtures}
+    props = {p.name: _thing(get(p.asset), p.rgba) for p in spec.scene.props}
+    return props | {f.name: _thing(get_fixture(f.asset), f.rgba) for f in spec.scene.fixtures}
 
 
 def colour_word(rgba: Rgba) -> str:

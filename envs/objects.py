@@ -177,7 +177,7 @@ def _check(asset: ObjectAsset, where: str) -> None:
     low, high = seen
     if np.abs(high - low - asset.size_m).max() > _SIZE_TOLERANCE_M or abs(low[2]) > 1e-3:
         found = " x ".join(f"{v:.4f}" for v in high - low)
-        raise BadData(f"{where}.size_m is {asset.size_m}, but its visual shapes measure {found} m and begin at z = {low[2]:.4f}; they must begin at z = 0")
+        raise BadData(f"{where}.size_m is {asset.size_m}, but its visual shapes measure {found} m, from z = {low[2]:.4f}; they must begin at z = 0")
     gap = np.abs(seen - touched)
     gap[1, 2] = max(0.0, gap[1, 2] - _STEM_M)
     if gap.max() > _CONTACT_TOLERANCE_M or abs(touched[0, 2]) > 1e-3:

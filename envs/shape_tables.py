@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import math
 from collections.abc import Mapping
@@ -13,15 +14,13 @@ from numpy.typing import NDArray
 
 from vlagym.envs import solids
 from vlagym.envs.errors import BadData, unknown_name
-from vlagym.envs.frames import from_axis_angle, multiply, rotate, to_matrix
-from vlagym.envs.shapes import Material, Mesh, Part, Primitive, PrimitiveType
+from vlagym.envs.frames import from_axis_angle, multiply, rotate
+from vlagym.envs.shapes import Material, Part, Primitive, PrimitiveType
 from vlagym.envs.types import Quat, Rgba, Vec3, from_plain
-
-_GRID_M = 1e-6  # Vertices are rounded to it, which hides how a processor rounds its sines.
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Table:
+class _Table(abc.ABC):
     """Keys that every shape takes."""
 
     shape: str
@@ -37,16 +36,17 @@ class _Table:
     def quat(self) -> Quat:
         if self.quat_wxyz is not None:
             return _quat(np.array(self.quat_wxyz))
-        about_x, about_y, about_z = (from_axis_angle(np.radians(angle) * axis) for angle, axis in zip(self.euler_deg or (0, 0, 0), np.eye(3), strict=True))
+        angles_rad = np.radians(self.euler_deg or (0.0, 0.0, 0.0))
+        about_x, about_y, about_z = (from_axis_angle(angle * axis) for angle, axis in zip(angles_rad, np.eye(3), strict=True))
         return _quat(multiply(about_z, multiply(about_y, about_x)))
 
+    @abc.abstractmethod
     def solid(self) -> solids.Solid:
         """Returns the shape about its own origin, for the eye."""
-        raise NotImplementedError
 
     def pieces(self) -> tuple[Primitive, ...]:
         """Returns convex pieces about the shape's own origin, for contacts."""
-        raise BadData(f"shape {self.shape!r} is for the eye only. Collision shapes: {', '.join(sorted(_COLLISION))}")
+        raise BadData(f"shape {self.shape!r} is for the eye only. Collision shapes: {', '.join(_COLLISION)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +226,7 @@ _SHAPES: Mapping[str, type[_Table]] = {
     "sphere": _Sphere,
     "tube_path": _TubePath,
 }
+_LENGTHS = ("size_m", "radii_m", "radius_m", "top_radius_m", "height_m", "length_m", "thickness_m")
 _COLLISION = ("box", "capsule", "cylinder", "ellipsoid", "shell", "sphere", "tube_path")
 
 
@@ -247,7 +248,7 @@ def visual_part(table: Any, where: str) -> Part:
         solid = shape.solid()
     except BadData as error:
         raise BadData(f"{where}: {error}") from error
-    return Part(shape=_finish(solid, shape.pos_m, shape.quat), rgba=shape.rgba, material=material)
+    return Part(shape=solids.finish(solid, shape.pos_m, shape.quat), rgba=shape.rgba, material=material)
 
 
 def collision_pieces(table: Any, where: str) -> tuple[Primitive, ...]:
@@ -279,27 +280,15 @@ def _read(table: Any, where: str) -> _Table:
     shape = from_plain(_SHAPES[name], table, where)
     if shape.euler_deg is not None and shape.quat_wxyz is not None:
         raise BadData(f"{where} gives both euler_deg and quat_wxyz; keep one")
-    for f in dataclasses.fields(shape):
-        value = getattr(shape, f.name)
-        sizes = value if isinstance(value, tuple) and f.name in ("size_m", "radii_m") else (value,)
-        is_length = f.name in ("size_m", "radii_m", "radius_m", "top_radius_m", "height_m", "length_m", "thickness_m") and value is not None
-        if is_length and min(sizes) <= 0.0:
-            raise BadData(f"{where}.{f.name} is {value}; lengths must be above 0")
+    for key in _LENGTHS:
+        value = getattr(shape, key, None)
+        if value is not None and np.min(value) <= 0.0:
+            raise BadData(f"{where}.{key} is {value}; lengths must be above 0")
     return shape
 
 
 def _primitive(kind: PrimitiveType, size: Vec3) -> Primitive:
     return Primitive(type=kind, size=size, pos=(0.0, 0.0, 0.0), quat=(1.0, 0.0, 0.0, 0.0))
-
-
-def _finish(solid: solids.Solid, pos_m: Vec3, quat: Quat) -> Mesh:
-    """Returns the solid in its pose, its sharp edges split, rounded to a micrometre and read-only."""
-    vertices, faces = solids.split_creases(solid.vertices @ to_matrix(quat).T + np.array(pos_m), solid.faces)
-    rounded = (np.round(vertices / _GRID_M) * _GRID_M + 0.0).astype(np.float32)  # + 0.0 turns -0.0 into 0.0
-    mesh = Mesh(vertices=rounded, faces=faces.astype(np.int32))
-    mesh.vertices.flags.writeable = False
-    mesh.faces.flags.writeable = False
-    return mesh
 
 
 def _move(piece: Primitive, pos_m: Vec3, quat: Quat) -> Primitive:

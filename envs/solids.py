@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlagym.envs.frames import to_matrix
+from vlagym.envs.shapes import Mesh
+from vlagym.envs.types import Quat, Vec3
+
 CREASE_RAD = np.deg2rad(50.0)
 """Edges that bend by more are sharp: the vertices on them are doubled, so that averaged normals do not smear over the edge."""
+
+_GRID_M = 1e-6  # Vertices are rounded to it, which hides how a processor rounds its sines.
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,7 +140,17 @@ def half_circle(rings: int) -> NDArray[np.float64]:
     return profile
 
 
-def split_creases(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def finish(solid: Solid, pos_m: Vec3, quat_wxyz: Quat) -> Mesh:
+    """Returns the solid in its pose, its sharp edges split, rounded to a micrometre and read-only."""
+    vertices, faces = _split_creases(solid.vertices @ to_matrix(quat_wxyz).T + np.array(pos_m), solid.faces)
+    rounded = (np.round(vertices / _GRID_M) * _GRID_M + 0.0).astype(np.float32)  # + 0.0 turns -0.0 into 0.0
+    mesh = Mesh(vertices=rounded, faces=faces.astype(np.int32))
+    mesh.vertices.flags.writeable = False
+    mesh.faces.flags.writeable = False
+    return mesh
+
+
+def _split_creases(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Returns the mesh with one copy of a vertex for each group of faces around it that are joined by smooth edges."""
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     normals = np.cross(b - a, c - a)

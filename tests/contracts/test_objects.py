@@ -21,10 +21,14 @@ GRASPABLE = [i for i, asset in catalog().items() if "graspable" in asset.roles]
 DESTINATIONS = ("plate_white", "bowl_white", "mat_green", "block_red")
 
 
+def asset_of(name: str) -> ObjectAsset | FixtureAsset:
+    return catalog()[name] if name in catalog() else fixtures()[name]
+
+
 # --------------------------------------------------------------------------------------------------------------------- the looks
 @pytest.mark.parametrize("name", [*OBJECTS, *fixtures()])
 def test_its_meshes_are_closed_and_few(name: str) -> None:
-    asset: ObjectAsset | FixtureAsset = {**catalog(), **fixtures()}[name]
+    asset = asset_of(name)
     moving = [part for joint in asset.joints for part in joint.visual] if isinstance(asset, FixtureAsset) else []
     parts = [*asset.visual, *moving]
     assert sum(num_faces(part.shape) for part in parts) <= MOST_FACES
@@ -37,15 +41,15 @@ def test_its_meshes_are_closed_and_few(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*OBJECTS, *fixtures()])
 def test_its_colour_word_is_that_of_its_paint(name: str) -> None:
-    asset: ObjectAsset | FixtureAsset = {**catalog(), **fixtures()}[name]
+    asset = asset_of(name)
     assert asset.colour in (None, colour_word(asset.rgba))
     assert any(part.rgba is None for part in asset.visual), "nothing would change if it were painted over"
 
 
 def test_any_two_things_can_be_told_apart_in_words() -> None:
-    things = [*catalog().values(), *fixtures().values()]
-    for target in things:
-        phrase = describe(target, [t for t in things if t is not target], stream(0, target.id))
+    names = [*catalog(), *fixtures()]
+    for name in names:
+        phrase = describe(asset_of(name), [asset_of(other) for other in names if other != name], stream(0, name))
         assert phrase.startswith("the ")
 
 

@@ -101,7 +101,7 @@ def test_every_template_of_a_split_is_drawn_and_no_other(family: str, split: Any
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_sentence_reads_as_english_and_names_every_thing(family: str) -> None:
-    wide = [*catalog().values(), *fixtures().values()]
+    wide: list[Nameable] = [*catalog().values(), *fixtures().values()]
     rng = np.random.default_rng(1)
     slots = language().family(family).slots
     for phrase in (*phrases(family, "seen"), *phrases(family, "unseen")):
@@ -180,14 +180,28 @@ def test_a_goal_that_says_more_than_the_sentence_is_refused() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------------- the file
+PUT_ON = 'put_on = "put {object} on {destination}"'
+NEAR = """
+colour_probability = 0.5
+[colours]
+[family.near]
+slots = ["object"]
+[family.near.seen]
+a = "go to {object}"
+[family.near.unseen]
+"""
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('put_on = "put {object} on {destination}"', 'put_on = "put {thing} on {destination}"', r"^en\.toml: the template on/put_on: no slot is called 'thing'"),
-        ('put_on = "put {object} on {destination}"', 'put_on = "put {object} down"', r"on/put_on has the slot \{destination\} 0 times; it must stand there once"),
-        ('put_on = "put {object} on {destination}"', 'put_on = "put {object on {destination}"', r"on/put_on"),
-        ('put_on = "put {object} on {destination}"', 'put_onto = 3', r"cannot be read|must be str"),
-        ('put_on = "put {object} on {destination}"', 'twice = "place {object} on {destination}"', r"the templates on/twice and on/place_on are the same sentence"),
+        (PUT_ON, 'put_on = "put {thing} on {destination}"', r"^en\.toml: the template on/put_on: no slot is called 'thing'"),
+        (PUT_ON, 'put_on = "put {object} down"', r"on/put_on has the slot \{destination\} 0 times; it must stand there once"),
+        (PUT_ON, 'put_on = "put {object on} {destination}"', r"on/put_on: no slot is called 'object on'"),
+        (PUT_ON, 'put_on = "put {object} on {destination"', r"on/put_on has unpaired braces"),
+        (PUT_ON, "put_on = 3", r"en\.toml\.family\.on\.seen\.put_on must be str, not 3"),
+        (PUT_ON, 'put_onto = 3', r"en\.toml cannot be read: Cannot overwrite a value"),
+        (PUT_ON, 'twice = "place {object} on {destination}"', r"the templates on/twice and on/place_on are the same sentence"),
         ("colour_probability = 0.5", "colour_probability = 1.5", r"colour_probability is 1\.5; it must lie between 0 and 1"),
         ("colour_probability = 0.5", "color_probability = 0.5", r"en\.toml has an unknown key 'color_probability'"),
         ('[family.open.unseen]', '[family.open.kept]', r"en\.toml\.family\.open has an unknown key 'kept'"),
@@ -202,17 +216,12 @@ def test_a_wrong_language_file_is_refused_with_the_template(tmp_path: Path, old:
 
 
 def test_a_family_without_unseen_templates_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "xx.toml").write_text(
-        'colour_probability = 0.5\n[colours]\n[family.near]\nslots = ["object"]\n[family.near.seen]\na = "go to {object}"\n[family.near.unseen]\n', encoding="utf-8"
-    )
+    (tmp_path / "xx.toml").write_text(NEAR, encoding="utf-8")
     with pytest.raises(BadData, match=r"the family 'near' has no unseen template; add one under \[family\.near\.unseen\]"):
         read_language(tmp_path / "xx.toml")
 
 
 def test_an_id_is_either_seen_or_unseen(tmp_path: Path) -> None:
-    (tmp_path / "xx.toml").write_text(
-        'colour_probability = 0.5\n[colours]\n[family.near]\nslots = ["object"]\n[family.near.seen]\na = "go to {object}"\n[family.near.unseen]\na = "walk to {object}"\n',
-        encoding="utf-8",
-    )
+    (tmp_path / "xx.toml").write_text(NEAR + 'a = "walk to {object}"', encoding="utf-8")
     with pytest.raises(BadData, match=r"the template near/a is both seen and unseen"):
         read_language(tmp_path / "xx.toml")
