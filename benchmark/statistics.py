@@ -1,4 +1,4 @@
-"""Intervals and tests over episodes. The intervals live in `results.intervals`, where the tables can reach them."""
+"""Intervals over episodes. They live in `results.intervals`, where the tables can reach them."""
 
 from __future__ import annotations
 
