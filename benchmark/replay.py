@@ -43,7 +43,7 @@ def film(
       store: The run.
       digest: Of the episode, or the beginning of it.
       out: Ends in .mp4, .gif or .png (a strip of 8 frames).
-      cameras: Side by side, all of one height.
+      cameras: Side by side; in a strip one above the other. All must have images of one size.
       quality: Of the images.
       look: Of the robot.
       size: Height in pixels of each camera's image, its shape being kept; None: as in the episode.
@@ -60,21 +60,21 @@ def film(
     for name in cameras:
         if name not in known:
             raise unknown_name("camera", name, known)
-    frames = _frames(stored, cameras, WorldOptions(quality=quality, look=look), size, make_world)
+    frames = _frames(stored, cameras, WorldOptions(quality=quality, look=look), size, make_world, axis=0 if out.suffix == ".png" else 1)
     out.parent.mkdir(parents=True, exist_ok=True)
     _write(out, frames, stored.spec.control.rate_hz)
     return len(frames)
 
 
-def _frames(stored: Trace, cameras: Sequence[str], options: WorldOptions, size: int | None, make: MakeWorld) -> list[Image]:
-    """Returns an image before each action and one after the last."""
+def _frames(stored: Trace, cameras: Sequence[str], options: WorldOptions, size: int | None, make: MakeWorld, axis: int) -> list[Image]:
+    """Returns an image before each action and one after the last; several cameras are joined along the axis."""
     trace = replace(stored, spec=_resized(stored.spec, size))
     frames: list[Image] = []
     with contextlib.closing(make(options)) as world:
         rollout = again(world, trace, Watch(cameras=tuple(cameras)))
         for step in rollout:
             assert step.observation is not None
-            frames.append(_side_by_side(step.observation, cameras))
+            frames.append(_joined(step.observation, cameras, axis))
         if rollout.ended_by != stored.ended_by:
             why = f": {rollout.error.message}" if rollout.error else ""
             # An episode that a policy's error cut short goes on here after its last action; that is how it was.
@@ -83,7 +83,7 @@ def _frames(stored: Trace, cameras: Sequence[str], options: WorldOptions, size: 
                     f"the episode ended by {stored.ended_by} and now by {rollout.ended_by}{why}. It does not run the same here: see vlagym verify"
                 )
         if rollout.ended_by != "divergence":
-            frames.append(_side_by_side(world.observe(tuple(cameras)), cameras))
+            frames.append(_joined(world.observe(tuple(cameras)), cameras, axis))
     return frames
 
 
@@ -97,12 +97,12 @@ def _resized(spec: EpisodeSpec, size: int | None) -> EpisodeSpec:
     return replace(spec, scene=replace(spec.scene, cameras=cameras))
 
 
-def _side_by_side(observation: Observation, cameras: Sequence[str]) -> Image:
+def _joined(observation: Observation, cameras: Sequence[str], axis: int) -> Image:
     images = [observation.images[name] for name in cameras]
-    heights = sorted({i.shape[0] for i in images})
-    if len(heights) > 1:
-        raise BadData(f"cameras of {heights} pixels height do not stand side by side; choose one, or give --size")
-    return np.concatenate(images, axis=1)
+    if len({i.shape for i in images}) > 1:
+        shapes = ", ".join(f"{name} {i.shape[1]}x{i.shape[0]}" for name, i in zip(cameras, images, strict=True))
+        raise BadData(f"cameras of different sizes cannot be joined in one film ({shapes}): choose one of them")
+    return np.concatenate(images, axis=axis)
 
 
 def _write(out: Path, frames: Sequence[Image], rate_hz: float) -> None:
