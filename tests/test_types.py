@@ -35,7 +35,9 @@ ACTION = ActionSpec(
         ActionComponent(
             name="translation", size=3, convention="delta_position", frame="base", unit="m", scale=0.05, low=(-1.0,) * 3, high=(1.0,) * 3
         ),
-        ActionComponent(name="gripper", size=1, convention="gripper_closed_positive", frame="joint", unit="fraction", scale=1.0, low=(-1.0,), high=(1.0,)),
+        ActionComponent(
+            name="gripper", size=1, convention="gripper_closed_positive", frame="joint", unit="fraction", scale=1.0, low=(-1.0,), high=(1.0,)
+        ),
     ),
     rate_hz=20.0,
 )

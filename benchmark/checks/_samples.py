@@ -60,7 +60,8 @@ def spec(*, props: int = 2, fixtures: int = 0) -> EpisodeSpec:
         scene=SceneSpec(
             arena="synthetic",
             props=tuple(
-                PropSpec(name=name, asset=f"synthetic_{name}", pos_world=(0.4, 0.1 * i, 0.0), quat_world_wxyz=_UPRIGHT) for i, name in enumerate(names)
+                PropSpec(name=name, asset=f"synthetic_{name}", pos_world=(0.4, 0.1 * i, 0.0), quat_world_wxyz=_UPRIGHT)
+                for i, name in enumerate(names)
             ),
             fixtures=tuple(
                 FixtureSpec(name=f"cabinet_{i}", asset="synthetic_cabinet", pos_world=(0.5, -0.3, 0.0), yaw_rad=0.0, joints=(("drawer", 0.0),))

@@ -37,7 +37,8 @@ def _complaints(name: str) -> Iterator[str]:
         yield from (f"on {label} {complaint}" for complaint in _about(metric, first[label]))
     for label, trace in reversed(traces.items()):
         if label in first and (again := _measured(metric, trace)) != first[label]:
-            yield f"on {label} it gives {dict(first[label])} first and {dict(again)} when asked again after other episodes: keep no state between calls"
+            told = f"{dict(first[label])} first and {dict(again)} when asked again after other episodes"
+            yield f"on {label} it gives {told}: keep no state between calls"
 
 
 def _measured(metric: Metric, trace: Trace) -> Mapping[str, Value]:

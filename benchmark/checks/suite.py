@@ -25,7 +25,8 @@ def _complaints(name: str) -> Iterator[str]:
                 yield f"entry {index} ({entry.task}) gives no episode for the seed {seed}: {error}"
                 continue
             if first.digest() != second.digest():
-                yield f"entry {index} ({entry.task}) gives two different episodes for the seed {seed}: its task or an axis draws outside its generator"
+                told = "its task or an axis draws outside its generator"
+                yield f"entry {index} ({entry.task}) gives two different episodes for the seed {seed}: {told}"
     covered: dict[tuple[object, ...], set[int]] = {}
     for index, entry in enumerate(suite.entries, 1):
         seeds = covered.setdefault((entry.task, entry.robot, entry.objects, entry.phrases, entry.control, entry.axes), set())

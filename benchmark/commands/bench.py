@@ -17,8 +17,9 @@ def main(args: Sequence[str]) -> int:
     """Prints the split of a control step, the comparison with bare calls, and the rate for each number of processes."""
     parser = console.parser(
         prog="vlagym bench",
-        description="Measures observations per second of the environment, split into physics, inverse kinematics, rendering and the rest, beside bare "
-        "mj_step and render calls on the same compiled model; they take turns in one run. Numbers are medians over the repeats with smallest and largest.",
+        description="Measures observations per second of the environment, split into physics, inverse kinematics, rendering and the rest, "
+        "beside bare mj_step and render calls on the same compiled model; they take turns in one run. "
+        "Numbers are medians over the repeats, with the smallest and the largest.",
         example="vlagym bench\nvlagym bench --processes 1 2 --repeats 7 --json",
     )
     parser.add_argument("--processes", type=int, nargs="+", default=[1], metavar="N", help="numbers of processes whose common rate is measured")
@@ -50,7 +51,8 @@ def main(args: Sequence[str]) -> int:
         console.answer(json.dumps({**report, "observations_per_s": {n: dataclasses.asdict(rate) for n, rate in rates.items()}}, indent=2))
         return 0
     console.answer(", ".join(f"{key} {value}" for key, value in machine.items()))
-    console.answer(f"{found.episodes} episodes x {what.steps} steps x {what.repeats} repeats; {' and '.join(what.cameras)} at {what.size}x{what.size}, {what.quality}\n")
+    pictures = f"{' and '.join(what.cameras)} at {what.size}x{what.size}, {what.quality}"
+    console.answer(f"{found.episodes} episodes x {what.steps} steps x {what.repeats} repeats; {pictures}\n")
     total_ms = found.environment_ms.median
     parts = {"physics": found.physics_ms, "inverse kinematics": found.ik_ms, "rendering": found.render_ms, "the rest": found.overhead_ms}
     rows = [[name, *_spread(part, 3), f"{100 * part.median / total_ms:.1f} %"] for name, part in parts.items()]

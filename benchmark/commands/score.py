@@ -26,11 +26,12 @@ def main(args: Sequence[str]) -> int:
         prog="vlagym score",
         description="Measures a stored run again from its traces, without a simulator, prints what differs from what is stored, and the table. "
         "Nothing is changed without --write.",
-        example="vlagym score runs/2026-01-31T12-00-00-minivla-smoke\nvlagym score runs/2026-01-31T12-00-00-minivla-smoke --metric my_metrics:JERK --write",
+        example="vlagym score runs/20250101T120000-minivla-smoke\n"
+        "vlagym score runs/20250101T120000-minivla-smoke --metric my_metric:METRIC --write",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run folder, as `vlagym run` printed it")
-    parser.add_argument("--metric", action="append", default=[], metavar="MODULE:ATTRIBUTE", help="a metric of your own besides ours; may be given twice")
-    parser.add_argument("--write", action="store_true", help="stores the new measures in the run folder; the lines that were there stay, the last one counts")
+    parser.add_argument("--metric", action="append", default=[], metavar="MODULE:ATTRIBUTE", help="a metric of your own besides ours; may be repeated")
+    parser.add_argument("--write", action="store_true", help="stores the new measures in the run folder, in further lines: the last one counts")
     options = parser.parse_args(args)
 
     from vlagym.benchmark import scoring

@@ -24,7 +24,7 @@ def main(args: Sequence[str]) -> int:
     )
     parser.add_argument("--format", default="md", choices=sorted(leaderboard.FORMATS), help="md by default")
     parser.add_argument("--show", nargs="+", metavar="MEASURE", help="the measures that md and tex show; csv and json hold all")
-    parser.add_argument("--metric", action="append", default=[], metavar="MODULE:ATTRIBUTE", help="an outsider's metric that `vlagym score` has stored")
+    parser.add_argument("--metric", action="append", default=[], metavar="MODULE:ATTRIBUTE", help="one of your own that `vlagym score` has stored")
     parser.add_argument("--out", type=Path, metavar="FILE", help="writes the table there instead of printing it")
     options = parser.parse_args(args)
 

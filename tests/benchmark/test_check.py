@@ -53,7 +53,7 @@ def test_a_good_metric_has_nothing_wrong_with_it(write: Write) -> None:
     ("body", "unit", "kind", "complaint"),
     [
         ("return float('nan')", "m", "mean", "the value is nan: give None where the metric does not apply"),
-        ("return 1 / trace.num_steps", "m", "mean", "on an episode that ended before its first step it raises ZeroDivisionError: division by zero at"),
+        ("return 1 / trace.num_steps", "m", "mean", "that ended before its first step it raises ZeroDivisionError: division by zero at"),
         ("return 0.5", "1", "rate", "the value is 0.5: a rate is 0 or 1 in each episode; say kind='mean' for other numbers"),
         ("return 2.0", "share", "mean", "the value is 2: a share lies between 0 and 1"),
         ("return 'fast'", "m", "mean", "the value is str 'fast': give a float"),
@@ -118,7 +118,7 @@ def test_a_good_policy_has_nothing_wrong_with_it(write: Write) -> None:
         ({"values": "np.zeros((2, 6), np.float32)"}, "the policy sent a chunk of shape (2, 6); ee_delta wants (T, 7) with T > 0"),
         ({"values": "np.full((2, 7), np.nan)"}, "the policy sent nan in step 0, component 0 of its chunk"),
         ({"values": "np.full((2, 7), 2.0)"}, "its chunk for slot 0 is no sequence of actions: the action holds 2 at index 0 (translation)"),
-        ({"values": "np.full((2, 7), 0.01 * self.calls)"}, "after a reset the same episode gets another answer (by up to 0.01): clear the slot in reset"),
+        ({"values": "np.full((2, 7), 0.01 * self.calls)"}, "the same episode gets another answer (by up to 0.01): clear the slot in reset"),
         ({"values": "np.full((2, 7), 0.1 * len(observations))"}, "slot 0 gets another answer alone than together with the other one"),
         ({"refuse": "pass"}, "an unknown option is accepted: a typing error would go unnoticed"),
         ({"refuse": "options['no']"}, "raises KeyError: 'no'"),
@@ -133,7 +133,7 @@ def test_a_policy_that_needs_an_argument_is_not_called_wrong() -> None:
     assert verdict.complaints == () and verdict.skipped.startswith("replay needs a run folder: replay:RUN")
 
 
-# ---------------------------------------------------------------------------------------------------------------------- suites, axes, objects, commands
+# ---------------------------------------------------------------------------------------------------------------------- others
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
