@@ -59,7 +59,7 @@ class FixtureAsset:
     rgba: Rgba
     split: Split
     size_m: Vec3
-    """Extents without handles, all joints closed."""
+    """Extents of the part that stands still."""
     joints: tuple[FixtureJoint, ...]
     visual: tuple[Part, ...]
     collision: tuple[Primitive, ...]

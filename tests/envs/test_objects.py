@@ -120,7 +120,7 @@ def test_the_drawer_says_where_to_hook_it() -> None:
         (CABINET_RED, ("axis = [1.0, 0.0, 0.0]", "axis = [1.0, 1.0, 0.0]"), r"joint\[0\]\.axis is \(1\.0, 1\.0, 0\.0\); it must have length 1"),
         (CABINET_RED, ("damping = 3.0", "damping = -3.0"), r"joint\[0\]\.damping is -3\.0; it must not be negative"),
         (CABINET_RED, ("damping = 3.0", "dampng = 3.0"), r"joint\[0\] has an unknown key 'dampng'"),
-        (CABINET_RED, ("size_m = [0.16, 0.18, 0.12]", "size_m = [0.16, 0.18, 0.14]"), r"visual shapes measure 0\.1600 x 0\.1800 x 0\.1200 m"),
+        (CABINET_RED, ("size_m = [0.152, 0.18, 0.12]", "size_m = [0.152, 0.18, 0.14]"), r"visual shapes measure 0\.1520 x 0\.1800 x 0\.1200 m"),
         (CABINET_RED, ('type = "slide"', 'type = "roll"'), r"type is 'roll'; it must be one of 'slide', 'hinge'"),
     ],
 )
