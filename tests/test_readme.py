@@ -15,7 +15,7 @@ from vlagym.envs import catalog
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 FILES = {name: body for name, body in re.findall(r"^```python\n# (\w+)\.py\n(.*?)^```", README, re.M | re.S)}
-BLOCKS = "\n".join(re.findall(r"^```(?:bash)?\n(.*?)^```", README, re.M | re.S))
+BLOCKS = "\n".join(re.findall(r"^```(?:bash)?\n(.*?)^```", README, re.M | re.S)).replace("\\\n", " ")
 COMMANDS = sorted({line.split("  #")[0].strip() for line in BLOCKS.splitlines() if line.startswith("vlagym ")})
 
 

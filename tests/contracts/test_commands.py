@@ -22,5 +22,6 @@ def test_its_example_calls_the_command_itself(name: str, capsys: pytest.CaptureF
     assert cli.main([name, "--help"]) == cli.DONE
     example = re.search(r"^example:\n((?:  .*\n)+)", capsys.readouterr().out, re.M)
     assert example is not None
-    for line in example[1].splitlines():
-        assert shlex.split(line)[:2] == ["vlagym", name]
+    lines = [shlex.split(line) for line in example[1].replace("\\\n", " ").splitlines()]
+    assert lines[0][:2] == ["vlagym", name]
+    assert all(line[0] == "vlagym" and line[1] in catalog.names("command") for line in lines)
