@@ -1,0 +1,153 @@
+"""Executors give back every job, and let one that goes wrong cost nothing but itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import fakes
+import pytest
+
+from vlagym.benchmark.episode import PlayerOptions, WorldOptions
+from vlagym.benchmark.executor import Crew, Finished, Job, LocalPort, Port, Schedule
+from vlagym.benchmark.executors import processes, serial
+from vlagym.envs.errors import VlagymError
+from vlagym.policies.base import Policy
+from vlagym.policies.chunking import declared
+
+EXECUTORS = {"serial": serial.EXECUTOR, "processes": processes.EXECUTOR}
+
+
+class Worker:
+    """Does what its job says."""
+
+    def play(self, job: Job, port: Port | None) -> Any:
+        if job.content == "fail":
+            raise ValueError("I cannot do this")
+        if job.content == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job.content == "leave":
+            os._exit(7)
+        if job.content == "threads":
+            return {name: os.environ.get(name) for name in ("LP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        if job.content == "pid":
+            time.sleep(0.05)
+            return os.getpid()
+        return job.content * 2
+
+    def close(self) -> None: ...
+
+
+def broken_worker() -> Worker:
+    raise RuntimeError("there is no robot here")
+
+
+def stillborn_worker() -> Worker:
+    os._exit(3)
+
+
+def run(executor: str, contents: list[Any], **crew: Any) -> dict[str, Finished]:
+    jobs = [Job(key=f"{i} {content}", content=content) for i, content in enumerate(contents)]
+    return {f.job.key: f for f in EXECUTORS[executor](Crew(**{"make": Worker, **crew}), Schedule(jobs))}
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets worker processes import this file, which pytest has loaded under a name that nobody could import."""
+    import sys
+    from pathlib import Path
+
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setitem(sys.modules, "test_executors", sys.modules[__name__])
+    for thing in (Worker, broken_worker, stillborn_worker):
+        monkeypatch.setattr(thing, "__module__", "test_executors")
+    yield
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_every_job_comes_back_and_a_failing_one_costs_itself(executor: str) -> None:
+    finished = run(executor, [1, "fail", 3], workers=2)
+    assert finished["0 1"].result == 2 and finished["2 3"].result == 6
+    error = finished["1 fail"].error
+    assert error is not None and (error.type, error.message) == ("ValueError", "I cannot do this")
+    assert "I cannot do this" in error.traceback
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_job_may_be_put_back_while_others_run(executor: str) -> None:
+    schedule = Schedule([Job(key="a", content="fail")])
+    attempts = []
+    for finished in EXECUTORS[executor](Crew(make=Worker), schedule):
+        attempts.append(finished.job.attempt)
+        if finished.job.attempt < 3:
+            schedule.put(Job(key="a", content="fail", attempt=finished.job.attempt + 1))
+    assert attempts == [1, 2, 3]
+
+
+def test_a_worker_that_dies_is_replaced_and_only_its_job_is_lost() -> None:
+    finished = run("processes", [1, "die", 2, "leave", 3], workers=2)
+    assert [finished[k].result for k in ("0 1", "2 2", "4 3")] == [2, 4, 6]
+    died, left = finished["1 die"].error, finished["3 leave"].error
+    assert died is not None and died.type == "WorkerDied" and "was ended by SIGKILL while it played 1 die; it was replaced" in died.message
+    assert left is not None and left.type == "WorkerDied" and "ended with exit status 7" in left.message
+
+
+def test_workers_use_one_thread_each_and_leave_this_process_as_it_was() -> None:
+    before = dict(os.environ)
+    threads = run("processes", ["threads"])["0 threads"].result
+    assert set(threads.values()) == {"1"}
+    assert dict(os.environ) == before
+
+
+def test_closing_ends_the_workers() -> None:
+    jobs = [Job(key=str(i), content="pid") for i in range(100)]
+    with contextlib.closing(processes.EXECUTOR(Crew(make=Worker, workers=2), Schedule(jobs))) as finished:
+        pids = {next(finished).result for _ in range(4)}
+    deadline_s = time.monotonic() + 5
+    while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+
+
+def test_workers_that_cannot_begin_end_the_run_with_their_reason() -> None:
+    with pytest.raises(VlagymError, match="a worker could not begin: RuntimeError: there is no robot here"):
+        run("processes", [1], make=broken_worker)
+
+
+def test_workers_that_die_before_they_are_ready_end_the_run() -> None:
+    with pytest.raises(VlagymError, match=r"3 workers in a row died before they were ready; the last one ended with exit status 3"):
+        run("processes", [1], make=stillborn_worker)
+
+
+# ----------------------------------------------------------------------------------------------------- a policy in this process
+def crew(policy: fakes.Carrier, workers: int) -> Crew[Any]:
+    options = PlayerOptions(
+        policy=policy.spec, load_own=None, chunking=declared(policy.spec), known={}, world=WorldOptions(), make_world=fakes.make_world
+    )
+    return Crew(make=options.make, policy=policy, workers=workers)
+
+
+def test_the_policy_acts_in_batches_for_whoever_waits() -> None:
+    policy = fakes.Carrier()
+    jobs = [Job(key=str(s), content=fakes.spec(s)) for s in range(12)]
+    finished = list(processes.EXECUTOR(crew(policy, 3), Schedule(jobs)))
+    assert all(f.error is None and f.result.result.outcome == "success" for f in finished)
+    assert max(policy.batches) > 1 and sum(policy.batches) == sum(len(f.result.trace.call_step) for f in finished)
+
+
+def test_a_batch_that_fails_costs_only_the_episode_that_is_to_blame() -> None:
+    policy = fakes.Faulty([2, 5], "act")
+    jobs = [Job(key=str(s), content=fakes.spec(s)) for s in range(8)]
+    outcomes = {f.job.key: f.result.result.outcome for f in processes.EXECUTOR(crew(policy, 3), Schedule(jobs))}
+    assert outcomes == {str(s): "error" if s in (2, 5) else "success" for s in range(8)}
+
+
+def test_a_local_port_raises_what_the_policy_raises() -> None:
+    policy: Policy = fakes.Faulty([1], "reset")
+    port = LocalPort(policy)
+    with pytest.raises(ValueError, match="I will not begin"):
+        port.begin(fakes.EpisodeContext(slot=0, instruction="", action=fakes.CONTROL, digest="d", spec=fakes.spec(1)))
