@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -25,14 +26,21 @@ def shipped_files() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The wheel of a clean copy: a stale build folder of the checkout must not help."""
-    copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("wheel")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean copy of the checkout: a stale build folder must not help."""
+    folder = tmp_path_factory.mktemp("copy")
     command = ["git", "ls-files", "-co", "--exclude-standard"]
     for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
         if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes((ROOT / name).read_bytes())
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel of the clean copy."""
+    out = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -56,6 +64,33 @@ def test_the_wheel_carries_licence_entry_points_and_what_it_needs(wheel: zipfile
     assert any(name.endswith("/LICENSE") for name in wheel.namelist())
     entry_points = wheel.read(f"{info}/entry_points.txt").decode()
     assert "vlagym = vlagym.benchmark.cli:main" in entry_points and "vlagym = vlagym.envs.gym:register" in entry_points
+
+
+def test_the_wheel_works_without_the_checkout(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path)
+    code = """
+import sys, vlagym
+from vlagym.benchmark import cli
+from vlagym.envs.sampling import sample
+from vlagym.envs.world import World
+print(vlagym.__file__)
+World(render=False).start(sample("stack", seed=0))
+sys.exit(cli.main(["list", "objects"]))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path)) and "block_red" in done.stdout
+
+
+def test_the_source_distribution_holds_what_the_wheel_is_made_of(wheel: zipfile.ZipFile, copy: Path, tmp_path: Path) -> None:
+    code = f"from setuptools import build_meta; print(build_meta.build_sdist({str(tmp_path)!r}))"
+    subprocess.run([sys.executable, "-c", code], cwd=copy, capture_output=True, text=True, timeout=300, check=True)
+    with tarfile.open(next(tmp_path.glob("vlagym-*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert shipped_files() <= names, f"missing: {sorted(shipped_files() - names)}"
+    assert {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "setup.cfg", "pyproject.toml", "tests/test_packaging.py"} <= names
 
 
 def test_the_quick_start_has_two_blocks_that_run_as_they_stand() -> None:
