@@ -1,0 +1,1 @@
+"""minivla: a small visuomotor policy that is told in words what to do."""
