@@ -1,0 +1,182 @@
+"""A suite is data that is checked, and expands to the same episodes in the same order every time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fakes
+import pytest
+
+from vlagym.benchmark.axis import parse_axis, vary
+from vlagym.benchmark.suite import (
+    FIRST_DEMO_SEED,
+    FOLDER,
+    Entry,
+    Suite,
+    digest_of,
+    load_suite,
+    read_suite,
+    suite_from_plain,
+    suite_to_plain,
+    task_suite,
+)
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadData, BadSpec, UnknownName
+
+ENTRY = Entry(task="place_on", episodes=3)
+SUITE = Suite(name="tiny", version=1, entries=(ENTRY, Entry(task="stack", episodes=2, first_seed=5)))
+
+
+def write(folder: Path, text: str, name: str = "mine") -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+# ------------------------------------------------------------------------------------------------------------------- expansion
+def test_a_suite_expands_entry_by_entry_and_seed_by_seed() -> None:
+    specs = SUITE.expand(sample=fakes.sample)
+    assert [(s.task, s.seed) for s in specs] == [("place_on", 0), ("place_on", 1), ("place_on", 2), ("stack", 5), ("stack", 6)]
+
+
+def test_expansion_does_not_depend_on_the_number_of_processes() -> None:
+    here, there = SUITE.expand(sample=fakes.sample), SUITE.expand(workers=2, sample=fakes.sample)
+    assert here == there and digest_of(here) == digest_of(there)
+
+
+def test_the_digest_is_of_the_episodes_and_their_order() -> None:
+    specs = SUITE.expand(sample=fakes.sample)
+    assert digest_of(specs) != digest_of(specs[::-1]) and digest_of(specs) != digest_of(specs[:-1])
+
+
+def test_splits_reach_the_sampler() -> None:
+    entry = Entry(task="place_on", episodes=1, objects="unseen", phrases="unseen")
+    spec = entry.sample(0, fakes.sample)
+    assert spec.split == "unseen" and spec.instruction == "the plate wants the red block"
+
+
+def test_an_episode_that_comes_twice_is_refused() -> None:
+    suite = Suite(name="twice", version=1, entries=(ENTRY, Entry(task="place_on", episodes=1, first_seed=2)))
+    with pytest.raises(BadData, match="holds the same episode twice: place_on seed 2 and place_on seed 2"):
+        suite.expand(sample=fakes.sample)
+
+
+# ------------------------------------------------------------------------------------------------------------------------ axes
+def test_the_blank_axis_takes_the_sentence_and_names_the_twin() -> None:
+    twin = fakes.spec(3)
+    blank = Entry(task="place_on", episodes=1, axes=("blank",)).sample(3, fakes.sample)
+    assert blank.instruction == "" and blank.axes == (("blank", 1),) and blank.base == twin.digest()
+    assert blank.scene == twin.scene and blank.goal == twin.goal and blank.digest() != twin.digest()
+
+
+def test_level_0_of_an_axis_is_the_episode_itself() -> None:
+    assert vary(fakes.spec(3), "blank", 0) == fakes.spec(3)
+
+
+def test_an_axis_that_changes_more_than_it_declares_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from vlagym.benchmark.axes import blank
+
+    monkeypatch.setattr(blank, "AXIS", replace(blank.AXIS, apply=lambda spec, level, rng: replace(spec, instruction="", horizon_s=1.0)))
+    with pytest.raises(BadSpec, match="the axis 'blank' changed 'horizon_s' and declares only: instruction, phrase"):
+        vary(fakes.spec(3), "blank", 1)
+
+
+@pytest.mark.parametrize(("text", "parsed"), [("blank", ("blank", 1)), ("blank=0", ("blank", 0)), ("camera=3", ("camera", 3))])
+def test_an_axis_is_written_with_its_level(text: str, parsed: tuple[str, int]) -> None:
+    assert parse_axis(text) == parsed
+
+
+def test_a_wrong_level_is_refused() -> None:
+    with pytest.raises(BadData, match="written NAME or NAME=LEVEL with a whole number, not 'blank=high'"):
+        parse_axis("blank=high")
+    with pytest.raises(BadData, match="the axis 'blank' has no level 2. It has: 0, 1"):
+        vary(fakes.spec(3), "blank", 2)
+    with pytest.raises(BadData, match="was varied along 'blank' before, to level 1"):
+        vary(vary(fakes.spec(3), "blank", 1), "blank", 1)
+
+
+# ----------------------------------------------------------------------------------------------------------------------- files
+def test_the_shipped_suites_test_below_the_seeds_of_demonstrations() -> None:
+    for name in catalog.toml_names(FOLDER):
+        assert max(e.seeds.stop for e in load_suite(name).entries) <= FIRST_DEMO_SEED
+
+
+def test_smoke_has_ten_episodes_of_each_of_three_families() -> None:
+    smoke = load_suite("smoke")
+    assert [(e.task, e.episodes) for e in smoke.entries] == [("place_on", 10), ("stack", 10), ("open_drawer", 10)]
+
+
+def test_blank_holds_the_twins_of_three() -> None:
+    twins = {(e.task, seed) for e in load_suite("three").entries for seed in e.seeds}
+    assert {(e.task, seed) for e in load_suite("blank").entries for seed in e.seeds} <= twins
+
+
+def test_a_suite_is_read_as_it_was_written() -> None:
+    assert suite_from_plain(suite_to_plain(SUITE), "here") == SUITE
+
+
+ONE = '\n[[entry]]\ntask = "place_on"\nepisodes = 1\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('name = "mine"\nversion = 1\ncolour = "red"' + ONE, "has an unknown key 'colour'. Known: name, version, [[entry]], about"),
+        ('name = "mine"\nversion = 1' + ONE + "seed = 3\n", "entry 1 has an unknown key 'seed'. Known: task, episodes, first_seed"),
+        ('name = "mine"' + ONE, "lacks the key 'version'"),
+        ('name = "mine"\nversion = 1\n[[entry]]\ntask = "stack"\n', "entry 1 lacks the key 'episodes'"),
+        ('name = "mine"\nversion = "1"' + ONE, "version must be a whole number, not '1'"),
+        ('name = "mine"\nversion = true' + ONE, "version must be a whole number, not True"),
+        ('name = "mine"\nversion = 1' + ONE + "axes = [1]\n", "axes must be a list of texts, not [1]"),
+        ('name = "mine"\nversion = 1' + ONE + 'objects = "new"\n', "objects = 'new'; it must be 'seen' or 'unseen'"),
+        ('name = "mine"\nversion = 1' + ONE.replace("= 1", "= 0"), "has 0 episodes; an entry has at least 1"),
+        ('name = "yours"\nversion = 1' + ONE, "calls its suite 'yours'; a suite bears the name of its file, 'mine'"),
+        ('name = "mine"\nversion = 1\n', "has no entries: add at least one [[entry]]"),
+        ('name = "mine"\nversion = 1\nentry = 3\n', "entry must be written [[entry]]"),
+        ("name = ", "is not TOML"),
+    ],
+)
+def test_a_file_that_does_not_hold_what_it_should_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BadData) as caught:
+        read_suite(write(tmp_path, text))
+    assert message in str(caught.value) and "mine.toml" in str(caught.value) or "'mine'" in str(caught.value)
+
+
+def test_an_absent_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="cannot be read: No such file"):
+        load_suite(str(tmp_path / "none.toml"))
+
+
+def test_unknown_names_are_answered_with_near_ones(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match=r"no suite is called 'smoked'. Did you mean smoke\?"):
+        load_suite("smoked")
+    path = write(tmp_path, 'name = "mine"\nversion = 1' + ONE.replace("place_on", "place_in"))
+    with pytest.raises(UnknownName, match=r"no task is called 'place_in'. Did you mean place_on\?"):
+        load_suite(str(path))
+    path = write(tmp_path, 'name = "mine"\nversion = 1' + ONE + 'axes = ["blanc"]\n')
+    with pytest.raises(UnknownName, match=r"no axis is called 'blanc'. Did you mean blank\?"):
+        load_suite(str(path))
+
+
+def test_a_suite_may_not_test_on_seeds_of_demonstrations(tmp_path: Path) -> None:
+    path = write(tmp_path, 'name = "mine"\nversion = 1' + ONE + f"first_seed = {FIRST_DEMO_SEED}\n")
+    with pytest.raises(BadData, match="suites stay below 1,000,000, where demonstrations begin"):
+        load_suite(str(path))
+
+
+# ------------------------------------------------------------------------------------------------------------------ restriction
+def test_a_suite_can_be_restricted_and_varied() -> None:
+    changed = SUITE.restrict(tasks=["stack"], episodes=7, first_seed=1, axes=["blank"])
+    assert changed.entries == (Entry(task="stack", episodes=7, first_seed=1, axes=("blank",)),)
+    assert SUITE.restrict() is SUITE
+
+
+def test_a_task_that_is_not_in_the_suite_is_refused() -> None:
+    with pytest.raises(UnknownName, match="no task is called 'open_drawer'.*looked for in the suite 'tiny'"):
+        SUITE.restrict(tasks=["open_drawer"])
+
+
+def test_tasks_of_the_command_line_make_a_suite() -> None:
+    assert task_suite(["stack", "place_on"], episodes=4).name == "stack+place_on"
