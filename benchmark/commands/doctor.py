@@ -9,18 +9,12 @@ import json
 import os
 import platform
 import re
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlagym.benchmark import console
+from vlagym.benchmark import console, probes
 from vlagym.envs import backend
-from vlagym.envs.errors import VlagymError
-
-_PROBE_TIMEOUT_S = 120.0
-"""A first frame takes 0.2 s warm; the robot's meshes are decimated once, in several seconds."""
 
 _NAMED = ("mujoco", "numpy", "torch", "gymnasium", "gymnasium-robotics")
 """Packages that a score depends on: named even where all is well."""
@@ -80,7 +74,8 @@ def examine() -> list[Finding]:
     graphics = _graphics()
     findings += [*graphics, *_files()]
     if all(f.is_ok for f in graphics if f.is_needed):
-        findings.append(_episode())
+        findings.append(_tried("episode", "first observation", "episode"))
+    findings.append(_tried("policy", "minivla", "policy"))
     return findings
 
 
@@ -170,7 +165,7 @@ def _graphics() -> list[Finding]:
     """Returns one finding for each backend, then one for the backend that vlagym would choose."""
     asked = os.environ.get("MUJOCO_GL")
     chosen = backend.choose()
-    answers = {name: _explained(name, probe("render_probe", {"MUJOCO_GL": name})) for name in backend.BACKENDS}
+    answers = {name: _explained(name, probes.run("frame", {"MUJOCO_GL": name})) for name in backend.BACKENDS}
     findings = [Finding(topic="graphics", name=name, value=a.text, is_ok=a.is_ok) for name, a in answers.items()]
     working = [name for name, a in answers.items() if a.is_ok]
     origin = f"MUJOCO_GL={asked}" if asked else "chosen by vlagym"
@@ -184,14 +179,14 @@ def _graphics() -> list[Finding]:
     return [*findings, Finding(topic="graphics", name="backend in use", value=value, is_ok=is_ok, is_needed=True, install=install)]
 
 
-def _explained(name: str, answer: ProbeAnswer) -> ProbeAnswer:
+def _explained(name: str, answer: probes.Answer) -> probes.Answer:
     """Returns the answer with the usual reason in front where it applies: GL libraries complain in riddles."""
     reason = ""
     if name == "glfw" and platform.system() == "Linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         reason = "no screen"
     elif name in _LIBRARIES and not ctypes.util.find_library(_LIBRARIES[name]):
         reason = f"no {_LIBRARIES[name]} library"
-    return answer if answer.is_ok or not reason else ProbeAnswer(is_ok=False, text=f"{reason} ({answer.text})")
+    return answer if answer.is_ok or not reason else probes.Answer(is_ok=False, text=f"{reason} ({answer.text})")
 
 
 def _mesa_line() -> str:
@@ -205,61 +200,6 @@ def _mesa_line() -> str:
     elif "arch" in words:
         line = "pacman -S mesa"
     return line if os.geteuid() == 0 else f"sudo {line}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProbeAnswer:
-    """What a function said that ran in a process of its own."""
-
-    is_ok: bool
-    text: str
-    """Its answer, or the last line of what it complained about."""
-
-
-def probe(function: str, environment: Mapping[str, str]) -> ProbeAnswer:
-    """Runs a function of this file in a fresh interpreter: a GL library that crashes takes nothing with it.
-
-    Args:
-      function: Its name.
-      environment: Variables that are added.
-    """
-    inherited = {k: v for k, v in os.environ.items() if k not in ("MUJOCO_GL", "PYOPENGL_PLATFORM")}
-    code = f"from vlagym.benchmark.commands import doctor; doctor.{function}()"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", code], env={**inherited, **environment}, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return ProbeAnswer(is_ok=False, text=f"no answer within {_PROBE_TIMEOUT_S:.0f} s")
-    answer = done.stdout.strip().splitlines()
-    if done.returncode == 0 and answer:
-        return ProbeAnswer(is_ok=True, text=answer[-1])
-    if done.returncode < 0:
-        return ProbeAnswer(is_ok=False, text=f"died of signal {-done.returncode}")
-    complaints = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return ProbeAnswer(is_ok=False, text=complaints[-1] if complaints else f"exit status {done.returncode} without a word")
-
-
-def render_probe() -> None:
-    """Renders a red box with the backend of MUJOCO_GL and says with which renderer. Runs in a process of its own."""
-    import time
-
-    import mujoco
-    from OpenGL import GL
-
-    xml = '<mujoco><worldbody><light pos="0 0 2"/><geom type="box" size=".2 .2 .2" rgba="1 0 0 1"/></worldbody></mujoco>'
-    model = mujoco.MjModel.from_xml_string(xml)
-    data = mujoco.MjData(model)
-    mujoco.mj_forward(model, data)
-    began_s = time.perf_counter()
-    renderer = mujoco.Renderer(model, 64, 64)
-    renderer.update_scene(data)
-    image = renderer.render()
-    spent_ms = 1e3 * (time.perf_counter() - began_s)
-    if int(image[..., 0].max()) < 50 or int(image[..., 1].max()) > 50:
-        raise SystemExit("it renders, but a red box does not come out red")
-    console.answer(f"{GL.glGetString(GL.GL_RENDERER).decode()}, first frame after {spent_ms:.0f} ms")
-    renderer.close()
 
 
 # ---------------------------------------------------------------------------------------------------------------- files and an episode
@@ -287,28 +227,6 @@ def _is_writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
-def _episode() -> Finding:
-    answer = probe("episode_probe", {"MUJOCO_GL": os.environ["MUJOCO_GL"]})
-    return Finding(topic="episode", name="first observation", value=answer.text, is_ok=answer.is_ok, is_needed=True)
-
-
-def episode_probe() -> None:
-    """Samples an episode of the first task, starts it and looks once. Runs in a process of its own."""
-    import time
-
-    from vlagym.envs import catalog, sampling
-    from vlagym.envs.world import World
-
-    task = catalog.names("task")[0]
-    world = World()
-    began_s = time.perf_counter()
-    try:
-        spec = sampling.sample(task, seed=0)
-        world.start(spec)
-        observation = world.observe()
-    except VlagymError as error:
-        raise SystemExit(str(error)) from error
-    spent_s = time.perf_counter() - began_s
-    cameras = ", ".join(f"{name} {image.shape[1]}x{image.shape[0]}" for name, image in observation.images.items())
-    console.answer(f"{task} on {spec.robot}, {cameras}, after {spent_s:.1f} s")
-    world.close()
+def _tried(topic: str, name: str, function: str) -> Finding:
+    answer = probes.run(function, {name: value for name, value in os.environ.items() if name == "MUJOCO_GL"})
+    return Finding(topic=topic, name=name, value=answer.text, is_ok=answer.is_ok, is_needed=True)

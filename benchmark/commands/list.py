@@ -1,13 +1,18 @@
-"""Lists what there is: tasks, robots, suites, policies, axes, metrics, formats, objects, executors or commands."""
+"""Lists what there is: tasks, robots, suites, policies, axes, metrics, formats, objects, fixtures, executors or commands."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from vlagym.benchmark import console
 from vlagym.envs import catalog
+
+if TYPE_CHECKING:
+    from vlagym.envs.fixtures import FixtureAsset
+    from vlagym.envs.objects import ObjectAsset
 
 Row = Mapping[str, object]
 
@@ -29,7 +34,7 @@ def main(args: Sequence[str]) -> int:
     if options.kind is None:
         rows: list[Row] = [{"name": kind, "count": len(_names(kind))} for kind in listings]
     else:
-        singulars = {k.name: k.plural for k in catalog.kinds()} | {"suite": "suites", "object": "objects"}
+        singulars = {k.name: k.plural for k in catalog.kinds()} | {"suite": "suites", "object": "objects", "fixture": "fixtures"}
         kind = singulars.get(options.kind, options.kind)
         rows = listings[catalog.require(list(listings), kind, "kind")]()
     if options.json:
@@ -42,7 +47,7 @@ def main(args: Sequence[str]) -> int:
 
 def _listings() -> dict[str, Callable[[], list[Row]]]:
     listings: dict[str, Callable[[], list[Row]]] = {k.plural: partial(_files, k.name) for k in catalog.kinds()}
-    listings |= {"metrics": _metrics, "suites": _suites, "objects": _objects}
+    listings |= {"metrics": _metrics, "suites": _suites, "objects": _objects, "fixtures": _fixtures}
     return dict(sorted(listings.items()))
 
 
@@ -50,10 +55,10 @@ def _names(kind: str) -> Sequence[str]:
     """Returns the names of a plural kind without opening a file."""
     if kind == "suites":
         return catalog.toml_names(SUITES)
-    if kind == "objects":
+    if kind in ("objects", "fixtures"):
         from vlagym.assets import path
 
-        return sorted(p.parent.name for p in path("").glob("objects/*/*/object.toml"))
+        return sorted(p.parent.name for p in path(kind).glob(f"**/{kind[:-1]}.toml"))
     return catalog.names(kind)
 
 
@@ -77,12 +82,19 @@ def _suites() -> list[Row]:
 
 
 def _objects() -> list[Row]:
-    from vlagym.envs import objects
+    from vlagym.envs.objects import catalog as objects
 
-    return [
-        {"name": o.id, "kind": o.kind, "colour": o.colour, "split": o.split, "names": list(o.names)}
-        for o in objects.catalog().values()
-    ]
+    return [_asset_row(o) for o in objects().values()]
+
+
+def _fixtures() -> list[Row]:
+    from vlagym.envs.fixtures import fixtures
+
+    return [_asset_row(f) for f in fixtures().values()]
+
+
+def _asset_row(asset: ObjectAsset | FixtureAsset) -> Row:
+    return {"name": asset.id, "kind": asset.kind, "colour": asset.colour, "split": asset.split, "names": list(asset.names)}
 
 
 def _cell(value: object) -> object:

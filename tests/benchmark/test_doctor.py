@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from vlagym.benchmark import cli
+from vlagym.benchmark import cli, probes
 from vlagym.benchmark.commands import doctor
 
 
@@ -39,23 +39,23 @@ def test_every_requirement_of_vlagym_can_be_read() -> None:
         assert name and isinstance(doctor.satisfies("1.0", bounds), bool)
 
 
-def test_a_probe_that_dies_complains_or_says_nothing_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.probe("no_such_probe", {}).text == "AttributeError: module 'vlagym.benchmark.commands.doctor' has no attribute 'no_such_probe'"
-    assert doctor.probe("__name__.upper", {}).text == "exit status 0 without a word"
-    died = doctor.probe("os.abort", {})
+def test_a_probe_that_dies_complains_or_says_nothing_is_told_apart() -> None:
+    assert probes.run("no_such_probe", {}).text == "AttributeError: module 'vlagym.benchmark.probes' has no attribute 'no_such_probe'"
+    assert probes.run("__name__.upper", {}).text == "exit status 0 without a word"
+    died = probes.run("os.abort", {})
     assert not died.is_ok and died.text == "died of signal 6"
 
 
 @pytest.mark.gl
 def test_a_backend_that_renders_names_its_renderer() -> None:
-    answer = doctor.probe("render_probe", {"MUJOCO_GL": "egl"})
+    answer = probes.run("frame", {"MUJOCO_GL": "egl"})
     assert answer.is_ok and "first frame after" in answer.text
 
 
 def test_a_machine_without_a_renderer_fails_with_the_line_that_mends_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "probe", lambda function, environment: doctor.ProbeAnswer(is_ok=False, text="no"))
+    monkeypatch.setattr(probes, "run", lambda function, environment: probes.Answer(is_ok=False, text="no"))
     assert cli.main(["doctor"]) == cli.CHECKS_FAILED
     out = capsys.readouterr().out
     assert "backend in use: no backend renders a frame here" in out and "install what is missing: " in out
@@ -65,10 +65,10 @@ def test_a_machine_without_a_renderer_fails_with_the_line_that_mends_it(
 
 
 def test_the_backend_that_was_asked_for_must_be_the_one_that_renders(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def only_osmesa(function: str, environment: dict[str, str]) -> doctor.ProbeAnswer:
-        return doctor.ProbeAnswer(is_ok=environment["MUJOCO_GL"] == "osmesa", text="softpipe")
+    def only_osmesa(function: str, environment: dict[str, str]) -> probes.Answer:
+        return probes.Answer(is_ok=environment["MUJOCO_GL"] == "osmesa", text="softpipe")
 
-    monkeypatch.setattr(doctor, "probe", only_osmesa)
+    monkeypatch.setattr(probes, "run", only_osmesa)
     monkeypatch.setenv("MUJOCO_GL", "egl")
     assert cli.main(["doctor"]) == cli.CHECKS_FAILED
     out = capsys.readouterr().out
@@ -78,7 +78,7 @@ def test_the_backend_that_was_asked_for_must_be_the_one_that_renders(monkeypatch
 def test_an_absent_package_is_told_before_anything_needs_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     version = doctor._version
     monkeypatch.setattr(doctor, "_version", lambda package: None if package == "mujoco" else version(package))
-    monkeypatch.setattr(doctor, "probe", lambda function, environment: pytest.fail("nothing may be tried without mujoco"))
+    monkeypatch.setattr(probes, "run", lambda function, environment: pytest.fail("nothing may be tried without mujoco"))
     assert cli.main(["doctor"]) == cli.CHECKS_FAILED
     out = capsys.readouterr().out
     assert "mujoco: not installed (needs " in out and "install what is missing: pip install 'mujoco" in out
