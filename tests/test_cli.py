@@ -115,7 +115,10 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert done.returncode == 128 + signal.SIGPIPE and done.stderr == ""
 
 
-@pytest.mark.parametrize("kind", ["tasks", "robots", "suites", "policies", "axes", "metrics", "formats", "objects", "fixtures", "executors", "commands"])
+KINDS = ["axes", "commands", "executors", "fixtures", "formats", "metrics", "objects", "policies", "robots", "suites", "tasks"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_listed_for_people_and_for_machines(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["list", kind, "--json"]) == cli.DONE
     rows = json.loads(capsys.readouterr().out)
