@@ -35,10 +35,13 @@ class Floor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wall:
-    """A wall across x, at `distance_m` of the robot's base."""
+class Room:
+    """Walls: one behind the robot, one to each side; seen, not touched."""
 
-    distance_m: float
+    back_m: float
+    """x of the wall behind the robot."""
+    side_m: float
+    """Distance of the walls to both sides."""
     rgba: Rgba
 
 
@@ -65,7 +68,7 @@ class Arena:
     split: Literal["seen", "unseen"]
     table: Table
     floor: Floor
-    wall: Wall | None = None
+    room: Room | None = None
     light: tuple[LightSpec, ...] = ()
     camera: tuple[FixedCamera, ...] = ()
 

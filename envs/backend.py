@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes.util
+import importlib
 import os
 import sys
+from typing import Any
 
 from vlagym.envs.errors import NoRenderer
 
@@ -13,20 +15,16 @@ BACKENDS = ("egl", "osmesa", "glfw")
 
 
 def choose() -> str:
-    """Sets MUJOCO_GL where it is unset, and returns the backend's name: egl | osmesa | glfw | disabled.
+    """Returns the name of the GL backend: egl | osmesa | glfw, or what MUJOCO_GL says; sets MUJOCO_GL where it is unset.
 
-    EGL is preferred on Linux, with or without a screen; then OSMesa; then GLFW where there is a screen. Does nothing else: whether the
-    backend really renders is seen when it does, or by `vlagym doctor`.
+    EGL is preferred on Linux, with or without a screen; then OSMesa; then GLFW. Whether the backend really renders is seen when it does, or
+    by `vlagym doctor`. Frames are drawn with this backend even where mujoco was imported before and settled on another one.
     """
     wanted = os.environ.get("MUJOCO_GL", "").lower().strip()
     if wanted:
         return wanted
-    if "mujoco" in sys.modules and hasattr(sys.modules["mujoco"], "gl_context"):
-        return "chosen before"
     backend = _guess()
     os.environ["MUJOCO_GL"] = backend
-    if backend in ("egl", "osmesa"):
-        os.environ.setdefault("PYOPENGL_PLATFORM", backend)
     return backend
 
 
@@ -40,6 +38,23 @@ def _guess() -> str:
     if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         return "glfw"
     return "egl"
+
+
+def make_context(width: int, height: int) -> Any:
+    """Returns a GL context of the chosen backend, made current.
+
+    Raises:
+      NoRenderer: If the backend is unknown, switched off, or does not work here.
+    """
+    name = choose()
+    if name not in BACKENDS:
+        raise no_renderer(f"MUJOCO_GL must be one of {', '.join(BACKENDS)}")
+    try:
+        context = importlib.import_module(f"mujoco.{name}").GLContext(width, height)
+        context.make_current()
+    except Exception as error:  # whatever a GL loader raises: ImportError, RuntimeError, EGLError, AttributeError …
+        raise no_renderer(f"{type(error).__name__}: {error}") from error
+    return context
 
 
 def no_renderer(cause: str) -> NoRenderer:

@@ -167,7 +167,10 @@ class Cameras:
             model.vis.global_.offwidth, model.vis.global_.offheight = self._size
             model.vis.quality.offsamples = self._quality.samples
             model.vis.quality.shadowsize = self._quality.shadow_size
-            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
+            try:
+                self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
+            except mujoco.FatalError as error:
+                raise backend.no_renderer(str(error)) from error
             self._fixed, self._capacity = scene.fixed_meshes, model.nmesh
             self._visual = mujoco.MjvScene(model, 400)
             self._option = mujoco.MjvOption()
@@ -177,17 +180,13 @@ class Cameras:
         self._loaded = True
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def _gl_context(pid: int) -> Any:
-    """Returns the GL context of this process (another one after a fork)."""
-    backend.choose()
-    try:
-        from mujoco.gl_context import GLContext
-
-        context = GLContext(64, 64)
-        context.make_current()
-    except Exception as error:  # whatever a GL loader raises: ImportError, RuntimeError, EGLError, AttributeError …
-        raise backend.no_renderer(f"{type(error).__name__}: {error}") from error
+    """Returns the GL context of this process."""
+    if _gl_context.cache_info().currsize:
+        # Drivers do not survive a fork: without this, the first frame would hang.
+        raise backend.no_renderer("this process was forked from one that had rendered already; start workers with the context 'spawn' or 'forkserver'")
+    context = backend.make_context(64, 64)
     atexit.register(_free, context, pid)
     return context
 

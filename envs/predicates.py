@@ -9,7 +9,8 @@ import numpy as np
 
 from vlagym.envs.errors import BadSpec, unknown_name
 from vlagym.envs.frames import Array, Pose, rotate
-from vlagym.envs.objects import get, get_fixture
+from vlagym.envs.fixtures import get_fixture
+from vlagym.envs.objects import get
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 
@@ -75,10 +76,10 @@ class On:
     def __init__(self, spec: EpisodeSpec, a: str, b: str) -> None:
         _asset(spec, a)
         asset, scale = _asset(spec, b)
-        support = get(asset)
-        if support.inner_radius_m is None or support.surface_height_m is None:
+        place = get(asset).place
+        if place is None:
             raise BadSpec(f"nothing can be put on {b!r}: {asset!r} is no support")
-        self._a, self._b, self._radius, self._height = a, b, scale * support.inner_radius_m, scale * support.surface_height_m
+        self._a, self._b, self._radius, self._height = a, b, scale * place.inner_radius_m, scale * place.surface_height_m
 
     def __call__(self, state: WorldState) -> bool:
         if self._a in state.held or frozenset((self._a, self._b)) not in state.touching or frozenset((self._a, "robot")) in state.touching:
@@ -117,7 +118,7 @@ class Open:
     def __init__(self, spec: EpisodeSpec, joint: str) -> None:
         asset, name = _joint(spec, joint)
         self._joint = joint
-        self._threshold = next(j.open_threshold_m for j in get_fixture(asset).joints if j.name == name)
+        self._threshold = get_fixture(asset).joint(name).open_threshold_m
 
     def __call__(self, state: WorldState) -> bool:
         return state.fixture_joints[self._joint] >= self._threshold
@@ -181,7 +182,10 @@ class Over:
     def __init__(self, spec: EpisodeSpec, a: str, b: str) -> None:
         _asset(spec, a)
         asset, scale = _asset(spec, b)
-        self._a, self._b, self._radius = a, b, scale * (get(asset).inner_radius_m or 0.03)
+        place = get(asset).place
+        if place is None:
+            raise BadSpec(f"nothing can be held over {b!r} to be put there: {asset!r} is no support")
+        self._a, self._b, self._radius = a, b, scale * place.inner_radius_m
 
     def __call__(self, state: WorldState) -> bool:
         away = state.props[self._a].pos - state.props[self._b].pos

@@ -14,13 +14,13 @@ from vlagym.envs import catalog
 from vlagym.envs.arenas import arena, texture
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import from_yaw
-from vlagym.envs.objects import FixtureAsset, ObjectAsset, Part, get, get_fixture
+from vlagym.envs.fixtures import FixtureAsset, get_fixture
+from vlagym.envs.objects import ObjectAsset, get
 from vlagym.envs.robot import Robot
-from vlagym.envs.shapes import Mesh, Primitive
+from vlagym.envs.shapes import MATERIALS, Part, Primitive
 from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, LightSpec, PropSpec, Rgba
 
 TABLE, FLOOR, WALL = "table", "floor", "wall"
-_MATERIALS = {"matte": (0.05, 0.1), "glossy": (0.5, 0.6), "metal": (0.7, 0.5)}  # specular, shininess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +104,12 @@ def _base(robot_name: str, look: str | None, arena_name: str) -> Any:
     # Multi-contact makes cylinders creep out of flat pads; auto-reset would hide a divergence.
     option.disableflags = int(mujoco.mjtDisableBit.mjDSBL_MULTICCD) | int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
     head = mj.visual.headlight
-    head.ambient, head.diffuse, head.specular = (0.36, 0.36, 0.37), (0.12, 0.12, 0.12), (0.0, 0.0, 0.0)
+    head.ambient, head.diffuse, head.specular = (0.34, 0.34, 0.35), (0.10, 0.10, 0.10), (0.0, 0.0, 0.0)
     mj.visual.map.znear, mj.visual.map.zfar = 0.01, 8.0
     mj.stat.extent, mj.stat.center = 1.0, (0.4, 0, 0.2)
     mj.visual.map.shadowclip = 0.9
-    for name, (specular, shininess) in _MATERIALS.items():
-        mj.add_material(name=name, specular=specular, shininess=shininess, rgba=(1, 1, 1, 1))
+    for name, finish in MATERIALS.items():
+        mj.add_material(name=name, specular=finish.specular, shininess=finish.shininess, reflectance=finish.reflectance, rgba=(1, 1, 1, 1))
     robot: Robot = catalog.load("robot", robot_name)
     robot.add(mj, look)
     _add_arena(mj, arena_name)
@@ -138,11 +138,19 @@ def _add_arena(mj: Any, name: str) -> None:
     leg = here.floor.height_m + thick
     for i, (sx, sy) in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1))):
         pos = (x + sx * (width / 2 - 0.06), y + sy * (depth / 2 - 0.06), (leg - 2 * thick) / 2)
-        world.add_geom(name=f"{TABLE}_leg{i}", type=box, size=(0.025, 0.025, -leg / 2), pos=pos, rgba=(0.35, 0.36, 0.38, 1), contype=0, conaffinity=0)
+        world.add_geom(name=f"{TABLE}_{i}", type=box, size=(0.025, 0.025, -leg / 2), pos=pos, rgba=(0.35, 0.36, 0.38, 1), contype=0, conaffinity=0)
     plane = mujoco.mjtGeom.mjGEOM_PLANE
     world.add_geom(name=FLOOR, type=plane, size=(3, 3, 0.1), pos=(0, 0, here.floor.height_m), rgba=here.floor.rgba)
-    if here.wall is not None:
-        world.add_geom(name=WALL, type=box, size=(0.02, 3, 1.5), pos=(here.wall.distance_m, 0, here.floor.height_m + 1.5), rgba=here.wall.rgba, contype=0, conaffinity=0)
+    if here.room is not None:
+        room, base = here.room, here.floor.height_m
+        for i, (size, pos) in enumerate(
+            (
+                ((0.02, 3, 1.5), (room.back_m, 0, base + 1.5)),
+                ((3, 0.02, 1.5), (0, room.side_m, base + 1.5)),
+                ((3, 0.02, 1.5), (0, -room.side_m, base + 1.5)),
+            )
+        ):
+            world.add_geom(name=f"{WALL}_{i}", type=box, size=size, pos=pos, rgba=room.rgba, contype=0, conaffinity=0)
 
 
 def _add_light(mj: Any, light: LightSpec) -> None:
@@ -177,14 +185,9 @@ def _add_prop(mj: Any, prop: PropSpec, asset: ObjectAsset, meshes: dict[int, str
     body.add_freejoint(name=prop.name)
     friction = asset.friction if prop.friction is None else prop.friction
     mass = asset.mass_kg if prop.mass_kg is None else prop.mass_kg
-    pieces = asset.collision_parts()
-    volumes = np.array([_volume(p.shape) for p in pieces])
-    for i, (part, share) in enumerate(zip(pieces, volumes / volumes.sum(), strict=True)):
-        geom = _add_part(mj, body, f"{prop.name}#{i}", part, prop.scale, meshes)
-        geom.group, geom.mass = 3, float(mass * share)
+    for geom in _add_collision(mj, body, asset.collision, mass, prop.scale):
         geom.condim = 6 if asset.rolling_friction > 0 else 4
         geom.friction = (friction, 0.01, max(asset.rolling_friction, 1e-4))
-        geom.rgba = (0.5, 0.5, 0.5, 1)
     for i, part in enumerate(asset.visual_parts()):
         geom = _add_part(mj, body, f"{prop.name}@{i}", part, prop.scale, meshes)
         _paint(geom, part, asset.rgba, prop.rgba)
@@ -207,9 +210,10 @@ def _add_fixture(mj: Any, fixture: FixtureSpec, asset: FixtureAsset, meshes: dic
         made.damping, made.frictionloss, made.armature = [joint.damping, 0, 0], joint.frictionloss, 0.01
         bodies[joint.name] = body
     for owner, body in bodies.items():
-        for i, part in enumerate(asset.collision_parts(owner)):
-            geom = _add_part(mj, body, f"{body.name}#{i}", part, 1.0, meshes)
-            geom.group, geom.mass, geom.condim = 3, 0.15, 4
+        joint_asset = asset.joint(owner) if owner else None
+        pieces, mass = (joint_asset.collision, joint_asset.mass_kg) if joint_asset else (asset.collision, 1.0)
+        for geom in _add_collision(mj, body, pieces, mass, 1.0):
+            geom.condim = 4
         for i, part in enumerate(asset.visual_parts(owner)):
             geom = _add_part(mj, body, f"{body.name}@{i}", part, 1.0, meshes)
             _paint(geom, part, asset.rgba, fixture.rgba)
@@ -229,8 +233,7 @@ def _add_part(mj: Any, body: Any, name: str, part: Part, scale: float, meshes: d
 
     shape = part.shape
     if isinstance(shape, Primitive):
-        kind = getattr(mujoco.mjtGeom, f"mjGEOM_{shape.type.upper()}")
-        return body.add_geom(name=name, type=kind, size=[scale * s for s in shape.size], pos=[scale * p for p in shape.pos], quat=shape.quat)
+        return _add_primitive(body, name, shape, scale)
     key = id(shape) if scale == 1.0 else hash((id(shape), scale))
     if key not in meshes:
         meshes[key] = f"mesh:{len(meshes)}"
@@ -239,18 +242,22 @@ def _add_part(mj: Any, body: Any, name: str, part: Part, scale: float, meshes: d
     return body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=meshes[key])
 
 
-def _volume(shape: Primitive | Mesh) -> float:
-    if isinstance(shape, Mesh):
-        raise BadSpec("a collision piece is a mesh; collision pieces are boxes, cylinders, spheres, capsules and ellipsoids")
-    a, b, c = (*shape.size, 0.0, 0.0)[:3]
-    volumes = {
-        "box": 8 * a * b * c,
-        "cylinder": 2 * np.pi * a * a * b,
-        "capsule": np.pi * a * a * (2 * b + 4 / 3 * a),
-        "sphere": 4 / 3 * np.pi * a**3,
-        "ellipsoid": 4 / 3 * np.pi * a * b * c,
-    }
-    return float(volumes[shape.type])
+def _add_collision(mj: Any, body: Any, pieces: Sequence[Primitive], mass_kg: float, scale: float) -> list[Any]:
+    """Adds what is touched; the mass is shared out by volume."""
+    total = sum(piece.volume_m3 for piece in pieces)
+    geoms = []
+    for i, piece in enumerate(pieces):
+        geom = _add_primitive(body, f"{body.name}#{i}", piece, scale)
+        geom.group, geom.mass = 3, mass_kg * piece.volume_m3 / total
+        geoms.append(geom)
+    return geoms
+
+
+def _add_primitive(body: Any, name: str, shape: Primitive, scale: float) -> Any:
+    import mujoco
+
+    kind = getattr(mujoco.mjtGeom, f"mjGEOM_{shape.type.upper()}")
+    return body.add_geom(name=name, type=kind, size=[scale * s for s in shape.size], pos=[scale * p for p in shape.pos], quat=shape.quat)
 
 
 def _index(model: Any, spec: EpisodeSpec, robot: Robot, fixed_meshes: tuple[str, ...], mujoco: Any) -> SceneModel:
@@ -259,7 +266,7 @@ def _index(model: Any, spec: EpisodeSpec, robot: Robot, fixed_meshes: tuple[str,
     geom_party = np.zeros(model.ngeom, np.int32)
     for g in range(model.ngeom):
         body = model.body(int(model.geom_bodyid[g])).name
-        owner = model.geom(g).name.split("_leg")[0] if body == "world" else body.split("/")[0]
+        owner = model.geom(g).name.split("_")[0] if body == "world" else body.split("/")[0]
         geom_party[g] = index[owner]
     fixture_joints = [f"{f.name}/{j.name}" for f in spec.scene.fixtures for j in get_fixture(f.asset).joints]
 

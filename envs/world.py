@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vlagym.envs import catalog
+from vlagym.envs import backend, catalog
 from vlagym.envs.cameras import Cameras, gl_renderer
 from vlagym.envs.contacts import ContactTracker, StepContacts
 from vlagym.envs.control import Controller, action_spec
@@ -45,6 +45,7 @@ class World:
     def __init__(
         self, *, quality: str = "fast", look: str = "auto", depth: bool = False, segmentation: bool = False, render: bool = True
     ) -> None:
+        backend.choose()  # before mujoco is imported
         self._wanted_look = look
         self._depth = depth
         self._segmentation = segmentation

@@ -1,0 +1,229 @@
+"""The Gymnasium environment: one task on one robot, a sentence in every observation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from vlagym.envs import catalog
+from vlagym.envs.control import action_spec
+from vlagym.envs.errors import BadSpec, Divergence, NotReset, unknown_name
+from vlagym.envs.outcome import HoldCounter
+from vlagym.envs.robot import Robot
+from vlagym.envs.sampling import sample
+from vlagym.envs.sentence_space import SentenceSpace
+from vlagym.envs.types import EpisodeSpec, Facts, Observation
+from vlagym.envs.world import World, state_components
+
+CAMERAS = ("front", "side", "wrist")
+
+Obs = dict[str, Any]
+
+
+class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
+    """A task as a Gymnasium environment.
+
+    An observation is a dict: `images` {camera: (H, W, 3) uint8 RGB, row 0 on top}, `proprio` {name: float32 array, unit and frame in the name},
+    `instruction` (text), `time_s` (1,) float64, and on request `depth` {camera: (H, W) float32 in m} and `segmentation` {camera: (H, W) int32}. Every array
+    is fresh memory. The reward is 1 at the step at which the goal has been held for `spec.hold_s`, else 0; the episode terminates there,
+    and is truncated at the spec's horizon. A diverged simulation terminates it too, with info["ended_by"] == "divergence".
+
+    Args:
+      task: Name of a task.
+      robot: Name of a robot that can do it.
+      control: ee_delta | ee_pose | joint_delta | joint_position; see `vlagym.envs.control.action_spec`.
+      objects: Split of the object that the goal is about: seen | unseen.
+      phrases: Split of the sentence's template: seen | unseen.
+      cameras: Which of front, side and wrist are rendered.
+      image_size: Width and height of the images.
+      quality: fast | medium | high.
+      look: Of the robot: auto or one of its looks.
+      depth: Whether observations hold depth images.
+      segmentation: Whether observations hold segmentation images: 0 background, 1 robot, 2 arena, then fixtures and props as in the spec.
+      render_mode: None or "rgb_array": `render` returns the first camera's view.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+
+    def __init__(
+        self,
+        task: str = "place_on",
+        *,
+        robot: str = "panda",
+        control: str = "ee_delta",
+        objects: str = "seen",
+        phrases: str = "seen",
+        cameras: Sequence[str] = CAMERAS,
+        image_size: tuple[int, int] = (256, 256),
+        quality: str = "fast",
+        look: str = "auto",
+        depth: bool = False,
+        segmentation: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        catalog.require(catalog.names("task"), task, "task")
+        body: Robot = catalog.load("robot", robot)
+        for name in cameras:
+            if name not in CAMERAS:
+                raise unknown_name("camera", name, CAMERAS)
+        if render_mode not in (None, "rgb_array"):
+            raise unknown_name("render mode", str(render_mode), ["rgb_array"])
+        if min(image_size) < 8 or max(image_size) > 4096:
+            raise BadSpec(f"image_size is {image_size}; width and height must lie between 8 and 4096")
+        self.render_mode = render_mode
+        self._draw = {"task": task, "robot": robot, "control": control, "objects": objects, "phrases": phrases}
+        self._camera_names = tuple(cameras)
+        self._image_size = image_size
+        self._world = World(quality=quality, look=look, depth=depth, segmentation=segmentation)
+        self._action_spec = action_spec(body, control)
+        self._running = False
+        self._started = False
+        self.action_space = spaces.Box(self._action_spec.low, self._action_spec.high, dtype=np.float32)
+        self.observation_space = self._space(body, depth, segmentation)
+
+    # ------------------------------------------------------------------------------------------------------------ Gymnasium's API
+    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Obs, dict[str, Any]]:
+        """Begins an episode.
+
+        Args:
+          seed: Draws the episode of that seed. None: the next seed of this environment's own generator.
+          options: {"spec": an `EpisodeSpec` or its JSON} begins that very episode.
+
+        Returns:
+          The first observation, and info: `spec` (JSON), `digest`, `instruction`, `goal_met`, `stage_met`, `success`, `ended_by` (None).
+
+        Raises:
+          BadSpec: If the spec has other cameras, image sizes or controls than this environment, or an option is unknown.
+        """
+        super().reset(seed=seed)
+        given = dict(options or {})
+        spec = given.pop("spec", None)
+        if given:
+            raise BadSpec(f"reset has no option {sorted(given)[0]!r}; there is: spec")
+        if spec is None:
+            drawn = int(self.np_random.integers(2**31)) if seed is None else seed
+            episode = self._with_cameras(sample(**self._draw, seed=drawn))
+        else:
+            episode = EpisodeSpec.from_json(spec) if isinstance(spec, str) else spec
+            self._check_spec(episode)
+        self._running = self._started = False
+        facts = self._world.start(episode)
+        self._hold = HoldCounter(episode.hold_steps)
+        self._steps = 0
+        self._running = self._started = True
+        self._observation = self._observe()
+        return self._observation, {"spec": episode.to_json(), "digest": episode.digest(), **self._info(facts, None)}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
+        """Executes one control step.
+
+        Raises:
+          NotReset: Before the first reset and after the end of an episode.
+          BadAction: If the action has another shape, holds NaN, or leaves the bounds.
+        """
+        if not self._running:
+            raise NotReset("the episode is over: reset the environment" if self._started else "reset the environment before its first step")
+        try:
+            facts = self._world.advance(action)
+        except Divergence as divergence:
+            self._running = False
+            info = {"success": False, "ended_by": "divergence", "warning": str(divergence), "instruction": self._world.spec.instruction}
+            return _copy(self._observation), 0.0, True, False, info
+        self._steps += 1
+        success = self._hold.update(facts.goal_met)
+        truncated = not success and self._steps >= self._world.spec.horizon_steps
+        self._running = not (success or truncated)
+        self._observation = self._observe()
+        ended_by = "goal" if success else "horizon" if truncated else None
+        return self._observation, float(success), success, truncated, self._info(facts, ended_by)
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """Returns a fresh `(H, W, 3)` uint8 image of the first camera; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        width, height = self._image_size
+        return self._world.render(self._camera_names[0] if self._camera_names else "front", width, height)
+
+    def close(self) -> None:
+        """Frees the renderer."""
+        self._running = False
+        self._world.close()
+
+    # -------------------------------------------------------------------------------------------------------------------- vlagym's
+    @property
+    def spec_running(self) -> EpisodeSpec:
+        """The running episode as a value."""
+        return self._world.spec
+
+    @property
+    def world(self) -> World:
+        """The world behind the environment, for those who need the facts."""
+        return self._world
+
+    def _observe(self) -> Obs:
+        return as_dict(self._world.observe(self._camera_names))
+
+    def _info(self, facts: Facts, ended_by: str | None) -> dict[str, Any]:
+        return {
+            "instruction": self._world.spec.instruction,
+            "goal_met": facts.goal_met.copy(),
+            "stage_met": facts.stage_met.copy(),
+            "success": ended_by == "goal",
+            "ended_by": ended_by,
+        }
+
+    def _with_cameras(self, spec: EpisodeSpec) -> EpisodeSpec:
+        width, height = self._image_size
+        cameras = tuple(dataclasses.replace(c, width=width, height=height) for c in spec.scene.cameras)
+        return dataclasses.replace(spec, scene=dataclasses.replace(spec.scene, cameras=cameras))
+
+    def _check_spec(self, spec: EpisodeSpec) -> None:
+        if spec.control != self._action_spec:
+            raise BadSpec(f"the spec is controlled by {spec.control.name!r}, this environment by {self._action_spec.name!r}")
+        sizes = {c.name: (c.width, c.height) for c in spec.scene.cameras}
+        for name in self._camera_names:
+            if name not in sizes:
+                raise unknown_name("camera", name, sizes, "The spec's scene lacks it.")
+            if sizes[name] != tuple(self._image_size):
+                raise BadSpec(f"camera {name!r} of the spec has {sizes[name]} pixels, this environment {tuple(self._image_size)}")
+
+    def _space(self, robot: Robot, depth: bool, segmentation: bool) -> spaces.Dict:
+        width, height = self._image_size
+        names = self._camera_names
+        bounds = {c.name: spaces.Box(-np.inf, np.inf, (c.size,), np.float32) for c in state_components(robot)}
+        parts: dict[str, spaces.Space[Any]] = {
+            "images": spaces.Dict({n: spaces.Box(0, 255, (height, width, 3), np.uint8) for n in names}),
+            "proprio": spaces.Dict(bounds),
+            "instruction": SentenceSpace(),
+            "time_s": spaces.Box(0.0, np.inf, (1,), np.float64),
+        }
+        if depth:
+            parts["depth"] = spaces.Dict({n: spaces.Box(0.0, np.inf, (height, width), np.float32) for n in names})
+        if segmentation:
+            parts["segmentation"] = spaces.Dict({n: spaces.Box(0, 2**20, (height, width), np.int32) for n in names})
+        return spaces.Dict(parts)
+
+
+def as_dict(observation: Observation) -> Obs:
+    """Returns an observation as the plain dict that Gymnasium's spaces describe."""
+    out: Obs = {
+        "images": dict(observation.images),
+        "proprio": dict(observation.proprio),
+        "instruction": observation.instruction,
+        "time_s": np.array([observation.time_s], np.float64),
+    }
+    if observation.depth:
+        out["depth"] = dict(observation.depth)
+    if observation.segmentation:
+        out["segmentation"] = dict(observation.segmentation)
+    return out
+
+
+def _copy(observation: Obs) -> Obs:
+    return {k: {n: a.copy() for n, a in v.items()} if isinstance(v, dict) else v.copy() if isinstance(v, np.ndarray) else v for k, v in observation.items()}

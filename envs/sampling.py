@@ -1,0 +1,251 @@
+"""A task, a robot and a seed become an episode spec, whose premises have been checked."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vlagym.envs import catalog
+from vlagym.envs.arenas import arena
+from vlagym.envs.control import action_spec
+from vlagym.envs.errors import BadSpec, Divergence, Unsatisfiable
+from vlagym.envs.frames import Pose, from_yaw, multiply, pose, rotate, to_matrix
+from vlagym.envs.kinematics import kinematics
+from vlagym.envs.language import redraw
+from vlagym.envs.fixtures import get_fixture
+from vlagym.envs.objects import get
+from vlagym.envs.predicates import compile_predicate
+from vlagym.envs.robot import Robot
+from vlagym.envs.task import Crowded, Draft, Task
+from vlagym.envs.types import CameraSpec, EpisodeSpec, SceneSpec, stream
+from vlagym.envs.world import World
+
+MAX_TRIES = 100
+MAX_DRIFT_M = 0.003
+"""How far an object may settle from where it was put."""
+MAX_SPEED_M_S = 0.02
+MAX_PENETRATION_M = 0.002
+MIN_VISIBLE = 0.4
+"""Share of the rays from `front` to a named object that must arrive."""
+MAX_COMMAND_ERROR_M = 0.005
+
+
+def sample(
+    task: str,
+    *,
+    robot: str = "panda",
+    seed: int,
+    objects: str = "seen",
+    phrases: str = "seen",
+    control: str = "ee_delta",
+    arena_name: str = "studio",
+) -> EpisodeSpec:
+    """Draws an episode and checks its premises: at rest, nothing penetrates, no goal is met, named things are visible in `front` and in reach.
+
+    Args:
+      task: Name of a task.
+      robot: Name of a robot that the task can be done with.
+      seed: The same seed gives the same episode; another split of objects or phrases gives another one.
+      objects: Split of the object that the goal is about: seen | unseen.
+      phrases: Split of the sentence's template: seen | unseen.
+      control: Action convention of the environment.
+      arena_name: Where it happens.
+
+    Raises:
+      UnknownName: For an unknown task, robot, arena or control.
+      BadSpec: If the robot cannot do the task, or a split is neither seen nor unseen.
+      Unsatisfiable: If no scene with these premises was found in MAX_TRIES tries; says why they failed.
+    """
+    for what, split in (("objects", objects), ("phrases", phrases)):
+        if split not in ("seen", "unseen"):
+            raise BadSpec(f"{what} is {split!r}; it must be seen or unseen")
+    definition: Task = catalog.load("task", task)
+    body: Robot = catalog.load("robot", robot)
+    if robot not in definition.robots:
+        raise BadSpec(f"{task!r} cannot be done with {robot!r}; it can with: {', '.join(definition.robots)}")
+    reasons: Counter[str] = Counter()
+    world = World(render=False)
+    for attempt in range(MAX_TRIES):
+        rng = stream(seed, task, robot, objects, "layout", str(attempt))
+        draft = Draft(rng, objects)
+        try:
+            goals = list(definition.layout(draft))
+        except Crowded as crowded:
+            reasons[str(crowded)] += 1
+            continue
+        if len(goals) < 2:
+            reasons["fewer than two feasible goals"] += 1
+            continue
+        place = arena(arena_name)
+        scene = SceneSpec(
+            arena=arena_name,
+            props=tuple(draft.props),
+            fixtures=tuple(draft.fixtures),
+            lights=place.light,
+            cameras=(*(c.spec() for c in place.camera), *body.cameras),
+        )
+        posture = np.array(body.home_qpos) + rng.normal(0.0, 0.02, len(body.joints))
+        spec = EpisodeSpec(
+            task=task,
+            robot=robot,
+            scene=scene,
+            robot_qpos=tuple(posture.round(5).tolist()),
+            goal=goals[0].conditions,
+            stages=goals[0].stages,
+            alternatives=tuple(g.conditions for g in goals[1:]),
+            instruction="",
+            phrase="",
+            control=action_spec(body, control),
+            horizon_s=definition.horizon_s,
+            split="unseen" if "unseen" in (objects, phrases) else "seen",
+            seed=seed,
+        )
+        broken = broken_premise(spec, world)
+        if broken is None:
+            sentence = redraw(spec, stream(seed, task, phrases, "sentence"), phrases)
+            return _with_sentence(spec, sentence.text, sentence.template_id)
+        reasons[broken] += 1
+    listed = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(4))
+    raise Unsatisfiable(f"no episode of {task!r} with seed {seed} and {objects} objects in {MAX_TRIES} tries: {listed}")
+
+
+def _with_sentence(spec: EpisodeSpec, text: str, phrase: str) -> EpisodeSpec:
+    import dataclasses
+
+    return dataclasses.replace(spec, instruction=text, phrase=phrase)
+
+
+def broken_premise(spec: EpisodeSpec, world: World | None = None) -> str | None:
+    """Returns in a few words which premise of an episode does not hold; None if all do.
+
+    Args:
+      spec: The episode; its sentence is not looked at.
+      world: One to use, without rendering; made where None.
+    """
+    world = world or World(render=False)
+    try:
+        facts = world.start(spec)
+    except Divergence:
+        return "the scene diverges while it settles"
+    for prop, pos, quat in zip(spec.scene.props, facts.prop_pos_world_m, facts.prop_quat_world_wxyz, strict=True):
+        drift = float(np.linalg.norm(pos - np.array(prop.pos_world)))
+        if drift > MAX_DRIFT_M or to_matrix(quat)[2, 2] < 0.995:
+            return f"{prop.asset} does not stay where it was put"
+    data = world.simulation.data
+    if float(np.abs(data.qvel).max()) > MAX_SPEED_M_S * 5 or _prop_speed(world) > MAX_SPEED_M_S:
+        return "the scene is not at rest"
+    if data.ncon and float(data.contact.dist.min()) < -MAX_PENETRATION_M:
+        return "things penetrate each other"
+    state = world._state(world.simulation.prop_states(), facts.fixture_joint_pos, world.simulation.ee_pose_world(), world._tracker.finish())
+    for goal in (spec.goal, *spec.alternatives):
+        if all(compile_predicate(p, spec)(state) for p in goal):
+            return "a goal is met at the start"
+    cameras = {c.name: c for c in spec.scene.cameras}
+    if "front" not in cameras:
+        return "there is no camera called front"
+    for name in spec.named:
+        if _visible_share(world, spec, name, cameras["front"]) < MIN_VISIBLE:
+            return f"{name} is hidden from the front camera"
+        if not all(_reaches(spec.robot, point) for point in _points_to_reach(spec, name)):
+            return f"{name} is out of reach"
+    return None
+
+
+def _prop_speed(world: World) -> float:
+    data, scene = world.simulation.data, world.scene
+    if not len(scene.prop_bodies):
+        return 0.0
+    dof = scene.model.body_dofadr[scene.prop_bodies]
+    return float(np.abs(data.qvel[dof[:, None] + np.arange(3)]).max())
+
+
+def _points_to_reach(spec: EpisodeSpec, name: str) -> list[Any]:
+    """Returns points (world frame) that the pinch point must reach to work with a prop or fixture."""
+    for p in spec.scene.props:
+        if p.name == name:
+            base, height = np.array(p.pos_world), get(p.asset).size_m[2]
+            return [base + [0, 0, max(0.02, height / 2)], base + [0, 0, height + 0.14]]
+    for f in spec.scene.fixtures:
+        if f.name == name:
+            here = pose(f.pos_world, from_yaw(f.yaw_rad))
+            points = []
+            for joint in get_fixture(f.asset).joints:
+                hook, axis = np.array(joint.hook_pos_m), np.array(joint.axis)
+                points += [here.apply(hook), here.apply(hook + [0, 0, 0.10]), here.apply(hook + axis * joint.range_m[1])]
+            return points
+    raise AssertionError(name)
+
+
+def _reaches(robot: str, point: Any) -> bool:
+    down = _down(robot)
+    return any(kinematics(robot).reaches(Pose(np.array(point), multiply(from_yaw(turn), down))) for turn in (0.0, 0.7, -0.7))
+
+
+@functools.cache
+def _down(robot: str) -> Any:
+    """Returns the orientation of the hand in the home posture, made exactly vertical."""
+    body: Robot = catalog.load("robot", robot)
+    forward = rotate(kinematics(robot).forward(np.array(body.home_qpos)).quat, np.array([1.0, 0.0, 0.0]))
+    yaw = float(np.arctan2(forward[1], forward[0]))
+    return multiply(from_yaw(yaw), np.array([0.0, 1.0, 0.0, 0.0]))
+
+
+def _visible_share(world: World, spec: EpisodeSpec, name: str, camera: CameraSpec) -> float:
+    """Returns the share of rays from a camera to points of a thing that meet it first, 0 where it leaves the image.
+
+    Rays and not pixels: the same on every machine, with every renderer, and without one.
+    """
+    import mujoco
+
+    scene, data = world.scene, world.simulation.data
+    eye = np.array(camera.pos_parent)
+    points = _points_to_see(spec, name)
+    inside = _in_image(points, camera)
+    hits = 0
+    group = np.array([1, 1, 0, 1, 0, 0], np.uint8)  # what collides, the arena, no visual meshes
+    geom = np.zeros(1, np.int32)
+    normal = np.zeros(3)
+    party = scene.parties.index(name)
+    for point, seen in zip(points, inside, strict=True):
+        if not seen:
+            continue
+        ray = point - eye
+        length = float(np.linalg.norm(ray))
+        _ray(mujoco, scene.model, data, eye, ray / length, group, geom, normal)
+        hits += int(geom[0] >= 0 and scene.geom_party[geom[0]] == party)
+    return hits / len(points)
+
+
+def _ray(mujoco: Any, model: Any, data: Any, eye: Any, direction: Any, group: Any, geom: Any, normal: Any) -> None:
+    mujoco.mj_ray(model, data, eye, direction, group, 1, -1, geom, normal)
+
+
+def _points_to_see(spec: EpisodeSpec, name: str) -> Any:
+    """Returns (n, 3) points within a prop, or along the handle bars of a fixture, in the world frame."""
+    for p in spec.scene.props:
+        if p.name == name:
+            asset, here = get(p.asset), pose(p.pos_world, p.quat_world_wxyz)
+            x, y, z = (0.35 * s for s in asset.size_m)
+            grid = [(i * x, j * y, asset.size_m[2] / 2 + k * z) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
+            return np.array([here.apply(g) for g in grid])
+    for f in spec.scene.fixtures:
+        if f.name == name:
+            here = pose(f.pos_world, from_yaw(f.yaw_rad))
+            bars = [(np.array(j.handle_pos_m), np.array(j.handle_axis)) for j in get_fixture(f.asset).joints]
+            return np.array([here.apply(middle + t * axis) for middle, axis in bars for t in (-0.03, -0.015, 0.0, 0.015, 0.03)])
+    raise AssertionError(name)
+
+
+def _in_image(points: Any, camera: CameraSpec) -> Any:
+    here = pose(camera.pos_parent, camera.quat_parent_wxyz).inverse()
+    local = np.array([here.apply(p) for p in points])
+    half = np.tan(np.radians(camera.fovy_deg) / 2)
+    depth = -local[:, 2]
+    aspect = camera.width / camera.height
+    return (depth > 0) & (np.abs(local[:, 1]) < half * depth) & (np.abs(local[:, 0]) < half * aspect * depth)
+
+

@@ -1,0 +1,160 @@
+"""What a task is: how its scene is laid out, what its goals are, and the plan by which the expert reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vlagym.envs.errors import Unsatisfiable
+from vlagym.envs.fixtures import FixtureAsset, fixtures
+from vlagym.envs.objects import ObjectAsset, catalog
+from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skill:
+    """One step of a plan: a name of `policies.skills` and the things it acts on."""
+
+    name: str
+    args: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """A goal that could be asked for in a scene."""
+
+    conditions: tuple[Predicate, ...]
+    stages: tuple[Predicate, ...]
+    """Ordered subgoals, the conditions last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A rectangle of the table, in m of the world frame."""
+
+    x_m: tuple[float, float]
+    y_m: tuple[float, float]
+
+
+class Crowded(Exception):
+    """A layout attempt failed; the sampler tries again."""
+
+
+class Draft:
+    """A scene that is being laid out. Handed to a task's `layout`, which draws from `rng` only."""
+
+    def __init__(self, rng: np.random.Generator, objects: str) -> None:
+        self.rng = rng
+        self.objects = objects
+        """seen | unseen: the split that the goal's objects come from. What only stands around is always seen."""
+        self.props: list[PropSpec] = []
+        self.fixtures: list[FixtureSpec] = []
+        self._discs: list[tuple[float, float, float, bool]] = []
+
+    def choose(self, count: int, *, role: str, first_split: str | None = None, kinds: Sequence[str] = (), without: Sequence[str] = ()) -> list[str]:
+        """Draws different objects that have a role.
+
+        Args:
+          count: How many.
+          role: graspable | support | container | stackable.
+          first_split: Split of the first one; the draft's where None. The others are seen.
+          kinds: Only these kinds; empty: any.
+          without: Ids that are not wanted.
+
+        Raises:
+          Unsatisfiable: If the catalogue has not enough of them.
+        """
+        first_split = first_split or self.objects
+        chosen: list[str] = []
+        for i in range(count):
+            split = first_split if i == 0 else "seen"
+            there = [
+                a.id
+                for a in catalog().values()
+                if role in a.roles and a.split == split and (not kinds or a.kind in kinds) and a.id not in chosen and a.id not in without
+            ]
+            if not there:
+                raise Unsatisfiable(f"the catalogue has no {split} object left with the role {role!r}" + (f" of {', '.join(kinds)}" if kinds else ""))
+            chosen.append(there[int(self.rng.integers(len(there)))])
+        return chosen
+
+    def choose_fixtures(self, count: int, *, kind: str) -> list[str]:
+        """Draws different furniture of a kind; the first one from the draft's split, the others seen."""
+        chosen: list[str] = []
+        for i in range(count):
+            split = self.objects if i == 0 else "seen"
+            there = [f.id for f in fixtures().values() if f.kind == kind and f.split == split and f.id not in chosen]
+            if not there:
+                raise Unsatisfiable(f"the catalogue has no {split} {kind} left")
+            chosen.append(there[int(self.rng.integers(len(there)))])
+        return chosen
+
+    def put(self, asset_id: str, region: Region, *, tries: int = 40) -> str:
+        """Puts an object upright somewhere in a region, free of what stands there, turned at random; returns its name.
+
+        Raises:
+          Crowded: After `tries` positions that were all taken.
+        """
+        asset = catalog()[asset_id]
+        radius, graspable = footprint_m(asset), "graspable" in asset.roles
+        for _ in range(tries):
+            x, y = (float(self.rng.uniform(*side)) for side in (region.x_m, region.y_m))
+            if self._is_free(x, y, radius, graspable):
+                break
+        else:
+            raise Crowded(f"no free place for {asset_id}")
+        yaw = float(self.rng.uniform(-np.pi, np.pi))
+        self._discs.append((x, y, radius, graspable))
+        quat = (round(float(np.cos(yaw / 2)), 6), 0.0, 0.0, round(float(np.sin(yaw / 2)), 6))
+        self.props.append(PropSpec(name=asset_id, asset=asset_id, pos_world=(round(x, 5), round(y, 5), 0.0), quat_world_wxyz=quat))
+        return asset_id
+
+    def stand(self, asset_id: str, x: float, y: float, yaw: float, *, keep_free_m: float) -> str:
+        """Stands a fixture somewhere, all joints closed; nothing is put within `keep_free_m` of its middle. Returns its name.
+
+        Raises:
+          Crowded: If that place is taken.
+        """
+        if not self._is_free(x, y, keep_free_m, False):
+            raise Crowded(f"no free place for {asset_id}")
+        self._discs.append((x, y, keep_free_m, False))
+        asset = fixtures()[asset_id]
+        joints = tuple((j.name, 0.0) for j in asset.joints)
+        pos = (round(x, 5), round(y, 5), 0.0)
+        self.fixtures.append(FixtureSpec(name=asset_id, asset=asset_id, pos_world=pos, yaw_rad=round(yaw, 5), joints=joints))
+        return asset_id
+
+    def _is_free(self, x: float, y: float, radius: float, graspable: bool) -> bool:
+        for ox, oy, other, other_graspable in self._discs:
+            gap = _FINGER_GAP_M if graspable or other_graspable else _GAP_M
+            if np.hypot(x - ox, y - oy) < radius + other + gap:
+                return False
+        return True
+
+
+_FINGER_GAP_M = 0.05  # an open finger needs 4 cm beside a grasp and is 2 cm thick; the expert turns its hand where that is not enough
+_GAP_M = 0.015
+
+
+def footprint_m(asset: ObjectAsset | FixtureAsset) -> float:
+    """Returns the radius of the circle around an object's outline, seen from above."""
+    x, y, _ = asset.size_m
+    is_round = isinstance(asset, ObjectAsset) and asset.yaw_symmetry == 0
+    return max(x, y) / 2 if is_round else float(np.hypot(x, y)) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A family of episodes. `TASK` of a file in envs/tasks."""
+
+    summary: str
+    horizon_s: float
+    """About twice what the expert needs at the 95th percentile."""
+    layout: Callable[[Draft], Sequence[Goal]]
+    """Lays out a scene in the draft and returns at least two goals that are feasible in it; the first one is asked for."""
+    plan: Callable[[EpisodeSpec], Sequence[Skill]]
+    """The expert's skills, in order."""
+    robots: tuple[str, ...] = ("panda",)
+    """Bodies that can do it."""

@@ -1,0 +1,92 @@
+"""The ceiling: performs the task's plan with the true state before its eyes, in the same end-effector deltas that a policy issues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import numpy as np
+from numpy.typing import NDArray
+
+from vlagym.envs import catalog
+from vlagym.envs.control import RATE_HZ, action_spec
+from vlagym.envs.errors import BadSpec
+from vlagym.envs.frames import conjugate, multiply, pose, to_axis_angle
+from vlagym.envs.task import Task
+from vlagym.envs.types import ActionChunk, ActionSpec, Observation, ObservationSpec, StateComponent
+from vlagym.policies.base import EpisodeContext, PolicySpec
+from vlagym.policies.loading import refuse_argument, refuse_options
+from vlagym.policies.skills import TURN_RAD, Command, Performer
+
+_STATE = {"ee_pos_base_m": 3, "ee_quat_base_wxyz": 4, "ee_target_pos_base_m": 3, "ee_target_quat_base_wxyz": 4, "gripper_opening_m": 1, "gripper_command": 1}
+
+
+class Expert:
+    """Privileged: reads the spec and the true state. Deterministic."""
+
+    def __init__(self, robot: str = "panda") -> None:
+        self._action = action_spec(catalog.load("robot", robot), "ee_delta")
+        self._performers: dict[int, Performer] = {}
+        self._spec = PolicySpec(
+            name="expert",
+            action=self._action,
+            observation=ObservationSpec(
+                images=(), state=tuple(StateComponent(name=n, size=s) for n, s in _STATE.items()), rate_hz=RATE_HZ
+            ),
+            privileged=True,
+            runs_in_worker=True,
+        )
+
+    @property
+    def spec(self) -> PolicySpec:
+        """No images; the state of the hand; privileged."""
+        return self._spec
+
+    def reset(self, context: EpisodeContext) -> None:
+        """Begins an episode.
+
+        Raises:
+          BadSpec: If it is not given the episode's spec.
+        """
+        if context.spec is None:
+            raise BadSpec("the expert is privileged: it needs the episode's spec")
+        task: Task = catalog.load("task", context.spec.task)
+        self._performers[context.slot] = Performer(context.spec, task.plan(context.spec))
+
+    def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+        """Returns one action for each slot."""
+        return {
+            slot: ActionChunk(values=action_towards(self._performers[slot].step(seen), seen, self._action)[None], spec=self._action)
+            for slot, seen in observations.items()
+        }
+
+    def close(self) -> None:
+        """Forgets its episodes."""
+        self._performers.clear()
+
+
+def action_towards(command: Command, observation: Observation, spec: ActionSpec) -> NDArray[np.float32]:
+    """Returns the `ee_delta` action `(7,)` that brings the commanded pose towards a wanted one.
+
+    Speeds fall with the distance that is left, so that it stops where it should.
+    """
+    proprio = observation.proprio
+    here = pose(proprio["ee_target_pos_base_m"].tolist(), proprio["ee_target_quat_base_wxyz"].tolist())
+    scales = {c.name: c.scale for c in spec.components}
+    away = command.pos - here.pos
+    distance = float(np.linalg.norm(away))
+    limit = min(command.speed_m, 0.5 * distance + 0.002)
+    turn = to_axis_angle(multiply(command.quat, conjugate(here.quat)))
+    angle = float(np.linalg.norm(turn))
+    turn_limit = min(TURN_RAD, 0.5 * angle + 0.01)
+    translation = away * (min(1.0, limit / distance) if distance > 1e-9 else 0.0) / scales["translation"]
+    rotation = turn * (min(1.0, turn_limit / angle) if angle > 1e-9 else 0.0) / scales["rotation"]
+    return np.clip(np.concatenate([translation, rotation, [command.gripper]]), spec.low, spec.high).astype(np.float32)
+
+
+def make(argument: str | None, options: Mapping[str, str]) -> Expert:
+    """Builds the expert; takes no argument and no options."""
+    refuse_argument("expert", argument)
+    refuse_options("expert", options)
+    return Expert()
+
+
+POLICY = make
