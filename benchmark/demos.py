@@ -104,7 +104,7 @@ class Attempt:
     entry: int
     """Number of the entry in the options."""
     digest: str
-    """Empty where no episode could be sampled."""
+    """Empty where it came to nothing: no episode was found, something raised, or a worker died."""
     kept: bool
     how: str
     """How the episode ended, or what went wrong."""
@@ -137,7 +137,7 @@ class Collection:
         self._options = options
         self._list = options.out.with_name(options.out.name + ".attempts.jsonl")
         done = {(a.entry, a.seed): a for a in _read_list(self._list, options) if a.digest}
-        """By seed. What came to nothing, because a worker died or no episode was found, is tried again."""
+        """By seed. What came to nothing is tried again."""
         self._before = list(done.values())
         self._jobs = [
             Job(key=f"{entry.task} seed {seed}", content=(index, seed))
@@ -294,9 +294,16 @@ class _Demonstrator:
         recorder = _Recorder(spec, options)
         for step in rollout:
             recorder.add(step)
-        how = str(rollout.ended_by) if rollout.error is None else f"{rollout.ended_by}: {rollout.error.type}: {rollout.error.message}"
-        is_success = rollout.ended_by == "goal"
-        attempt = Attempt(task=spec.task, seed=seed, entry=index, digest=spec.digest(), kept=is_success, how=how, steps=recorder.num_steps)
+        is_success, error = rollout.ended_by == "goal", rollout.error
+        attempt = Attempt(
+            task=spec.task,
+            seed=seed,
+            entry=index,
+            digest="" if error else spec.digest(),
+            kept=is_success,
+            how=f"{error.type}: {error.message}" if error else str(rollout.ended_by),
+            steps=recorder.num_steps,
+        )
         return _Made(attempt, recorder.demonstration() if is_success else None)
 
     def close(self) -> None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from vlagym.benchmark.episode import MakeWorld, WorldOptions, make_world
 from vlagym.benchmark.rollout import Watch
-from vlagym.benchmark.stored import again
-from vlagym.envs.errors import BadData, unknown_name
+from vlagym.benchmark.stored import ActionsEnded, again
+from vlagym.envs.errors import BadData, VlagymError, unknown_name
 from vlagym.envs.types import EpisodeSpec, Observation, Trace
 from vlagym.results.store import Store
 
@@ -75,13 +75,12 @@ def _frames(stored: Trace, cameras: Sequence[str], options: WorldOptions, size: 
         for step in rollout:
             assert step.observation is not None
             frames.append(_joined(step.observation, cameras, axis))
-        if rollout.ended_by != stored.ended_by:
-            why = f": {rollout.error.message}" if rollout.error else ""
-            # An episode that a policy's error cut short goes on here after its last action; that is how it was.
-            if stored.ended_by not in ("policy_error", "env_error"):
-                raise BadData(
-                    f"the episode ended by {stored.ended_by} and now by {rollout.ended_by}{why}. It does not run the same here: see vlagym verify"
-                )
+        error, was_cut_short = rollout.error, stored.ended_by in ("policy_error", "env_error")
+        if error is not None and error.type != ActionsEnded.__name__:
+            raise VlagymError(f"the episode could not be filmed: {error.type}: {error.message}")
+        if rollout.ended_by != stored.ended_by and not was_cut_short:
+            how = f"goes on after its {stored.num_steps} stored actions" if error else f"ends by {rollout.ended_by}"
+            raise BadData(f"the episode ended by {stored.ended_by}, and now it {how}. It does not run the same here: see vlagym verify")
         if rollout.ended_by != "divergence":
             frames.append(_joined(world.observe(tuple(cameras)), cameras, axis))
     return frames

@@ -54,7 +54,13 @@ CONTROL = ActionSpec(
     ),
     rate_hz=20.0,
 )
-STATE = (StateComponent(name="ee_pos_base_m", size=3), StateComponent(name="gripper_command", size=1))
+STATE = (
+    StateComponent(name="ee_pos_base_m", size=3),
+    StateComponent(name="ee_quat_base_wxyz", size=4),
+    StateComponent(name="joint_pos_rad", size=7),
+    StateComponent(name="gripper_opening_m", size=1),
+    StateComponent(name="gripper_command", size=1),
+)
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)
 
 
@@ -148,7 +154,13 @@ class FakeWorld:
         truth = Privileged(props=props, fixture_joints={}, goal_met=(False,))
         return Observation(
             images={name: self._image() for name in names},
-            proprio={"ee_pos_base_m": self._ee.astype(np.float32), "gripper_command": np.array([self._gripper], np.float32)},
+            proprio={
+                "ee_pos_base_m": self._ee.astype(np.float32),
+                "ee_quat_base_wxyz": np.array(UPRIGHT, np.float32),
+                "joint_pos_rad": np.zeros(7, np.float32),
+                "gripper_opening_m": np.array([0.04 * (1 - self._gripper)], np.float32),
+                "gripper_command": np.array([self._gripper], np.float32),
+            },
             instruction=self._spec.instruction,
             time_s=self._index / 20.0,
             privileged=truth if privileged else None,
@@ -286,6 +298,30 @@ class Faulty(Carrier):
         return chunks
 
 
+class Pixels:
+    """Acts on the pixels of the real front camera: whatever changes one of them changes what it does."""
+
+    def __init__(self) -> None:
+        images = (ImageComponent(name="front", width=96, height=96, crop=192),)
+        observation = ObservationSpec(images=images, state=(StateComponent(name="ee_pos_base_m", size=3),), rate_hz=20.0)
+        self.spec = PolicySpec(name="pixels", action=CONTROL, observation=observation, chunk_steps=4, execute_steps=3)
+
+    def reset(self, context: EpisodeContext) -> None: ...
+
+    def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+        return {slot: ActionChunk(values=self._one(o), spec=CONTROL) for slot, o in observations.items()}
+
+    def close(self) -> None: ...
+
+    def _one(self, observation: Observation) -> Any:
+        seed = int(observation.images["front"].astype(np.int64).sum()) + int(1e6 * float(observation.proprio["ee_pos_base_m"].sum()))
+        return stream(abs(seed), "pixels").uniform(-1, 1, (4, 7)).astype(np.float32)
+
+
+def PIXELS(argument: str | None, options: Mapping[str, str]) -> Pixels:
+    return Pixels()
+
+
 def CARRIER(argument: str | None, options: Mapping[str, str]) -> Carrier:
     refuse_options("carrier", options, ("execute", "seed"))
     return Carrier(in_worker=argument == "in_worker", execute_steps=int(options.get("execute", "2")))
@@ -295,3 +331,15 @@ def FAULTY(argument: str | None, options: Mapping[str, str]) -> Faulty:
     """`argument` is WHAT/SEED,SEED."""
     what, _, seeds = (argument or "").partition("/")
     return Faulty([int(s) for s in seeds.split(",")], what)
+
+
+def BROKEN(argument: str | None, options: Mapping[str, str]) -> Pixels:
+    """Reads what the real world sends and always raises."""
+    policy = Pixels()
+    policy.spec = replace(policy.spec, observation=replace(policy.spec.observation, images=()))
+
+    def act(observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+        raise ValueError("I have no idea")
+
+    policy.act = act  # type: ignore[method-assign]
+    return policy

@@ -1,0 +1,227 @@
+"""Demonstrations: clean labels under noise, only successes kept, resumed without trying a seed twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fakes
+import numpy as np
+import pytest
+
+from vlagym.benchmark.demos import QUIET, Attempt, Collection, DemoOptions, Noise, perturbation
+from vlagym.benchmark.suite import FIRST_DEMO_SEED, Entry
+from vlagym.benchmark.targets import targets
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadData, BadSpec
+from vlagym.envs.images import Shrink
+from vlagym.envs.types import Predicate, stream
+from vlagym.results.demonstration import Demonstration
+
+SUFFIX = ".hdf5"
+
+
+def unlucky_sample(task: str, **options: Any) -> fakes.EpisodeSpec:
+    """Every fourth episode is too short to succeed in."""
+    spec = fakes.sample(task, **options)
+    return replace(spec, horizon_s=0.2) if spec.seed % 4 == 3 else spec
+
+
+def options(out: Path, episodes: int = 4, **changes: Any) -> DemoOptions:
+    entries = (Entry(task="place_on", episodes=episodes, first_seed=FIRST_DEMO_SEED),)
+    defaults: dict[str, Any] = {
+        "entries": entries,
+        "out": out,
+        "policy": "fakes:CARRIER",
+        "images": {"front": Shrink(crop=16, size=8)},
+        "frame_stride": 3,
+        "executor": "serial",
+        "sample": unlucky_sample,
+        "make_world": fakes.make_world,
+    }
+    return DemoOptions(**{**defaults, **changes})
+
+
+def read(out: Path) -> list[Demonstration]:
+    return list(catalog.load("format", "hdf5").read(out))
+
+
+# ------------------------------------------------------------------------------------------------------------------- collecting
+def test_only_successes_are_kept_and_the_yield_is_told(tmp_path: Path) -> None:
+    collection = Collection(options(tmp_path / f"d{SUFFIX}"))
+    attempts = list(collection)
+    assert [(a.seed - FIRST_DEMO_SEED, a.kept, a.how) for a in attempts] == [(0, True, "goal"), (1, True, "goal"), (2, True, "goal"), (3, False, "horizon")]
+    assert collection.report().by_task() == {"place_on": (3, 4)}
+    assert [d.spec.seed - FIRST_DEMO_SEED for d in read(tmp_path / f"d{SUFFIX}")] == [0, 1, 2]
+
+
+def test_a_demonstration_holds_what_was_seen_before_each_action(tmp_path: Path) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    list(Collection(options(out, episodes=1)))
+    (demo,) = read(out)
+    steps = demo.num_steps
+    assert demo.image_steps.tolist() == list(range(0, steps, 3)) and demo.images["front"].shape == (len(demo.image_steps), 8, 8, 3)
+    assert set(demo.proprio) == {s.name for s in fakes.STATE} and len(demo.proprio["ee_pos_base_m"]) == steps
+    assert demo.privileged["target_pos_world_m"].shape == (steps, 2, 3) and demo.privileged["target_yaw_rad"].shape == (steps,)
+    block, plate = (np.array(p.pos_world) for p in demo.spec.scene.props)
+    assert np.allclose(demo.privileged["target_pos_world_m"][0], [block, plate])
+    assert demo.proprio["gripper_command"][0, 0] == -1
+    assert np.array_equal(demo.actions, demo.executed_actions)
+
+
+def test_under_noise_labels_stay_what_the_demonstrator_wanted(tmp_path: Path) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    list(Collection(options(out, episodes=1, noise=Noise(burst_probability=0.3))))
+    (demo,) = read(out)
+    moved = np.abs(demo.actions - demo.executed_actions)
+    assert moved[:, :6].max() > 0.1 and not moved[:, 6].any()
+
+
+def test_collecting_in_processes_gives_the_same_demonstrations(tmp_path: Path) -> None:
+    here, there = tmp_path / f"a{SUFFIX}", tmp_path / f"b{SUFFIX}"
+    list(Collection(options(here, noise=Noise(), sample=fakes.sample)))
+    list(Collection(options(there, noise=Noise(), sample=fakes.sample, executor="processes", workers=2)))
+    by_digest = {d.digest: d for d in read(there)}
+    assert len(by_digest) == 4
+    for demo in read(here):
+        other = by_digest[demo.digest]
+        assert np.array_equal(demo.actions, other.actions) and np.array_equal(demo.executed_actions, other.executed_actions)
+        assert np.array_equal(demo.images["front"], other.images["front"])
+
+
+# --------------------------------------------------------------------------------------------------------------------- resuming
+def test_a_collection_goes_on_where_it_was_left_and_can_be_extended(tmp_path: Path) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    for attempt in Collection(options(out)):
+        if attempt.seed == FIRST_DEMO_SEED + 1:
+            break
+    collection = Collection(options(out, episodes=6))
+    assert (collection.done, collection.total) == (2, 6)
+    assert [a.seed - FIRST_DEMO_SEED for a in collection] == [2, 3, 4, 5]
+    assert [d.spec.seed - FIRST_DEMO_SEED for d in read(out)] == [0, 1, 2, 4, 5]
+    assert list(Collection(options(out, episodes=6))) == []
+
+
+def test_a_kill_between_the_dataset_and_the_list_does_not_store_an_episode_twice(tmp_path: Path) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    list(Collection(options(out, episodes=2)))
+    listed = Path(f"{out}.attempts.jsonl")
+    listed.write_bytes(listed.read_bytes()[:-5])
+    assert [a.seed - FIRST_DEMO_SEED for a in Collection(options(out, episodes=2))] == [1]
+    assert len(read(out)) == 2
+
+
+def failing_sample(task: str, **kwargs: Any) -> fakes.EpisodeSpec:
+    if kwargs["seed"] == FIRST_DEMO_SEED + 1:
+        raise BadSpec("no scene was found")
+    return fakes.sample(task, **kwargs)
+
+
+def test_what_came_to_nothing_is_told_and_tried_again(tmp_path: Path) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    first = list(Collection(options(out, episodes=2, sample=failing_sample)))
+    assert first[1] == Attempt(task="place_on", seed=FIRST_DEMO_SEED + 1, entry=0, digest="", kept=False, how="BadSpec: no scene was found", steps=0)
+    assert [a.kept for a in Collection(options(out, episodes=2, sample=fakes.sample))] == [True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"noise": Noise()}, "was begun with other options: noise was"),
+        ({"frame_stride": 2}, "frame_stride was 3 and is 2"),
+        ({"images": {"front": Shrink(crop=16, size=16)}}, "images was"),
+    ],
+)
+def test_a_dataset_is_not_extended_with_other_options(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    list(Collection(options(out, episodes=1)))
+    with pytest.raises(BadData, match=message):
+        Collection(options(out, episodes=1, **changes))
+
+
+def test_a_dataset_of_unknown_making_is_not_extended(tmp_path: Path) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    list(Collection(options(out, episodes=1)))
+    Path(f"{out}.attempts.jsonl").unlink()
+    with pytest.raises(BadData, match="the list of what was tried for it, .*, does not: write to another file"):
+        Collection(options(out, episodes=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"entries": (Entry(task="place_on", episodes=1, first_seed=7),)}, "seeds below 1,000,000 are those that suites test with"),
+        ({"entries": ()}, "there is nothing to demonstrate"),
+        ({"frame_stride": 0}, "the frame stride is 1 or more, not 0"),
+        ({"images": {}}, "holds the images of at least one camera"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadData, match=message):
+        Collection(options(tmp_path / f"d{SUFFIX}", **changes))
+
+
+def test_the_list_begins_with_what_everything_depends_on(tmp_path: Path) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    list(Collection(options(out, episodes=1)))
+    head = json.loads(Path(f"{out}.attempts.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert head["policy"] == "fakes:CARRIER" and head["images"] == {"front": {"crop": 16, "size": 8}}
+
+
+# ------------------------------------------------------------------------------------------------------------------------ noise
+def disturbed(noise: Noise, steps: int = 400, seed: int = 0) -> np.ndarray:
+    perturb = perturbation(noise, fakes.CONTROL, stream(seed, "test"))
+    return np.stack([perturb(i, np.zeros(7, np.float32)) for i in range(steps)])
+
+
+def runs_of(flags: Sequence[bool]) -> list[int]:
+    text = "".join("x" if f else " " for f in flags)
+    return [len(word) for word in text.split()]
+
+
+def test_quiet_changes_nothing() -> None:
+    assert not disturbed(QUIET).any()
+
+
+def test_bursts_last_3_to_7_steps_and_push_in_one_direction() -> None:
+    added = disturbed(replace(Noise(), sigma=0.0))
+    lengths = runs_of(added.any(axis=1).tolist())
+    assert min(lengths) >= 3 and len(lengths) > 4
+    first = int(np.flatnonzero(added.any(axis=1))[0])
+    assert np.array_equal(added[first], added[first + 1]) and np.array_equal(added[first], added[first + 2])
+
+
+def test_the_gripper_is_never_disturbed_and_bounds_are_kept() -> None:
+    added = disturbed(Noise(burst_probability=0.5, burst_sigma=3.0))
+    assert not added[:, 6].any() and np.abs(added).max() == 1.0
+
+
+def test_the_same_seed_gives_the_same_disturbances() -> None:
+    assert np.array_equal(disturbed(Noise()), disturbed(Noise())) and not np.array_equal(disturbed(Noise()), disturbed(Noise(), seed=1))
+
+
+# ---------------------------------------------------------------------------------------------------------------------- targets
+def test_the_target_of_a_drawer_is_its_handle_and_where_it_is_when_open() -> None:
+    from vlagym.benchmark.episode import WorldOptions, make_world
+    from vlagym.envs.fixtures import get_fixture
+
+    spec = Entry(task="open_drawer", episodes=1).sample(0)
+    world = make_world(WorldOptions(render=False))
+    found = targets(spec, world.start(spec))
+    world.close()
+    name = spec.goal[0].args[0].split("/")[0]
+    fixture = next(f for f in spec.scene.fixtures if f.name == name)
+    joint = get_fixture(fixture.asset).joints[0]
+    assert found.yaw_rad == pytest.approx(fixture.yaw_rad)
+    assert np.linalg.norm(found.pos_world_m[1] - found.pos_world_m[0]) == pytest.approx(joint.range_m[1], abs=1e-3)
+    assert found.pos_world_m[0][2] == pytest.approx(joint.handle_pos_m[2])
+
+
+def test_a_target_that_is_not_in_the_scene_is_refused() -> None:
+    world, spec = fakes.make_world(fakes.WorldOptions()), fakes.spec(0)
+    facts = world.start(spec)
+    with pytest.raises(BadSpec, match="names 'cup', which is neither a prop nor a joint of the scene. There are: block, plate"):
+        targets(replace(spec, goal=(Predicate(name="on", args=("cup", "plate")),)), facts)

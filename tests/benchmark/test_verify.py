@@ -1,0 +1,230 @@
+"""A run is believed only if its stored actions give its numbers again; one changed byte is found and named."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fakes
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+
+from vlagym.benchmark.replay import film
+from vlagym.benchmark.runner import RunOptions, run
+from vlagym.benchmark.suite import Entry, Suite
+from vlagym.benchmark.verify import Verdict, verify
+from vlagym.envs.errors import BadData, UnknownName
+from vlagym.envs.types import EpisodeResult, EpisodeSpec, Trace
+from vlagym.results.schema import result_to_line, trace_from_bytes, trace_to_bytes
+from vlagym.results.store import Store
+
+SUITE = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=4),))
+TROUBLES = {2: "divergence:3", 3: "env_error:2"}
+
+
+class Silent:
+    def begins(self, path: Path, total: int, done: int, workers: int) -> None: ...
+
+    def stored(self, result: EpisodeResult) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("made") / "run"
+    specs = [fakes.spec(seed, trouble=TROUBLES.get(seed, "")) for seed in range(4)]
+    options = RunOptions(policy="fakes:CARRIER", suite=SUITE, executor="serial", out=out, make_world=fakes.make_world)
+    return run(options, specs, Silent()).path
+
+
+@pytest.fixture
+def stored(made: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(made, tmp_path / "run"))
+
+
+def verdicts(path: Path, **options: Any) -> dict[int, Verdict]:
+    checked = verify(path, executor="serial", make_world=fakes.make_world, **options)
+    return {v.result.seed: v for v in checked.verdicts}
+
+
+def differences(verdict: Verdict) -> dict[str, str]:
+    return {d.what: d.how for d in verdict.differences}
+
+
+def change_trace(path: Path, seed: int, change: Callable[[Trace], Trace]) -> None:
+    digest = next(r.digest for r in Store.open(path).results() if r.seed == seed)
+    file = path / "traces" / f"{digest}.npz"
+    file.write_bytes(trace_to_bytes(change(trace_from_bytes(file.read_bytes()))))
+
+
+def change_ledger(path: Path, seed: int, change: Callable[[EpisodeResult], EpisodeResult]) -> None:
+    lines = [result_to_line(change(r) if r.seed == seed else r) for r in Store.open(path).results()]
+    (path / "episodes.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+# ----------------------------------------------------------------------------------------------------------------------- verify
+def test_a_run_that_was_not_touched_is_confirmed_and_errored_episodes_are_counted_apart(made: Path) -> None:
+    checked = verify(made, executor="serial", make_world=fakes.make_world)
+    found = {v.result.seed: v for v in checked.verdicts}
+    assert (checked.total, checked.errored) == (3, 1)
+    assert {seed: v.differences for seed, v in found.items()} == {0: (), 1: (), 2: ()}
+    assert found[2].result.ended_by == "divergence" and found[2].found_outcome == "failure"
+
+
+def test_processes_come_to_the_same_verdicts(made: Path) -> None:
+    checked = verify(made, workers=2, make_world=fakes.make_world)
+    assert all(v.differences == () for v in checked.verdicts)
+
+
+def test_verifying_changes_nothing_in_the_folder(made: Path) -> None:
+    before = {p: p.read_bytes() for p in made.rglob("*") if p.is_file()}
+    verdicts(made)
+    assert {p: p.read_bytes() for p in made.rglob("*") if p.is_file()} == before
+
+
+def test_one_changed_byte_of_a_stored_action_is_found_and_named(stored: Path) -> None:
+    def one_byte(trace: Trace) -> Trace:
+        actions = trace.actions.copy()
+        actions.view(np.uint8).reshape(-1)[5 * 28 + 1] ^= 1  # the second byte of the first number of action 5
+        return dataclasses.replace(trace, actions=actions)
+
+    change_trace(stored, 1, one_byte)
+    found = verdicts(stored)
+    assert found[0].differences == () and found[2].differences == ()
+    told = differences(found[1])
+    assert "the stored actions have" in told["actions"]
+    assert "first differs after action 6, by" in told["facts"]
+    assert "final_state" in told and told["path_length_m"].startswith("stored ")
+    assert found[1].found_outcome == found[1].result.outcome
+
+
+@pytest.mark.parametrize("at", [0.3, 0.6])
+def test_one_changed_byte_of_the_file_is_found(stored: Path, at: float) -> None:
+    digest = next(r.digest for r in Store.open(stored).results() if r.seed == 1)
+    file = stored / "traces" / f"{digest}.npz"
+    data = bytearray(file.read_bytes())
+    data[int(len(data) * at)] ^= 0x10
+    file.write_bytes(data)
+    assert verdicts(stored)[1].differences
+
+
+def test_an_embellished_measure_is_found(stored: Path) -> None:
+    change_ledger(stored, 0, lambda r: dataclasses.replace(r, measures={**r.measures, "path_length_m": 0.1}))
+    told = differences(verdicts(stored)[0])
+    assert set(told) == {"path_length_m"} and told["path_length_m"].startswith("stored 0.1, simulated 0.")
+
+
+def test_latency_is_nobodys_to_confirm(stored: Path) -> None:
+    change_ledger(stored, 0, lambda r: dataclasses.replace(r, measures={**r.measures, "latency_s_p50": 1e-9}))
+    assert verdicts(stored)[0].differences == ()
+
+
+def test_a_failure_that_was_written_as_a_success_is_found(stored: Path) -> None:
+    change_ledger(stored, 2, lambda r: dataclasses.replace(r, outcome="success", ended_by="goal"))
+    verdict = verdicts(stored)[2]
+    told = differences(verdict)
+    assert told["outcome"] == "stored success, simulated failure" and told["ended_by"] == "stored goal, simulated divergence"
+    assert verdict.found_outcome == "failure"
+
+
+def test_an_episode_that_goes_on_after_its_stored_actions_is_found(stored: Path) -> None:
+    def cut(trace: Trace) -> Trace:
+        columns = {name: column[:-3] for name, column in trace.columns.items()}
+        return dataclasses.replace(trace, actions=trace.actions[:-3], columns=columns, contact_force_n=trace.contact_force_n[:-3])
+
+    change_trace(stored, 0, cut)
+    assert "the episode goes on at" in differences(verdicts(stored)[0])["ended_by"]
+
+
+def test_the_trace_of_another_episode_is_found(stored: Path) -> None:
+    change_trace(stored, 0, lambda trace: dataclasses.replace(trace, spec=dataclasses.replace(trace.spec, instruction="do as you like")))
+    told = differences(verdicts(stored)[0])
+    assert "the ledger names the episode" in told["spec"] or "the certificate says" in told["spec"]
+    assert told["instruction"] == "the ledger says 'put the red block on the plate', the spec 'do as you like'"
+
+
+def test_a_missing_trace_is_found(stored: Path) -> None:
+    shutil.rmtree(stored / "traces")
+    assert "is missing" in differences(verdicts(stored)[0])["trace"]
+
+
+def test_a_sample_is_drawn_without_replacement_and_the_same_every_time(made: Path) -> None:
+    first, again = verdicts(made, sample=2), verdicts(made, sample=2)
+    assert len(first) == 2 and set(first) == set(again)
+    assert len(verdicts(made, sample=99)) == 3
+    with pytest.raises(BadData, match="at least 1 episode, not 0"):
+        verdicts(made, sample=0)
+
+
+def test_a_run_of_errors_has_nothing_to_verify(tmp_path: Path) -> None:
+    options = RunOptions(policy="fakes:FAULTY:act/0", suite=SUITE, executor="serial", out=tmp_path / "run", make_world=fakes.make_world)
+    run(options, [fakes.spec(0)], Silent())
+    with pytest.raises(BadData, match="there is nothing to verify"):
+        verify(tmp_path / "run")
+
+
+# ---------------------------------------------------------------------------------------------------------------------- replay
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".mp4"])
+def test_a_stored_episode_is_filmed_without_the_policy(made: Path, tmp_path: Path, suffix: str) -> None:
+    store, out = Store.open(made), tmp_path / "deep" / f"film{suffix}"
+    result = next(r for r in store.results() if r.seed == 0)
+    count = film(store, result.digest[:8], out, make_world=fakes.make_world)
+    assert count == result.steps + 1
+    if suffix == ".png":
+        assert imageio.imread(out).shape == (16, 8 * 16, 3)
+    else:
+        frames = imageio.mimread(out)
+        assert abs(len(frames) - (count if suffix == ".mp4" else (count + 1) // 2)) <= 1
+
+
+def test_an_episode_that_diverged_or_crashed_is_filmed_to_its_end(made: Path, tmp_path: Path) -> None:
+    store = Store.open(made)
+    steps = {r.seed: (r.digest, r.steps) for r in store.results()}
+    # One image before each of the 3 + 1 actions that ended in a divergence, of which the last gave no step; 2 actions and what followed them.
+    assert film(store, steps[2][0], tmp_path / "a.gif", make_world=fakes.make_world) == 3
+    assert film(store, steps[3][0], tmp_path / "b.gif", make_world=fakes.make_world) == 3
+
+
+def test_unknown_cameras_and_suffixes_are_answered_with_the_known_ones(made: Path, tmp_path: Path) -> None:
+    store = Store.open(made)
+    digest = store.digests()[0]
+    with pytest.raises(UnknownName, match=r"no camera is called 'frnot'. Did you mean front\?"):
+        film(store, digest, tmp_path / "a.gif", cameras=["frnot"], make_world=fakes.make_world)
+    with pytest.raises(BadData, match="ends in '.avi'; a replay is written to .mp4, .gif, .png"):
+        film(store, digest, tmp_path / "a.avi", make_world=fakes.make_world)
+
+
+def test_an_episode_that_does_not_run_the_same_is_not_filmed(stored: Path, tmp_path: Path) -> None:
+    change_trace(stored, 0, lambda trace: dataclasses.replace(trace, actions=np.zeros_like(trace.actions)))
+    store = Store.open(stored)
+    digest = next(r.digest for r in store.results() if r.seed == 0)
+    with pytest.raises(BadData, match="the episode ended by goal, and now it goes on after its 18 stored actions. It does not run the same here: see vlagym verify"):
+        film(store, digest, tmp_path / "a.gif", make_world=fakes.make_world)
+
+
+# ----------------------------------------------------------------------------------------------------------- in the real world
+def short(task: str, seed: int) -> EpisodeSpec:
+    return dataclasses.replace(Entry(task=task, episodes=1).sample(seed), horizon_s=1.0)
+
+
+def test_a_real_run_is_confirmed_and_a_changed_action_is_found(tmp_path: Path) -> None:
+    specs = [short("place_on", 0), short("open_drawer", 0)]
+    path = run(RunOptions(policy="uniform", suite=SUITE, executor="serial", out=tmp_path / "run"), specs, Silent()).path
+    assert all(v.differences == () for v in verify(path, executor="serial").verdicts)
+
+    def nudge(trace: Trace) -> Trace:
+        actions = trace.actions.copy()
+        actions[10, 0] = np.nextafter(actions[10, 0], np.float32(0))
+        return dataclasses.replace(trace, actions=actions)
+
+    digest = specs[0].digest()
+    file = path / "traces" / f"{digest}.npz"
+    file.write_bytes(trace_to_bytes(nudge(trace_from_bytes(file.read_bytes()))))
+    found = {v.result.digest: v for v in verify(path, executor="serial").verdicts}
+    assert found[specs[1].digest()].differences == ()
+    told = differences(found[digest])
+    assert {"actions", "facts", "final_state"} <= set(told) and "first differs after action 11" in told["facts"]
