@@ -30,7 +30,7 @@ def main(args: Sequence[str]) -> int:
         "vlagym score runs/20250101T120000-minivla-smoke --metric my_metric:METRIC --write",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run folder, as `vlagym run` printed it")
-    parser.add_argument("--metric", action="append", default=[], metavar="MODULE:ATTRIBUTE", help="a metric of your own besides ours; may be repeated")
+    parser.add_argument("--metric", action="append", default=[], metavar="MODULE:ATTRIBUTE", help="a metric of your own, besides ours; repeatable")
     parser.add_argument("--write", action="store_true", help="stores the new measures in the run folder, in further lines: the last one counts")
     options = parser.parse_args(args)
 
