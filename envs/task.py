@@ -151,7 +151,7 @@ class Task:
 
     summary: str
     horizon_s: float
-    """About twice what the expert needs at the 95th percentile."""
+    """At least twice what the expert needs at the 95th percentile."""
     layout: Callable[[Draft], Sequence[Goal]]
     """Lays out a scene in the draft and returns at least two goals that are feasible in it; the first one is asked for."""
     plan: Callable[[EpisodeSpec], Sequence[Skill]]

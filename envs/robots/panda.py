@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
-
 from vlagym import assets
 from vlagym.envs.errors import MissingPackage, unknown_name
 from vlagym.envs.meshes import TriangleMesh, decimated, package_folder, read
@@ -203,9 +201,9 @@ ROBOT = Robot(
         CameraSpec(
             name="wrist",
             parent="hand",
-            pos_parent=(0.075, 0.0, 0.005),
-            # Looks along the fingers, tilted 22 degrees towards the tips.
-            quat_parent_wxyz=tuple(float(v) for v in np.array([0.0, _S, _S, 0.0]).round(8)),  # type: ignore[arg-type]
+            pos_parent=(0.10, 0.0, 0.035),
+            # Looks along the fingers, tilted 28 degrees towards their tips: (0, s, s, 0) times a turn of -28 degrees about x.
+            quat_parent_wxyz=(0.17106461, 0.68610269, 0.68610269, 0.17106461),
             fovy_deg=75.0,
         ),
     ),
