@@ -196,8 +196,8 @@ def _check(options: DemoOptions) -> None:
     for entry in options.entries:
         if entry.first_seed < FIRST_DEMO_SEED:
             raise BadData(
-                f"demonstrations of {entry.task} begin at the seed {entry.first_seed}; seeds below {FIRST_DEMO_SEED:,} are those that suites test with. "
-                f"Leave --first-seed out, or give {FIRST_DEMO_SEED:,} or more"
+                f"demonstrations of {entry.task} begin at the seed {entry.first_seed}; seeds below {FIRST_DEMO_SEED:,} are those that suites "
+                f"test with. Leave --first-seed out, or give {FIRST_DEMO_SEED:,} or more"
             )
     if options.frame_stride < 1:
         raise BadData(f"the frame stride is 1 or more, not {options.frame_stride}")

@@ -154,7 +154,8 @@ class Suite:
         for (entry, seed), spec in zip(wanted, _sampled(wanted, workers, sample), strict=True):
             digest = spec.digest()
             if digest in seen:
-                raise BadData(f"the suite {self.name!r} holds the same episode twice: {seen[digest][0]} seed {seen[digest][1]} and {entry.task} seed {seed}")
+                first = f"{seen[digest][0]} seed {seen[digest][1]}"
+                raise BadData(f"the suite {self.name!r} holds the same episode twice: {first} and {entry.task} seed {seed}")
             seen[digest] = (entry.task, seed)
             specs.append(spec)
             advance()

@@ -164,7 +164,9 @@ def _digests(stored: EpisodeResult, trace: Trace, found: Certificate | None) -> 
     if stored.digest != spec.digest():
         out.append(Difference("spec", f"the ledger names the episode {stored.digest}, its trace holds {spec.digest()}"))
     about = {"task": spec.task, "robot": spec.robot, "axes": dict(spec.axes), "base": spec.base, "seed": spec.seed, "instruction": spec.instruction}
-    out += [Difference(name, f"the ledger says {getattr(stored, name)!r}, the spec {value!r}") for name, value in about.items() if getattr(stored, name) != value]
+    for name, value in about.items():
+        if getattr(stored, name) != value:
+            out.append(Difference(name, f"the ledger says {getattr(stored, name)!r}, the spec {value!r}"))
     if stored.certificate is None:
         return [*out, Difference("certificate", "the ledger holds none")]
     pairs = [("spec", stored.certificate.spec, spec.digest()), ("actions", stored.certificate.actions, sha_arrays(trace.actions))]

@@ -216,7 +216,8 @@ def _range(step: ActionStep, mine: ActionComponent, theirs: ActionComponent) -> 
     if np.all(low >= np.array(theirs.low) - 1e-6) and np.all(high <= np.array(theirs.high) + 1e-6):
         return []
     after = "" if step.name == "identity" else f" after {step.name}"
-    return [f"it may send {low.min():g} to {high.max():g}{after}, and the environment refuses what leaves {min(theirs.low):g} to {max(theirs.high):g}"]
+    bounds = f"{min(theirs.low):g} to {max(theirs.high):g}"
+    return [f"it may send {low.min():g} to {high.max():g}{after}, and the environment refuses what leaves {bounds}"]
 
 
 def _image(wanted: ImageComponent, streams: Mapping[str, ImageComponent]) -> tuple[ImageStep, _Row]:

@@ -54,7 +54,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--task", action="append", default=[], metavar="T", help="a task, or one of the suite's; may be repeated")
     parser.add_argument("--episodes", type=int, required=True, metavar="N", help="seeds that are tried, of each task")
     parser.add_argument("--first-seed", type=int, metavar="N", help="1,000,000 by default, and never less: suites test with those below")
-    parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="disturbs what is executed and not the labels; 1 is the measured recipe, 0 none")
+    parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="disturbs what is executed, never the labels; 1: as measured")
     parser.add_argument("--cameras", nargs="+", metavar="NAME", help="front and wrist by default")
     parser.add_argument("--size", action="append", default=[], metavar="CAMERA=PIXELS", help="side of the stored image; must divide the crop")
     parser.add_argument("--crop", action="append", default=[], metavar="CAMERA=PIXELS", help="centre crop before that; default: the whole image")

@@ -56,7 +56,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     what.add_argument("--policy-option", action="append", default=[], metavar="K=V", help="an option of the policy; may be repeated")
     what.add_argument("--chunking", metavar="HOW", help="receding:STEPS, whole, ensemble or ensemble:DECAY; default: as the policy declares")
     what.add_argument("--suite", metavar="S", help="a name of `vlagym list suites`, or a path that ends in .toml")
-    what.add_argument("--task", action="append", default=[], metavar="T", help="only this task of the suite, or this task without a suite; may be repeated")
+    what.add_argument("--task", action="append", default=[], metavar="T", help="only this task of the suite, or without a suite this task; repeats")
     what.add_argument("--robot", metavar="R", help="instead of the suite's robot")
     what.add_argument("--control", metavar="C", help="instead of the suite's action convention: ee_delta, ee_pose, joint_delta, joint_position")
     what.add_argument("--episodes", type=int, metavar="N", help="of each task; without a suite, 10")
@@ -110,7 +110,8 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
     from vlagym.results.store import Store
 
     header = Store.open(options.resume).header
-    named = options.suite or options.task or options.axis or any(v is not None for v in (options.robot, options.control, options.episodes, options.seed))
+    numbers = (options.robot, options.control, options.episodes, options.seed)
+    named = options.suite or options.task or options.axis or any(v is not None for v in numbers)
     plain = {k: v for k, v in header.suite.items() if k not in ("digest", "episodes")}
     suite = _suite(options) if named else suite_from_plain(plain, f"{options.resume} suite").check()
     looks = set(header.robot_looks.values())
@@ -214,8 +215,8 @@ def _answer(report: RunReport, *, as_json: bool) -> None:
     by_task = aggregate.aggregate([run], columns, ["task"])
     counts = {outcome: report.count(outcome) for outcome in ("success", "failure", "error")}
     if as_json:
-        told = {"run": str(report.path), "episodes": len(report.results), **counts, "total": leaderboard.rows(total), "rows": leaderboard.rows(by_task)}
-        console.answer(json.dumps(told, indent=2))
+        rows = {"total": leaderboard.rows(total), "rows": leaderboard.rows(by_task)}
+        console.answer(json.dumps({"run": str(report.path), "episodes": len(report.results), **counts, **rows}, indent=2))
         return
     console.note(f"written to {report.path}; the policy is not needed to check it: vlagym verify {report.path}")
     console.answer(leaderboard.render(by_task).rstrip("\n"))

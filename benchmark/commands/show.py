@@ -34,7 +34,7 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--phrases", default="seen", choices=("seen", "unseen"), help="of a task's episode")
     parser.add_argument("--robot", default="panda", help="of a task's episode")
     parser.add_argument("--json", action="store_true", help="prints the specs as canonical JSON, one a line")
-    parser.add_argument("--png", type=Path, metavar="FILE", help=f"writes the first frame of each camera, a row an episode, {_SHEET_ROWS_MAX} rows at most")
+    parser.add_argument("--png", type=Path, metavar="FILE", help=f"the first frame of each camera, a row an episode ({_SHEET_ROWS_MAX} at most)")
     parser.add_argument("--quality", default="high", help="of those images: fast, medium or high (default)")
     parser.add_argument("--look", default="auto", help="of the robot in them")
     options = parser.parse_args(args)
@@ -71,6 +71,7 @@ def main(args: Sequence[str]) -> int:
 def describe(spec: EpisodeSpec) -> str:
     """Returns an episode in words."""
     scene, physics = spec.scene, spec.scene.physics
+    components = ", ".join(f"{c.name}[{c.size}] {c.convention} (1 = {c.scale:g} {c.unit})" for c in spec.control.components)
     lines = [
         f"{spec.task}, seed {spec.seed}, {spec.robot}, {spec.split}  (episode {spec.digest()})",
         f"  sentence      {spec.instruction!r}  (template {spec.phrase})",
@@ -78,7 +79,7 @@ def describe(spec: EpisodeSpec) -> str:
         f"  stages        {' -> '.join(map(str, spec.stages))}",
         f"  alternatives  {'; '.join(' and '.join(map(str, goal)) for goal in spec.alternatives) or 'none'}",
         f"  horizon       {spec.horizon_s:g} s: {spec.horizon_steps} steps at {spec.control.rate_hz:g} Hz",
-        f"  control       {spec.control.name}: " + ", ".join(f"{c.name}[{c.size}] {c.convention} (1 = {c.scale:g} {c.unit})" for c in spec.control.components),
+        f"  control       {spec.control.name}: {components}",
         f"  arena         {scene.arena}; physics at {physics.timestep_s * 1000:g} ms, settled for {physics.settle_s:g} s",
     ]
     if spec.axes:
@@ -112,7 +113,8 @@ def _table(suite: Suite, specs: Sequence[EpisodeSpec]) -> str:
     from vlagym.benchmark.suite import digest_of
 
     rows = [
-        [s.digest()[:8], s.task, s.seed, s.split, " ".join(f"{a}={level}" for a, level in s.axes), len(s.alternatives) + 1, s.instruction] for s in specs
+        [s.digest()[:8], s.task, s.seed, s.split, " ".join(f"{a}={level}" for a, level in s.axes), len(s.alternatives) + 1, s.instruction]
+        for s in specs
     ]
     head = f"{suite.name}, version {suite.version}: {suite.about}\n"
     table = console.table(rows, ["episode", "task", "seed", "split", "axes", "goals", "sentence"])

@@ -11,20 +11,22 @@ from typing import Any
 import fakes
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vlagym.benchmark.demos import QUIET, Attempt, Collection, DemoOptions, Noise, perturbation
+from vlagym.benchmark.episode import WorldOptions, make_world
 from vlagym.benchmark.suite import FIRST_DEMO_SEED, Entry
 from vlagym.benchmark.targets import targets
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, BadSpec
 from vlagym.envs.images import Shrink
-from vlagym.envs.types import Predicate, stream
+from vlagym.envs.types import EpisodeSpec, Predicate, stream
 from vlagym.results.demonstration import Demonstration
 
 SUFFIX = ".hdf5"
 
 
-def unlucky_sample(task: str, **options: Any) -> fakes.EpisodeSpec:
+def unlucky_sample(task: str, **options: Any) -> EpisodeSpec:
     """Every fourth episode is too short to succeed in."""
     spec = fakes.sample(task, **options)
     return replace(spec, horizon_s=0.2) if spec.seed % 4 == 3 else spec
@@ -53,7 +55,8 @@ def read(out: Path) -> list[Demonstration]:
 def test_only_successes_are_kept_and_the_yield_is_told(tmp_path: Path) -> None:
     collection = Collection(options(tmp_path / f"d{SUFFIX}"))
     attempts = list(collection)
-    assert [(a.seed - FIRST_DEMO_SEED, a.kept, a.how) for a in attempts] == [(0, True, "goal"), (1, True, "goal"), (2, True, "goal"), (3, False, "horizon")]
+    found = [(a.seed - FIRST_DEMO_SEED, a.kept, a.how) for a in attempts]
+    assert found == [(0, True, "goal"), (1, True, "goal"), (2, True, "goal"), (3, False, "horizon")]
     assert collection.report().by_task() == {"place_on": (3, 4)}
     assert [d.spec.seed - FIRST_DEMO_SEED for d in read(tmp_path / f"d{SUFFIX}")] == [0, 1, 2]
 
@@ -114,7 +117,7 @@ def test_a_kill_between_the_dataset_and_the_list_does_not_store_an_episode_twice
     assert len(read(out)) == 2
 
 
-def failing_sample(task: str, **kwargs: Any) -> fakes.EpisodeSpec:
+def failing_sample(task: str, **kwargs: Any) -> EpisodeSpec:
     if kwargs["seed"] == FIRST_DEMO_SEED + 1:
         raise BadSpec("no scene was found")
     return fakes.sample(task, **kwargs)
@@ -172,7 +175,7 @@ def test_the_list_begins_with_what_everything_depends_on(tmp_path: Path) -> None
 
 
 # ------------------------------------------------------------------------------------------------------------------------ noise
-def disturbed(noise: Noise, steps: int = 400, seed: int = 0) -> np.ndarray:
+def disturbed(noise: Noise, steps: int = 400, seed: int = 0) -> NDArray[np.float32]:
     perturb = perturbation(noise, fakes.CONTROL, stream(seed, "test"))
     return np.stack([perturb(i, np.zeros(7, np.float32)) for i in range(steps)])
 
@@ -188,7 +191,7 @@ def test_quiet_changes_nothing() -> None:
 
 def test_bursts_last_3_to_7_steps_and_push_in_one_direction() -> None:
     added = disturbed(replace(Noise(), sigma=0.0))
-    lengths = runs_of(added.any(axis=1).tolist())
+    lengths = runs_of([bool(row.any()) for row in added])
     assert min(lengths) >= 3 and len(lengths) > 4
     first = int(np.flatnonzero(added.any(axis=1))[0])
     assert np.array_equal(added[first], added[first + 1]) and np.array_equal(added[first], added[first + 2])
@@ -205,7 +208,6 @@ def test_the_same_seed_gives_the_same_disturbances() -> None:
 
 # ---------------------------------------------------------------------------------------------------------------------- targets
 def test_the_target_of_a_drawer_is_its_handle_and_where_it_is_when_open() -> None:
-    from vlagym.benchmark.episode import WorldOptions, make_world
     from vlagym.envs.fixtures import get_fixture
 
     spec = Entry(task="open_drawer", episodes=1).sample(0)
@@ -221,7 +223,7 @@ def test_the_target_of_a_drawer_is_its_handle_and_where_it_is_when_open() -> Non
 
 
 def test_a_target_that_is_not_in_the_scene_is_refused() -> None:
-    world, spec = fakes.make_world(fakes.WorldOptions()), fakes.spec(0)
+    world, spec = fakes.make_world(WorldOptions()), fakes.spec(0)
     facts = world.start(spec)
     with pytest.raises(BadSpec, match="names 'cup', which is neither a prop nor a joint of the scene. There are: block, plate"):
         targets(replace(spec, goal=(Predicate(name="on", args=("cup", "plate")),)), facts)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import fakes
@@ -16,7 +16,8 @@ from vlagym.benchmark.episode import PlayerOptions, WorldOptions
 from vlagym.benchmark.executor import Crew, Finished, Job, LocalPort, Port, Schedule
 from vlagym.benchmark.executors import processes, serial
 from vlagym.envs.errors import VlagymError
-from vlagym.policies.base import Policy
+from vlagym.envs.types import ActionChunk, Observation
+from vlagym.policies.base import EpisodeContext, Policy
 from vlagym.policies.chunking import declared
 
 EXECUTORS = {"serial": serial.EXECUTOR, "processes": processes.EXECUTOR}
@@ -131,8 +132,16 @@ def crew(policy: fakes.Carrier, workers: int) -> Crew[Any]:
     return Crew(make=options.make, policy=policy, workers=workers)
 
 
+class Slow(fakes.Carrier):
+    """Thinks for so long that others come to wait meanwhile."""
+
+    def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+        time.sleep(0.005)
+        return super().act(observations)
+
+
 def test_the_policy_acts_in_batches_for_whoever_waits() -> None:
-    policy = fakes.Carrier()
+    policy = Slow()
     jobs = [Job(key=str(s), content=fakes.spec(s)) for s in range(12)]
     finished = list(processes.EXECUTOR(crew(policy, 3), Schedule(jobs)))
     assert all(f.error is None and f.result.result.outcome == "success" for f in finished)
@@ -150,4 +159,4 @@ def test_a_local_port_raises_what_the_policy_raises() -> None:
     policy: Policy = fakes.Faulty([1], "reset")
     port = LocalPort(policy)
     with pytest.raises(ValueError, match="I will not begin"):
-        port.begin(fakes.EpisodeContext(slot=0, instruction="", action=fakes.CONTROL, digest="d", spec=fakes.spec(1)))
+        port.begin(EpisodeContext(slot=0, instruction="", action=fakes.CONTROL, digest="d", spec=fakes.spec(1)))

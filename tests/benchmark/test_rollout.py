@@ -13,7 +13,7 @@ from vlagym.benchmark.episode import Connections, WorldOptions, asking, play_epi
 from vlagym.benchmark.executor import LocalPort
 from vlagym.benchmark.rollout import Rollout, Watch
 from vlagym.envs.errors import VlagymError
-from vlagym.envs.types import STATE_COLUMNS, EpisodeSpec, ImageComponent, sha_arrays
+from vlagym.envs.types import STATE_COLUMNS, ActionChunk, EpisodeSpec, ImageComponent, sha_arrays
 from vlagym.policies.chunking import Chunking, declared
 
 
@@ -38,7 +38,7 @@ def test_images_are_rendered_only_at_steps_at_which_the_policy_is_asked() -> Non
 def test_a_policy_that_declares_no_camera_is_shown_no_image() -> None:
     world, policy = fakes.make_world(WorldOptions(render=False)), fakes.Carrier()
     policy.spec = replace(policy.spec, observation=replace(policy.spec.observation, images=()))
-    policy._one = lambda slot, seen: fakes.ActionChunk(values=np.zeros((4, 7), np.float32), spec=fakes.CONTROL)  # type: ignore[method-assign]
+    policy._one = lambda slot, observation: ActionChunk(values=np.zeros((4, 7), np.float32), spec=fakes.CONTROL)  # type: ignore[method-assign]
     played = rollout(fakes.spec(1, horizon_s=0.2), policy, world).play()
     assert {cameras for _, cameras in world.rendered} == {()}
     certificate = played.certificate()
@@ -135,7 +135,7 @@ def test_an_episode_that_does_not_start_has_no_trace_and_no_certificate() -> Non
 def test_a_chunk_of_another_spec_than_was_declared_is_refused() -> None:
     policy = fakes.Carrier()
     other = replace(fakes.CONTROL, name="other")
-    policy._one = lambda slot, seen: fakes.ActionChunk(values=np.zeros((4, 7), np.float32), spec=other)  # type: ignore[method-assign]
+    policy._one = lambda slot, observation: ActionChunk(values=np.zeros((4, 7), np.float32), spec=other)  # type: ignore[method-assign]
     result = play_episode(fakes.make_world(WorldOptions()), fakes.spec(1), policy).result
     assert result.error is not None and "spec 'other', which is not the 'ee_delta' that it declared" in result.error.message
 

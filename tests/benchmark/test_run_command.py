@@ -89,7 +89,7 @@ def test_replay_writes_a_strip_of_two_cameras(expert_run: Path, tmp_path: Path, 
 @pytest.mark.gl
 def test_videos_of_a_run_lie_in_its_folder(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert main(["run", "--policy", "expert", "--task", "open_drawer", "--episodes", "1", "--executor", "serial", "--out", str(out), "--video", "all"]) == 0
+    assert main(["run", "--policy", "expert", *TINY, "--episodes", "1", "--out", str(out), "--video", "all"]) == 0
     digest = Store.open(out).digests()[0]
     assert (out / "videos" / f"{digest}.mp4").stat().st_size > 1000
 

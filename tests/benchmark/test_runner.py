@@ -49,8 +49,8 @@ def episodes(count: int = 8, **troubles: str) -> list[EpisodeSpec]:
 
 def play(out: Path, specs: Sequence[EpisodeSpec], policy: str = "fakes:CARRIER", told: Told | None = None, **options: Any) -> RunReport:
     options.setdefault("executor", "serial")
-    where = {} if "resume" in options else {"out": out}
-    return run(RunOptions(policy=policy, suite=SUITE, make_world=fakes.make_world, **where, **options), specs, told or Told())
+    where = None if "resume" in options else out
+    return run(RunOptions(policy=policy, suite=SUITE, make_world=fakes.make_world, out=where, **options), specs, told or Told())
 
 
 def deterministic(results: Sequence[EpisodeResult]) -> dict[str, Any]:

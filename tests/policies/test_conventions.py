@@ -23,7 +23,9 @@ from vlagym.policies.base import PolicySpec
 from vlagym.policies.conventions import GRIPPER_ENDS, Pipeline, connect
 
 
-def part(name: str, size: int, convention: str, unit: str, scale: float, low: float = -1.0, high: float = 1.0, frame: str = "base") -> ActionComponent:
+def part(
+    name: str, size: int, convention: str, unit: str, scale: float, low: float = -1.0, high: float = 1.0, frame: str = "base"
+) -> ActionComponent:
     return ActionComponent(
         name=name, size=size, convention=convention, frame=frame, unit=unit, scale=scale, low=(low,) * size, high=(high,) * size
     )
