@@ -111,7 +111,7 @@ def make_header(
     )
 
 
-DECISIVE = ("suite", "policy", "quality", "robot_looks", "conventions")
+DECISIVE = ("suite", "policy", "quality", "robot_looks", "gl_renderer", "conventions")
 """Fields of a header that must agree for a run to be resumed, besides the packages that a score depends on."""
 
 _PACKAGES_THAT_SCORE = ("vlagym", "mujoco")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, get_args
 
 from vlagym.benchmark.episode import Connections, MakeWorld, Played, PlayerOptions, WorldOptions, errored, make_world
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
@@ -16,7 +16,7 @@ from vlagym.benchmark.header import differences, make_header, now, usable_cores
 from vlagym.benchmark.suite import Suite
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, ConventionMismatch
-from vlagym.envs.types import EpisodeResult, EpisodeSpec, RunHeader, Trace, stream
+from vlagym.envs.types import EpisodeResult, EpisodeSpec, Outcome, RunHeader, Trace, stream
 from vlagym.policies.base import Policy
 from vlagym.policies.chunking import declared, parse
 from vlagym.policies.conventions import Pipeline
@@ -83,9 +83,9 @@ class RunReport(NamedTuple):
     results: list[EpisodeResult]
     """One for each episode, the last attempt."""
 
-    def count(self, outcome: str) -> int:
-        """Returns the number of episodes with an outcome."""
-        return sum(r.outcome == outcome for r in self.results)
+    def tally(self) -> dict[str, int]:
+        """Returns outcome -> number of episodes."""
+        return {outcome: sum(r.outcome == outcome for r in self.results) for outcome in get_args(Outcome)}
 
 
 def run(options: RunOptions, episodes: Sequence[EpisodeSpec], reporter: Reporter) -> RunReport:
@@ -165,6 +165,8 @@ def _check(options: RunOptions, episodes: Sequence[EpisodeSpec]) -> None:
         raise BadData("a run needs at least one episode")
     if options.workers is not None and options.workers < 1:
         raise BadData(f"a run needs at least 1 worker, not {options.workers}")
+    if options.executor == "serial" and (options.workers or 1) > 1:
+        raise BadData(f"the serial executor plays in one process; leave out --workers {options.workers}, or take --executor processes")
     if options.retries < 0:
         raise BadData(f"retries is 0 or more, not {options.retries}")
     if options.resume is not None and options.out is not None and options.resume != options.out:

@@ -42,7 +42,7 @@ def main(args: Sequence[str]) -> int:
     if options.video != "none":
         _film(report, wanted, options.video)
     _answer(report, as_json=options.json)
-    return 3 if report.count("error") else 0
+    return 3 if report.tally()["error"] else 0
 
 
 def _parse(args: Sequence[str]) -> Namespace:
@@ -213,7 +213,7 @@ def _answer(report: RunReport, *, as_json: bool) -> None:
     run, columns = aggregate.Run.load(report.path), scoring.columns()
     total = aggregate.aggregate([run], columns)
     by_task = aggregate.aggregate([run], columns, ["task"])
-    counts = {outcome: report.count(outcome) for outcome in ("success", "failure", "error")}
+    counts = report.tally()
     if as_json:
         rows = {"total": leaderboard.rows(total), "rows": leaderboard.rows(by_task)}
         console.answer(json.dumps({"run": str(report.path), "episodes": len(report.results), **counts, **rows}, indent=2))

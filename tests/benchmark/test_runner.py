@@ -22,6 +22,7 @@ from vlagym.envs.errors import BadData, ConventionMismatch, UnknownName
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, to_plain
 from vlagym.results.store import Store
 
+WORKERS = {"serial": None, "processes": 2}
 SUITE = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=8),))
 
 
@@ -95,9 +96,9 @@ def test_the_double_is_a_world_in_which_equality_means_something(reference: dict
 @pytest.mark.parametrize("executor", ["serial", "processes"])
 @pytest.mark.parametrize("what", ["act", "nan"])
 def test_a_policy_that_fails_costs_its_episodes_and_not_the_run(tmp_path: Path, executor: str, what: str, reference: dict[str, Any]) -> None:
-    report = play(tmp_path / "run", episodes(), f"fakes:FAULTY:{what}/1,4", executor=executor, workers=2)
+    report = play(tmp_path / "run", episodes(), f"fakes:FAULTY:{what}/1,4", executor=executor, workers=WORKERS[executor])
     errors = {r.seed: r.error for r in report.results if r.outcome == "error"}
-    assert set(errors) == {1, 4} and report.count("error") == 2 and report.count("success") == 6
+    assert set(errors) == {1, 4} and report.tally() == {"success": 6, "failure": 0, "error": 2}
     assert all(e is not None and "Traceback" in e.traceback for e in errors.values())
 
 
@@ -106,7 +107,7 @@ def test_a_worker_that_is_killed_costs_its_episode_and_not_the_run(tmp_path: Pat
     died = [r for r in report.results if r.outcome == "error"]
     assert sorted(r.seed for r in died) == [1, 5]
     assert {r.error.type for r in died if r.error} == {"WorkerDied"} and {r.ended_by for r in died} == {"env_error"}
-    assert report.count("success") == 6
+    assert report.tally()["success"] == 6
 
 
 def test_a_policy_that_kills_its_worker_costs_its_episode(tmp_path: Path) -> None:
@@ -137,7 +138,11 @@ def test_conventions_are_compared_before_anything_is_written(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"workers": 0}, "at least 1 worker, not 0"), ({"retries": -1}, "retries is 0 or more, not -1")],
+    [
+        ({"workers": 0}, "at least 1 worker, not 0"),
+        ({"workers": 2}, "the serial executor plays in one process; leave out --workers 2"),
+        ({"retries": -1}, "retries is 0 or more, not -1"),
+    ],
 )
 def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadData, match=message):
@@ -187,10 +192,10 @@ def test_a_second_run_does_not_write_into_the_folder_of_a_first(tmp_path: Path) 
 def test_an_interrupted_run_is_resumed_to_the_same_ledger(tmp_path: Path, executor: str, reference: dict[str, Any]) -> None:
     specs = episodes(_2="divergence:3")
     with pytest.raises(KeyboardInterrupt):
-        play(tmp_path / "run", specs, told=Told(interrupt_after=3), executor=executor, workers=2)
+        play(tmp_path / "run", specs, told=Told(interrupt_after=3), executor=executor, workers=WORKERS[executor])
     assert len(Store.open(tmp_path / "run").results()) == 3
     told = Told()
-    report = play(tmp_path / "run", specs, told=told, resume=tmp_path / "run", executor=executor, workers=2)
+    report = play(tmp_path / "run", specs, told=told, resume=tmp_path / "run", executor=executor, workers=WORKERS[executor])
     assert told.begun is not None and told.begun[:2] == (8, 3) and len(told.results) == 5
     assert deterministic(report.results) == reference
 
