@@ -68,6 +68,7 @@ class Cameras:
     def show(self, scene: SceneModel) -> None:
         """Makes a compiled scene the one that is rendered. Cheap: uploads happen with the first frame."""
         self._scene = scene
+        self._views: dict[str, Any] = {}
         self._loaded = False
 
     def render(self, data: Any, camera: str, width: int, height: int) -> NDArray[np.uint8]:
@@ -146,8 +147,10 @@ class Cameras:
         flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = False
         flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = segment
         flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = segment
-        view = mujoco.MjvCamera()
-        view.type, view.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, scene.model.camera(camera).id
+        view = self._views.get(camera)
+        if view is None:
+            view = self._views[camera] = mujoco.MjvCamera()
+            view.type, view.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, scene.model.camera(camera).id
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         mujoco.mjv_updateScene(scene.model, data, self._option, None, view, mujoco.mjtCatBit.mjCAT_ALL, self._visual)
         mujoco.mjr_render(mujoco.MjrRect(0, 0, width, height), self._visual, self._context)

@@ -13,7 +13,7 @@ from vlagym.envs.errors import BadSpec, Divergence
 from vlagym.envs.frames import Pose
 from vlagym.envs.robot import Robot
 from vlagym.envs.scene import SceneModel
-from vlagym.envs.types import EpisodeSpec, sha, sha_arrays
+from vlagym.envs.types import EpisodeSpec, sha_arrays
 
 Array = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Simulation:
         if len(spec.robot_qpos) != len(robot.joints):
             raise BadSpec(f"robot_qpos has {len(spec.robot_qpos)} entries; {robot.name} has {len(robot.joints)} joints")
         self._ramp = ((np.arange(self.num_substeps) + 1) / self.num_substeps)[:, None]
-        self._warned = 0
+        self._forces, self._velocities = (np.zeros((self.num_substeps, model.nu)) for _ in range(2))
         self.energy_j = 0.0
         """Of the last control step."""
 
@@ -83,23 +83,21 @@ class Simulation:
         path = begin + self._ramp * (joint_target - begin)
         data.ctrl[self._finger_ctrl] = finger_target
         ctrl, arm, step, record = data.ctrl, self._arm_ctrl, mj.mj_step, tracker.record
-        force, velocity = data.actuator_force, data.actuator_velocity
-        work = 0.0
-        for target in path:
+        force, velocity, forces, velocities = data.actuator_force, data.actuator_velocity, self._forces, self._velocities
+        for i, target in enumerate(path):
             ctrl[arm] = target
             step(model, data)
             record(data)
-            work += float(np.abs(force * velocity).sum())
-        self.energy_j = work * model.opt.timestep
+            forces[i], velocities[i] = force, velocity
+        self.energy_j = float(np.abs(forces * velocities).sum()) * float(model.opt.timestep)
         self._check()
         self._read()
 
     def _check(self) -> None:
-        mj, data = self._mj, self.data
-        kinds = ("BADQPOS", "BADQVEL", "BADQACC", "BADCTRL", "CONTACTFULL", "CNSTRFULL")
-        for kind in kinds:
-            if data.warning[int(getattr(mj.mjtWarning, f"mjWARN_{kind}"))].number:
-                raise Divergence(f"MuJoCo warned of {kind} at {data.time:.3f} s")
+        data = self.data
+        numbers = data.warning.number
+        if numbers.any():
+            raise Divergence(f"MuJoCo warned of {_warning_name(int(np.flatnonzero(numbers)[0]))} at {data.time:.3f} s")
         if not math.isfinite(float(data.qpos.sum() + data.qvel.sum())):
             raise Divergence(f"the state holds NaN or infinity at {data.time:.3f} s")
 
@@ -161,6 +159,12 @@ class Simulation:
     def state_digest(self) -> str:
         """Returns the digest of `state`."""
         return sha_arrays(self.state())
+
+
+def _warning_name(index: int) -> str:
+    import mujoco
+
+    return mujoco.mjtWarning(index).name.removeprefix("mjWARN_")
 
 
 def physics_digest(model: Any) -> str:
@@ -233,8 +237,3 @@ _PHYSICS_ARRAYS = (
     "site_pos",
     "site_quat",
 )
-
-
-def digest_of(*parts: str) -> str:
-    """Returns one digest of several."""
-    return sha("".join(parts).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -165,13 +166,15 @@ class ActionSpec:
     def size(self) -> int:
         return sum(c.size for c in self.components)
 
-    @property
+    @functools.cached_property
     def low(self) -> NDArray[np.float32]:
-        return np.array([v for c in self.components for v in c.low], np.float32)
+        """(D,) read-only"""
+        return _read_only([v for c in self.components for v in c.low])
 
-    @property
+    @functools.cached_property
     def high(self) -> NDArray[np.float32]:
-        return np.array([v for c in self.components for v in c.high], np.float32)
+        """(D,) read-only"""
+        return _read_only([v for c in self.components for v in c.high])
 
     def slices(self) -> dict[str, slice]:
         """Returns where each component lies in the vector."""
@@ -189,24 +192,26 @@ class ActionSpec:
           BadAction: If it has another shape, is not real numbers, holds NaN or infinity, or leaves the bounds by more than 1e-6.
         """
         array = np.asarray(action)
-        wanted = f"{self.name} wants ({self.size},) float32: " + ", ".join(f"{c.name}[{c.size}]" for c in self.components)
-        if array.dtype.kind not in "fiu":
-            raise BadAction(f"the action has dtype {array.dtype}; {wanted}")
-        if array.shape != (self.size,):
-            raise BadAction(f"the action has shape {array.shape}; {wanted}")
-        out = array.astype(np.float32)
-        if not np.isfinite(out).all():
-            at = int(np.flatnonzero(~np.isfinite(out))[0])
-            raise BadAction(f"the action holds {out[at]} at index {at} ({self._component_at(at)}); {wanted}")
         low, high = self.low, self.high
-        outside = (out < low - 1e-6) | (out > high + 1e-6)
-        if outside.any():
-            at = int(np.flatnonzero(outside)[0])
+        if array.dtype.kind not in "fiu":
+            raise BadAction(f"the action has dtype {array.dtype}; {self._wanted()}")
+        if array.shape != low.shape:
+            raise BadAction(f"the action has shape {array.shape}; {self._wanted()}")
+        out = array.astype(np.float32)
+        clipped = np.minimum(np.maximum(out, low), high)
+        apart = np.abs(out - clipped)
+        if not apart.max() <= 1e-6:  # also where it is NaN
+            at = int(np.flatnonzero(~(apart <= 1e-6))[0])
+            if not np.isfinite(out[at]):
+                raise BadAction(f"the action holds {out[at]} at index {at} ({self._component_at(at)}); {self._wanted()}")
             raise BadAction(
                 f"the action holds {out[at]:.6g} at index {at} ({self._component_at(at)}), outside [{low[at]:g}, {high[at]:g}]; "
-                f"{wanted}. Clip it in the policy if that is what you mean"
+                f"{self._wanted()}. Clip it in the policy if that is what you mean"
             )
-        return np.clip(out, low, high)
+        return clipped
+
+    def _wanted(self) -> str:
+        return f"{self.name} wants ({self.size},) float32: " + ", ".join(f"{c.name}[{c.size}]" for c in self.components)
 
     def _component_at(self, index: int) -> str:
         return next(name for name, s in self.slices().items() if s.start <= index < s.stop)
@@ -529,6 +534,12 @@ class RunHeader:
 
 
 # ------------------------------------------------------------------------------------------------------------- plain and back
+def _read_only(values: list[float]) -> NDArray[np.float32]:
+    array = np.array(values, np.float32)
+    array.flags.writeable = False
+    return array
+
+
 def sha(data: bytes) -> str:
     """Returns the first 32 hexadecimal digits of the SHA-256."""
     return hashlib.sha256(data).hexdigest()[:32]
