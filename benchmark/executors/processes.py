@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import multiprocessing
 import signal
+import tempfile
 from collections.abc import Generator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any
 
 from vlagym.benchmark.executor import Crew, Desk, Finished, Job, Schedule, one_thread_each, unpack
@@ -40,14 +43,16 @@ def EXECUTOR(crew: Crew[Any], schedule: Schedule) -> Generator[Finished, None, N
 class _Worker:
     """One process, seen from here."""
 
-    def __init__(self, crew: Crew[Any], slot: int) -> None:
+    def __init__(self, crew: Crew[Any], slot: int, last_words: Path) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.slot = slot
+        self._last_words = last_words
+        """Where the interpreter writes the stack when a library brings it down."""
         self.job: Job | None = None
         self.is_ready = False
         with one_thread_each():
-            self.process: SpawnProcess = context.Process(target=_serve, args=(crew.make, theirs, slot, crew.policy is not None), daemon=True)
+            self.process: SpawnProcess = context.Process(target=_serve, args=(crew.make, theirs, slot, crew.policy is not None, last_words), daemon=True)
             self.process.start()
         theirs.close()
 
@@ -63,6 +68,10 @@ class _Worker:
         if code is not None and code < 0:
             return f"was ended by {signal.Signals(-code).name}"
         return "closed its pipe and lives on" if code is None else f"ended with exit status {code}"
+
+    def stack(self) -> str:
+        """Returns the stack at which the process crashed; empty where it was killed from outside or left by itself."""
+        return self._last_words.read_text(encoding="utf-8", errors="replace") if self._last_words.exists() else ""
 
     def end(self) -> None:
         """Ends the process, with force if it has to be."""
@@ -82,6 +91,8 @@ class _Floor:
         self._crew, self._schedule = crew, schedule
         self._workers: dict[int, _Worker] = {}
         self._stillborn = 0
+        self._num_hired = 0
+        self._folder = tempfile.TemporaryDirectory(prefix="vlagym-workers-")
 
     def work(self, desk: Desk | None) -> Generator[Finished, None, None]:
         while True:
@@ -114,13 +125,15 @@ class _Floor:
                 worker.process.join(_GOODBYE_S)
             worker.end()
         self._workers.clear()
+        self._folder.cleanup()
 
     def _hire(self) -> None:
         """Sees to it that there are as many workers as there is work for, and not more than were asked for."""
         idle = sum(1 for w in self._workers.values() if w.job is None)
         for slot in range(self._crew.workers):
             if slot not in self._workers and idle < len(self._schedule):
-                self._workers[slot] = _Worker(self._crew, slot)
+                self._num_hired += 1
+                self._workers[slot] = _Worker(self._crew, slot, Path(self._folder.name) / f"{self._num_hired}.txt")
                 idle += 1
         for worker in self._workers.values():
             self._assign(worker)
@@ -156,7 +169,7 @@ class _Floor:
     def _bury(self, worker: _Worker) -> Finished | None:
         del self._workers[worker.slot]
         how, pid, job = worker.obituary(), worker.process.pid, worker.job
-        was_ready = worker.is_ready
+        was_ready, stack = worker.is_ready, worker.stack()
         worker.end()
         if not was_ready:
             self._stillborn += 1
@@ -165,7 +178,7 @@ class _Floor:
         if job is None:
             return None
         message = f"the worker process {pid} {how} while it played {job.key}; it was replaced"
-        return Finished(job=job, error=ErrorRecord(type="WorkerDied", message=message, traceback=""))
+        return Finished(job=job, error=ErrorRecord(type="WorkerDied", message=message, traceback=stack))
 
 
 def _begin(desk: Desk, context: EpisodeContext) -> ErrorRecord | None:
@@ -206,8 +219,9 @@ class _PipePort:
             raise SystemExit(0) from error
 
 
-def _serve(make: Any, pipe: Connection[Any, Any], slot: int, has_policy: bool) -> None:
+def _serve(make: Any, pipe: Connection[Any, Any], slot: int, has_policy: bool, last_words: Path) -> None:
     """Does jobs until the pipe closes."""
+    faulthandler.enable(last_words.open("w", encoding="utf-8"))
     # Ctrl-C reaches the whole group; the parent decides what becomes of the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -31,6 +31,8 @@ class Worker:
             raise ValueError("I cannot do this")
         if job.content == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if job.content == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
         if job.content == "leave":
             os._exit(7)
         if job.content == "threads":
@@ -95,6 +97,12 @@ def test_a_worker_that_dies_is_replaced_and_only_its_job_is_lost() -> None:
     died, left = finished["1 die"].error, finished["3 leave"].error
     assert died is not None and died.type == "WorkerDied" and "was ended by SIGKILL while it played 1 die; it was replaced" in died.message
     assert left is not None and left.type == "WorkerDied" and "ended with exit status 7" in left.message
+
+
+def test_a_worker_that_a_library_brings_down_leaves_its_stack() -> None:
+    error = run("processes", ["crash"])["0 crash"].error
+    assert error is not None and "was ended by SIGSEGV" in error.message
+    assert "Segmentation fault" in error.traceback and "in play" in error.traceback
 
 
 def test_workers_use_one_thread_each_and_leave_this_process_as_it_was() -> None:
