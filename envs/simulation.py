@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
@@ -16,6 +17,7 @@ from vlagym.envs.scene import SceneModel
 from vlagym.envs.types import EpisodeSpec, sha_arrays
 
 Array = NDArray[np.float64]
+_log = logging.getLogger(__name__)
 
 
 class Simulation:
@@ -24,6 +26,7 @@ class Simulation:
     def __init__(self, scene: SceneModel, spec: EpisodeSpec, robot: Robot) -> None:
         import mujoco
 
+        mujoco.set_mju_user_warning(_log.warning)  # without a handler MuJoCo writes MUJOCO_LOG.TXT into the current folder
         self._mj = mujoco
         self.scene = scene
         self.model = scene.model
@@ -97,7 +100,8 @@ class Simulation:
         data = self.data
         numbers = data.warning.number
         if numbers.any():
-            raise Divergence(f"MuJoCo warned of {_warning_name(int(np.flatnonzero(numbers)[0]))} at {data.time:.3f} s")
+            raised = ", ".join(_warning_name(int(i)) for i in np.flatnonzero(numbers))
+            raise Divergence(f"MuJoCo warned of {raised} at {data.time:.3f} s")
         if not math.isfinite(float(data.qpos.sum() + data.qvel.sum())):
             raise Divergence(f"the state holds NaN or infinity at {data.time:.3f} s")
 
