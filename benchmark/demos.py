@@ -10,67 +10,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vlagym.benchmark.episode import Connections, MakeWorld, RunnableWorld, WorldOptions, asking, make_world
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, LocalPort, Port, Schedule
 from vlagym.benchmark.header import packages
-from vlagym.benchmark.rollout import Perturb, Rollout, Step, Watch
+from vlagym.benchmark.noise import QUIET, Noise, perturbation
+from vlagym.benchmark.recorder import Recorder
+from vlagym.benchmark.rollout import Rollout, Watch
 from vlagym.benchmark.suite import FIRST_DEMO_SEED, Entry, Sample, sample_episode
-from vlagym.benchmark.targets import targets
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadData, VlagymError
+from vlagym.envs.errors import BadData
 from vlagym.envs.images import Shrink
-from vlagym.envs.types import ActionSpec, EpisodeSpec, stream, to_plain
+from vlagym.envs.types import ActionSpec, stream, to_plain
 from vlagym.policies.base import Policy
 from vlagym.policies.chunking import declared
 from vlagym.policies.loading import load_policy
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
 from vlagym.results.format import DatasetWriter, Format
-
-_DISTURBED = ("translation", "rotation", "position", "joints")
-"""Components of an action that noise is added to. A gripper that opens by chance teaches nothing; an orientation is no displacement."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Noise:
-    """Disturbances of what is executed; the stored label stays what the expert wanted (DART, Laskey et al. 2017)."""
-
-    burst_probability: float = 0.03
-    """That a burst begins at a step."""
-    burst_steps: tuple[int, int] = (3, 7)
-    """Shortest and longest burst."""
-    burst_sigma: float = 0.35
-    """Of the displacement that a burst adds to each of its steps, as a share of full scale; one draw a burst, so that it leads astray."""
-    sigma: float = 0.03
-    """Of what is added to each step besides, as a share of full scale."""
-
-
-QUIET = Noise(burst_probability=0.0, sigma=0.0)
-
-
-def perturbation(noise: Noise, spec: ActionSpec, rng: np.random.Generator) -> Perturb:
-    """Returns the disturbance of one episode; it remembers the burst that it is in."""
-    slices = spec.slices()
-    mask = np.zeros(spec.size, bool)
-    for name in _DISTURBED:
-        if name in slices:
-            mask[slices[name]] = True
-    half_range = (spec.high - spec.low) / 2
-    left, push = 0, np.zeros(spec.size)
-
-    def perturb(step: int, action: NDArray[np.float32]) -> NDArray[np.float32]:
-        nonlocal left, push
-        if left == 0 and rng.random() < noise.burst_probability:
-            left = int(rng.integers(noise.burst_steps[0], noise.burst_steps[1] + 1))
-            push = rng.normal(0.0, noise.burst_sigma, spec.size)
-        added = rng.normal(0.0, 1.0, spec.size) * noise.sigma + (push if left else 0.0)
-        left = max(0, left - 1)
-        return np.clip(action + np.where(mask, added * half_range, 0.0), spec.low, spec.high).astype(np.float32)
-
-    return perturb
-
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
@@ -291,7 +246,7 @@ class _Demonstrator:
             watch=Watch(cameras=tuple(options.images), every=options.frame_stride),
             perturb=perturbation(options.noise, spec.control, stream(seed, "demo", "noise", spec.digest())),
         )
-        recorder = _Recorder(spec, options)
+        recorder = Recorder(spec, options.images, options.frame_stride)
         for step in rollout:
             recorder.add(step)
         is_success, error = rollout.ended_by == "goal", rollout.error
@@ -309,57 +264,3 @@ class _Demonstrator:
     def close(self) -> None:
         self._policy.close()
         self._world.close()
-
-
-class _Recorder:
-    """Turns the steps of one episode into a demonstration."""
-
-    def __init__(self, spec: EpisodeSpec, options: DemoOptions) -> None:
-        self._spec, self._options = spec, options
-        self._steps: list[int] = []
-        self._images: dict[str, list[NDArray[np.uint8]]] = {camera: [] for camera in options.images}
-        self._columns: dict[str, list[Any]] = {}
-        self._proprio: dict[str, list[NDArray[np.float32]]] = {}
-
-    @property
-    def num_steps(self) -> int:
-        return len(self._columns.get("actions", ()))
-
-    def add(self, step: Step) -> None:
-        """Takes one step; what it holds is from before the action."""
-        observation = step.observation
-        if observation is None:
-            raise VlagymError("a demonstration is recorded from a rollout that is watched")
-        if step.index % self._options.frame_stride == 0:
-            self._steps.append(step.index)
-            for camera, shrink in self._options.images.items():
-                self._images[camera].append(shrink.apply(observation.images[camera]))
-        for name, value in observation.proprio.items():
-            self._proprio.setdefault(name, []).append(value)
-        facts, aims = step.before, targets(self._spec, step.before)
-        row: dict[str, Any] = {
-            "actions": step.action,
-            "executed": step.executed,
-            "prop_pos_world_m": facts.prop_pos_world_m,
-            "prop_quat_world_wxyz": facts.prop_quat_world_wxyz,
-            "fixture_joint_pos": facts.fixture_joint_pos,
-            "stage_met": facts.stage_met,
-            "target_pos_world_m": aims.pos_world_m,
-            "target_yaw_rad": np.float64(aims.yaw_rad),
-        }
-        for name, cell in row.items():
-            self._columns.setdefault(name, []).append(cell)
-
-    def demonstration(self) -> Demonstration:
-        columns = {name: np.stack(rows) for name, rows in self._columns.items()}
-        return Demonstration(
-            spec=self._spec,
-            digest=self._spec.digest(),
-            instruction=self._spec.instruction,
-            actions=columns.pop("actions"),
-            executed_actions=columns.pop("executed"),
-            images={camera: np.stack(frames) for camera, frames in self._images.items()},
-            image_steps=np.array(self._steps, np.int64),
-            proprio={name: np.stack(rows) for name, rows in self._proprio.items()},
-            privileged=columns,
-        )

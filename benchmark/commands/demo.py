@@ -71,8 +71,9 @@ def _parse(args: Sequence[str]) -> Namespace:
 def _options(options: Namespace, args: Sequence[str]) -> DemoOptions:
     import dataclasses
 
-    from vlagym.benchmark.demos import DemoOptions, Noise
+    from vlagym.benchmark.demos import DemoOptions
     from vlagym.benchmark.header import usable_cores
+    from vlagym.benchmark.noise import Noise
 
     if not 0 <= options.noise <= 2:
         raise BadData(f"the noise is a factor between 0 (none) and 2, not {options.noise:g}")

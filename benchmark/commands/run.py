@@ -67,8 +67,8 @@ def _parse(args: Sequence[str]) -> Namespace:
     how.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores, 8 at most")
     how.add_argument("--retries", type=int, default=0, metavar="N", help="further attempts of an episode that ends in an error; 0 by default")
     how.add_argument("--shuffle", type=int, metavar="SEED", help="plays the episodes in another order; the results do not depend on it")
-    how.add_argument("--quality", default="fast", help="of the images: fast (default), medium or high")
-    how.add_argument("--look", default="auto", help="of the robot: auto (default) or one of its looks")
+    how.add_argument("--quality", help="of the images: fast (default), medium or high")
+    how.add_argument("--look", help="of the robot: auto (default) or one of its looks")
     where = parser.add_argument_group("where to")
     where.add_argument("--out", type=Path, metavar="DIR", help="the run folder; default: runs/<UTC time>-<policy>-<suite>")
     where.add_argument("--resume", type=Path, metavar="RUN", help="goes on with a run; policy and suite are then taken from it")
@@ -93,8 +93,8 @@ def _fresh(options: Namespace, args: Sequence[str]) -> RunOptions:
         chunking=options.chunking,
         executor=options.executor,
         workers=options.workers,
-        quality=options.quality,
-        look=options.look,
+        quality=options.quality or "fast",
+        look=options.look or "auto",
         retries=options.retries,
         shuffle=options.shuffle,
         out=options.out,
@@ -122,8 +122,8 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
         chunking=options.chunking or str(header.policy["chunking"]),
         executor=options.executor,
         workers=options.workers,
-        quality=header.quality if options.quality == "fast" else options.quality,
-        look=looks.pop() if options.look == "auto" and len(looks) == 1 else options.look,
+        quality=options.quality or header.quality,
+        look=options.look or (looks.pop() if len(looks) == 1 else "auto"),
         retries=options.retries,
         shuffle=options.shuffle,
         out=options.out,

@@ -51,8 +51,9 @@ class _Worker:
         """Where the interpreter writes the stack when a library brings it down."""
         self.job: Job | None = None
         self.is_ready = False
+        args = (crew.make, theirs, slot, crew.policy is not None, last_words)
         with one_thread_each():
-            self.process: SpawnProcess = context.Process(target=_serve, args=(crew.make, theirs, slot, crew.policy is not None, last_words), daemon=True)
+            self.process: SpawnProcess = context.Process(target=_serve, args=args, daemon=True)
             self.process.start()
         theirs.close()
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vlagym.benchmark.demos import QUIET, Attempt, Collection, DemoOptions, Noise, perturbation
+from vlagym.benchmark.demos import Attempt, Collection, DemoOptions
 from vlagym.benchmark.episode import WorldOptions, make_world
+from vlagym.benchmark.noise import QUIET, Noise, perturbation
 from vlagym.benchmark.suite import FIRST_DEMO_SEED, Entry
 from vlagym.benchmark.targets import targets
 from vlagym.envs import catalog
