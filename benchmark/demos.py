@@ -91,8 +91,10 @@ class Collection:
         _check(options)
         self._options = options
         self._list = options.out.with_name(options.out.name + ".attempts.jsonl")
-        done = {(a.entry, a.seed): a for a in _read_list(self._list, options) if a.digest}
-        """By seed. What came to nothing is tried again."""
+        listed = _read_list(self._list, options)
+        stored = _stored(options) if listed else set()
+        done = {(a.entry, a.seed): a for a in listed if a.digest and (a.digest in stored or not a.kept)}
+        """By seed. What came to nothing, and what the dataset does not hold, is tried again."""
         self._before = list(done.values())
         self._jobs = [
             Job(key=f"{entry.task} seed {seed}", content=(index, seed))
@@ -202,6 +204,15 @@ def _read_list(path: Path, options: DemoOptions) -> list[Attempt]:
         told = "; ".join(f"{key} was {json.dumps(head.get(key))} and is {json.dumps(now[key])}" for key in different[:2])
         raise BadData(f"{options.out} was begun with other options: {told}. Give the same ones to go on with it, or write to another file")
     return [Attempt(**line) for line in lines[1:]]
+
+
+def _stored(options: DemoOptions) -> set[str]:
+    """Returns the digests of the demonstrations that the dataset really holds."""
+    if not options.out.exists():
+        return set()
+    fmt: Format = catalog.load("format", options.format)
+    with fmt.open(options.out) as reader:
+        return set(reader.digests)
 
 
 def _write_line(lines: Any, value: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections import defaultdict
@@ -74,6 +75,20 @@ class Table:
     """Measures besides success."""
     notes: tuple[str, ...]
     """What a reader must know: unfinished runs, privileged policies, measures that are left out."""
+
+
+def with_total(table: Table, total: Table, key: str) -> Table:
+    """Returns a grouped table with the rows of an ungrouped one of the same runs below it, called "all".
+
+    Args:
+      table: Grouped by `key`.
+      total: The same runs, not grouped.
+      key: One of GROUPINGS.
+    """
+    import pandas as pd
+
+    below = total.frame.assign(**{key: "all"})
+    return dataclasses.replace(table, frame=pd.concat([table.frame, below[[c for c in table.frame.columns]]], ignore_index=True))
 
 
 def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] = ()) -> Table:

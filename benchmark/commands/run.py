@@ -219,8 +219,7 @@ def _answer(report: RunReport, *, as_json: bool) -> None:
         console.answer(json.dumps({"run": str(report.path), "episodes": len(report.results), **counts, **rows}, indent=2))
         return
     console.note(f"written to {report.path}; the policy is not needed to check it: vlagym verify {report.path}")
-    console.answer(leaderboard.render(by_task).rstrip("\n"))
-    if len({r.task for r in report.results}) > 1:
-        console.answer("\n" + leaderboard.render(total).rstrip("\n"))
+    several = len({r.task for r in report.results}) > 1
+    console.answer(leaderboard.render(aggregate.with_total(by_task, total, "task") if several else by_task).rstrip("\n"))
     sums = f"{counts['success']} success, {counts['failure']} failure, {counts['error']} errors"
     console.answer(f"\n{len(report.results)} episodes: {sums} ({report.path})")

@@ -118,6 +118,15 @@ def test_a_kill_between_the_dataset_and_the_list_does_not_store_an_episode_twice
     assert len(read(out)) == 2
 
 
+def test_a_dataset_that_was_deleted_is_made_again_whatever_the_list_says(tmp_path: Path) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    list(Collection(options(out, episodes=2)))
+    out.unlink()
+    again = Collection(options(out, episodes=2))
+    assert again.done == 0 and len(list(again)) == 2
+    assert len(read(out)) == 2
+
+
 def failing_sample(task: str, **kwargs: Any) -> EpisodeSpec:
     if kwargs["seed"] == FIRST_DEMO_SEED + 1:
         raise BadSpec("no scene was found")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vlagym.envs.errors import BadData, UnknownName
-from vlagym.results.aggregate import Column, Run, Table, aggregate
+from vlagym.results.aggregate import Column, Run, Table, aggregate, with_total
 from vlagym.results.leaderboard import rows
 from vlagym.results.store import Store
 
@@ -159,3 +159,10 @@ def test_a_run_is_loaded_from_its_folder(traces: ModuleType, tmp_path: Path) -> 
         store.append(traces.make_result(attempt=2), None)
     row = only_row(aggregate([Run.load(tmp_path / "monday")], COLUMNS))
     assert (row["n"], row["errors"]) == (1, 0)
+
+
+def test_a_total_stands_below_the_groups(traces: ModuleType) -> None:
+    stack = make_run(traces, "ss", spec={"task": "stack"})
+    both = dataclasses.replace(stack, results=[*stack.results, *make_run(traces, "f", spec={"task": "place_on"}).results])
+    whole = with_total(aggregate([both], COLUMNS, ["task"]), aggregate([both], COLUMNS), "task")
+    assert [(row["task"], row["n"]) for row in rows(whole)] == [("place_on", 1), ("stack", 2), ("all", 3)]
