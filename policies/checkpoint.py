@@ -78,8 +78,9 @@ def load(folder: Path, model: str) -> Checkpoint:
     if not folder.is_dir():
         raise BadData(f"no checkpoint lies at {folder}: it would be a folder with {CARD} and {WEIGHTS}")
     card = read_card(folder)
-    if card.pop("model") != model:
-        raise BadData(f"{folder / CARD} is of a {json.loads((folder / CARD).read_text('utf-8'))['model']!r}, not of a {model!r}")
+    found_model = card.pop("model")
+    if found_model != model:
+        raise BadData(f"{folder / CARD} is of a {found_model!r}, not of a {model!r}")
     frame = card.pop("weights")
     path = folder / WEIGHTS
     if not path.is_file():
@@ -90,7 +91,8 @@ def load(folder: Path, model: str) -> Checkpoint:
         raise BadData(f"{path} has {len(data)} bytes, its card says {frame['bytes']}: it is {how}; copy it again")
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != frame["sha256"]:
-        raise BadData(f"{path} has the digest {sha256[:12]}…, its card says {frame['sha256'][:12]}…: it is corrupt or of another training; copy both files again")
+        found, said = sha256[:12], frame["sha256"][:12]
+        raise BadData(f"{path} has the digest {found}…, its card says {said}…: it is corrupt or of another training; copy both files again")
     try:
         tensors = safetensors.numpy.load(data)
     except (SafetensorError, KeyError, ValueError) as error:

@@ -14,7 +14,9 @@ from vlagym.envs.errors import BadData
 if TYPE_CHECKING:
     from vlagym.envs.types import EpisodeResult, EpisodeSpec, ImageComponent
     from vlagym.policies.loss_curve import Point
-    from vlagym.policies.train import DemonstrationLike, Progress, TrainOptions, TrainResult
+    from vlagym.policies.train import DemonstrationLike
+    from vlagym.policies.train_options import TrainOptions
+    from vlagym.policies.training_loop import Progress, TrainResult
     from vlagym.results.format import DatasetReader
 
 FIRST_SEED = 800_000
@@ -44,7 +46,7 @@ def _parse(args: Sequence[str]) -> Namespace:
         "vlagym run --policy minivla:runs/minivla --suite smoke",
     )
     parser.add_argument("--model", metavar="M", help="what is trained; minivla by default")
-    parser.add_argument("--data", nargs="+", type=Path, default=[], metavar="FILE", help="datasets of `vlagym demo`; with --resume only if out/cache is gone")
+    parser.add_argument("--data", nargs="+", type=Path, default=[], metavar="FILE", help="datasets of `vlagym demo`; with --resume if out/cache is gone")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="becomes the checkpoint")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, metavar="M", help="budget in wall time, evaluations included, reading the data not")
@@ -66,7 +68,7 @@ def _parse(args: Sequence[str]) -> Namespace:
 def _settings(options: Namespace) -> TrainOptions:
     from vlagym.benchmark.header import usable_cores
     from vlagym.policies import training_state
-    from vlagym.policies.train import TrainOptions
+    from vlagym.policies.train_options import TrainOptions
 
     said: dict[str, Any] = {name: getattr(options, name) for name in _OVERRIDES if getattr(options, name) is not None}
     said["bf16"] = not options.no_bf16
@@ -105,7 +107,7 @@ def _open(paths: Sequence[Path], stack: ExitStack) -> tuple[_Joined, dict[str, D
 
 def _check_images(model: str, files: Mapping[str, DatasetReader]) -> None:
     """Raises BadData unless every dataset holds the images that the model reads, cut and shrunk as it will see them."""
-    from vlagym.policies.train import images
+    from vlagym.policies.train_options import images
 
     for name, reader in files.items():
         for wanted in images(model):
@@ -131,7 +133,8 @@ def _record(args: Sequence[str], files: Mapping[str, DatasetReader]) -> dict[str
 
 
 def _train(demonstrations: _Joined, settings: TrainOptions, options: Namespace, record: Mapping[str, Any]) -> TrainResult:
-    from vlagym.policies.train import Hooks, train
+    from vlagym.policies.train import train
+    from vlagym.policies.training_loop import Hooks
 
     with _Told(settings, len(demonstrations)) as told:
         hooks = Hooks(

@@ -135,7 +135,9 @@ def _break_when_one_dies(members: list[SpawnProcess], barrier: Barrier, over: th
     running = list(members)
     while running and not over.is_set():
         connection.wait([m.sentinel for m in running], timeout=1.0)
-        if not over.is_set() and any(m.exitcode not in (0, None) for m in running):
+        # Asked once: a process may end between two looks at it.
+        codes = [m.exitcode for m in running]
+        if any(codes) and not over.is_set():
             barrier.abort()
             return
-        running = [m for m in running if m.exitcode is None]
+        running = [m for m, code in zip(running, codes, strict=True) if code is None]

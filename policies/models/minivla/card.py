@@ -68,7 +68,8 @@ def check_action(spec: ActionSpec, config: MiniVlaConfig) -> None:
     """Raises BadData unless the last component is one gripper, closed positive, and the rest are as many motions as the network has."""
     last = spec.components[-1] if spec.components else None
     if last is None or (last.name, last.size, last.convention) != ("gripper", 1, "gripper_closed_positive"):
-        raise BadData(f"minivla speaks actions that end with one gripper command, closed positive; {spec.name} ends with {last.name if last else 'none'}")
+        ends = last.name if last else "none"
+        raise BadData(f"minivla speaks actions that end with one gripper command, closed positive; {spec.name} ends with {ends}")
     if spec.size != config.action_size:
         raise BadData(f"{spec.name} has {spec.size} components; this network speaks {config.action_size}")
 

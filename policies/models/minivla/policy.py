@@ -56,6 +56,7 @@ class MiniVlaPolicy:
         if not 1 <= steps <= config.chunk_steps:
             raise BadData(f"minivla predicts {config.chunk_steps} actions at once; it cannot execute {steps} of them")
         self._device = torch.device(device)
+        self._is_batched = self._device.type != "cpu"
         self._network = loaded.network.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._card = card
         self._summaries: dict[int, Tensor] = {}
@@ -90,7 +91,7 @@ class MiniVlaPolicy:
         """
         with torch.inference_mode(), _one_thread():
             seen = {slot: self._see(slot, observation) for slot, observation in observations.items()}
-            if self._device.type == "cpu":
+            if not self._is_batched:
                 return {slot: self._answer([one])[0] for slot, one in seen.items()}
             slots = list(seen)
             answers: dict[int, ActionChunk] = {}

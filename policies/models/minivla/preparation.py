@@ -189,7 +189,8 @@ def _images(demonstration: DemonstrationLike, tower: TowerConfig) -> NDArray[np.
     wanted = (len(demonstration.image_steps), tower.size, tower.size, 3)
     if images.shape != wanted or images.dtype != np.uint8:
         raise BadData(
-            f"demonstration {demonstration.digest} has images {images.shape} {images.dtype} of camera {tower.camera!r}; minivla wants {wanted} uint8: "
-            f"a centre crop of {tower.crop} shrunk to {tower.size} (vlagym demo --crop {tower.camera}={tower.crop} --size {tower.camera}={tower.size})"
+            f"demonstration {demonstration.digest} has images {images.shape} {images.dtype} of camera {tower.camera!r}; "
+            f"minivla wants {wanted} uint8: a centre crop of {tower.crop} shrunk to {tower.size} "
+            f"(vlagym demo --crop {tower.camera}={tower.crop} --size {tower.camera}={tower.size})"
         )
     return images

@@ -17,7 +17,8 @@ from vlagym.policies.models.minivla.card import Card, Statistics
 from vlagym.policies.models.minivla.config import MiniVlaConfig
 from vlagym.policies.models.minivla.frames import MANIFEST, Frames
 from vlagym.policies.models.minivla.losses import Loss, loss_of, to_device
-from vlagym.policies.train import DemonstrationLike, TrainOptions
+from vlagym.policies.train import DemonstrationLike
+from vlagym.policies.train_options import TrainOptions
 
 
 class MiniVlaTrainee:

@@ -1,0 +1,186 @@
+"""Demonstrations become frames: nothing is lost, labels lie where they should, and every draw can be repeated."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vlagym.envs.errors import BadData
+from vlagym.envs.types import EpisodeSpec
+from vlagym.policies.models.minivla import words
+from vlagym.policies.models.minivla.config import POSITION_UNIT_M, MiniVlaConfig
+from vlagym.policies.models.minivla.frames import Frames
+from vlagym.policies.models.minivla.geometry import project
+from vlagym.policies.models.minivla.preparation import data_digest, prepare
+
+Recorded = Callable[[int], list[Any]]
+CONFIG = MiniVlaConfig()
+
+
+def say(spec: EpisodeSpec, rng: np.random.Generator) -> str:
+    return f"sentence number {int(rng.integers(3))} of {spec.task}"
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory, recorded: Recorded) -> Frames:
+    """Three demonstrations of 24 steps with a frame every 3: 24 frames."""
+    return prepare(recorded(3), tmp_path_factory.mktemp("frames"), CONFIG, say=say, sentences=4, seed=0)
+
+
+def test_the_manifest_says_what_there_is(frames: Frames, recorded: Recorded) -> None:
+    manifest = frames.manifest
+    assert len(frames) == manifest.frames == 24 and manifest.demonstrations == 3 and manifest.tasks == {"stack": 3}
+    assert manifest.data == data_digest(d.digest for d in recorded(3))
+    assert manifest.action == recorded(1)[0].spec.control and manifest.rate_hz == 20.0
+
+
+def test_frames_are_found_again_by_opening_the_folder(frames: Frames, tmp_path: Path, recorded: Recorded) -> None:
+    prepare(recorded(3), tmp_path, CONFIG, say=say, sentences=4, seed=0)
+    again = Frames(tmp_path).batch(0, 5, 8)
+    assert all(np.array_equal(a, b) for a, b in zip(frames.batch(0, 5, 8), again, strict=True))
+
+
+def test_an_epoch_shows_every_frame_once_and_the_next_one_in_another_order(frames: Frames) -> None:
+    shown = [np.concatenate([frames.batch(1, s, 6).proprio for s in range(e * 4, e * 4 + 4)]) for e in range(2)]
+    assert not np.array_equal(*shown)
+    for epoch in shown:
+        assert sorted(map(tuple, epoch.tolist())) == sorted(map(tuple, frames.columns.proprio.tolist()))
+
+
+def test_a_batch_may_reach_from_one_epoch_into_the_next(frames: Frames) -> None:
+    batch = frames.batch(1, 0, 30)
+    assert len(batch.front) == 30
+    assert sorted(map(tuple, batch.proprio[:24].tolist())) == sorted(map(tuple, frames.columns.proprio.tolist()))
+
+
+def test_the_parts_of_several_processes_make_up_the_whole_batch(frames: Frames) -> None:
+    whole = frames.batch(3, 2, 12)
+    parts = [frames.batch(3, 2, 12, slice(i, i + 4)) for i in (0, 4, 8)]
+    for name in whole._fields:
+        if name not in ("words", "grams", "keep_word", "keep_token"):
+            assert np.array_equal(getattr(whole, name), np.concatenate([getattr(p, name) for p in parts])), name
+
+
+def test_other_seeds_and_steps_draw_otherwise(frames: Frames) -> None:
+    batches = [frames.batch(seed, step, 8) for seed, step in ((0, 0), (1, 0), (0, 3))]
+    assert not np.array_equal(batches[0].colour, batches[1].colour) and not np.array_equal(batches[0].colour, batches[2].colour)
+
+
+def test_labels_are_the_actions_that_follow_and_stop_with_the_demonstration(frames: Frames, recorded: Recorded) -> None:
+    batch, columns = frames.batch(0, 0, 24), frames.columns
+    order = frames._rows(0, 0, 24)
+    actions = np.concatenate([d.actions for d in recorded(3)])
+    for i, row in enumerate(order):
+        demo, step = divmod(int(columns.frame_action[row]), 24)
+        left = min(16, 24 - step)
+        assert np.array_equal(batch.motion[i, :left], actions[demo * 24 + step :][:left, :6])
+        assert batch.is_step[i].tolist() == [1.0] * left + [0.0] * (16 - left)
+
+
+def test_gripper_labels_are_two_steps_early(frames: Frames, recorded: Recorded) -> None:
+    """The hand closes at step 12 of 24; from a frame at step 9 that is the fourth action, and the label says the second."""
+    batch, order = frames.batch(0, 0, 24), frames._rows(0, 0, 24)
+    at_nine = [i for i, row in enumerate(order) if frames.columns.frame_action[row] % 24 == 9]
+    assert len(at_nine) == 3
+    assert all(batch.is_closed[i].tolist() == [0.0] + [1.0] * 15 for i in at_nine)
+
+
+def test_positions_are_relative_to_the_mean_and_told_ones_are_near(frames: Frames) -> None:
+    batch = frames.batch(0, 0, 24)
+    assert batch.pos.mean(axis=0) == pytest.approx(0, abs=1e-5)
+    off_m = (batch.told_pos - batch.pos) * POSITION_UNIT_M
+    assert 0.003 < off_m.std() < 0.009 and 0 < batch.is_told.sum() < 24
+
+
+def test_pixels_are_where_the_camera_of_the_spec_sees_the_targets(frames: Frames, recorded: Recorded) -> None:
+    for index, demonstration in enumerate(recorded(3)):
+        wanted = project(demonstration.privileged["target_pos_world_m"][0], demonstration.spec.scene.cameras[0], crop=192)
+        row = int(np.flatnonzero(frames.columns.frame_demo == index)[0])
+        assert frames.columns.image_xy[row] == pytest.approx(wanted.image_xy, abs=1e-6)
+        assert frames.columns.is_inside[row].tolist() == wanted.is_inside.tolist()
+
+
+def test_the_square_that_was_drawn_lies_at_the_pixel_of_its_block(frames: Frames) -> None:
+    batch = frames.batch(0, 0, 24)
+    for image, xy in zip(batch.front, batch.image_xy[:, 0], strict=True):
+        x, y = (xy * 96).astype(int)
+        assert not np.array_equal(image[y, x], image[0, 0])
+
+
+def test_sentences_are_the_recorded_one_and_those_that_are_drawn(frames: Frames, recorded: Recorded) -> None:
+    columns = frames.columns
+    assert columns.demo_sentences.shape == (3, 5) and frames.manifest.distinct_sentences <= 4
+    recorded_words = [words.word_bucket(w, CONFIG.text) for w in words.split(recorded(1)[0].instruction)]
+    tokens = columns.sentences[columns.demo_sentences[0, 0]]
+    assert columns.words[tokens[tokens > 0]].tolist() == recorded_words
+    assert columns.words[0] == 0 and not columns.grams[0].any()
+
+
+def test_words_of_a_batch_are_those_that_the_policy_would_read(frames: Frames, recorded: Recorded) -> None:
+    columns = frames.columns
+    ids = words.encode([recorded(1)[0].instruction], CONFIG.text)
+    tokens = columns.sentences[columns.demo_sentences[0, 0]]
+    grams = columns.grams[tokens[tokens > 0]]
+    for found, wanted in zip(grams, ids.grams[0], strict=True):
+        assert found[found > 0].tolist() == wanted[wanted > 0].tolist()
+
+
+# --------------------------------------------------------------------------------------------------------------- what is refused
+def without(key: str) -> Callable[[Any], Any]:
+    return lambda d: dataclasses.replace(d, privileged={k: v for k, v in d.privileged.items() if k != key})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            without("target_pos_world_m"),
+            "lacks the privileged column 'target_pos_world_m', without which minivla does not learn; it has target_yaw_rad",
+        ),
+        (lambda d: dataclasses.replace(d, images={"wrist": d.images["wrist"]}), "has no images of camera 'front'; it has wrist"),
+        (
+            lambda d: dataclasses.replace(d, images={**d.images, "front": d.images["front"][:, ::2, ::2]}),
+            r"images \(8, 48, 48, 3\) uint8 of camera 'front'; minivla wants \(8, 96, 96, 3\) uint8.*demo --crop front=192 --size front=96",
+        ),
+        (lambda d: dataclasses.replace(d, image_steps=d.image_steps + 20), "has 24 actions and frames at steps"),
+        (lambda d: dataclasses.replace(d, actions=np.full_like(d.actions, np.nan)), "holds an action that is not finite"),
+        (
+            lambda d: dataclasses.replace(d, privileged={**d.privileged, "target_yaw_rad": np.full(24, np.nan)}),
+            r"has targets of shape .* they must be finite, \(T, 2, 3\) and \(T,\)",
+        ),
+        (
+            lambda d: dataclasses.replace(d, spec=dataclasses.replace(d.spec, scene=dataclasses.replace(d.spec.scene, cameras=()))),
+            "the scene of 'stack' has no camera 'front'; it has none",
+        ),
+    ],
+)
+def test_a_demonstration_that_does_not_fit_is_named(recorded: Recorded, tmp_path: Path, change: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(BadData, match=message):
+        prepare([recorded(1)[0], change(recorded(2)[1])], tmp_path, CONFIG, say=say, sentences=1, seed=0)
+    with pytest.raises(BadData, match="holds no frames: manifest.json is missing"):
+        Frames(tmp_path)
+
+
+def test_demonstrations_of_another_action_are_refused(recorded: Recorded, tmp_path: Path) -> None:
+    first, second = recorded(2)
+    slower = dataclasses.replace(second.spec, control=dataclasses.replace(second.spec.control, rate_hz=10.0))
+    with pytest.raises(BadData, match="acts by ee_delta of another convention than those before it"):
+        prepare([first, dataclasses.replace(second, spec=slower)], tmp_path, CONFIG, say=say, sentences=1, seed=0)
+
+
+def test_no_demonstrations_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="there are no demonstrations to train on"):
+        prepare([], tmp_path, CONFIG, say=say, sentences=1, seed=0)
+
+
+def test_images_that_were_cut_off_are_found(recorded: Recorded, tmp_path: Path) -> None:
+    prepare(recorded(1), tmp_path, CONFIG, say=say, sentences=1, seed=0)
+    with (tmp_path / "front.u8").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(BadData, match="front.u8 does not hold 8 images of 96x96; remove .* and start again"):
+        Frames(tmp_path)
