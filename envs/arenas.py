@@ -56,8 +56,9 @@ class FixedCamera:
 
     def spec(self) -> CameraSpec:
         """Returns the camera as the value that stands in a scene."""
-        quat = tuple(float(v) for v in look_at(self.eye_m, self.target_m).round(8))
-        return CameraSpec(name=self.name, parent="world", pos_parent=self.eye_m, quat_parent_wxyz=quat, fovy_deg=self.fovy_deg)  # type: ignore[arg-type]
+        quat = (float(v) for v in look_at(self.eye_m, self.target_m).round(8))
+        w, x, y, z = quat
+        return CameraSpec(name=self.name, parent="world", pos_parent=self.eye_m, quat_parent_wxyz=(w, x, y, z), fovy_deg=self.fovy_deg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,8 @@ def _wood() -> NDArray[np.uint8]:
     seam = np.clip(np.abs(y * planks % 1 - 0.5) * 2 - 0.97, 0, 1) / 0.03
     value = tone + 0.025 * grain - 0.10 * seam
     rgb = np.array([205.0, 178.0, 145.0]) * value[..., None]
-    return np.clip(rgb, 0, 255).round().astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(rgb, 0, 255).round().astype(np.uint8)
+    return pixels
 
 
 _TEXTURES = {"wood": _wood}

@@ -188,7 +188,10 @@ def _gl_context(pid: int) -> Any:
     """Returns the GL context of this process."""
     if _gl_context.cache_info().currsize:
         # Drivers do not survive a fork: without this, the first frame would hang.
-        raise backend.no_renderer("this process was forked from one that had rendered already; start workers with the context 'spawn' or 'forkserver'")
+        raise backend.no_renderer(
+            "this process was forked from one that had rendered already; start workers with the context 'spawn', which asynchronous vector "
+            "environments take as vector_kwargs={'context': 'spawn'}"
+        )
     context = backend.make_context(64, 64)
     atexit.register(_free, context, pid)
     return context

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -30,9 +31,9 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
     """A task as a Gymnasium environment.
 
     An observation is a dict: `images` {camera: (H, W, 3) uint8 RGB, row 0 on top}, `proprio` {name: float32 array, unit and frame in the name},
-    `instruction` (text), `time_s` (1,) float64, and on request `depth` {camera: (H, W) float32 in m} and `segmentation` {camera: (H, W) int32}. Every array
-    is fresh memory. The reward is 1 at the step at which the goal has been held for `spec.hold_s`, else 0; the episode terminates there,
-    and is truncated at the spec's horizon. A diverged simulation terminates it too, with info["ended_by"] == "divergence".
+    `instruction` (text), `time_s` (1,) float64, and on request `depth` {camera: (H, W) float32 in m} and `segmentation` {camera: (H, W)
+    int32}. Every array is fresh memory. The reward is 1 at the step at which the goal has been held for `spec.hold_s`, else 0; the episode
+    terminates there, and is truncated at the spec's horizon. A diverged simulation terminates it too, with info["ended_by"] == "divergence".
 
     Args:
       task: Name of a task.
@@ -49,7 +50,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
       render_mode: None or "rgb_array": `render` returns the first camera's view.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
 
     def __init__(
         self,
@@ -143,7 +144,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         ended_by = "goal" if success else "horizon" if truncated else None
         return self._observation, float(success), success, truncated, self._info(facts, ended_by)
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """Returns a fresh `(H, W, 3)` uint8 image of the first camera; None without a render mode."""
         if self.render_mode is None:
             return None
@@ -196,7 +197,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
     def _space(self, robot: Robot, depth: bool, segmentation: bool) -> spaces.Dict:
         width, height = self._image_size
         names = self._camera_names
-        bounds = {c.name: spaces.Box(-np.inf, np.inf, (c.size,), np.float32) for c in state_components(robot)}
+        bounds: dict[str, spaces.Space[Any]] = {c.name: spaces.Box(-np.inf, np.inf, (c.size,), np.float32) for c in state_components(robot)}
         parts: dict[str, spaces.Space[Any]] = {
             "images": spaces.Dict({n: spaces.Box(0, 255, (height, width, 3), np.uint8) for n in names}),
             "proprio": spaces.Dict(bounds),
@@ -226,4 +227,4 @@ def as_dict(observation: Observation) -> Obs:
 
 
 def _copy(observation: Obs) -> Obs:
-    return {k: {n: a.copy() for n, a in v.items()} if isinstance(v, dict) else v.copy() if isinstance(v, np.ndarray) else v for k, v in observation.items()}
+    return copy.deepcopy(observation)

@@ -53,7 +53,8 @@ def multiply(a: Array, b: Array) -> Array:
 
 def conjugate(quat: Array) -> Array:
     """Returns the inverse of a unit quaternion."""
-    return quat * np.array([1.0, -1.0, -1.0, -1.0])
+    inverse: Array = quat * np.array([1.0, -1.0, -1.0, -1.0])
+    return inverse
 
 
 def rotate(quat: Array, vector: Array) -> Array:

@@ -33,4 +33,5 @@ class Shrink:
         if k == 1:
             return part.copy()
         total = part.reshape(self.size, k, self.size, k, -1).sum(axis=(1, 3), dtype=np.uint32)
-        return ((2 * total + k * k) // (2 * k * k)).astype(np.uint8)
+        mean: NDArray[np.uint8] = ((2 * total + k * k) // (2 * k * k)).astype(np.uint8)
+        return mean

@@ -106,7 +106,7 @@ def sample(
         )
         broken = broken_premise(spec, world)
         if broken is None:
-            sentence = redraw(spec, stream(seed, task, phrases, "sentence"), phrases)
+            sentence = redraw(spec, stream(seed, task, phrases, "sentence"), "unseen" if phrases == "unseen" else "seen")
             return _with_sentence(spec, sentence.text, sentence.template_id)
         reasons[broken] += 1
     listed = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(4))

@@ -30,7 +30,8 @@ class _LiveTexts(Sequence[str]):
         self._space, self._memory, self._n = space, memory, n
 
     def _now(self) -> tuple[str, ...]:
-        texts: tuple[str, ...] = gym_memory.read_from_shared_memory.dispatch(Text)(self._space, self._memory, n=self._n)
+        read: Any = gym_memory.read_from_shared_memory.dispatch(Text)
+        texts: tuple[str, ...] = read(self._space, self._memory, n=self._n)
         return texts
 
     @overload

@@ -168,7 +168,7 @@ class Simulation:
 def _warning_name(index: int) -> str:
     import mujoco
 
-    return mujoco.mjtWarning(index).name.removeprefix("mjWARN_")
+    return str(mujoco.mjtWarning(index).name).removeprefix("mjWARN_")
 
 
 def physics_digest(model: Any) -> str:

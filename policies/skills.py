@@ -89,6 +89,7 @@ class Pick(_Skill):
         self._grasp: _ChosenGrasp | None = None
         self._closing = 0
         self._firm = 0
+        self._held_at = np.zeros(3)
 
     def step(self, view: View) -> tuple[Command, Verdict]:
         name = self.args[0]
@@ -125,6 +126,7 @@ class Place(_Skill):
     def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
         super().__init__(spec, args)
         self._releasing = 0
+        self._released_at = np.zeros(3)
         asset = get(_asset(spec, args[1]))
         if asset.place is None:
             raise BadSpec(f"nothing can be put on {args[1]!r}: {asset.id} is no support")
@@ -187,7 +189,10 @@ class Hook(_Skill):
 
 
 class Pull(_Skill):
-    """pull(fixture/joint): draws the hooked handle along the joint's axis until it is open with a margin. Lost when the hand is no longer behind the bar."""
+    """pull(fixture/joint): draws the hooked handle along the joint's axis until it is open with a margin.
+
+    Lost when the hand is no longer behind the bar.
+    """
 
     _MARGIN_M = 0.012
 

@@ -7,7 +7,7 @@ import math
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from vlagym import assets
@@ -21,19 +21,44 @@ _X90 = (_S, _S, 0.0, 0.0)
 _X270 = (_S, -_S, 0.0, 0.0)
 _HAND_TURN = (math.cos(math.pi / 8), 0.0, 0.0, -math.sin(math.pi / 8))  # the hand is mounted at -45 degrees
 
-# (name, parent, position in m, quaternion wxyz, joint range in rad or None, mass in kg, centre of mass in m, inertia xx yy zz xy xz yz in kg m^2).
+_NO_TURN = (1.0, 0.0, 0.0, 0.0)
+
+
+class _Link(NamedTuple):
+    name: str
+    parent: str
+    pos_parent: tuple[float, float, float]
+    quat_parent_wxyz: tuple[float, float, float, float]
+    range_rad: tuple[float, float] | None
+    """Of the joint that moves it about its z axis."""
+    mass_kg: float
+    com_m: tuple[float, float, float]
+    inertia_kg_m2: tuple[float, float, float, float, float, float]
+    """xx, yy, zz, xy, xz, yz."""
+
+
 # Frames and limits: Franka Control Interface documentation. Masses and inertias: as published in MuJoCo Menagerie's franka_emika_panda.
-_LINKS: tuple[tuple[Any, ...], ...] = (
-    ("link0", "", (0, 0, 0), (1, 0, 0, 0), None, 0.629769, (-0.041018, -0.00014, 0.049974), (0.00315, 0.00388, 0.004285, 8.2904e-7, 0.00015, 8.2299e-6)),
-    ("link1", "link0", (0, 0, 0.333), (1, 0, 0, 0), (-2.8973, 2.8973), 4.970684, (0.003875, 0.002081, -0.04762), (0.70337, 0.70661, 0.009117, -0.000139, 0.006772, 0.019169)),
-    ("link2", "link1", (0, 0, 0), _X270, (-1.7628, 1.7628), 0.646926, (-0.003141, -0.02872, 0.003495), (0.007962, 0.02811, 0.025995, -0.003925, 0.010254, 0.000704)),
-    ("link3", "link2", (0, -0.316, 0), _X90, (-2.8973, 2.8973), 3.228604, (0.027518, 0.039252, -0.066502), (0.037242, 0.036155, 0.01083, -0.004761, -0.011396, -0.012805)),
-    ("link4", "link3", (0.0825, 0, 0), _X90, (-3.0718, -0.0698), 3.587895, (-0.05317, 0.104419, 0.027454), (0.025853, 0.019552, 0.028323, 0.007796, -0.001332, 0.008641)),
-    ("link5", "link4", (-0.0825, 0.384, 0), _X270, (-2.8973, 2.8973), 1.225946, (-0.011953, 0.041065, -0.038437), (0.035549, 0.029474, 0.008627, -0.002117, -0.004037, 0.000229)),
-    ("link6", "link5", (0, 0, 0), _X90, (-0.0175, 3.7525), 1.666555, (0.060149, -0.014117, -0.010517), (0.001964, 0.004354, 0.005433, 0.000109, -0.001158, 0.000341)),
-    ("link7", "link6", (0.088, 0, 0), _X90, (-2.8973, 2.8973), 0.735522, (0.010517, -0.004252, 0.061597), (0.012516, 0.010027, 0.004815, -0.000428, -0.001196, -0.000741)),
-    ("hand", "link7", (0, 0, 0.107), _HAND_TURN, None, 0.73, (-0.01, 0, 0.03), (0.001, 0.0025, 0.0017, 0, 0, 0)),
+_LINKS = (
+    _Link("link0", "", (0, 0, 0), _NO_TURN, None, 0.629769, (-0.041018, -0.00014, 0.049974),
+          (0.00315, 0.00388, 0.004285, 8.2904e-07, 0.00015, 8.2299e-06)),
+    _Link("link1", "link0", (0, 0, 0.333), _NO_TURN, (-2.8973, 2.8973), 4.970684, (0.003875, 0.002081, -0.04762),
+          (0.70337, 0.70661, 0.009117, -0.000139, 0.006772, 0.019169)),
+    _Link("link2", "link1", (0, 0, 0), _X270, (-1.7628, 1.7628), 0.646926, (-0.003141, -0.02872, 0.003495),
+          (0.007962, 0.02811, 0.025995, -0.003925, 0.010254, 0.000704)),
+    _Link("link3", "link2", (0, -0.316, 0), _X90, (-2.8973, 2.8973), 3.228604, (0.027518, 0.039252, -0.066502),
+          (0.037242, 0.036155, 0.01083, -0.004761, -0.011396, -0.012805)),
+    _Link("link4", "link3", (0.0825, 0, 0), _X90, (-3.0718, -0.0698), 3.587895, (-0.05317, 0.104419, 0.027454),
+          (0.025853, 0.019552, 0.028323, 0.007796, -0.001332, 0.008641)),
+    _Link("link5", "link4", (-0.0825, 0.384, 0), _X270, (-2.8973, 2.8973), 1.225946, (-0.011953, 0.041065, -0.038437),
+          (0.035549, 0.029474, 0.008627, -0.002117, -0.004037, 0.000229)),
+    _Link("link6", "link5", (0, 0, 0), _X90, (-0.0175, 3.7525), 1.666555, (0.060149, -0.014117, -0.010517),
+          (0.001964, 0.004354, 0.005433, 0.000109, -0.001158, 0.000341)),
+    _Link("link7", "link6", (0.088, 0, 0), _X90, (-2.8973, 2.8973), 0.735522, (0.010517, -0.004252, 0.061597),
+          (0.012516, 0.010027, 0.004815, -0.000428, -0.001196, -0.000741)),
+    _Link("hand", "link7", (0, 0, 0.107), _HAND_TURN, None, 0.73, (-0.01, 0, 0.03),
+          (0.001, 0.0025, 0.0017, 0, 0, 0)),
 )
+_RANGES_RAD = tuple(link.range_rad for link in _LINKS if link.range_rad is not None)
 _ARM_JOINTS = tuple(f"joint{i}" for i in range(1, 8))
 _KP = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)  # N m / rad, with kv = kp / 10: settles within 0.1 s at 20 Hz targets
 _TORQUE_MAX_NM = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # Franka Control Interface documentation
@@ -47,14 +72,14 @@ def _add(spec: Any, look: str | None) -> None:
     import mujoco
 
     bodies = {"": spec.worldbody}
-    for name, parent, pos, quat, limits, mass, com, inertia in _LINKS:
-        body = bodies[parent].add_body(name=name, pos=pos, quat=quat, gravcomp=1.0)
-        body.mass, body.ipos, body.fullinertia, body.explicitinertial = mass, com, inertia, True
-        if limits is not None:
-            joint = body.add_joint(name=f"joint{name[4:]}", type=mujoco.mjtJoint.mjJNT_HINGE, axis=(0, 0, 1), range=limits)
+    for link in _LINKS:
+        body = bodies[link.parent].add_body(name=link.name, pos=link.pos_parent, quat=link.quat_parent_wxyz, gravcomp=1.0)
+        body.mass, body.ipos, body.fullinertia, body.explicitinertial = link.mass_kg, link.com_m, link.inertia_kg_m2, True
+        if link.range_rad is not None:
+            joint = body.add_joint(name=f"joint{link.name[4:]}", type=mujoco.mjtJoint.mjJNT_HINGE, axis=(0, 0, 1), range=link.range_rad)
             joint.limited = mujoco.mjtLimited.mjLIMITED_TRUE
             joint.armature, joint.damping = 0.1, [1.0, 0, 0]
-        bodies[name] = body
+        bodies[link.name] = body
     hand = bodies["hand"]
     hand.add_site(name="pinch", pos=(0, 0, _PINCH_M), size=(0.004, 0.004, 0.004), group=5)
     for side, sign in (("left", 1.0), ("right", -1.0)):
@@ -75,7 +100,7 @@ def _add(spec: Any, look: str | None) -> None:
         spec.add_mesh(name=f"{name}_hull", uservert=mesh.vertices.ravel(), userface=mesh.faces.ravel())
         bodies[name].add_geom(name=f"{name}_hull", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{name}_hull", mass=0, group=3)
     for i, (joint_name, kp, torque) in enumerate(zip(_ARM_JOINTS, _KP, _TORQUE_MAX_NM, strict=True), 1):
-        _position_actuator(spec, joint_name, kp, kp / 10, torque, _LINKS[i][4])
+        _position_actuator(spec, joint_name, kp, kp / 10, torque, _RANGES_RAD[i - 1])
     for side in ("left", "right"):
         _position_actuator(spec, f"{side}_finger_joint", 1000.0, 60.0, _FINGER_FORCE_N, (-0.01, 0.04))
     fingers = spec.add_equality(name="fingers", type=mujoco.mjtEq.mjEQ_JOINT, name1="left_finger_joint", name2="right_finger_joint")
@@ -134,7 +159,8 @@ def _look_parts(look: str) -> tuple[tuple[str, tuple[float, ...], TriangleMesh],
     sizes = [sum(p.stat().st_size for p in paths) for _, _, paths in groups]
     unique = {paths: size for (_, _, paths), size in zip(groups, sizes, strict=True)}
     total = sum(unique.values())
-    return tuple((link, rgba, decimated(paths, max(60, round(source["faces"] * size / total)))) for (link, rgba, paths), size in zip(groups, sizes, strict=True))
+    shares = [max(60, round(source["faces"] * size / total)) for size in sizes]
+    return tuple((link, rgba, decimated(paths, share)) for (link, rgba, paths), share in zip(groups, shares, strict=True))
 
 
 def _menagerie_parts(file: Path) -> list[tuple[str, tuple[float, ...], tuple[Path, ...]]]:
@@ -166,7 +192,9 @@ def _resolve_look(wanted: str) -> str:
     if wanted == "menagerie":
         file = _menagerie_folder() / "franka_emika_panda" / "panda.xml"
         if not file.exists():
-            raise MissingPackage(f"the look 'menagerie' needs {file.name} of MuJoCo Menagerie: pip install mujoco-menagerie, or set MENAGERIE_ROOT to a checkout")
+            raise MissingPackage(
+                f"the look 'menagerie' needs {file.name} of MuJoCo Menagerie: pip install mujoco-menagerie, or set MENAGERIE_ROOT to a checkout"
+            )
     return wanted
 
 
@@ -177,8 +205,8 @@ ROBOT = Robot(
     summary="Franka Emika Panda, 7 joints, two-finger hand",
     base_body="link0",
     joints=_ARM_JOINTS,
-    joint_low_rad=tuple(float(link[4][0]) for link in _LINKS if link[4]),
-    joint_high_rad=tuple(float(link[4][1]) for link in _LINKS if link[4]),
+    joint_low_rad=tuple(low for low, _ in _RANGES_RAD),
+    joint_high_rad=tuple(high for _, high in _RANGES_RAD),
     joint_speed_max_rad_s=_SPEED_MAX_RAD_S,
     actuators=_ARM_JOINTS,
     end_effectors=(
@@ -196,7 +224,7 @@ ROBOT = Robot(
         ),
     ),
     home_qpos=(0.0, -0.35, 0.0, -2.45, 0.0, 2.10, math.pi / 4),
-    bodies=(*(link[0] for link in _LINKS), "left_finger", "right_finger"),
+    bodies=(*(link.name for link in _LINKS), "left_finger", "right_finger"),
     cameras=(
         CameraSpec(
             name="wrist",

@@ -27,8 +27,10 @@ def _goal(thing: str, destination: str) -> Goal:
 
 def _layout(draft: Draft) -> list[Goal]:
     rng = draft.rng
-    destinations = draft.choose(1, role="container" if rng.random() < 0.4 else "support", kinds=("bowl", "plate", "mat"))
-    destinations += draft.choose(1, role="container" if rng.random() < 0.4 else "support", first_split="seen", kinds=("bowl", "plate", "mat"), without=destinations)
+    destinations: list[str] = []
+    for split in (draft.objects, "seen"):
+        role = "container" if rng.random() < 0.4 else "support"
+        destinations += draft.choose(1, role=role, first_split=split, kinds=("bowl", "plate", "mat"), without=destinations)
     things = draft.choose(int(rng.integers(2, 4)), role="graspable")
     for name in destinations + things:
         draft.put(name, _REGION)

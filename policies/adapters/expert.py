@@ -16,7 +16,14 @@ from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.loading import refuse_argument, refuse_options
 from vlagym.policies.skills import TURN_RAD, Command, Performer
 
-_STATE = {"ee_pos_base_m": 3, "ee_quat_base_wxyz": 4, "ee_target_pos_base_m": 3, "ee_target_quat_base_wxyz": 4, "gripper_opening_m": 1, "gripper_command": 1}
+_STATE = {
+    "ee_pos_base_m": 3,
+    "ee_quat_base_wxyz": 4,
+    "ee_target_pos_base_m": 3,
+    "ee_target_quat_base_wxyz": 4,
+    "gripper_opening_m": 1,
+    "gripper_command": 1,
+}
 
 
 class Expert:
@@ -79,7 +86,8 @@ def action_towards(command: Command, observation: Observation, spec: ActionSpec)
     turn_limit = min(TURN_RAD, 0.5 * angle + 0.01)
     translation = away * (min(1.0, limit / distance) if distance > 1e-9 else 0.0) / scales["translation"]
     rotation = turn * (min(1.0, turn_limit / angle) if angle > 1e-9 else 0.0) / scales["rotation"]
-    return np.clip(np.concatenate([translation, rotation, [command.gripper]]), spec.low, spec.high).astype(np.float32)
+    action: NDArray[np.float32] = np.clip(np.concatenate([translation, rotation, [command.gripper]]), spec.low, spec.high).astype(np.float32)
+    return action
 
 
 def make(argument: str | None, options: Mapping[str, str]) -> Expert:
