@@ -1,0 +1,86 @@
+"""The expert solves what it is asked, with the actions that a policy has, and says so when it cannot."""
+
+import dataclasses
+from functools import partial
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+from vlagym.benchmark.episode import WorldOptions, make_world, play_episode
+from vlagym.envs.errors import BadSpec, NotGraspable, UnknownName
+from vlagym.envs.sampling import sample
+from vlagym.envs.task import Skill
+from vlagym.envs.types import EpisodeResult, EpisodeSpec
+from vlagym.policies.adapters.expert import POLICY
+from vlagym.policies.base import EpisodeContext
+from vlagym.policies.skills import Performer
+
+FAMILIES = ("open_drawer", "place_on", "stack")
+
+
+def play(spec: EpisodeSpec) -> EpisodeResult:
+    return play_episode(make_world(WorldOptions(render=False)), spec, POLICY(None, {})).result
+
+
+def play_seed(task: str, objects: str, seed: int) -> EpisodeResult:
+    return play(sample(task, seed=seed, objects=objects))
+
+
+@pytest.mark.parametrize("objects", ["seen", "unseen"])
+@pytest.mark.parametrize("task", FAMILIES)
+def test_it_solves_a_few_fresh_seeds_of_each_family(task: str, objects: str) -> None:
+    results = [play_seed(task, objects, seed) for seed in range(800_000, 800_006)]
+    assert [r.outcome for r in results] == ["success"] * 6
+    assert all(r.measures["plan_success"] == 1.0 and r.measures["target_first"] == 1.0 for r in results)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objects", ["seen", "unseen"])
+@pytest.mark.parametrize("task", FAMILIES)
+def test_it_solves_98_of_100_fresh_seeds_of_each_family(task: str, objects: str) -> None:
+    with get_context("spawn").Pool(2) as pool:
+        results = pool.map(partial(play_seed, task, objects), range(810_000, 810_100), chunksize=10)
+    failed = [(r.seed, r.ended_by, r.error) for r in results if r.outcome != "success"]
+    assert len(failed) <= 2, failed
+    steps = [r.steps for r in results if r.outcome == "success"]
+    assert np.percentile(steps, 95) <= sample(task, seed=0).horizon_steps / 2
+
+
+def test_the_other_goals_of_a_scene_are_feasible_too() -> None:
+    for task in FAMILIES:
+        spec = sample(task, seed=820_000)
+        assert len(spec.alternatives) >= 1
+        for goal in spec.alternatives:
+            assert play(dataclasses.replace(spec, goal=goal, stages=goal)).outcome == "success", (task, goal)
+
+
+def test_it_is_deterministic() -> None:
+    first, second = (play_seed("stack", "seen", 800_001) for _ in range(2))
+    assert first.certificate == second.certificate
+
+
+def test_a_prop_out_of_reach_is_not_graspable(two_far_blocks: EpisodeSpec) -> None:
+    result = play(two_far_blocks)
+    assert result.outcome == "error" and result.error is not None and result.ended_by == "policy_error"
+    assert result.error.type == NotGraspable.__name__ and "no grasp of 'block_red' (block_red)" in result.error.message
+
+
+@pytest.fixture
+def two_far_blocks() -> EpisodeSpec:
+    spec = sample("stack", seed=800_000)
+    name = spec.goal[0].args[0]
+    props = [dataclasses.replace(p, asset="block_red", name="block_red") if p.name == name else p for p in spec.scene.props if p.name == name]
+    far = dataclasses.replace(props[0], pos_world=(0.85, 0.5, 0.0))
+    other = dataclasses.replace(far, name="block_blue", asset="block_blue", pos_world=(0.5, 0.0, 0.0))
+    goal = (dataclasses.replace(spec.goal[0], args=("block_red", "block_blue")),)
+    scene = dataclasses.replace(spec.scene, props=(far, other))
+    return dataclasses.replace(spec, scene=scene, goal=goal, stages=goal, alternatives=())
+
+
+def test_an_unknown_skill_and_a_missing_spec_are_refused() -> None:
+    spec = sample("stack", seed=800_000)
+    with pytest.raises(UnknownName, match="no skill is called 'pik'. Did you mean pick"):
+        Performer(spec, [Skill(name="pik", args=())])
+    with pytest.raises(BadSpec, match="the expert is privileged: it needs the episode's spec"):
+        POLICY(None, {}).reset(EpisodeContext(slot=0, instruction="", action=spec.control, digest=""))
