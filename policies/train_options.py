@@ -39,6 +39,8 @@ class TrainOptions:
     bf16: bool = True
     sentences: int = 32
     """Sentences that are drawn for each demonstration."""
+    mirror: float = 0.5
+    """Share of frames that are shown in a mirror, left for right, where robot, cameras and sentence allow it."""
     workers: int = 1
     """Processes on a CPU; one thread each, unless there is only one."""
     device: str = "cpu"
@@ -66,6 +68,8 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BadData(f"{name} must be more than 0, not {value}")
+        if not 0 <= self.mirror <= 1:
+            raise BadData(f"mirror is a share of frames, 0 to 1, not {self.mirror}")
         for name in ("warmup", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise BadData(f"{name} must be at least 0 and less than 1, not {getattr(self, name)}")

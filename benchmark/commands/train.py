@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FIRST_SEED = 800_000
 """Of the episodes that a training is evaluated on: above what suites use, below where demonstrations begin."""
-_OVERRIDES = ("model", "steps", "minutes", "seed", "batch", "learning_rate", "sentences")
+_OVERRIDES = ("model", "steps", "minutes", "seed", "batch", "learning_rate", "sentences", "mirror")
 """Options that a resumed training takes from the one before, unless they are said."""
 
 
@@ -55,6 +55,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--batch", type=int, metavar="B", help="frames a step, over all workers; 96 by default")
     parser.add_argument("--lr", type=float, dest="learning_rate", metavar="LR", help="highest learning rate; 0.002 by default")
     parser.add_argument("--sentences", type=int, metavar="K", help="sentences that are drawn for each demonstration; 32 by default")
+    parser.add_argument("--mirror", type=float, metavar="P", help="share of frames that are shown left for right; 0.5 by default, 0: none")
     parser.add_argument("--workers", type=int, metavar="N", help="processes of one thread each; default: the usable cores on a CPU, 2 at most")
     parser.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
     parser.add_argument("--no-bf16", action="store_true", help="computes in float32 throughout")

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from vlagym.envs.errors import BadData
+from vlagym.envs.frames import from_axis_angle, multiply
+from vlagym.envs.robots.panda import ROBOT
 from vlagym.envs.types import EpisodeSpec
-from vlagym.policies.models.minivla import words
+from vlagym.policies.models.minivla import mirror, proprio, words
 from vlagym.policies.models.minivla.config import POSITION_UNIT_M, MiniVlaConfig
 from vlagym.policies.models.minivla.frames import Frames
 from vlagym.policies.models.minivla.geometry import project
@@ -184,3 +186,88 @@ def test_images_that_were_cut_off_are_found(recorded: Recorded, tmp_path: Path) 
         file.truncate(1000)
     with pytest.raises(BadData, match="front.u8 does not hold 8 images of 96x96; remove .* and start again"):
         Frames(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------------------------- in a mirror
+@pytest.fixture(scope="module")
+def symmetric(tmp_path_factory: pytest.TempPathFactory, recorded: Recorded) -> Frames:
+    """As `frames`, with the wrist camera that lies in the hand's plane of symmetry."""
+    return prepare(with_wrist_camera(recorded(3)), tmp_path_factory.mktemp("symmetric"), CONFIG, say=say, sentences=4, seed=0)
+
+
+def with_wrist_camera(demonstrations: list[Any], **changes: Any) -> list[Any]:
+    wrist = dataclasses.replace(ROBOT.cameras[0], **changes)
+
+    def one(d: Any) -> Any:
+        scene = dataclasses.replace(d.spec.scene, cameras=(*d.spec.scene.cameras, wrist))
+        return dataclasses.replace(d, spec=dataclasses.replace(d.spec, scene=scene))
+
+    return [one(d) for d in demonstrations]
+
+
+def test_the_mirror_image_of_a_body_is_made_by_signs() -> None:
+    """Mirroring poses and then making features is the same as making features and then changing signs."""
+    pos, target = np.array([0.4, 0.1, 0.2]), np.array([0.42, 0.13, 0.15])
+    quat = multiply(from_axis_angle((0.1, -0.2, 0.7)), np.array([0.0, 1.0, 0.0, 0.0]))
+    ahead = multiply(from_axis_angle((0.05, 0.02, -0.1)), quat)
+
+    def body(side: int) -> Any:
+        vector, turn = np.array([1, side, 1]), np.array([1, side, 1, side])
+        return proprio.features(
+            {
+                "ee_pos_base_m": pos * vector,
+                "ee_quat_base_wxyz": quat * turn,
+                "ee_target_pos_base_m": target * vector,
+                "ee_target_quat_base_wxyz": ahead * turn,
+                "gripper_opening_m": np.array([0.05]),
+                "gripper_command": np.array([1.0]),
+            }
+        )
+
+    assert body(-1) == pytest.approx(body(1) * mirror.PROPRIO_SIGNS, abs=1e-6)
+
+
+def test_the_mirror_image_of_a_motion_moves_to_the_mirrored_pose() -> None:
+    quat, turn = from_axis_angle((0.3, 0.1, -0.8)), np.array([0.2, -0.1, 0.4])
+    wanted = multiply(from_axis_angle(turn), quat) * [1, -1, 1, -1]
+    assert multiply(from_axis_angle(turn * mirror.MOTION_SIGNS[3:]), quat * [1, -1, 1, -1]) == pytest.approx(wanted)
+
+
+def test_a_mirrored_batch_shows_and_says_everything_left_for_right(symmetric: Frames) -> None:
+    plain, flipped = (symmetric.batch(0, 1, 8, mirrored=share) for share in (0.0, 1.0))
+    assert np.array_equal(flipped.front, plain.front[:, :, ::-1]) and np.array_equal(flipped.wrist, plain.wrist[:, :, ::-1])
+    assert np.array_equal(flipped.motion, plain.motion * [1, -1, 1, -1, 1, -1]) and np.array_equal(flipped.is_closed, plain.is_closed)
+    assert flipped.image_xy[..., 0] == pytest.approx(1 - plain.image_xy[..., 0]) and np.array_equal(flipped.yaw, -plain.yaw)
+    metres = [b.pos * POSITION_UNIT_M + symmetric.pos_mean for b in (plain, flipped)]
+    assert metres[1] == pytest.approx(metres[0] * [1, -1, 1], abs=1e-6)
+    assert np.array_equal(flipped.words, plain.words)
+
+
+def test_mirrored_targets_appear_where_the_camera_would_see_them(symmetric: Frames, recorded: Recorded) -> None:
+    batch = symmetric.batch(0, 0, 8, mirrored=1.0)
+    metres = batch.pos * POSITION_UNIT_M + symmetric.pos_mean
+    seen = project(metres, recorded(1)[0].spec.scene.cameras[0], crop=192)
+    assert batch.image_xy == pytest.approx(seen.image_xy, abs=1e-4)
+
+
+def test_half_of_the_frames_are_mirrored_when_half_are_asked_for(symmetric: Frames) -> None:
+    flips = [
+        (symmetric.batch(0, step, 24, mirrored=0.5).yaw != symmetric.batch(0, step, 24).yaw).mean() for step in range(10)
+    ]
+    assert 0.3 < np.mean(flips) < 0.7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: with_wrist_camera([d], pos_parent=(0.1, 0.02, 0.035))[0],
+        lambda d: with_wrist_camera([d], quat_parent_wxyz=(1.0, 0.0, 0.0, 0.0))[0],
+        lambda d: with_wrist_camera([d], parent="link7")[0],
+        lambda d: dataclasses.replace(with_wrist_camera([d])[0], instruction="put the LEFT block on the red one"),
+        lambda d: d,
+    ],
+)
+def test_what_has_no_mirror_image_is_never_mirrored(recorded: Recorded, tmp_path: Path, change: Callable[[Any], Any]) -> None:
+    frames = prepare([change(recorded(1)[0])], tmp_path, CONFIG, say=say, sentences=1, seed=0)
+    assert frames.columns.demo_is_symmetric.tolist() == [False]
+    assert np.array_equal(frames.batch(0, 0, 8, mirrored=1.0).motion, frames.batch(0, 0, 8).motion)

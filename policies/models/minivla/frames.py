@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import ActionSpec, from_plain, stream
+from vlagym.policies.models.minivla import mirror
 from vlagym.policies.models.minivla.config import POSITION_UNIT_M, MiniVlaConfig, TowerConfig
 
 MANIFEST, COLUMNS = "manifest.json", "columns.safetensors"
@@ -50,6 +51,8 @@ class Columns(NamedTuple):
     """(A, D)"""
     demo_sentences: NDArray[np.int64]
     """(M, K) rows of `sentences` that fit each demonstration."""
+    demo_is_symmetric: NDArray[np.bool_]
+    """(M,) whether a mirror image of the demonstration may be shown; see `mirror`."""
     sentences: NDArray[np.int64]
     """(S, L) rows of `words`, 0 where there is none."""
     words: NDArray[np.int64]
@@ -131,7 +134,7 @@ class Frames:
     def __len__(self) -> int:
         return self.manifest.frames
 
-    def batch(self, seed: int, step: int, size: int, part: slice = slice(None)) -> Batch:
+    def batch(self, seed: int, step: int, size: int, part: slice = slice(None), mirrored: float = 0.0) -> Batch:
         """Returns the frames and draws of a training step. They depend on the arguments alone, so a run can stop and go on anywhere.
 
         Args:
@@ -139,6 +142,7 @@ class Frames:
           step: Counted from 0. Every frame comes once before any comes twice.
           size: Of the whole batch.
           part: Which of its rows to return; the others belong to other processes.
+          mirrored: Share of the symmetric frames that are shown in a mirror.
         """
         c, config = self.columns, self.manifest.config
         rng = stream(seed, "batch", str(step))
@@ -150,9 +154,11 @@ class Frames:
         offset = np.broadcast_to(rng.uniform(-JITTER_BIAS, JITTER_BIAS, (size, 2, 1)), gain.shape)
         noise = rng.normal(0, TOLD_NOISE_M, (size, 2, 3))
         is_told = rng.random(size) < TOLD
+        is_mirrored = rng.random(size) < mirrored
         # All draws are made for the whole batch, so that it is the same for any number of processes.
         rows, variant, keep_word, keep_token = rows[part], variant[part], keep_word[part], keep_token[part]
 
+        flipped = is_mirrored[part] & c.demo_is_symmetric[c.frame_demo[rows]]
         tokens = c.sentences[c.demo_sentences[c.frame_demo[rows], variant]]
         used = max(1, int((tokens > 0).any(axis=0).sum()))
         tokens, keep_word, keep_token = tokens[:, :used], keep_word[:, :used], keep_token[:, :used]
@@ -160,24 +166,26 @@ class Frames:
         last = c.frame_last[rows, None]
         motion = c.actions[np.minimum(steps, last), : config.motion_size]
         gripper = c.actions[np.minimum(steps + GRIPPER_EARLY_STEPS, last), config.motion_size]
-        pos = (c.pos[rows] - self.pos_mean) / np.float32(POSITION_UNIT_M)
+        pos = (_signed(c.pos[rows], mirror.POSITION_SIGNS, flipped) - self.pos_mean) / np.float32(POSITION_UNIT_M)
+        image_xy = c.image_xy[rows]
+        image_xy[flipped, :, 0] = 1 - image_xy[flipped, :, 0]
         return Batch(
-            front=self._front[rows],
-            wrist=self._wrist[rows],
+            front=mirror.flip(self._front[rows], flipped),
+            wrist=mirror.flip(self._wrist[rows], flipped),
             colour=np.stack([gain, offset], axis=2)[part].astype(np.float32),
-            proprio=c.proprio[rows],
+            proprio=_signed(c.proprio[rows], mirror.PROPRIO_SIGNS, flipped),
             words=c.words[tokens],
             grams=c.grams[tokens],
             keep_word=keep_word,
             keep_token=keep_token,
-            motion=motion,
+            motion=_signed(motion, mirror.MOTION_SIGNS, flipped),
             is_closed=(gripper > 0).astype(np.float32),
             is_step=(steps <= last).astype(np.float32),
             pos=pos,
             told_pos=(pos + noise[part] / POSITION_UNIT_M).astype(np.float32),
             is_told=is_told[part],
-            yaw=c.yaw[rows],
-            image_xy=c.image_xy[rows],
+            yaw=np.where(flipped, -c.yaw[rows], c.yaw[rows]),
+            image_xy=image_xy,
             is_inside=c.is_inside[rows],
         )
 
@@ -189,6 +197,12 @@ class Frames:
         if self._order is None or self._order[0] != (seed, epoch):
             self._order = ((seed, epoch), stream(seed, "epoch", str(epoch)).permutation(len(self)))
         return self._order[1]
+
+
+def _signed(values: NDArray[np.float32], signs: NDArray[np.float32], rows: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Returns values (B, …, k) with the signs (k,) of some rows changed; what was handed in is changed."""
+    values[rows] *= signs
+    return values
 
 
 def image_file(tower: TowerConfig) -> str:

@@ -20,6 +20,7 @@ from vlagym.policies.models.minivla import proprio, words
 from vlagym.policies.models.minivla.config import MiniVlaConfig, TowerConfig
 from vlagym.policies.models.minivla.frames import COLUMNS, MANIFEST, Columns, Frames, Manifest, image_file
 from vlagym.policies.models.minivla.geometry import project
+from vlagym.policies.models.minivla.mirror import is_symmetric
 from vlagym.policies.train import DemonstrationLike
 
 SCHEMA = 1
@@ -72,7 +73,7 @@ def prepare(
             if spec.control != action:
                 raise BadData(f"demonstration {demonstration.digest} acts by {spec.control.name} of another convention than those before it")
             drawn = [say(spec, stream(seed, "sentence", demonstration.digest, str(i))) for i in range(sentences)]
-            rows.add(demonstration, index, [lexicon.sentence(s) for s in (demonstration.instruction, *drawn)], config)
+            rows.add(demonstration, index, [demonstration.instruction, *drawn], lexicon, config)
             front.write(_images(demonstration, config.front).tobytes())
             wrist.write(_images(demonstration, config.wrist).tobytes())
             digests.append(demonstration.digest)
@@ -132,7 +133,7 @@ class _Rows:
         self._parts: dict[str, list[NDArray[Any]]] = {}
         self._actions = 0
 
-    def add(self, demonstration: DemonstrationLike, index: int, sentences: list[int], config: MiniVlaConfig) -> None:
+    def add(self, demonstration: DemonstrationLike, index: int, sentences: list[str], lexicon: _Lexicon, config: MiniVlaConfig) -> None:
         who, spec = f"demonstration {demonstration.digest}", demonstration.spec
         actions = np.asarray(demonstration.actions, np.float32)
         at = np.asarray(demonstration.image_steps, np.int64)
@@ -161,7 +162,8 @@ class _Rows:
             image_xy=seen.image_xy.astype(np.float32),
             is_inside=seen.is_inside,
             actions=actions,
-            demo_sentences=np.array([sentences]),
+            demo_sentences=np.array([[lexicon.sentence(s) for s in sentences]]),
+            demo_is_symmetric=np.array([is_symmetric(spec, sentences, float(base[1]), config)]),
         )
         self._actions += len(actions)
 

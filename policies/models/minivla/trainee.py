@@ -45,7 +45,7 @@ class MiniVlaTrainee:
 
     def loss(self, step: int, part: slice) -> Loss:
         """Draws the batch of a step and returns the loss of a part of it."""
-        batch = self._frames.batch(self._options.seed, step, self._options.batch, part)
+        batch = self._frames.batch(self._options.seed, step, self._options.batch, part, self._options.mirror)
         return loss_of(self.network, to_device(batch, self._device), self._options.bf16)
 
     def save(self, folder: Path, weights: Mapping[str, torch.Tensor], training: Mapping[str, Any]) -> str:
