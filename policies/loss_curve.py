@@ -55,7 +55,8 @@ def draw(points: Sequence[Point], path: Path) -> None:
     for name in sorted({name for p in points for name in p.losses}):
         upper.plot(*_line(points, "losses", name), label=name, linewidth=2 if name == "total" else 1)
     upper.set(yscale="log", ylabel="loss")
-    upper.legend(ncols=4, fontsize="small")
+    if any(p.losses for p in points):
+        upper.legend(ncols=4, fontsize="small")
     for name in sorted({name for p in points for name in p.success}):
         lower.plot(*_line(points, "success", name), "o-", label=name)
     lower.set(xlabel="step", ylabel="success on fresh episodes", ylim=(-0.02, 1.02))

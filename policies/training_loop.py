@@ -53,7 +53,7 @@ class Hooks:
     note: Callable[[str], None] = lambda text: None
     """Something that the user should know, once."""
     record: Mapping[str, Any] = field(default_factory=dict)
-    """Goes into the card as it is: commands, files, versions."""
+    """Goes into the card: commands, files, versions. Of a resumed training the card has what it was begun with, and what was different then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +115,12 @@ class TrainingLoop:
         self.sums: dict[str, float] = {}
         self.points: list[Point] = []
         self.next_evaluation = self._evaluation_after(0.0)
+        self.record: dict[str, Any] = to_plain(hooks.record)
         if before is not None:
             self.flat.restore(training_state.read_vectors(options.state, before), before.step)
             self.step, self.elapsed_before_s = before.step, before.elapsed_s
+            again = {"step": before.step, **{k: v for k, v in self.record.items() if k in before.record and v != before.record[k]}}
+            self.record = {**before.record, "resumed": [*before.record.get("resumed", []), again]}
             self.sums, self.points, self.next_evaluation = dict(before.sums), list(before.points), before.next_evaluation
         each = options.batch // team.size
         self.part = slice(team.rank * each, (team.rank + 1) * each)
@@ -205,17 +208,15 @@ class TrainingLoop:
         if self.hooks.evaluate is not None:
             self._point(share, self.hooks.evaluate(self.options.out))
             self.hooks.evaluated(self.points[-1])
+            # The card tells this evaluation too.
+            self._save_checkpoint()
         self._save_state()
         self._draw()
 
     def _finish(self) -> None:
-        self._evaluate(1.0)
-        if not self.points or self.sums:
+        if self.hooks.evaluate is None:
             self._point(1.0)
-        # The card tells the last evaluation too.
-        self._save_checkpoint()
-        self._save_state()
-        self._draw()
+        self._evaluate(1.0)
 
     def _evaluation_after(self, share: float) -> float:
         if self.options.evaluate_every is None:
@@ -236,7 +237,7 @@ class TrainingLoop:
             "options": to_plain(self.options.decisive()),
             "data": self.trainee.data,
             "success_on_fresh_episodes": success,
-            **to_plain(self.hooks.record),
+            **self.record,
         }
         self.digest = self.trainee.save(self.options.out, self.flat.averaged(), training)
 
@@ -248,6 +249,7 @@ class TrainingLoop:
             next_evaluation=self.next_evaluation,
             data=self.trainee.data,
             options=to_plain(self.options.decisive()),
+            record=self.record,
             sums=self.sums,
             points=tuple(self.points),
             vectors="",

@@ -35,6 +35,8 @@ class TrainingState:
     """Digest of the training data."""
     options: Mapping[str, Any]
     """Those that decide what is learned."""
+    record: Mapping[str, Any]
+    """What the card is to say of how it was trained."""
     sums: Mapping[str, float]
     """Of losses since the last point of the curve."""
     points: tuple[Point, ...]

@@ -130,10 +130,12 @@ def _record(args: Sequence[str], files: Mapping[str, DatasetReader]) -> dict[str
     from vlagym.benchmark.header import machine, now, packages
 
     data = [{"file": Path(name).name, "demonstrations": len(reader), **dict(reader.info.provenance)} for name, reader in files.items()]
-    return {"command": ["vlagym", "train", *args], "begun": now(), "packages": packages(), "machine": machine(), "datasets": data}
+    told: dict[str, Any] = {"command": ["vlagym", "train", *args], "begun": now(), "packages": packages(), "machine": machine()}
+    return {**told, "datasets": data} if data else told
 
 
 def _train(demonstrations: _Joined, settings: TrainOptions, options: Namespace, record: Mapping[str, Any]) -> TrainResult:
+    from vlagym.policies import training_state
     from vlagym.policies.train import train
     from vlagym.policies.training_loop import Hooks
 
@@ -149,7 +151,8 @@ def _train(demonstrations: _Joined, settings: TrainOptions, options: Namespace, 
         try:
             return train(demonstrations, settings, hooks, resume=options.resume)
         except KeyboardInterrupt:
-            console.note(f"interrupted. Go on with: vlagym train --resume --out {settings.out} --data …")
+            saved = training_state.exists(settings.state)
+            console.note(f"interrupted. Go on with: vlagym train --resume --out {settings.out}" if saved else "interrupted before anything was stored")
             raise
 
 

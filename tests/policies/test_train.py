@@ -180,6 +180,17 @@ def test_other_data_does_not_resume_a_training(recorded: Recorded, begun: TrainO
         train(recorded(2), begun, interrupt_at(3), resume=True)
 
 
+def test_the_card_of_a_resumed_training_says_how_it_was_begun_and_gone_on_with(recorded: Recorded, tmp_path: Path) -> None:
+    told = options(tmp_path, steps=3)
+    first = dataclasses.replace(interrupt_at(2), record={"command": ["train"], "datasets": ["d.hdf5"]})
+    with pytest.raises(Interrupted):
+        train(recorded(1), told, first)
+    train([], told, Hooks(record={"command": ["train", "--resume"]}), resume=True)
+    training = checkpoint.read_card(tmp_path)["training"]
+    assert training["command"] == ["train"] and training["datasets"] == ["d.hdf5"]
+    assert training["resumed"] == [{"step": 1, "command": ["train", "--resume"]}]
+
+
 def test_an_interrupted_training_needs_its_data_only_if_the_cache_is_gone(begun: TrainOptions) -> None:
     with pytest.raises(Interrupted):
         train([], begun, interrupt_at(4), resume=True)
