@@ -150,11 +150,10 @@ def _add_look(spec: Any, bodies: dict[str, Any], look: str) -> None:
 def _look_parts(look: str) -> tuple[tuple[str, tuple[float, ...], TriangleMesh], ...]:
     """Returns (link, rgba, mesh) of each visual part."""
     source = _source()["look"][look]
-    folder = _menagerie_folder() if look == "menagerie" else package_folder(source["package"])
-    folder = folder / source["folder"]
     if look == "menagerie":
-        groups = _menagerie_parts(folder / source["parts"])
+        groups = _menagerie_parts(_menagerie_folder() / source["parts"])
     else:
+        folder = package_folder(source["package"]) / source["folder"]
         groups = [(link, tuple(source["colours"][colour]), (folder / file,)) for link, file, colour in source["parts"]]
     sizes = [sum(p.stat().st_size for p in paths) for _, _, paths in groups]
     unique = {paths: size for (_, _, paths), size in zip(groups, sizes, strict=True)}
@@ -178,10 +177,23 @@ def _menagerie_parts(file: Path) -> list[tuple[str, tuple[float, ...], tuple[Pat
 
 
 def _menagerie_folder() -> Path:
+    """Returns the folder of Menagerie's model: below MENAGERIE_ROOT, or where the package `mujoco-menagerie` keeps it (downloaded on first use)."""
+    advice = "pip install mujoco-menagerie, or set MENAGERIE_ROOT to a checkout of MuJoCo Menagerie"
     root = os.environ.get("MENAGERIE_ROOT")
     if root:
-        return Path(root)
-    return package_folder("mujoco_menagerie")
+        folder = Path(root) / _MENAGERIE_MODEL
+    else:
+        try:
+            import mujoco_menagerie
+        except ImportError as missing:
+            raise MissingPackage(f"the look 'menagerie' needs {_MENAGERIE_MODEL} of MuJoCo Menagerie: {advice}") from missing
+        try:
+            folder = mujoco_menagerie.get(_MENAGERIE_MODEL).path()
+        except mujoco_menagerie.MenagerieError as error:
+            raise MissingPackage(f"mujoco-menagerie could not provide {_MENAGERIE_MODEL} ({error}): {advice}") from error
+    if not (folder / "panda.xml").exists():
+        raise MissingPackage(f"{_MENAGERIE_MODEL}/panda.xml is not below MENAGERIE_ROOT ({root}): {advice}")
+    return folder
 
 
 def _resolve_look(wanted: str) -> str:
@@ -190,15 +202,12 @@ def _resolve_look(wanted: str) -> str:
     if wanted not in _LOOKS:
         raise unknown_name("look of the panda", wanted, ["auto", *_LOOKS])
     if wanted == "menagerie":
-        file = _menagerie_folder() / "franka_emika_panda" / "panda.xml"
-        if not file.exists():
-            raise MissingPackage(
-                f"the look 'menagerie' needs {file.name} of MuJoCo Menagerie: pip install mujoco-menagerie, or set MENAGERIE_ROOT to a checkout"
-            )
+        _menagerie_folder()
     return wanted
 
 
 _LOOKS = ("gymnasium_robotics", "menagerie")
+_MENAGERIE_MODEL = "franka_emika_panda"
 
 ROBOT = Robot(
     name="panda",

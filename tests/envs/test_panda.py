@@ -86,7 +86,7 @@ def test_unknown_and_missing_looks_say_what_there_is(tmp_path: Path, monkeypatch
     with pytest.raises(UnknownName, match=r"no look of the panda is called 'mengerie'. Did you mean menagerie"):
         PANDA.resolve_look("mengerie")
     monkeypatch.setenv("MENAGERIE_ROOT", str(tmp_path))
-    with pytest.raises(MissingPackage, match="pip install mujoco-menagerie, or set MENAGERIE_ROOT"):
+    with pytest.raises(MissingPackage, match="franka_emika_panda/panda.xml is not below MENAGERIE_ROOT .*pip install mujoco-menagerie"):
         PANDA.resolve_look("menagerie")
 
 
