@@ -20,7 +20,11 @@ class PolicySpec:
     action: ActionSpec | None
     """The actions it emits; None: whatever the environment takes (only for policies that read the environment's spec, such as `hold`)."""
     observation: ObservationSpec
-    """The images and state that it reads, and the rate at which it expects to act. Nothing else is rendered or sent."""
+    """The images and state that it reads, and the rate at which it expects to act. Nothing else is rendered or sent. A rate of 0 is the
+    environment's, for policies that take the environment's actions too."""
+    reads_all_state: bool = False
+    """Is sent every array of proprioception that the environment has, whatever its name: only for policies that take the environment's
+    actions, and cannot know before which arrays speak of them (`hold`)."""
     chunk_steps: int = 1
     """Actions in each chunk that it emits."""
     execute_steps: int = 1

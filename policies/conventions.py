@@ -118,8 +118,8 @@ def agreed_action(policy: PolicySpec, environment: ActionSpec) -> ActionSpec:
 def connect(policy: PolicySpec, action: ActionSpec, observation: ObservationSpec) -> Pipeline:
     """Returns the conversions between a policy and an environment.
 
-    A policy that declares no action of its own (`hold`, `uniform`) takes the environment's components and rate, and is shown all of
-    proprioception, whatever the robot has.
+    A policy that declares no action of its own (`hold`, `uniform`) takes the environment's components, and the environment's rate where it
+    declares 0. What it is shown is what it declares, like anyone.
 
     Args:
       policy: What the policy declares.
@@ -127,13 +127,21 @@ def connect(policy: PolicySpec, action: ActionSpec, observation: ObservationSpec
       observation: What the environment sends.
 
     Raises:
+      BadSpec: If a policy asks for all of proprioception that has no reason to.
       ConventionMismatch: If any part differs in a way that no conversion is known for. The message holds both sides as a table and says
         what is wrong with each part that does not fit.
     """
     sends = agreed_action(policy, action)
     reads = policy.observation
-    if policy.action is None:
-        reads = replace(reads, state=reads.state or observation.state, rate_hz=observation.rate_hz)
+    if policy.action is None and reads.rate_hz == 0:
+        reads = replace(reads, rate_hz=observation.rate_hz)
+    if policy.reads_all_state:
+        if policy.action is not None or reads.state:
+            raise BadSpec(
+                f"policy {policy.name!r} asks for all of proprioception (reads_all_state) and declares what it sends or reads: "
+                "declare the arrays that it reads in the observation's state"
+            )
+        reads = replace(reads, state=observation.state)
     rows = [_rate("action rate", sends.rate_hz, action.rate_hz), _rate("observation rate", reads.rate_hz, observation.rate_hz)]
     action_steps: list[ActionStep] = []
     have = {c.name: c for c in sends.components}

@@ -28,6 +28,7 @@ class Hold:
         name="hold",
         action=None,
         observation=ObservationSpec(images=(), state=(), rate_hz=0.0),
+        reads_all_state=True,  # which of its arrays say how to stand still depends on what the environment takes
         runs_in_worker=True,
         card={"about": "asks for no motion; gripper open"},
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vlagym.envs.errors import ConventionMismatch
+from vlagym.envs.errors import BadSpec, ConventionMismatch
 from vlagym.envs.images import Shrink
 from vlagym.envs.types import (
     ActionChunk,
@@ -98,11 +98,28 @@ def test_displacements_are_scaled() -> None:
     assert drive(pipeline, 1, 0, -0.5, 0, 0, 0, 0)[:3] == [0.5, 0, -0.25]
 
 
-def test_a_policy_without_an_action_of_its_own_takes_the_environments_and_sees_all_proprioception() -> None:
-    spec = PolicySpec(name="hold", action=None, observation=ObservationSpec(images=(), state=(), rate_hz=0.0))
-    pipeline = connect(spec, ENV, SENT)
-    assert pipeline.policy == ENV
-    assert pipeline.state == ("joint_pos_rad", "gripper_opening_m")
+def taker(state: tuple[StateComponent, ...] = (), rate_hz: float = 0.0, reads_all_state: bool = False) -> PolicySpec:
+    observation = ObservationSpec(images=(), state=state, rate_hz=rate_hz)
+    return PolicySpec(name="taker", action=None, observation=observation, reads_all_state=reads_all_state)
+
+
+def test_a_policy_without_an_action_of_its_own_takes_the_environments_and_is_shown_no_more_than_it_declares() -> None:
+    assert connect(taker(), ENV, SENT).policy == ENV
+    assert not connect(taker(), ENV, SENT).show(observation()).proprio
+    assert set(connect(taker(SENT.state[1:]), ENV, SENT).show(observation()).proprio) == {"gripper_opening_m"}
+
+
+def test_a_policy_without_an_action_of_its_own_has_its_rate_compared_unless_it_declares_none() -> None:
+    with pytest.raises(ConventionMismatch, match="observation rate: 5 Hz is not 20 Hz"):
+        connect(taker(rate_hz=5.0), ENV, SENT)
+    assert connect(taker(rate_hz=20.0), ENV, SENT) == connect(taker(), ENV, SENT)
+
+
+def test_all_of_proprioception_is_for_those_who_say_so_and_take_the_environments_actions() -> None:
+    assert connect(taker(reads_all_state=True), ENV, SENT).state == ("joint_pos_rad", "gripper_opening_m")
+    for wrong in (replace(policy(), reads_all_state=True), taker(SENT.state[1:], reads_all_state=True)):
+        with pytest.raises(BadSpec, match="asks for all of proprioception.*declare the arrays that it reads"):
+            connect(wrong, ENV, SENT)
 
 
 @pytest.mark.parametrize(
