@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -98,10 +99,12 @@ def _work(team: Team, options: TrainOptions, before: TrainingState | None) -> No
 
 def _compatible(before: TrainingState, options: TrainOptions) -> TrainingState:
     asked = to_plain(options.decisive())
-    for name in sorted(set(asked) | set(before.options)):
-        if asked.get(name) != before.options.get(name):
+    # What did not exist when it was begun was then as it is by default.
+    begun = {f.name: f.default for f in fields(options) if f.name in asked} | dict(before.options)
+    for name in sorted(set(asked) | set(begun)):
+        if asked.get(name) != begun.get(name):
             raise BadData(
-                f"{options.out} was begun with {name} {before.options.get(name)!r}, not {asked.get(name)!r}: "
+                f"{options.out} was begun with {name} {begun.get(name)!r}, not {asked.get(name)!r}: "
                 "resume with the same, or train into another folder"
             )
     return before

@@ -39,7 +39,7 @@ class TrainOptions:
     bf16: bool = True
     sentences: int = 32
     """Sentences that are drawn for each demonstration."""
-    mirror: float = 0.5
+    mirror: float = 0.0
     """Share of frames that are shown in a mirror, left for right, where robot, cameras and sentence allow it."""
     workers: int = 1
     """Processes on a CPU; one thread each, unless there is only one."""

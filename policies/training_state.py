@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class TrainingState:
     """Digest of the training data."""
     options: Mapping[str, Any]
     """Those that decide what is learned."""
-    record: Mapping[str, Any]
+    record: Mapping[str, Any] = field(default_factory=dict)
     """What the card is to say of how it was trained."""
     sums: Mapping[str, float]
     """Of losses since the last point of the curve."""

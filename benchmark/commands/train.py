@@ -55,7 +55,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--batch", type=int, metavar="B", help="frames a step, over all workers; 96 by default")
     parser.add_argument("--lr", type=float, dest="learning_rate", metavar="LR", help="highest learning rate; 0.002 by default")
     parser.add_argument("--sentences", type=int, metavar="K", help="sentences that are drawn for each demonstration; 32 by default")
-    parser.add_argument("--mirror", type=float, metavar="P", help="share of frames that are shown left for right; 0.5 by default, 0: none")
+    parser.add_argument("--mirror", type=float, metavar="P", help="share of frames that are shown left for right; 0 by default")
     parser.add_argument("--workers", type=int, metavar="N", help="processes of one thread each; default: the usable cores on a CPU, 2 at most")
     parser.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
     parser.add_argument("--no-bf16", action="store_true", help="computes in float32 throughout")

@@ -18,7 +18,7 @@ from vlagym.policies.models.minivla import mirror, proprio, words
 from vlagym.policies.models.minivla.config import POSITION_UNIT_M, MiniVlaConfig
 from vlagym.policies.models.minivla.frames import Frames
 from vlagym.policies.models.minivla.geometry import project
-from vlagym.policies.models.minivla.preparation import data_digest, prepare
+from vlagym.policies.models.minivla.preparation import data_digest, is_prepared, prepare
 
 Recorded = Callable[[int], list[Any]]
 CONFIG = MiniVlaConfig()
@@ -178,6 +178,18 @@ def test_demonstrations_of_another_action_are_refused(recorded: Recorded, tmp_pa
 def test_no_demonstrations_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="there are no demonstrations to train on"):
         prepare([], tmp_path, CONFIG, say=say, sentences=1, seed=0)
+
+
+def test_frames_of_another_version_are_laid_out_again(recorded: Recorded, tmp_path: Path) -> None:
+    prepare(recorded(1), tmp_path, CONFIG, say=say, sentences=1, seed=0)
+    assert is_prepared(recorded(1), tmp_path, CONFIG, sentences=1, seed=0)
+    assert not is_prepared(recorded(2), tmp_path, CONFIG, sentences=1, seed=0)
+    assert not is_prepared(recorded(1), tmp_path, CONFIG, sentences=2, seed=0)
+    path = tmp_path / "manifest.json"
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+    assert not is_prepared(recorded(1), tmp_path, CONFIG, sentences=1, seed=0)
+    with pytest.raises(BadData, match="has schema 1; this version of vlagym reads 2: lay the frames out again with --data"):
+        Frames(tmp_path)
 
 
 def test_images_that_were_cut_off_are_found(recorded: Recorded, tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ def test_the_learning_rate_rises_in_a_line_and_falls_along_a_cosine() -> None:
         ({"minutes": 1.0}, "a budget of steps or of minutes: say one of them"),
         ({"steps": 0}, "steps must be more than 0, not 0"),
         ({"learning_rate": -1.0}, "learning_rate must be more than 0, not -1.0"),
+        ({"mirror": 1.5}, "mirror is a share of frames, 0 to 1, not 1.5"),
         ({"average": 1.0}, "average must be at least 0 and less than 1, not 1.0"),
         ({"workers": 3}, "a batch of 4 does not divide among 3 workers"),
         ({"workers": 2, "device": "cuda"}, "several workers train on a CPU only; on 'cuda' say workers 1"),
@@ -170,6 +171,19 @@ def test_a_training_is_not_overwritten_by_mistake(recorded: Recorded, begun: Tra
 def test_other_options_do_not_resume_a_training(recorded: Recorded, begun: TrainOptions) -> None:
     with pytest.raises(BadData, match=r"was begun with seed 0, not 7: resume with the same, or train into another folder"):
         train(recorded(2), dataclasses.replace(begun, seed=7), resume=True)
+
+
+def test_a_training_that_was_begun_before_an_option_existed_is_resumed_with_its_default(recorded: Recorded, tmp_path: Path) -> None:
+    told = options(tmp_path, steps=3)
+    with pytest.raises(Interrupted):
+        train(recorded(1), told, interrupt_at(2))
+    path = told.state / "state.json"
+    state = json.loads(path.read_text())
+    del state["options"]["mirror"], state["record"]
+    path.write_text(json.dumps(state))
+    with pytest.raises(BadData, match=r"was begun with mirror 0.0, not 0.5"):
+        train([], dataclasses.replace(told, mirror=0.5), resume=True)
+    assert train([], told, resume=True).steps == 3
 
 
 def test_other_data_does_not_resume_a_training(recorded: Recorded, begun: TrainOptions) -> None:

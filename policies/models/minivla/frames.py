@@ -16,6 +16,7 @@ from vlagym.envs.types import ActionSpec, from_plain, stream
 from vlagym.policies.models.minivla import mirror
 from vlagym.policies.models.minivla.config import POSITION_UNIT_M, MiniVlaConfig, TowerConfig
 
+SCHEMA = 2
 MANIFEST, COLUMNS = "manifest.json", "columns.safetensors"
 
 WORD_DROP, TOKEN_DROP = 0.15, 0.03
@@ -119,10 +120,7 @@ class Frames:
         """
         from safetensors.numpy import load_file
 
-        path = folder / MANIFEST
-        if not path.is_file():
-            raise BadData(f"{folder} holds no frames: {path.name} is missing; they are written by `vlagym train --data`")
-        self.manifest: Manifest = from_plain(Manifest, json.loads(path.read_text(encoding="utf-8")), path.name)
+        self.manifest = read_manifest(folder)
         tensors = load_file(folder / COLUMNS)
         self.columns = Columns(**{name: tensors[name] for name in Columns._fields})
         config = self.manifest.config
@@ -197,6 +195,21 @@ class Frames:
         if self._order is None or self._order[0] != (seed, epoch):
             self._order = ((seed, epoch), stream(seed, "epoch", str(epoch)).permutation(len(self)))
         return self._order[1]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Returns what is written about the frames of a folder.
+
+    Raises:
+      BadData: If there are none, or they were laid out by another version.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BadData(f"{folder} holds no frames: {path.name} is missing; they are written by `vlagym train --data`")
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    if plain.get("schema") != SCHEMA:
+        raise BadData(f"{path} has schema {plain.get('schema')!r}; this version of vlagym reads {SCHEMA}: lay the frames out again with --data")
+    return from_plain(Manifest, plain, path.name)
 
 
 def _signed(values: NDArray[np.float32], signs: NDArray[np.float32], rows: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -18,12 +18,11 @@ from vlagym.envs.errors import BadData
 from vlagym.envs.types import ActionSpec, CameraSpec, EpisodeSpec, stream, to_plain
 from vlagym.policies.models.minivla import proprio, words
 from vlagym.policies.models.minivla.config import MiniVlaConfig, TowerConfig
-from vlagym.policies.models.minivla.frames import COLUMNS, MANIFEST, Columns, Frames, Manifest, image_file
+from vlagym.policies.models.minivla.frames import COLUMNS, MANIFEST, SCHEMA, Columns, Frames, Manifest, image_file, read_manifest
 from vlagym.policies.models.minivla.geometry import project
 from vlagym.policies.models.minivla.mirror import is_symmetric
 from vlagym.policies.train import DemonstrationLike
 
-SCHEMA = 1
 TARGETS = ("target_pos_world_m", "target_yaw_rad")
 """Privileged columns of a demonstration: (T, 2, 3) where object and destination are, (T,) how the object is turned."""
 
@@ -33,6 +32,16 @@ _log = logging.getLogger(__name__)
 def data_digest(digests: Iterable[str]) -> str:
     """Returns the digest of demonstrations that are named by theirs, in order."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:32]
+
+
+def is_prepared(demonstrations: Iterable[DemonstrationLike], folder: Path, config: MiniVlaConfig, *, sentences: int, seed: int) -> bool:
+    """Returns whether the folder holds what `prepare` would write for these arguments."""
+    try:
+        there = read_manifest(folder)
+    except BadData:
+        return False
+    wanted = (data_digest(d.digest for d in demonstrations), config, 1 + sentences, seed)
+    return (there.data, there.config, there.sentences_each, there.sentence_seed) == wanted
 
 
 def prepare(

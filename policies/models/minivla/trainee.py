@@ -15,7 +15,7 @@ from vlagym.envs.types import EpisodeSpec, ImageComponent, to_plain
 from vlagym.policies.models.minivla import card, preparation, proprio
 from vlagym.policies.models.minivla.card import Card, Statistics
 from vlagym.policies.models.minivla.config import MiniVlaConfig
-from vlagym.policies.models.minivla.frames import MANIFEST, Frames
+from vlagym.policies.models.minivla.frames import Frames, read_manifest
 from vlagym.policies.models.minivla.losses import Loss, loss_of, to_device
 from vlagym.policies.train import DemonstrationLike
 from vlagym.policies.train_options import TrainOptions
@@ -82,12 +82,13 @@ def prepare(demonstrations: Sequence[DemonstrationLike], folder: Path, options: 
       options: Number of sentences, and the seed of their draws.
       watch: Called after each demonstration that was laid out.
     """
-    if (folder / MANIFEST).is_file():
-        there = Frames(folder).manifest
-        wanted = preparation.data_digest(d.digest for d in demonstrations) if len(demonstrations) else there.data
-        if (there.data, there.sentences_each, there.sentence_seed) == (wanted, 1 + options.sentences, options.seed):
-            return
-    preparation.prepare(demonstrations, folder, MiniVlaConfig(), say=_say, sentences=options.sentences, seed=options.seed, watch=watch)
+    if len(demonstrations) == 0:
+        read_manifest(folder)
+        return
+    config = MiniVlaConfig()
+    if preparation.is_prepared(demonstrations, folder, config, sentences=options.sentences, seed=options.seed):
+        return
+    preparation.prepare(demonstrations, folder, config, say=_say, sentences=options.sentences, seed=options.seed, watch=watch)
 
 
 def load(folder: Path, options: TrainOptions) -> MiniVlaTrainee:
