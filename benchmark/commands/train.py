@@ -46,7 +46,7 @@ def _parse(args: Sequence[str]) -> Namespace:
         "vlagym run --policy minivla:runs/minivla --suite smoke",
     )
     parser.add_argument("--model", metavar="M", help="what is trained; minivla by default")
-    parser.add_argument("--data", nargs="+", type=Path, default=[], metavar="FILE", help="datasets of `vlagym demo`; with --resume if out/cache is gone")
+    parser.add_argument("--data", nargs="+", type=Path, default=[], metavar="FILE", help="datasets of `vlagym demo`; after --resume rarely needed")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="becomes the checkpoint")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, metavar="M", help="budget in wall time, evaluations included, reading the data not")
@@ -152,7 +152,8 @@ def _train(demonstrations: _Joined, settings: TrainOptions, options: Namespace, 
             return train(demonstrations, settings, hooks, resume=options.resume)
         except KeyboardInterrupt:
             saved = training_state.exists(settings.state)
-            console.note(f"interrupted. Go on with: vlagym train --resume --out {settings.out}" if saved else "interrupted before anything was stored")
+            how = f"Go on with: vlagym train --resume --out {settings.out}" if saved else "Nothing was stored yet"
+            console.note(f"interrupted. {how}")
             raise
 
 
