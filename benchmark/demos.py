@@ -25,7 +25,7 @@ from vlagym.policies.base import Policy
 from vlagym.policies.chunking import declared
 from vlagym.policies.loading import load_policy
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
-from vlagym.results.format import DatasetWriter, Format
+from vlagym.results.format import DatasetWriter, Format, NoDataset
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
@@ -208,11 +208,12 @@ def _read_list(path: Path, options: DemoOptions) -> list[Attempt]:
 
 def _stored(options: DemoOptions) -> set[str]:
     """Returns the digests of the demonstrations that the dataset really holds."""
-    if not options.out.exists():
-        return set()
     fmt: Format = catalog.load("format", options.format)
-    with fmt.open(options.out) as reader:
-        return set(reader.digests)
+    try:
+        with fmt.open(options.out) as reader:
+            return set(reader.digests)
+    except NoDataset:
+        return set()
 
 
 def _write_line(lines: Any, value: Mapping[str, Any]) -> None:

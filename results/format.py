@@ -8,7 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration
+
+
+class NoDataset(BadData):
+    """There is no dataset where one was looked for."""
 
 
 class DatasetWriter(Protocol):
@@ -61,5 +66,6 @@ class Format:
     write: Callable[[Path, DatasetInfo], DatasetWriter]
     """Creates the dataset, or opens it to go on where it was left."""
     open: Callable[[Path], DatasetReader]
+    """Raises NoDataset where nothing has been stored."""
     read: Callable[[Path], Iterator[Demonstration]]
     """One demonstration after the other, each fully in memory."""

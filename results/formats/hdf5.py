@@ -13,6 +13,9 @@ the robot where noise was added to the label. What differs from files of LIBERO'
   `states` is no MuJoCo state: states_layout names its parts; an episode is repeated from the attribute spec and executed_actions;
   with frame_stride k > 1 the images have one row for each k-th step, and obs_index says which: only readers that know it can use them.
 A demo whose attribute `complete` is missing was cut off by a kill; it is not read, and is removed when the file is next extended.
+
+While demonstrations are being collected they lie beside the file, one each, in `<name>.hdf5.parts/`; they are joined when the writer is closed, or,
+where it was killed, when the dataset is next opened.
 """
 
 from __future__ import annotations
@@ -27,19 +30,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs.errors import BadData, MissingPackage, VlagymError
+from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeSpec
 from vlagym.results.demonstration import DatasetInfo, Demonstration, check_demonstration
-from vlagym.results.format import Format
+from vlagym.results.format import Format, NoDataset
 from vlagym.results.formats import _libero
+from vlagym.results.formats._file import demo_names, open_file, reading
+from vlagym.results.formats._parts import Parts, recover
 
 
 # -------------------------------------------------------------------------------------------------------------------------- writing
 class Writer:
-    """Appends demonstrations to one file; each is on disk when `append` returns."""
+    """Appends demonstrations to a dataset. Each is on the disk when `append` returns, and in the file when the writer is closed."""
 
     def __init__(self, path: Path, info: DatasetInfo) -> None:
-        """Creates the file, or opens it to go on where it was left.
+        """Begins a dataset, or goes on where it was left; what a killed writer had stored is taken over.
 
         Raises:
           BadData: If the file is no dataset, is damaged, is open elsewhere, or was made with other information.
@@ -47,17 +52,18 @@ class Writer:
         _libero.check_info(info)
         self.path = path
         self._info = info
-        exists = path.exists()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _open(path, "r+" if exists else "w")
+        self._digests: list[str] = []
+        self._parts = Parts(path)
         try:
-            if exists and "data" in self._file:
-                self._continue()
-            else:
-                self._begin()
+            self._parts.join()
+            if path.exists():
+                with Reader(path, recovers=False) as before:
+                    _libero.check_same(str(path), before.info, info)
+                    self._digests.extend(before.digests)
         except BaseException:
-            self._file.close()
+            self._parts.close()
             raise
+        self._is_open = True
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -74,20 +80,22 @@ class Writer:
         if demonstration.digest in self._digests:
             raise BadData(f"{self.path} holds the demonstration {demonstration.digest} already")
         _libero.check_proprio(demonstration)
-        group = self._file["data"].create_group(f"demo_{len(self._digests)}")
-        _libero.write_demo(group, demonstration)
-        self._file.flush()
-        group.attrs["complete"] = True
+        self._parts.append(demonstration, self._info)
         self._digests.append(demonstration.digest)
-        self._sentences.add(demonstration.instruction)
-        self._total += demonstration.num_steps
-        self._count()
-        self._file.flush()
 
     def close(self) -> None:
-        """Closes the file. Harmless when it was closed before."""
-        if self._file:
-            self._file.close()
+        """Puts everything into the one file. Harmless when it was closed before.
+
+        Raises:
+          BadData: If the disk is full; what was stored is kept beside the file, and is taken over when it is next opened.
+        """
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            self._parts.join(self._info)
+        finally:
+            self._parts.close()
 
     def __enter__(self) -> Writer:
         return self
@@ -95,61 +103,35 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _begin(self) -> None:
-        data = self._file.create_group("data")
-        for name, value in _libero.info_attributes(self._info).items():
-            data.attrs[name] = value
-        self._digests: list[str] = []
-        self._sentences: set[str] = set()
-        self._total = 0
-        self._count()
-        self._file.flush()
-
-    def _continue(self) -> None:
-        data = self._file["data"]
-        _libero.check_same(str(self.path), _libero.read_info(data, str(self.path)), self._info)
-        for name in [n for n in data if not data[n].attrs.get("complete", False)]:
-            del data[name]
-        names = _demo_names(data)
-        for index, name in enumerate(names):
-            if name != f"demo_{index}":
-                data.move(name, f"demo_{index}")
-        demos = [data[f"demo_{i}"] for i in range(len(names))]
-        self._digests = [str(d.attrs["digest"]) for d in demos]
-        self._sentences = {str(d.attrs["language_instruction"]) for d in demos}
-        self._total = sum(int(d.attrs["num_samples"]) for d in demos)
-        self._count()
-        self._file.flush()
-
-    def _count(self) -> None:
-        """Writes what the file says of its number of demonstrations."""
-        data = self._file["data"]
-        data.attrs["total"] = self._total
-        data.attrs["num_demos"] = len(self._digests)
-        sentence = next(iter(self._sentences)) if len(self._sentences) == 1 else ""
-        data.attrs["problem_info"] = json.dumps({"problem_name": "vlagym", "domain_name": "vlagym", "language_instruction": sentence})
-
 
 # -------------------------------------------------------------------------------------------------------------------------- reading
 class Reader:
     """Reads demonstrations by their number; images come from the disk when they are looked at, and then the file must still be open."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, recovers: bool = True) -> None:
         """Opens the file for reading.
 
+        Args:
+          path: The file.
+          recovers: Whether what a killed writer left beside the file is joined with it before.
+
         Raises:
-          BadData: If it is missing, damaged, no dataset of ours, or of another schema.
+          NoDataset: If there is none.
+          BadData: If it is damaged, no dataset of ours, of another schema, or being written.
         """
+        if recovers:
+            recover(path)
         if not path.is_file():
-            raise BadData(f"there is no dataset at {path}. Make one with vlagym demo")
+            raise NoDataset(f"there is no dataset at {path}. Make one with vlagym demo")
         self.path = path
-        self._file = _open(path, "r")
+        self._file = open_file(path, "r")
         try:
-            if "data" not in self._file:
-                raise BadData(f"{path} has no group 'data': it is no robomimic dataset")
-            self._info = _libero.read_info(self._file["data"], str(path))
-            self._names = _demo_names(self._file["data"])
-            self._digests = tuple(str(self._file["data"][n].attrs["digest"]) for n in self._names)
+            with reading(str(path)):
+                if "data" not in self._file:
+                    raise BadData(f"{path} has no group 'data': it is no robomimic dataset")
+                self._info = _libero.read_info(self._file["data"], str(path))
+                self._names = demo_names(self._file["data"])
+                self._digests = tuple(str(self._file["data"][n].attrs["digest"]) for n in self._names)
         except BaseException:
             self._file.close()
             raise
@@ -174,9 +156,10 @@ class Reader:
           IndexError: If there is none of this number.
           BadData: If it does not hold what the layout asks for.
         """
-        group = self._file["data"][self._names[index]]
-        where = f"{self.path} {self._names[index]}"
-        try:
+        name = self._names[index]
+        where = f"{self.path} {name}"
+        with reading(where):
+            group = self._file["data"][name]
             obs = group["obs"]
             lazy = _LazyImages({camera: _loader(obs[_libero.obs_name(camera)], f"{where}, camera {camera!r}") for camera in self._info.images})
             return Demonstration(
@@ -191,10 +174,6 @@ class Reader:
                 privileged={name: array[()] for name, array in group["privileged"].items()},
                 is_success=bool(group.attrs["success"]),
             )
-        except KeyError as error:
-            raise BadData(f"{where} lacks {error}; it was not written by vlagym, or was changed") from error
-        except OSError as error:
-            raise BadData(f"{where} is damaged: {error}") from error
 
     def close(self) -> None:
         """Closes the file. Harmless when it was closed before."""
@@ -228,7 +207,8 @@ def _loader(dataset: Any, where: str) -> Callable[[], NDArray[np.uint8]]:
     def load() -> NDArray[np.uint8]:
         if not dataset:
             raise BadData(f"{where}: the images can no longer be read, for the file was closed. Look at them while it is open, or use read()")
-        images: NDArray[np.uint8] = dataset[()]
+        with reading(where):
+            images: NDArray[np.uint8] = dataset[()]
         return images
 
     return load
@@ -244,30 +224,6 @@ def read(path: Path) -> Iterator[Demonstration]:
         for index in range(len(reader)):
             demonstration = reader[index]
             yield dataclasses.replace(demonstration, images=dict(demonstration.images))
-
-
-def _demo_names(data: Any) -> list[str]:
-    """Returns the groups of whole demonstrations in the order of their numbers."""
-    return sorted((n for n in data if data[n].attrs.get("complete", False)), key=lambda n: int(n.removeprefix("demo_")))
-
-
-def _open(path: Path, mode: str) -> Any:
-    try:
-        import h5py
-    except ImportError as missing:
-        raise MissingPackage("the format hdf5 needs: pip install h5py") from missing
-    try:
-        return h5py.File(path, mode)
-    except BlockingIOError as error:
-        raise _in_use(path) from error
-    except OSError as error:
-        if "lock" in str(error):
-            raise _in_use(path) from error
-        raise BadData(f"{path} cannot be opened as HDF5: {error}. If a kill damaged it, remove it and collect its demonstrations again") from error
-
-
-def _in_use(path: Path) -> VlagymError:
-    return BadData(f"{path} is open in another process. Wait for it to end, or choose another file")
 
 
 FORMAT = Format(suffix=".hdf5", write=Writer, open=Reader, read=read)

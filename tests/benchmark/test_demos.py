@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +118,25 @@ def test_a_kill_between_the_dataset_and_the_list_does_not_store_an_episode_twice
     listed.write_bytes(listed.read_bytes()[:-5])
     assert [a.seed - FIRST_DEMO_SEED for a in Collection(options(out, episodes=2))] == [1]
     assert len(read(out)) == 2
+
+
+def test_a_collection_that_was_killed_keeps_what_it_had_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    killed_at = FIRST_DEMO_SEED + 1
+    script = f"""
+import os, sys
+sys.path[:0] = {sys.path!r}
+from pathlib import Path
+from test_demos import Collection, options
+for attempt in Collection(options(Path({str(out)!r}))):
+    if attempt.seed == {killed_at}:
+        os._exit(9)
+"""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    again = Collection(options(out))
+    assert again.done == 2 and [a.seed - FIRST_DEMO_SEED for a in again] == [2, 3]
+    assert [d.spec.seed - FIRST_DEMO_SEED for d in read(out)] == [0, 1, 2]
 
 
 def test_a_dataset_that_was_deleted_is_made_again_whatever_the_list_says(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import Demonstration
-from vlagym.results.format import Format
+from vlagym.results.format import Format, NoDataset
 
 
 def loaded(name: str) -> Format:
@@ -83,5 +83,5 @@ def test_a_dataset_is_not_extended_with_something_else(traces: ModuleType, tmp_p
 
 @pytest.mark.parametrize("name", catalog.names("format"))
 def test_an_absent_dataset_is_answered_with_how_to_make_one(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BadData, match="there is no dataset at .*nowhere. Make one with vlagym demo"):
+    with pytest.raises(NoDataset, match="there is no dataset at .*nowhere. Make one with vlagym demo"):
         loaded(name).open(tmp_path / "nowhere")

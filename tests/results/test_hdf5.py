@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -120,6 +122,75 @@ def test_a_demonstration_that_was_cut_off_is_not_read_and_is_made_again(traces: 
     assert [d.digest for d in hdf5.read(path)] == [demonstrations[i].digest for i in (0, 2, 1)]
 
 
+ENDLESS = """
+import importlib.util, sys
+from pathlib import Path
+from vlagym.results.formats import hdf5
+found = importlib.util.spec_from_file_location("hand_written", {traces!r})
+traces = importlib.util.module_from_spec(found)
+sys.modules["hand_written"] = traces
+found.loader.exec_module(traces)
+with hdf5.Writer(Path({path!r}), traces.make_dataset_info()) as writer:
+    for seed in range({first}, 1000):
+        writer.append(traces.make_demonstration(seed))
+        print(seed, flush=True)
+        if seed % 7 == 6:
+            writer.close()  # so that kills meet the joining too
+            writer = hdf5.Writer(Path({path!r}), traces.make_dataset_info())
+"""
+
+
+def test_a_kill_costs_no_demonstration_that_was_stored(traces: ModuleType, path: Path) -> None:
+    told: list[int] = []
+    for kill in range(6):
+        script = ENDLESS.format(traces=traces.__file__, path=str(path), first=100 * kill)
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        told.append(int(process.stdout.readline()))  # it has begun; from here on the kill comes at a moment of its own
+        time.sleep(0.01 * kill)
+        process.kill()
+        told += map(int, process.stdout.read().splitlines())
+        process.wait()
+        stored = [d.spec.seed for d in hdf5.read(path)]
+        assert set(told) <= set(stored) and len(stored) == len(set(stored))
+        told = stored
+    assert not path.with_name("demos.hdf5.parts").exists()
+    with h5py.File(path) as file:
+        assert sorted(file["data"]) == sorted(f"demo_{i}" for i in range(len(told))) and file["data"].attrs["num_demos"] == len(told)
+
+
+def test_a_kill_between_joining_and_clearing_up_stores_nothing_twice(traces: ModuleType, path: Path) -> None:
+    demonstrations = [traces.make_demonstration(i) for i in range(3)]
+    writer = hdf5.Writer(path, traces.make_dataset_info())
+    for demonstration in demonstrations:
+        writer.append(demonstration)
+    parts = path.with_name("demos.hdf5.parts")
+    shutil.copytree(parts, parts.with_name("kept"))
+    writer.close()
+    shutil.copytree(parts.with_name("kept"), parts)
+    assert [d.digest for d in hdf5.read(path)] == [d.digest for d in demonstrations]
+
+
+def test_a_dataset_keeps_what_was_said_when_it_was_begun(traces: ModuleType, path: Path) -> None:
+    write(traces, path, traces.make_demonstration(0))
+    with hdf5.Writer(path, traces.make_dataset_info(provenance={"command": ["later"]})) as writer:
+        writer.append(traces.make_demonstration(1))
+    with hdf5.Reader(path) as reader:
+        assert reader.info == traces.make_dataset_info() and len(reader) == 2
+
+
+def test_a_file_whose_index_is_destroyed_is_called_damaged(traces: ModuleType, path: Path) -> None:
+    write(traces, path, *(traces.make_demonstration(i) for i in range(3)))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"SNOD")
+    data[at : at + 400] = b"\xff" * 400  # entries of a group point past the end of the file
+    path.write_bytes(data)
+    with pytest.raises(BadData, match="demos.hdf5 .*(is damaged|cannot be opened|lacks)"):
+        list(hdf5.read(path))
+    with pytest.raises(BadData, match="demos.hdf5 .*(is damaged|cannot be opened|lacks)"):
+        hdf5.Writer(path, traces.make_dataset_info()).close()
+
+
 def test_images_are_read_when_they_are_looked_at(traces: ModuleType, path: Path) -> None:
     demonstration = traces.make_demonstration()
     write(traces, path, demonstration)
@@ -141,7 +212,7 @@ def test_a_file_that_is_being_written_is_not_opened_by_another_process(traces: M
 
 def test_strangers_and_damage_are_told_apart(traces: ModuleType, path: Path) -> None:
     path.write_bytes(b"not at all")
-    with pytest.raises(BadData, match="demos.hdf5 cannot be opened as HDF5: .*If a kill damaged it, remove it and collect"):
+    with pytest.raises(BadData, match="demos.hdf5 cannot be opened as HDF5: .*If it is damaged, remove it and collect"):
         hdf5.Reader(path)
     path.unlink()
     with h5py.File(path, "w") as file:

@@ -1,0 +1,63 @@
+"""An HDF5 file that is opened and looked at; what is wrong with it is said in words."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vlagym.envs.errors import BadData, MissingPackage, VlagymError
+
+
+def open_file(path: Path, mode: str) -> Any:
+    """Opens an HDF5 file.
+
+    Args:
+      path: The file.
+      mode: "r", or "w" for a new one.
+
+    Raises:
+      BadData: If it is no HDF5 file, is damaged, or is being written by another process.
+      MissingPackage: Without h5py.
+    """
+    try:
+        import h5py
+    except ImportError as missing:
+        raise MissingPackage("the format hdf5 needs: pip install h5py") from missing
+    try:
+        return h5py.File(path, mode)
+    except BlockingIOError as error:
+        raise in_use(path) from error
+    except (OSError, RuntimeError) as error:
+        if "lock" in str(error):
+            raise in_use(path) from error
+        raise BadData(f"{path} cannot be opened as HDF5: {error}. If it is damaged, remove it and collect its demonstrations again") from error
+
+
+@contextlib.contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Turns what h5py raises of a damaged file into BadData that names it.
+
+    Raises:
+      BadData: For every OSError, RuntimeError or KeyError of the block; a full disk stays an OSError.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
+        raise BadData(f"{where} is damaged: {error}. Remove it and collect its demonstrations again") from error
+    except KeyError as error:
+        raise BadData(f"{where} lacks {error}; it was not written by vlagym, or was changed") from error
+
+
+def demo_names(data: Any) -> list[str]:
+    """Returns the groups of whole demonstrations in the order of their numbers."""
+    return sorted((n for n in data if data[n].attrs.get("complete", False)), key=lambda n: int(n.removeprefix("demo_")))
+
+
+def in_use(path: Path) -> VlagymError:
+    """Returns the error for a dataset that somebody else is writing."""
+    return BadData(f"{path} is open in another process. Wait for it to end, or choose another file")

@@ -1,0 +1,155 @@
+"""Demonstrations on their way into a dataset file: a small file each, beside it, until all of them are joined.
+
+HDF5 keeps its index in memory while a file is open, and a kill can leave a file that nobody can open again. A dataset is therefore never changed
+where it lies. `demos.hdf5.parts/` holds one closed file for each new demonstration; joining copies the dataset and its parts into a new file that
+takes the dataset's name in one step. Wherever a kill comes, what was stored is in one of the two.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from vlagym.envs.errors import BadData
+from vlagym.results.demonstration import DatasetInfo, Demonstration
+from vlagym.results.formats import _libero
+from vlagym.results.formats._file import demo_names, in_use, open_file, reading
+
+
+class Parts:
+    """The folder of a dataset's parts, held against every other process until it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        """Takes the folder, and makes it where there is none.
+
+        Raises:
+          BadData: If another process holds it.
+        """
+        self._path, self._folder = path, folder_of(path)
+        self._descriptor = _hold(path, self._folder)
+        self._count = len(self._files())
+
+    def append(self, demonstration: Demonstration, info: DatasetInfo) -> None:
+        """Stores a demonstration; when this returns it is on the disk."""
+        writing = self._folder / "writing"
+        with open_file(writing, "w") as file:
+            data = file.create_group("data")
+            data.attrs.update(_libero.info_attributes(info))
+            group = data.create_group("demo_0")
+            _libero.write_demo(group, demonstration)
+            group.attrs["complete"] = True
+        _replace(writing, self._folder / f"{self._count:06d}.hdf5")
+        self._count += 1
+
+    def join(self, info: DatasetInfo | None = None) -> None:
+        """Moves all parts into the dataset; where there are none, nothing happens.
+
+        Args:
+          info: Makes an empty dataset where there is neither a dataset nor a part.
+
+        Raises:
+          BadData: If a part or the dataset is damaged, or the disk is full.
+        """
+        sources = [p for p in (self._path,) if p.exists()] + self._files()
+        if not self._files() and (sources or info is None):
+            return
+        joining = self._folder / "joining"
+        try:
+            with open_file(joining, "w") as file:
+                data = file.create_group("data")
+                if info is not None and not sources:
+                    data.attrs.update(_libero.info_attributes(info))
+                digests: set[str] = set()
+                for source in sources:
+                    _copy(source, file, digests)
+                _count(data)
+            _replace(joining, self._path)
+        except (OSError, RuntimeError) as error:
+            raise BadData(f"the parts of {self._path} could not be joined: {error}. They are kept in {self._folder}") from error
+        for part in self._files():
+            part.unlink()
+        self._count = 0
+
+    def close(self) -> None:
+        """Lets go of the folder, and removes it if no part is left in it. Harmless when it was closed before."""
+        if self._descriptor < 0:
+            return
+        if not self._files():
+            shutil.rmtree(self._folder)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("*.hdf5"))
+
+
+def folder_of(path: Path) -> Path:
+    """Returns where the parts of a dataset lie."""
+    return path.with_name(path.name + ".parts")
+
+
+def recover(path: Path) -> None:
+    """Joins what a killed writer left beside a dataset; where nothing was left, nothing happens.
+
+    Raises:
+      BadData: If the dataset is being written by another process, or the parts cannot be joined.
+    """
+    if not folder_of(path).is_dir():
+        return
+    parts = Parts(path)
+    try:
+        parts.join()
+    finally:
+        parts.close()
+
+
+def _hold(path: Path, folder: Path) -> int:
+    """Returns a descriptor of the folder whose lock is ours; the system lets go of it when this process ends, however it ends."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # whoever held it has just closed and removed it
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if folder.exists() and os.path.samestat(os.fstat(descriptor), folder.stat()):
+                return descriptor
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise in_use(path) from error
+        os.close(descriptor)
+
+
+def _copy(source: Path, target: Any, digests: set[str]) -> None:
+    """Copies the whole demonstrations of a file to the end of another, except those that it holds already."""
+    with open_file(source, "r") as file, reading(str(source)):
+        data = file["data"]
+        if not digests and not len(target["data"].attrs):
+            target["data"].attrs.update(dict(data.attrs))
+        for name in demo_names(data):
+            digest = str(data[name].attrs["digest"])
+            if digest not in digests:
+                file.copy(data[name], target["data"], name=f"demo_{len(digests)}")
+                digests.add(digest)
+
+
+def _count(data: Any) -> None:
+    """Writes what the file says of its number of demonstrations."""
+    demos = [data[name] for name in demo_names(data)]
+    sentences = {str(d.attrs["language_instruction"]) for d in demos}
+    sentence = sentences.pop() if len(sentences) == 1 else ""
+    data.attrs["total"] = sum(int(d.attrs["num_samples"]) for d in demos)
+    data.attrs["num_demos"] = len(demos)
+    data.attrs["problem_info"] = json.dumps({"problem_name": "vlagym", "domain_name": "vlagym", "language_instruction": sentence})
+
+
+def _replace(written: Path, path: Path) -> None:
+    """Gives a closed file its name, once all of it is on the disk."""
+    with written.open("rb") as file:
+        os.fsync(file.fileno())
+    written.replace(path)
