@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadAction, Divergence, VlagymError
-from vlagym.envs.outcome import HoldCounter
+from vlagym.envs.outcome import Judge
 from vlagym.envs.types import (
     STATE_COLUMNS,
     ActionChunk,
@@ -221,7 +221,7 @@ class Rollout:
         with _blame("env_error"):
             self._facts.append(self._world.start(self._spec))
             self._digests = (self._world.model_digest, self._world.initial_state_digest)
-        counter = HoldCounter(self._spec.hold_steps)
+        judge = Judge(self._spec.hold_steps, len(self._spec.alternatives))
         for index in range(self._spec.horizon_steps):
             before = self._facts[-1]
             observation = self._observe(index)
@@ -230,8 +230,9 @@ class Rollout:
             executed = action if self._perturb is None else np.asarray(self._perturb(index, action), np.float32)
             facts = self._advance(executed)
             yield Step(index=index, observation=observation, shown=shown, action=action, executed=executed, before=before, facts=facts)
-            if counter.update(facts.goal_met):
-                raise _Ended("goal")
+            verdict = judge.update(facts.goal_met, facts.alternative_met)
+            if verdict is not None:
+                raise _Ended(verdict)
         raise _Ended("horizon")
 
     def _observe(self, index: int) -> Observation | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vlagym.envs import catalog
 from vlagym.envs.control import action_spec
 from vlagym.envs.errors import BadSpec, Divergence, NotReset, unknown_name
-from vlagym.envs.outcome import HoldCounter
+from vlagym.envs.outcome import Judge
 from vlagym.envs.robot import Robot
 from vlagym.envs.sampling import sample
 from vlagym.envs.sentence_space import SentenceSpace
@@ -33,7 +33,8 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
     An observation is a dict: `images` {camera: (H, W, 3) uint8 RGB, row 0 on top}, `proprio` {name: float32 array, unit and frame in the name},
     `instruction` (text), `time_s` (1,) float64, and on request `depth` {camera: (H, W) float32 in m} and `segmentation` {camera: (H, W)
     int32}. Every array is fresh memory. The reward is 1 at the step at which the goal has been held for `spec.hold_s`, else 0; the episode
-    terminates there, and is truncated at the spec's horizon. A diverged simulation terminates it too, with info["ended_by"] == "divergence".
+    terminates there, or where another goal of the scene than the one that was asked for has been held as long (info["ended_by"] is
+    "wrong_goal"), and is truncated at the spec's horizon. A diverged simulation terminates it too, with info["ended_by"] == "divergence".
 
     Args:
       task: Name of a task.
@@ -115,7 +116,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
             self._check_spec(episode)
         self._running = self._started = False
         facts = self._world.start(episode)
-        self._hold = HoldCounter(episode.hold_steps)
+        self._judge = Judge(episode.hold_steps, len(episode.alternatives))
         self._steps = 0
         self._running = self._started = True
         self._observation = self._observe()
@@ -137,12 +138,12 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
             info = {"success": False, "ended_by": "divergence", "warning": str(divergence), "instruction": self._world.spec.instruction}
             return _copy(self._observation), 0.0, True, False, info
         self._steps += 1
-        success = self._hold.update(facts.goal_met)
-        truncated = not success and self._steps >= self._world.spec.horizon_steps
-        self._running = not (success or truncated)
+        verdict = self._judge.update(facts.goal_met, facts.alternative_met)
+        truncated = verdict is None and self._steps >= self._world.spec.horizon_steps
+        self._running = verdict is None and not truncated
         self._observation = self._observe()
-        ended_by = "goal" if success else "horizon" if truncated else None
-        return self._observation, float(success), success, truncated, self._info(facts, ended_by)
+        ended_by = verdict or ("horizon" if truncated else None)
+        return self._observation, float(verdict == "goal"), verdict is not None, truncated, self._info(facts, ended_by)
 
     def render(self) -> NDArray[np.uint8] | None:
         """Returns a fresh `(H, W, 3)` uint8 image of the first camera; None without a render mode."""

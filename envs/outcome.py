@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,58 @@ class HoldCounter:
             raise BadData(f"goal_met has shape {met.shape}; it must be (G,) with at least one goal condition")
         self._in_a_row = self._in_a_row + 1 if bool(met.all()) else 0
         return self._in_a_row >= self._hold_steps
+
+
+class Judge:
+    """Says when an episode is decided: by whichever of the goals of its scene is held first, the one that is asked for or another.
+
+    Without the second half, a policy that ignores the sentence could try one goal after the other and be right in the end.
+    """
+
+    def __init__(self, hold_steps: int, num_alternatives: int) -> None:
+        """Starts with nothing held.
+
+        Args:
+          hold_steps: Consecutive control steps for which a goal must be held, at least 1 (`EpisodeSpec.hold_steps`).
+          num_alternatives: Other goals that could be asked for in the scene.
+        """
+        self._goal = HoldCounter(hold_steps)
+        self._others = [HoldCounter(hold_steps) for _ in range(num_alternatives)]
+
+    def update(self, goal_met: NDArray[np.bool_], alternative_met: NDArray[np.bool_]) -> Literal["goal", "wrong_goal"] | None:
+        """Takes the facts after one control step.
+
+        Args:
+          goal_met: `(G,)` bool.
+          alternative_met: `(A,)` bool.
+
+        Returns:
+          How the episode is decided, or None while it is not.
+
+        Raises:
+          BadData: If there is another number of alternatives, or the goal has no conditions.
+        """
+        if len(alternative_met) != len(self._others):
+            raise BadData(f"alternative_met has {len(alternative_met)} entries; the scene has {len(self._others)} other goals")
+        is_right = self._goal.update(goal_met)
+        is_wrong = [counter.update(alternative_met[i : i + 1]) for i, counter in enumerate(self._others)]
+        return "goal" if is_right else "wrong_goal" if any(is_wrong) else None
+
+
+def decided(goal_met: NDArray[np.bool_], alternative_met: NDArray[np.bool_], hold_steps: int) -> Literal["goal", "wrong_goal"] | None:
+    """Returns how the columns of a trace decide its episode, by the rule of `Judge`.
+
+    Args:
+      goal_met: `(T + 1, G)` bool; row 0, before the first action, does not count.
+      alternative_met: `(T + 1, A)` bool.
+      hold_steps: Consecutive control steps that are wanted, at least 1.
+    """
+    judge = Judge(hold_steps, np.shape(alternative_met)[1])
+    for goal, others in zip(goal_met[1:], alternative_met[1:], strict=True):
+        verdict = judge.update(goal, others)
+        if verdict is not None:
+            return verdict
+    return None
 
 
 def held(goal_met: NDArray[np.bool_], hold_steps: int) -> bool:

@@ -27,7 +27,7 @@ Rgba = tuple[float, float, float, float]
 FloatArray = NDArray[np.floating[Any]]
 
 Outcome = Literal["success", "failure", "error"]
-EndedBy = Literal["goal", "horizon", "fall", "stop", "divergence", "policy_error", "env_error"]
+EndedBy = Literal["goal", "wrong_goal", "horizon", "fall", "stop", "divergence", "policy_error", "env_error"]
 
 CONTACT_KINDS = ("robot_fixture", "robot_prop", "robot_target", "self", "held_fixture", "held_prop")
 """Kinds of contact whose forces are recorded.
@@ -227,7 +227,7 @@ class EpisodeSpec:
     robot_qpos: tuple[float, ...]
     """Start posture: arm joints in rad, in the robot's order. Grippers start open."""
     goal: tuple[Predicate, ...]
-    """Goal conditions: success is all of them together, without a break, for `hold_s`."""
+    """Goal conditions: success is all of them together, without a break, for `hold_s`, before any alternative was held for as long."""
     stages: tuple[Predicate, ...]
     """Ordered subgoals of the task's plan, first to last."""
     alternatives: tuple[tuple[Predicate, ...], ...]
@@ -381,6 +381,8 @@ class Facts:
     """(G,) one for each goal condition."""
     stage_met: NDArray[np.bool_]
     """(S,) one for each stage of the plan."""
+    alternative_met: NDArray[np.bool_]
+    """(A,) one for each alternative of the spec: all of its conditions hold."""
     contacts: tuple[Contact, ...]
     contact_force_n: NDArray[np.float32]
     """(N, K) summed normal force at each of N substeps for each of CONTACT_KINDS. Before the first step: (0, K)."""
@@ -416,6 +418,7 @@ TRACE_SCHEMA = 1
 STATE_COLUMNS = (
     "goal_met",
     "stage_met",
+    "alternative_met",
     "ee_pos_world_m",
     "ee_quat_world_wxyz",
     "gripper_opening_m",

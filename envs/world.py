@@ -90,6 +90,7 @@ class World:
         )
         self._goal = [compile_predicate(p, spec) for p in spec.goal]
         self._stages = [compile_predicate(p, spec) for p in spec.stages]
+        self._alternatives = [[compile_predicate(p, spec) for p in goal] for goal in spec.alternatives]
         self._robot, self._scene, self._simulation, self._controller = robot, scene, simulation, controller
         self._base = pose(robot.base_pos_world)
         self._from_base = self._base.inverse()
@@ -239,6 +240,7 @@ class World:
         self._last_facts = Facts(
             goal_met=np.array([p(state) for p in self._goal], bool),
             stage_met=np.array([p(state) for p in self._stages], bool),
+            alternative_met=np.array([all(p(state) for p in goal) for goal in self._alternatives], bool),
             contacts=contacts.contacts,
             contact_force_n=contacts.force_n.reshape(-1, len(CONTACT_KINDS)),
             ee_pos_world_m=ee.pos[None],

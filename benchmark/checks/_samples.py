@@ -99,6 +99,7 @@ def _trace(of: EpisodeSpec, *, steps: int = NUM_STEPS, forces: NDArray[np.float3
     still = np.array([p.pos_world for p in of.scene.props], np.float64).reshape(props, 3)
     columns: dict[str, NDArray[Any]] = {
         "goal_met": np.zeros((rows, len(of.goal)), np.bool_),
+        "alternative_met": np.zeros((rows, len(of.alternatives)), np.bool_),
         "stage_met": np.zeros((rows, len(of.stages)), np.bool_),
         "ee_pos_world_m": np.tile(np.array([0.3, 0.0, 0.4]), (rows, 1, 1)),
         "ee_quat_world_wxyz": np.tile(np.array(_UPRIGHT), (rows, 1, 1)),
@@ -161,6 +162,7 @@ def _noisy(of: EpisodeSpec, steps: int = NUM_STEPS) -> Trace:
         forces=np.where(blows > 0.98, 1e3 * blows, 0.0).astype(np.float32),
         goal_met=rng.random((rows, len(of.goal))) > 0.5,
         stage_met=rng.random((rows, len(of.stages))) > 0.5,
+        alternative_met=rng.random((rows, len(of.alternatives))) > 0.5,
         ee_pos_world_m=rng.normal(size=(rows, 1, 3)),
         joint_pos=rng.normal(size=(rows, NUM_JOINTS)),
         joint_vel=rng.normal(size=(rows, NUM_JOINTS)),

@@ -1,12 +1,12 @@
-"""Every goal condition holds together, without a break, for the hold time of the spec."""
+"""Every goal condition holds together, without a break, for the hold time of the spec, before another goal of the scene was held as long."""
 
 from vlagym.benchmark.metric import Metric
-from vlagym.envs.outcome import held
+from vlagym.envs.outcome import decided
 from vlagym.envs.types import EpisodeSpec, Trace
 
 
 def _measure(trace: Trace, spec: EpisodeSpec) -> float:
-    return float(held(trace.columns["goal_met"], spec.hold_steps))
+    return float(decided(trace.columns["goal_met"], trace.columns["alternative_met"], spec.hold_steps) == "goal")
 
 
 METRIC = Metric(unit="share", better="higher", kind="rate", measure=_measure)

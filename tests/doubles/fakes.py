@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -200,6 +202,7 @@ class FakeWorld:
         return Facts(
             goal_met=np.array([is_on]),
             stage_met=np.array([self._is_held, is_on]),
+            alternative_met=np.zeros(0, bool),
             contacts=(),
             contact_force_n=force,
             ee_pos_world_m=self._ee[None].copy(),
@@ -272,7 +275,11 @@ class Carrier:
 
 
 class Faulty(Carrier):
-    """Raises in `act`, in `reset`, or sends rubbish, in episodes whose seed it was told."""
+    """Raises in `act`, in `reset`, or sends rubbish, in episodes whose seed it was told.
+
+    `late`: raises after it has drawn for all slots, so that the call has changed what it remembers of each. `exit`: calls sys.exit.
+    `short`: leaves the slot out of its answer.
+    """
 
     def __init__(self, seeds: Sequence[int], what: str) -> None:
         super().__init__("faulty", in_worker=what == "die")
@@ -284,13 +291,20 @@ class Faulty(Carrier):
             raise ValueError("I will not begin")
 
     def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+        time.sleep(0.002)  # so that others come to wait meanwhile, and are asked in one call
         bad = [slot for slot in observations if self._specs[slot].seed in self._seeds]
         if bad and self._what == "act":
             raise ValueError("I have no idea")
+        if bad and self._what == "exit":
+            sys.exit(0)
         if bad and self._what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         chunks = super().act(observations)
+        if bad and self._what == "late":
+            raise ValueError("I have no idea")
         for slot in bad:
+            if self._what == "short":
+                del chunks[slot]
             if self._what == "nan":
                 chunks[slot].values[0, 2] = np.nan
             if self._what == "range":
