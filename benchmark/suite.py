@@ -39,6 +39,7 @@ class Entry:
     """Some episodes of one task."""
 
     task: str
+    """A file of envs/tasks, or package.module:ATTRIBUTE; robot and axes likewise."""
     episodes: int
     first_seed: int = 0
     objects: Split = "seen"
@@ -119,14 +120,13 @@ class Suite:
 
         Raises:
           UnknownName: If a task, robot or axis does not exist.
-          BadData: If a seed is one that demonstrations are made of.
+          BadData: If an outsider's does not import, or a seed is one that demonstrations are made of.
         """
         for entry in self.entries:
-            catalog.require(catalog.names("task"), entry.task, "task")
-            catalog.require(catalog.names("robot"), entry.robot, "robot")
+            catalog.known("task", entry.task)
+            catalog.known("robot", entry.robot)
             for name, _ in map(parse_axis, entry.axes):
-                if ":" not in name:
-                    catalog.require(catalog.names("axis"), name, "axis")
+                catalog.known("axis", name)
             if entry.seeds.stop > FIRST_DEMO_SEED:
                 raise BadData(
                     f"{entry.task} reaches the seed {entry.seeds.stop - 1}; suites stay below {FIRST_DEMO_SEED:,}, where demonstrations begin, "
@@ -183,7 +183,8 @@ def load_suite(name: str) -> Suite:
 
 
 def task_suite(tasks: Sequence[str], *, episodes: int, first_seed: int = 0) -> Suite:
-    """Returns a suite of some tasks in their training distribution, named after them."""
+    """Returns a suite of some tasks in their training distribution, named after them. A task that is named twice counts once."""
+    tasks = list(dict.fromkeys(tasks))
     entries = tuple(Entry(task=task, episodes=episodes, first_seed=first_seed) for task in tasks)
     return Suite(name="+".join(tasks), version=1, entries=entries, about="made on the command line")
 

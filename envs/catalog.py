@@ -104,6 +104,19 @@ def _load_outside(k: Kind, name: str) -> Any:
     return thing
 
 
+def known(kind_name: str, name: str) -> str:
+    """Returns the name if there is such a thing. A file of ours is not imported; an outsider's module is, for nothing else would tell.
+
+    Raises:
+      UnknownName: If there is none; the message holds the near names.
+      BadData: If an outsider's module does not import.
+    """
+    if ":" in name:
+        load(kind_name, name)
+        return name
+    return require(names(kind_name), name, kind(kind_name).name)
+
+
 def toml_names(folder: str) -> list[str]:
     """Returns the sorted names of the TOML files of a folder below the package root, e.g. "benchmark/suites"."""
     return sorted(p.stem for p in (_ROOT / folder).glob("*.toml"))

@@ -107,7 +107,7 @@ def _entries(options: Namespace) -> tuple[Entry, ...]:
     if options.suite is None and not options.task:
         raise BadData(f"say what is demonstrated: --task T or --suite S. Tasks: {', '.join(catalog.names('task'))}")
     for task in options.task:
-        catalog.require(catalog.names("task"), task, "task")
+        catalog.known("task", task)
     suite = load_suite(options.suite) if options.suite else task_suite(options.task, episodes=1)
     first = FIRST_DEMO_SEED if options.first_seed is None else options.first_seed
     return suite.restrict(tasks=options.task, episodes=options.episodes, first_seed=first).entries

@@ -27,7 +27,7 @@ def main(args: Sequence[str]) -> int:
         description="Prints the episodes of a suite as a table, or one episode of a task in full.",
         example="vlagym show smoke\nvlagym show place_on --seed 7\nvlagym show place_on --seed 7 --png first_frames.png",
     )
-    parser.add_argument("what", metavar="SUITE|TASK", help="a suite, a path that ends in .toml, or a task")
+    parser.add_argument("what", metavar="SUITE|TASK", help="a suite, a path that ends in .toml, a task, or package.module:TASK")
     parser.add_argument("--seed", type=int, metavar="N", help="the episode of this seed; a task's is 0 by default, a suite shows all")
     parser.add_argument("--task", action="append", default=[], metavar="T", help="only this task of the suite; may be repeated")
     parser.add_argument("--objects", default="seen", choices=("seen", "unseen"), help="of a task's episode")
@@ -43,14 +43,16 @@ def main(args: Sequence[str]) -> int:
     from vlagym.envs import backend
 
     backend.choose()
-    if options.what in catalog.names("task"):
+    is_file = options.what.endswith(".toml")
+    if options.what in catalog.names("task") or (":" in options.what and not is_file):
+        catalog.known("task", options.what)
         seed = 0 if options.seed is None else options.seed
         entry = Entry(
             task=options.what, episodes=1, first_seed=seed, objects=options.objects, phrases=options.phrases, robot=options.robot
         )
         specs: tuple[EpisodeSpec, ...] = (entry.sample(seed),)
         suite: Suite | None = None
-    elif options.what.endswith(".toml") or options.what in catalog.toml_names("benchmark/suites"):
+    elif is_file or options.what in catalog.toml_names("benchmark/suites"):
         suite = load_suite(options.what).restrict(tasks=options.task)
         specs = _specs(suite, options.seed)
     else:

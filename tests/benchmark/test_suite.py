@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import fakes
 import pytest
 
 from vlagym.benchmark.axis import parse_axis, vary
+from vlagym.benchmark.episode import WorldOptions, make_world, play_episode
 from vlagym.benchmark.suite import (
     FIRST_DEMO_SEED,
     FOLDER,
@@ -22,6 +24,7 @@ from vlagym.benchmark.suite import (
 )
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, BadSpec, UnknownName
+from vlagym.policies.loading import load_policy
 
 ENTRY = Entry(task="place_on", episodes=3)
 SUITE = Suite(name="tiny", version=1, entries=(ENTRY, Entry(task="stack", episodes=2, first_seed=5)))
@@ -160,6 +163,49 @@ def test_unknown_names_are_answered_with_near_ones(tmp_path: Path) -> None:
         load_suite(str(path))
 
 
+OUTSIDER = """
+import dataclasses
+from vlagym.envs.robots.panda import ROBOT as PANDA
+from vlagym.envs.tasks.open_drawer import TASK as DRAWER
+TASK = dataclasses.replace(DRAWER, summary="pull a drawer", robots=("panda", "an_outsiders_task:ROBOT"))
+ROBOT = PANDA
+"""
+
+
+@pytest.fixture
+def outsider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "an_outsiders_task.py").write_text(f'"""Pull it."""\n{OUTSIDER}', encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "an_outsiders_task", raising=False)
+    return "an_outsiders_task"
+
+
+def test_an_outsiders_task_and_robot_are_run(outsider: str, tmp_path: Path) -> None:
+    one = f'name = "mine"\nversion = 1\n[[entry]]\ntask = "{outsider}:TASK"\nepisodes = 1\nrobot = "{outsider}:ROBOT"\n'
+    suite = load_suite(str(write(tmp_path, one)))
+    (spec,) = suite.expand()
+    world = make_world(WorldOptions(render=False))
+    played = play_episode(world, spec, load_policy("expert"))
+    world.close()
+    assert (played.result.task, played.result.robot) == (f"{outsider}:TASK", f"{outsider}:ROBOT")
+    assert played.result.outcome == "success"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ('task = "an_outsiders_task:TUSK"', "no attribute is called 'TUSK'. Did you mean TASK?"),
+        ('task = "nobodys_task:TASK"', "no module 'nobodys_task' is importable"),
+        ('task = "stack"\nrobot = "an_outsiders_task:ROBO"', "no attribute is called 'ROBO'. Did you mean ROBOT?"),
+        ('task = "stack"\naxes = ["an_outsiders_task:AXIS=2"]', "no attribute is called 'AXIS'"),
+    ],
+)
+def test_what_an_outsider_does_not_have_is_said_before_anything_is_sampled(outsider: str, tmp_path: Path, names: str, message: str) -> None:
+    with pytest.raises(UnknownName) as caught:
+        load_suite(str(write(tmp_path, f'name = "mine"\nversion = 1\n[[entry]]\nepisodes = 1\n{names}\n')))
+    assert message in str(caught.value)
+
+
 def test_a_suite_may_not_test_on_seeds_of_demonstrations(tmp_path: Path) -> None:
     path = write(tmp_path, 'name = "mine"\nversion = 1' + ONE + f"first_seed = {FIRST_DEMO_SEED}\n")
     with pytest.raises(BadData, match="suites stay below 1,000,000, where demonstrations begin"):
@@ -180,3 +226,7 @@ def test_a_task_that_is_not_in_the_suite_is_refused() -> None:
 
 def test_tasks_of_the_command_line_make_a_suite() -> None:
     assert task_suite(["stack", "place_on"], episodes=4).name == "stack+place_on"
+
+
+def test_a_task_that_is_named_twice_counts_once() -> None:
+    assert task_suite(["stack", "stack"], episodes=4) == task_suite(["stack"], episodes=4)
