@@ -7,12 +7,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from vlagym.benchmark.rollout import Decision, PolicyFailed, record_of
-from vlagym.envs.errors import BadPolicyOutput
-from vlagym.envs.types import ActionSpec, ErrorRecord, Observation
+from vlagym.envs.errors import BadData, BadPolicyOutput
+from vlagym.envs.types import ActionChunk, ActionSpec, ErrorRecord, Observation
 from vlagym.policies.base import EpisodeContext, Policy, check_chunks
 from vlagym.policies.conventions import agreed_action
 
@@ -51,11 +51,11 @@ class Port(Protocol):
     def slot(self) -> int: ...
 
     def begin(self, context: EpisodeContext) -> None:
-        """Begins an episode. Raises what the policy raises, or PolicyFailed."""
+        """Begins an episode. Raises PolicyFailed."""
         ...
 
     def decide(self, observation: Observation) -> Decision:
-        """Asks for a chunk. Raises what the policy raises, or PolicyFailed."""
+        """Asks for a chunk. Raises PolicyFailed, or StartAgain, which a player lets through."""
         ...
 
 
@@ -85,6 +85,14 @@ class Crew(Generic[Result]):
     policy: Policy | None = None
     """Acts in the caller's process for all players at once; None where players need none or have their own."""
     workers: int = 1
+    job_timeout_s: float | None = None
+    """Wall time after which a job is given up and its worker ended; None: never. It needs worker processes."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise BadData(f"there is work for at least 1 worker, not for {self.workers}")
+        if self.job_timeout_s is not None and not self.job_timeout_s > 0:
+            raise BadData(f"a time limit is more than 0 s, not {self.job_timeout_s:g}")
 
 
 class Schedule:
@@ -101,6 +109,10 @@ class Schedule:
         """Adds a job behind the others."""
         self._jobs.append(job)
 
+    def put_back(self, job: Job) -> None:
+        """Adds a job before the others: it was taken, and has to be begun again through no fault of its own."""
+        self._jobs.appendleft(job)
+
     def __len__(self) -> int:
         return len(self._jobs)
 
@@ -113,48 +125,80 @@ class Executor(Protocol):
         ...
 
 
+class StartAgain(BaseException):
+    """An episode has to be begun again, because others that were asked in the same call have brought it down.
+
+    No Exception: a rollout that keeps what goes wrong in its episode must let it through.
+    """
+
+
+Answer = Decision | ErrorRecord | StartAgain
+
+
 class Desk:
-    """Serves one policy to many players: keeps what was agreed for each slot, checks answers, finds who is to blame."""
+    """Serves one policy to many players: keeps what was agreed for each slot, checks each answer apart, finds who is to blame.
+
+    A slot whose chunk is missing or bad pays alone; the policy is not asked again. Where the call itself raises, nobody can say which slot
+    is to blame, nor what the call has done to what the policy remembers of the others. So all episodes of that call are begun again, and
+    from then on each of them is asked in a call of its own: the one that raises then is to blame. Everybody else goes on in batches.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._agreed: dict[int, ActionSpec] = {}
+        self._episode: dict[int, str] = {}
+        """Slot -> digest."""
+        self._suspects: set[str] = set()
+        """Digests of episodes that were in a call that raised."""
 
-    def begin(self, context: EpisodeContext) -> None:
-        """Begins an episode; raises what the policy raises."""
-        self._agreed[context.slot] = agreed_action(self._policy.spec, context.action)
-        self._policy.reset(context)
-
-    def answer(self, asked: Mapping[int, Observation]) -> dict[int, Decision | ErrorRecord]:
-        """Asks the policy about all slots in one call.
-
-        Where that call fails and there are several slots, each is asked alone, so that an episode pays only for itself. This supposes
-        that a call that raises leaves the slots as they were.
-        """
+    def begin(self, context: EpisodeContext) -> ErrorRecord | None:
+        """Begins an episode; returns what the policy raised."""
         try:
-            return dict(self._ask(asked))
-        except Exception as error:
-            if len(asked) == 1:
-                return {slot: record_of(error) for slot in asked}
-        answers: dict[int, Decision | ErrorRecord] = {}
-        for slot, observation in asked.items():
-            answers.update(self.answer({slot: observation}))
+            self._agreed[context.slot] = agreed_action(self._policy.spec, context.action)
+            self._episode[context.slot] = context.digest
+            self._policy.reset(context)
+        except (Exception, SystemExit) as error:
+            return blamed(error)
+        return None
+
+    def answer(self, asked: Mapping[int, Observation]) -> dict[int, Answer]:
+        """Asks the policy about all slots, in one call as far as they may be asked together."""
+        alone = [slot for slot in asked if self._episode.get(slot) in self._suspects]
+        together = {slot: observation for slot, observation in asked.items() if slot not in alone}
+        answers: dict[int, Answer] = {}
+        for batch in [together, *({slot: asked[slot]} for slot in alone)]:
+            if batch:
+                answers.update(self._ask(batch))
         return answers
 
-    def decide(self, slot: int, observation: Observation) -> Decision:
-        """Asks the policy about one slot; raises what the policy raises."""
-        return self._ask({slot: observation})[slot]
-
-    def _ask(self, asked: Mapping[int, Observation]) -> dict[int, Decision]:
+    def _ask(self, asked: Mapping[int, Observation]) -> dict[int, Answer]:
         began_s = time.perf_counter()
-        chunks = self._policy.act(asked)
+        try:
+            chunks = self._policy.act(asked)
+        except (Exception, SystemExit) as error:
+            if len(asked) == 1:
+                return dict.fromkeys(asked, blamed(error))
+            self._suspects.update(self._episode[slot] for slot in asked)
+            return {slot: StartAgain() for slot in asked}
         latency_s = time.perf_counter() - began_s
-        for slot in asked:
-            check_chunks(chunks, [slot], self._agreed[slot])
-            sent, agreed = chunks[slot].spec, self._agreed[slot]
+        return {slot: self._checked(slot, chunks, latency_s) for slot in asked}
+
+    def _checked(self, slot: int, chunks: Mapping[int, ActionChunk], latency_s: float) -> Answer:
+        try:
+            agreed = self._agreed[slot]
+            check_chunks(chunks, [slot], agreed)
+            sent = chunks[slot].spec
             if sent is not agreed and sent != agreed:
                 raise BadPolicyOutput(f"the policy sent a chunk of the spec {sent.name!r}, which is not the {agreed.name!r} that it declared")
-        return {slot: Decision(chunks[slot], latency_s) for slot in asked}
+            return Decision(chunks[slot], latency_s)
+        except Exception as error:
+            return record_of(error)
+
+
+def blamed(error: BaseException) -> ErrorRecord:
+    """Returns what a policy raised as the ledger keeps it. One that calls sys.exit ends its episode, not the run."""
+    record = record_of(error)
+    return replace(record, message=f"the policy called sys.exit({record.message})") if isinstance(error, SystemExit) else record
 
 
 class LocalPort:
@@ -169,17 +213,26 @@ class LocalPort:
 
     def begin(self, context: EpisodeContext) -> None:
         """Begins an episode."""
-        self._desk.begin(context)
+        error = self._desk.begin(context)
+        if error is not None:
+            raise PolicyFailed(error)
 
     def decide(self, observation: Observation) -> Decision:
         """Asks for a chunk."""
-        return self._desk.decide(self._slot, observation)
+        return unpack(self._desk.answer({self._slot: observation})[self._slot])
 
 
-def unpack(answer: Decision | ErrorRecord) -> Decision:
-    """Returns the decision, or raises PolicyFailed with the record of what the policy raised elsewhere."""
+def unpack(answer: Answer) -> Decision:
+    """Returns the decision.
+
+    Raises:
+      PolicyFailed: With the record of what the policy raised elsewhere.
+      StartAgain: If that is the answer.
+    """
     if isinstance(answer, ErrorRecord):
         raise PolicyFailed(answer)
+    if isinstance(answer, StartAgain):
+        raise answer
     return answer
 
 

@@ -7,20 +7,25 @@ import faulthandler
 import multiprocessing
 import signal
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Generator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from vlagym.benchmark.executor import Crew, Desk, Finished, Job, Schedule, one_thread_each, unpack
-from vlagym.benchmark.rollout import Decision, record_of
+from vlagym.benchmark.executor import Answer, Crew, Desk, Finished, Job, Schedule, StartAgain, one_thread_each, unpack
+from vlagym.benchmark.rollout import Decision, PolicyFailed, record_of
 from vlagym.envs.errors import VlagymError
 from vlagym.envs.types import ErrorRecord, Observation
 from vlagym.policies.base import EpisodeContext
 
 _STILLBORN_MAX = 3
 """Workers in a row that may die before they are ready. Then it is not an episode's fault."""
+
+_UNHEARD_MAX = 3
+"""Workers that may die between being given a job and beginning it. Then reading the job is what kills them."""
 
 _GOODBYE_S = 5.0
 """Time that a worker is given to end by itself."""
@@ -50,6 +55,10 @@ class _Worker:
         self._last_words = last_words
         """Where the interpreter writes the stack when a library brings it down."""
         self.job: Job | None = None
+        self.has_begun = False
+        """Whether it has said that it began its job."""
+        self.given_s = 0.0
+        """When it was given its job; time.monotonic()."""
         self.is_ready = False
         args = (crew.make, theirs, slot, crew.policy is not None, last_words)
         with one_thread_each():
@@ -93,6 +102,8 @@ class _Floor:
         self._workers: dict[int, _Worker] = {}
         self._stillborn = 0
         self._num_hired = 0
+        self._unheard: Counter[str] = Counter()
+        """Key of a job -> how many workers died before they began it."""
         self._folder = tempfile.TemporaryDirectory(prefix="vlagym-workers-")
 
     def work(self, desk: Desk | None) -> Generator[Finished, None, None]:
@@ -101,9 +112,9 @@ class _Floor:
             busy = [w for w in self._workers.values() if w.job is not None or not w.is_ready]
             if not len(self._schedule) and all(w.job is None for w in self._workers.values()):
                 return
-            ready = wait([w.pipe for w in busy])
+            ready = wait([w.pipe for w in busy], self._patience_s())
             asked: dict[int, Observation] = {}
-            ended: list[Finished] = []
+            ended: list[Finished] = self._give_up([w for w in busy if w.pipe not in ready])
             for worker in [w for w in busy if w.pipe in ready]:
                 finished = self._hear(worker, desk, asked)
                 if finished is not None:
@@ -142,8 +153,30 @@ class _Floor:
     def _assign(self, worker: _Worker) -> None:
         if worker.is_ready and worker.job is None:
             worker.job = self._schedule.take()
+            worker.has_begun, worker.given_s = False, time.monotonic()
             if worker.job is not None:
                 worker.say("job", worker.job)
+
+    def _patience_s(self) -> float | None:
+        """Returns how long may be waited before a job has taken too long; None: for ever."""
+        limit_s = self._crew.job_timeout_s
+        given = [w.given_s for w in self._workers.values() if w.job is not None]
+        return None if limit_s is None or not given else max(0.0, min(given) + limit_s - time.monotonic())
+
+    def _give_up(self, silent: list[_Worker]) -> list[Finished]:
+        """Ends the workers whose job has taken too long; returns these jobs."""
+        limit_s = self._crew.job_timeout_s
+        ended: list[Finished] = []
+        for worker in silent:
+            job = worker.job
+            if limit_s is None or job is None or time.monotonic() - worker.given_s < limit_s:
+                continue
+            pid = worker.process.pid
+            del self._workers[worker.slot]
+            worker.end()
+            message = f"the worker process {pid} did not answer for {limit_s:g} s while it played {job.key}; it was ended and replaced"
+            ended.append(Finished(job=job, error=ErrorRecord(type="WorkerDied", message=message, traceback="")))
+        return ended
 
     def _hear(self, worker: _Worker, desk: Desk | None, asked: dict[int, Observation]) -> Finished | None:
         """Takes one message of a worker; returns the job that has ended with it, if any."""
@@ -156,10 +189,15 @@ class _Floor:
             worker.is_ready, self._stillborn = True, 0
         elif kind == "broken":
             raise VlagymError(f"a worker could not begin: {content.type}: {content.message}\n{content.traceback}")
+        elif kind == "began":
+            worker.has_begun = True
         elif kind == "begin" and desk is not None:
-            worker.say("answer", _begin(desk, content))
+            worker.say("answer", desk.begin(content))
         elif kind == "ask":
             asked[worker.slot] = content
+        elif kind == "again" and job is not None:
+            worker.job = None
+            self._schedule.put_back(job)
         elif kind in ("done", "failed") and job is not None:
             worker.job = None
             return Finished(job=job, result=content) if kind == "done" else Finished(job=job, error=content)
@@ -170,7 +208,7 @@ class _Floor:
     def _bury(self, worker: _Worker) -> Finished | None:
         del self._workers[worker.slot]
         how, pid, job = worker.obituary(), worker.process.pid, worker.job
-        was_ready, stack = worker.is_ready, worker.stack()
+        was_ready, has_begun, stack = worker.is_ready, worker.has_begun, worker.stack()
         worker.end()
         if not was_ready:
             self._stillborn += 1
@@ -178,16 +216,13 @@ class _Floor:
                 raise VlagymError(f"{self._stillborn} workers in a row died before they were ready; the last one {how}. Try --executor serial")
         if job is None:
             return None
+        if not has_begun:
+            self._unheard[job.key] += 1
+            if self._unheard[job.key] < _UNHEARD_MAX:
+                self._schedule.put_back(job)
+                return None
         message = f"the worker process {pid} {how} while it played {job.key}; it was replaced"
         return Finished(job=job, error=ErrorRecord(type="WorkerDied", message=message, traceback=stack))
-
-
-def _begin(desk: Desk, context: EpisodeContext) -> ErrorRecord | None:
-    try:
-        desk.begin(context)
-    except Exception as error:
-        return record_of(error)
-    return None
 
 
 # --------------------------------------------------------------------------------------------------------------- in the worker
@@ -203,13 +238,14 @@ class _PipePort:
 
     def begin(self, context: EpisodeContext) -> None:
         """Begins an episode over there."""
-        error = self._exchange("begin", context)
+        error: ErrorRecord | None = self._exchange("begin", context)
         if error is not None:
-            unpack(error)
+            raise PolicyFailed(error)
 
     def decide(self, observation: Observation) -> Decision:
         """Asks for a chunk and waits for it."""
-        return unpack(self._exchange("ask", observation))
+        answer: Answer = self._exchange("ask", observation)
+        return unpack(answer)
 
     def _exchange(self, kind: str, content: Any) -> Any:
         try:
@@ -234,8 +270,11 @@ def _serve(make: Any, pipe: Connection[Any, Any], slot: int, has_policy: bool, l
     try:
         pipe.send(("ready", None))
         while (message := pipe.recv())[0] == "job":
+            pipe.send(("began", None))
             try:
                 answer = ("done", player.play(message[1], port))
+            except StartAgain:
+                answer = ("again", None)
             except Exception as error:
                 answer = ("failed", record_of(error))
             pipe.send(answer)

@@ -8,10 +8,17 @@ from typing import Any
 
 from vlagym.benchmark.executor import Crew, Finished, LocalPort, Schedule
 from vlagym.benchmark.rollout import record_of
+from vlagym.envs.errors import BadData
 
 
 def EXECUTOR(crew: Crew[Any], schedule: Schedule) -> Generator[Finished, None, None]:
-    """Yields jobs as they end. `crew.workers` means nothing here: there is one."""
+    """Yields jobs as they end. `crew.workers` means nothing here: there is one.
+
+    Raises:
+      BadData: If there is a time limit: nobody is there to end a job that does not come back.
+    """
+    if crew.job_timeout_s is not None:
+        raise BadData("the serial executor cannot end an episode that takes too long; leave out the time limit, or take --executor processes")
     port = None if crew.policy is None else LocalPort(crew.policy)
     with contextlib.closing(crew.make()) as player:
         while (job := schedule.take()) is not None:

@@ -15,7 +15,8 @@ import pytest
 from vlagym.benchmark.episode import PlayerOptions, WorldOptions
 from vlagym.benchmark.executor import Crew, Finished, Job, LocalPort, Port, Schedule
 from vlagym.benchmark.executors import processes, serial
-from vlagym.envs.errors import VlagymError
+from vlagym.benchmark.rollout import PolicyFailed
+from vlagym.envs.errors import BadData, VlagymError
 from vlagym.envs.types import ActionChunk, Observation
 from vlagym.policies.base import EpisodeContext, Policy
 from vlagym.policies.chunking import declared
@@ -31,6 +32,8 @@ class Worker:
             raise ValueError("I cannot do this")
         if job.content == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if job.content == "sleep":
+            time.sleep(60)
         if job.content == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         if job.content == "leave":
@@ -99,6 +102,48 @@ def test_a_worker_that_dies_is_replaced_and_only_its_job_is_lost() -> None:
     assert left is not None and left.type == "WorkerDied" and "ended with exit status 7" in left.message
 
 
+def test_a_job_that_was_never_begun_goes_to_another_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    say, killed = processes._Worker.say, []
+
+    def kill_first(worker: Any, kind: str, content: Any) -> None:
+        if kind == "job" and len(killed) < 2:
+            killed.append(worker.process.pid)
+            os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.join()
+        say(worker, kind, content)
+
+    monkeypatch.setattr(processes._Worker, "say", kill_first)
+    finished = run("processes", [21])
+    assert len(killed) == 2 and finished["0 21"].result == 42 and finished["0 21"].job.attempt == 1
+
+
+def test_a_job_that_kills_whoever_reads_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    say = processes._Worker.say
+
+    def kill(worker: Any, kind: str, content: Any) -> None:
+        if kind == "job":
+            os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.join()
+        say(worker, kind, content)
+
+    monkeypatch.setattr(processes._Worker, "say", kill)
+    error = run("processes", [21])["0 21"].error
+    assert error is not None and error.type == "WorkerDied"
+
+
+def test_a_job_that_takes_too_long_is_given_up_and_the_others_are_done() -> None:
+    finished = run("processes", [1, "sleep", 3], job_timeout_s=0.5)
+    assert finished["0 1"].result == 2 and finished["2 3"].result == 6
+    error = finished["1 sleep"].error
+    assert error is not None and error.type == "WorkerDied" and "did not answer for 0.5 s while it played 1 sleep" in error.message
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_work_without_workers_is_refused(workers: int) -> None:
+    with pytest.raises(BadData, match=f"there is work for at least 1 worker, not for {workers}"):
+        run("processes", [1], workers=workers)
+
+
 def test_a_worker_that_a_library_brings_down_leaves_its_stack() -> None:
     error = run("processes", ["crash"])["0 crash"].error
     assert error is not None and "was ended by SIGSEGV" in error.message
@@ -163,8 +208,23 @@ def test_a_batch_that_fails_costs_only_the_episode_that_is_to_blame() -> None:
     assert outcomes == {str(s): "error" if s in (2, 5) else "success" for s in range(8)}
 
 
-def test_a_local_port_raises_what_the_policy_raises() -> None:
+@pytest.mark.parametrize("what", ["late", "nan", "short"])
+def test_after_a_call_that_failed_everybody_else_still_goes_on_in_batches(what: str) -> None:
+    alone = {f.job.key: f.result for f in serial.EXECUTOR(crew(fakes.Carrier(), 1), Schedule(carried(8)))}
+    policy = fakes.Faulty([0, 1], what)
+    finished = {f.job.key: f.result for f in processes.EXECUTOR(crew(policy, 3), Schedule(carried(8)))}
+    assert {key for key, played in finished.items() if played.result.outcome == "error"} == {"0", "1"}
+    for key in set(finished) - {"0", "1"}:
+        assert finished[key].result.certificate == alone[key].result.certificate
+    assert max(policy.batches[len(policy.batches) // 2 :]) > 1
+
+
+def carried(count: int) -> list[Job]:
+    return [Job(key=str(s), content=fakes.spec(s)) for s in range(count)]
+
+
+def test_a_local_port_raises_what_the_policy_raised() -> None:
     policy: Policy = fakes.Faulty([1], "reset")
     port = LocalPort(policy)
-    with pytest.raises(ValueError, match="I will not begin"):
+    with pytest.raises(PolicyFailed, match="ValueError: I will not begin"):
         port.begin(EpisodeContext(slot=0, instruction="", action=fakes.CONTROL, digest="d", spec=fakes.spec(1)))
