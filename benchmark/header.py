@@ -67,6 +67,7 @@ def make_header(
     quality: str,
     gl_renderer: str | None,
     shuffle: int | None,
+    retries: int,
     command: Sequence[str],
 ) -> RunHeader:
     """Returns the header of a run that begins now.
@@ -83,6 +84,7 @@ def make_header(
       quality: Of the images.
       gl_renderer: What the GL driver calls itself; None where nothing is rendered.
       shuffle: Seed of the order of the episodes; None: the suite's order.
+      retries: Further attempts of an episode that ended in an error.
       command: The words of the command line.
     """
     seeds = [e.seed for e in episodes]
@@ -95,6 +97,7 @@ def make_header(
             "card": to_plain(policy.card),
             "privileged": policy.privileged,
             "chunking": str(chunking),
+            "retries": retries,
         },
         robot_looks=dict(looks),
         quality=quality,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol, get_args
 
+from vlagym.benchmark import scoring
 from vlagym.benchmark.episode import Connections, MakeWorld, Played, PlayerOptions, WorldOptions, errored, make_world
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
 from vlagym.benchmark.header import differences, make_header, now, usable_cores
@@ -21,7 +22,7 @@ from vlagym.policies.base import Policy
 from vlagym.policies.chunking import declared, parse
 from vlagym.policies.conventions import Pipeline
 from vlagym.policies.loading import load_policy
-from vlagym.results.store import Store
+from vlagym.results.store import HEADER, Store
 
 _WORKERS_MAX = 8
 """Unless said otherwise: more of them cost memory, and one policy seldom feeds more."""
@@ -43,7 +44,9 @@ class RunOptions:
     quality: str = "fast"
     look: str = "auto"
     retries: int = 0
-    """Further attempts of an episode that ended in an error."""
+    """Further attempts of an episode that ended in an error; those that an interrupted run still owes are made when it is resumed."""
+    episode_timeout_s: float | None = None
+    """Wall time after which an episode is given up as an error; None: never. The time in which it waits for the policy counts."""
     shuffle: int | None = None
     """Seed of the order of the episodes; None: the suite's order. Results do not depend on it."""
     out: Path | None = None
@@ -88,22 +91,27 @@ class RunReport(NamedTuple):
         return {outcome: sum(r.outcome == outcome for r in self.results) for outcome in get_args(Outcome)}
 
 
-def run(options: RunOptions, episodes: Sequence[EpisodeSpec], reporter: Reporter) -> RunReport:
+def run(options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequence[EpisodeSpec]], reporter: Reporter) -> RunReport:
     """Plays episodes and stores them. Interrupted at any moment, it leaves a folder that can be resumed.
 
     Args:
       options: How.
-      episodes: `options.suite`, expanded.
+      episodes: `options.suite`, expanded; or what expands it, which is called once the policy is there and every name is known.
       reporter: Is told how it goes on.
 
     Raises:
+      UnknownName: If there is no such policy, executor, quality or look.
       ConventionMismatch: If policy and environment do not fit; before anything is written.
       BadData: If the folder to resume belongs to another run; the message names each difference.
     """
-    _check(options, episodes)
+    _check(options)
     executor: Executor = catalog.load("executor", options.executor)
     policy = load_policy(options.policy, options.policy_options)
     with contextlib.closing(policy):
+        if callable(episodes):
+            episodes = episodes()
+        if not episodes:
+            raise BadData("a run needs at least one episode")
         chunking = parse(options.chunking) if options.chunking else declared(policy.spec)
         probe = _probe(options, episodes, policy)
         header = make_header(
@@ -118,6 +126,7 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec], reporter: Reporter
             quality=options.quality,
             gl_renderer=probe.gl_renderer,
             shuffle=options.shuffle,
+            retries=options.retries,
             command=options.command,
         )
         player = PlayerOptions(
@@ -132,7 +141,8 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec], reporter: Reporter
             schedule = Schedule(_jobs(options, episodes, store))
             workers = min(options.workers or min(usable_cores(), _WORKERS_MAX), max(1, len(schedule)))
             reporter.begins(store.path, len(episodes), len(episodes) - len(schedule), workers if options.executor != "serial" else 0)
-            crew = Crew(make=player.make, policy=None if policy.spec.runs_in_worker else policy, workers=workers)
+            outside = None if policy.spec.runs_in_worker else policy
+            crew = Crew(make=player.make, policy=outside, workers=workers, job_timeout_s=options.episode_timeout_s)
             if len(schedule):
                 with contextlib.closing(executor(crew, schedule)) as finished:
                     for one in finished:
@@ -160,17 +170,30 @@ class _Probe(NamedTuple):
     gl_renderer: str | None
 
 
-def _check(options: RunOptions, episodes: Sequence[EpisodeSpec]) -> None:
-    if not episodes:
-        raise BadData("a run needs at least one episode")
+def _check(options: RunOptions) -> None:
+    """Finds out what costs nothing to find out: before the policy is loaded and before anything is sampled."""
     if options.workers is not None and options.workers < 1:
         raise BadData(f"a run needs at least 1 worker, not {options.workers}")
     if options.executor == "serial" and (options.workers or 1) > 1:
         raise BadData(f"the serial executor plays in one process; leave out --workers {options.workers}, or take --executor processes")
     if options.retries < 0:
         raise BadData(f"retries is 0 or more, not {options.retries}")
+    if options.shuffle is not None and options.shuffle < 0:
+        raise BadData(f"the seed of the order is 0 or more, not {options.shuffle}")
+    if options.episode_timeout_s is not None and not options.episode_timeout_s > 0:
+        raise BadData(f"a time limit is more than 0 s, not {options.episode_timeout_s:g}")
+    if options.episode_timeout_s is not None and options.executor == "serial":
+        raise BadData("the serial executor cannot end an episode that takes too long; leave out the time limit, or take --executor processes")
     if options.resume is not None and options.out is not None and options.resume != options.out:
         raise BadData(f"a run is resumed in its own folder: leave out --out {options.out}")
+    out = options.out if options.resume is None else None
+    if out is not None and (out / HEADER).exists():
+        raise BadData(f"{out} exists already. Choose another folder with --out, or go on with its run with --resume {out}")
+    scoring.columns()
+    # The world first: it chooses the GL backend, which must be done before anything else imports mujoco.
+    options.make_world(WorldOptions(quality=options.quality, look=options.look, render=False)).close()
+    for name in sorted({entry.robot for entry in options.suite.entries}):
+        catalog.load("robot", name).resolve_look(options.look)
 
 
 def _world_options(options: RunOptions, policy: Policy) -> WorldOptions:
@@ -222,7 +245,7 @@ def _store(options: RunOptions, header: RunHeader) -> Store:
 
 
 def _jobs(options: RunOptions, episodes: Sequence[EpisodeSpec], store: Store) -> list[Job]:
-    """Returns what is still to be played, in order."""
+    """Returns what is still to be played, in order: what is not stored, and errors that may be tried again."""
     stored = {r.digest: r for r in store.results()}
     jobs: list[Job] = []
     for spec in episodes:
@@ -230,7 +253,7 @@ def _jobs(options: RunOptions, episodes: Sequence[EpisodeSpec], store: Store) ->
         before = stored.get(digest)
         if before is None:
             jobs.append(Job(key=digest, content=spec))
-        elif before.outcome == "error" and options.retry_errors:
+        elif before.outcome == "error" and (options.retry_errors or before.attempt <= options.retries):
             jobs.append(Job(key=digest, content=spec, attempt=before.attempt + 1))
     if options.shuffle is not None:
         order = stream(options.shuffle, "order").permutation(len(jobs))

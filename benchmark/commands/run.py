@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,9 @@ def main(args: Sequence[str]) -> int:
 
     backend.choose()
     wanted = _resumed(options, args) if options.resume else _fresh(options, args)
-    episodes = _expand(wanted)
     with _Told(wanted.suite.name) as told:
         try:
-            report = run(wanted, episodes, told)
+            report = run(wanted, partial(_expand, wanted), told)
         except KeyboardInterrupt:
             if told.path is not None:
                 console.note(f"interrupted; what was stored is kept. Go on with: vlagym run --resume {told.path}")
@@ -65,7 +65,8 @@ def _parse(args: Sequence[str]) -> Namespace:
     how = parser.add_argument_group("how")
     how.add_argument("--executor", default="processes", help="processes (default) or serial")
     how.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores, 8 at most")
-    how.add_argument("--retries", type=int, default=0, metavar="N", help="further attempts of an episode that ends in an error; 0 by default")
+    how.add_argument("--retries", type=int, metavar="N", help="further attempts of an episode that ends in an error; 0 by default")
+    how.add_argument("--episode-timeout", type=float, metavar="S", help="gives an episode up as an error after so many seconds of wall time")
     how.add_argument("--shuffle", type=int, metavar="SEED", help="plays the episodes in another order; the results do not depend on it")
     how.add_argument("--quality", help="of the images: fast (default), medium or high")
     how.add_argument("--look", help="of the robot: auto (default) or one of its looks")
@@ -95,7 +96,8 @@ def _fresh(options: Namespace, args: Sequence[str]) -> RunOptions:
         workers=options.workers,
         quality=options.quality or "fast",
         look=options.look or "auto",
-        retries=options.retries,
+        retries=options.retries or 0,
+        episode_timeout_s=options.episode_timeout,
         shuffle=options.shuffle,
         out=options.out,
         command=("vlagym", "run", *args),
@@ -110,10 +112,8 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
     from vlagym.results.store import Store
 
     header = Store.open(options.resume).header
-    numbers = (options.robot, options.control, options.episodes, options.seed)
-    named = options.suite or options.task or options.axis or any(v is not None for v in numbers)
     plain = {k: v for k, v in header.suite.items() if k not in ("digest", "episodes")}
-    suite = _suite(options) if named else suite_from_plain(plain, f"{options.resume} suite").check()
+    suite = _suite(options) if options.suite or options.task else _changed(suite_from_plain(plain, f"{options.resume} suite"), options)
     looks = set(header.robot_looks.values())
     return RunOptions(
         policy=options.policy or str(header.policy["name"]),
@@ -124,7 +124,8 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
         workers=options.workers,
         quality=options.quality or header.quality,
         look=options.look or (looks.pop() if len(looks) == 1 else "auto"),
-        retries=options.retries,
+        retries=int(header.policy.get("retries", 0)) if options.retries is None else options.retries,
+        episode_timeout_s=options.episode_timeout,
         shuffle=options.shuffle,
         out=options.out,
         resume=options.resume,
@@ -139,11 +140,16 @@ def _suite(options: Namespace) -> Suite:
     if options.suite is None and not options.task:
         raise BadData(f"say what is run: --suite S or --task T. Suites: {', '.join(catalog.toml_names('benchmark/suites'))}")
     if options.suite is not None:
-        suite, tasks = load_suite(options.suite), options.task
-    else:
-        for task in options.task:
+        return _changed(load_suite(options.suite), options, tasks=options.task)
+    tasks = list(dict.fromkeys(options.task))
+    for task in tasks:
+        if ":" not in task:
             catalog.require(catalog.names("task"), task, "task")
-        suite, tasks = task_suite(options.task, episodes=10), ()
+    return _changed(task_suite(tasks, episodes=10), options)
+
+
+def _changed(suite: Suite, options: Namespace, tasks: Sequence[str] = ()) -> Suite:
+    """Returns the suite as the command line wants it."""
     changed = suite.restrict(
         tasks=tasks, robot=options.robot, episodes=options.episodes, first_seed=options.seed, axes=options.axis, control=options.control
     )

@@ -16,9 +16,10 @@ from typing import Any
 import fakes
 import pytest
 
+from vlagym.benchmark.episode import make_world
 from vlagym.benchmark.runner import RunOptions, RunReport, default_folder, run
 from vlagym.benchmark.suite import Entry, Suite
-from vlagym.envs.errors import BadData, ConventionMismatch, UnknownName
+from vlagym.envs.errors import BadData, ConventionMismatch, UnknownName, VlagymError
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, to_plain
 from vlagym.results.store import Store
 
@@ -94,12 +95,20 @@ def test_the_double_is_a_world_in_which_equality_means_something(reference: dict
 
 # --------------------------------------------------------------------------------------------------------------- what goes wrong
 @pytest.mark.parametrize("executor", ["serial", "processes"])
-@pytest.mark.parametrize("what", ["act", "nan"])
-def test_a_policy_that_fails_costs_its_episodes_and_not_the_run(tmp_path: Path, executor: str, what: str, reference: dict[str, Any]) -> None:
-    report = play(tmp_path / "run", episodes(), f"fakes:FAULTY:{what}/1,4", executor=executor, workers=WORKERS[executor])
+@pytest.mark.parametrize("what", ["act", "late", "nan", "short", "exit"])
+def test_a_policy_that_fails_costs_its_episodes_and_changes_no_other(
+    tmp_path: Path, executor: str, what: str, reference: dict[str, Any]
+) -> None:
+    specs = episodes(_2="divergence:3")
+    workers = 3 if executor == "processes" else None
+    report = play(tmp_path / "run", specs, f"fakes:FAULTY:{what}/1,4", executor=executor, workers=workers)
     errors = {r.seed: r.error for r in report.results if r.outcome == "error"}
-    assert set(errors) == {1, 4} and report.tally() == {"success": 6, "failure": 0, "error": 2}
+    assert set(errors) == {1, 4} and report.tally() == {"success": 5, "failure": 1, "error": 2}
     assert all(e is not None and "Traceback" in e.traceback for e in errors.values())
+    if what == "exit":
+        assert {(e.type, e.message) for e in errors.values() if e} == {("SystemExit", "the policy called sys.exit(0)")}
+    healthy = deterministic([r for r in report.results if r.outcome != "error"])
+    assert healthy == {digest: reference[digest] for digest in healthy} and len(healthy) == 6
 
 
 def test_a_worker_that_is_killed_costs_its_episode_and_not_the_run(tmp_path: Path) -> None:
@@ -142,11 +151,41 @@ def test_conventions_are_compared_before_anything_is_written(tmp_path: Path) -> 
         ({"workers": 0}, "at least 1 worker, not 0"),
         ({"workers": 2}, "the serial executor plays in one process; leave out --workers 2"),
         ({"retries": -1}, "retries is 0 or more, not -1"),
+        ({"shuffle": -1}, "the seed of the order is 0 or more, not -1"),
+        ({"episode_timeout_s": 5.0}, "the serial executor cannot end an episode that takes too long"),
+        ({"episode_timeout_s": 0.0, "executor": "processes"}, "a time limit is more than 0 s, not 0"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadData, match=message):
         play(tmp_path / "run", episodes(1), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"policy": "nosuch"}, "no policy is called 'nosuch'"),
+        ({"executor": "ray"}, "no executor is called 'ray'"),
+        ({"look": "plastic"}, "no look of the panda is called 'plastic'"),
+        ({"quality": "ultra", "make_world": make_world}, "no quality is called 'ultra'"),
+        ({"executor": "serial", "workers": 2}, "the serial executor plays in one process"),
+    ],
+)
+def test_what_can_be_known_before_is_refused_before_anything_is_sampled(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    def sampled() -> list[EpisodeSpec]:
+        raise AssertionError("sampled")
+
+    given = {"policy": "fakes:CARRIER", "make_world": fakes.make_world, **options}
+    with pytest.raises(VlagymError, match=message):
+        run(RunOptions(suite=SUITE, out=tmp_path / "run", **given), sampled, Told())
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_episode_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    report = play(tmp_path / "run", episodes(3, _1="sleep:2"), executor="processes", workers=2, episode_timeout_s=2.0)
+    (error,) = [r.error for r in report.results if r.outcome == "error"]
+    assert error is not None and error.type == "WorkerDied" and "did not answer for 2 s" in error.message
+    assert report.tally() == {"success": 2, "failure": 0, "error": 1}
 
 
 def test_an_unknown_executor_is_answered_with_the_known_ones(tmp_path: Path) -> None:
@@ -243,6 +282,25 @@ def test_errored_episodes_are_played_again_only_if_that_is_asked_for(tmp_path: P
     assert told.results == []
     play(tmp_path / "run", episodes(3), policy, told, resume=tmp_path / "run", retry_errors=True)
     assert [(r.seed, r.attempt) for r in told.results] == [(1, 2)]
+
+
+def test_an_interrupted_run_still_owes_its_retries(tmp_path: Path) -> None:
+    policy, whole, cut = "fakes:FAULTY:act/1", tmp_path / "whole", tmp_path / "cut"
+    play(whole, episodes(4), policy, retries=2)
+    with pytest.raises(KeyboardInterrupt):
+        play(cut, episodes(4), policy, Told(interrupt_after=2), retries=2)
+    assert [(r.seed, r.attempt) for r in Store.open(cut).ledger()] == [(0, 1), (1, 1), (2, 1)]
+    report = play(cut, episodes(4), policy, resume=cut, retries=2)
+    attempts = [sorted((r.seed, r.attempt, r.outcome) for r in Store.open(path).ledger()) for path in (whole, cut)]
+    assert attempts[0] == attempts[1]
+    assert deterministic(report.results) == deterministic(Store.open(whole).results())
+
+
+def test_a_run_is_not_resumed_with_another_number_of_retries(tmp_path: Path) -> None:
+    play(tmp_path / "run", episodes(1), retries=2)
+    assert Store.open(tmp_path / "run").header.policy["retries"] == 2
+    with pytest.raises(BadData, match="policy.retries was 2 and is 0"):
+        play(tmp_path / "run", episodes(1), resume=tmp_path / "run")
 
 
 @pytest.mark.parametrize(

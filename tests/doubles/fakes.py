@@ -192,6 +192,8 @@ class FakeWorld:
             raise Divergence("MuJoCo warned of BADQACC at 0.150 s")
         if kind == "env_error":
             raise RuntimeError("the world has a bug")
+        if kind == "sleep":
+            time.sleep(60)
         if kind == "die":
             os.kill(os.getpid(), signal.SIGKILL)
 
