@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from vlagym.envs.errors import BadData, UnknownName, VlagymError, unknown_name
@@ -57,11 +58,18 @@ def names(kind_name: str) -> list[str]:
 
 
 def summary(kind_name: str, name: str) -> str:
-    """Returns the first line of the docstring of a named thing, read from its source without importing it."""
+    """Returns the first line of the docstring of a named thing, read from its source without importing it.
+
+    Of a file that does not parse it says so, and where: one half-written file does not keep the others from being listed.
+    """
     import ast
 
     path = _ROOT / kind(kind_name).folder / f"{name}.py"
-    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    try:
+        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        return f"(does not parse: {getattr(error, 'msg', error)}{line})"
     return (doc or "").split("\n", 1)[0]
 
 
@@ -77,8 +85,7 @@ def load(kind_name: str, name: str) -> Any:
         return _load_outside(k, name)
     if name not in names(kind_name):
         raise unknown_name(k.name, name, names(kind_name), f"An outsider's {k.name} is written package.module:ATTRIBUTE.")
-    module_name = f"vlagym.{k.folder.replace('/', '.')}.{name}"
-    module = importlib.import_module(module_name)
+    module = _import(f"vlagym.{k.folder.replace('/', '.')}.{name}")
     if not hasattr(module, k.attribute):
         raise BadData(f"{module.__file__} defines no {k.attribute}; a file of {k.folder}/ must")
     return getattr(module, k.attribute)
@@ -87,14 +94,13 @@ def load(kind_name: str, name: str) -> Any:
 def _load_outside(k: Kind, name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     try:
-        module = importlib.import_module(module_name)
-    except VlagymError:
-        raise
-    except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
+        module = _import(module_name)
+    except BadData as error:
+        absent = error.__cause__
+        if isinstance(absent, ModuleNotFoundError) and absent.name and f"{module_name}.".startswith(f"{absent.name}."):
             near = unknown_name(k.name, name, names(k.name))
             raise UnknownName(f"{near} And no module {module_name!r} is importable from here") from error
-        raise BadData(f"{module_name} does not import: {error}") from error
+        raise
     thing: Any = module
     for part in attribute.split("."):
         if not hasattr(thing, part):
@@ -102,6 +108,27 @@ def _load_outside(k: Kind, name: str) -> Any:
             raise unknown_name("attribute", attribute, known, f"It was looked for in {module_name}.")
         thing = getattr(thing, part)
     return thing
+
+
+def _import(module_name: str) -> ModuleType:
+    """Returns a module; whatever its import raises becomes BadData that says where, for the file may be one that somebody is writing."""
+    try:
+        return importlib.import_module(module_name)
+    except VlagymError:
+        raise
+    except Exception as error:
+        raise BadData(f"{module_name} does not import: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    """Returns what an import raised, and in which line of which file."""
+    import traceback  # not on top: nothing that merely lists names needs it
+
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
+    what = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+    frame = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")][-1]
+    return what if frame.filename == importlib.__file__ else f"{what} ({frame.filename}, line {frame.lineno})"
 
 
 def known(kind_name: str, name: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vlagym.benchmark import console
 from vlagym.envs import catalog
+from vlagym.envs.errors import BadData
 
 if TYPE_CHECKING:
     from vlagym.envs.fixtures import FixtureAsset
@@ -69,7 +70,11 @@ def _files(kind: str) -> list[Row]:
 def _metrics() -> list[Row]:
     rows: list[Row] = []
     for name in catalog.names("metric"):
-        metric = catalog.load("metric", name)
+        try:
+            metric = catalog.load("metric", name)
+        except BadData as error:
+            rows.append({"name": name, "unit": "", "better": "", "summary": f"({error})"})
+            continue
         rows.append({"name": name, "unit": metric.unit, "better": metric.better, "summary": catalog.summary("metric", name)})
     return rows
 
