@@ -48,7 +48,7 @@ class Draft:
     def __init__(self, rng: np.random.Generator, objects: str) -> None:
         self.rng = rng
         self.objects = objects
-        """seen | unseen: the split that the goal's objects come from. What only stands around is always seen."""
+        """seen | unseen: the split that the goal's objects come from. What only stands around may be seen."""
         self.props: list[PropSpec] = []
         self.fixtures: list[FixtureSpec] = []
         self._discs: list[tuple[float, float, float, bool]] = []
@@ -59,7 +59,8 @@ class Draft:
         Args:
           count: How many.
           role: graspable | support | container | stackable.
-          first_split: Split of the first one; the draft's where None. The others are seen.
+          first_split: Split of the first one; the draft's where None. If it is unseen, so is the last one, or else "the new one" would be
+            all that one must understand; the others are seen.
           kinds: Only these kinds; empty: any.
           without: Ids that are not wanted.
 
@@ -69,7 +70,7 @@ class Draft:
         first_split = first_split or self.objects
         chosen: list[str] = []
         for i in range(count):
-            split = first_split if i == 0 else "seen"
+            split = first_split if i in (0, count - 1) else "seen"
             there = [
                 a.id
                 for a in catalog().values()
@@ -81,10 +82,10 @@ class Draft:
         return chosen
 
     def choose_fixtures(self, count: int, *, kind: str) -> list[str]:
-        """Draws different furniture of a kind; the first one from the draft's split, the others seen."""
+        """Draws different furniture of a kind; the first and the last one from the draft's split, the others seen."""
         chosen: list[str] = []
         for i in range(count):
-            split = self.objects if i == 0 else "seen"
+            split = self.objects if i in (0, count - 1) else "seen"
             there = [f.id for f in fixtures().values() if f.kind == kind and f.split == split and f.id not in chosen]
             if not there:
                 raise Unsatisfiable(f"the catalogue has no {split} {kind} left")

@@ -1,0 +1,79 @@
+"""What is drawn: premises that hold, splits that are kept, seeds that mean one episode."""
+
+import dataclasses
+
+import pytest
+
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadSpec, UnknownName
+from vlagym.envs.fixtures import get_fixture
+from vlagym.envs.objects import catalog as catalog_of_objects
+from vlagym.envs.objects import get
+from vlagym.envs.sampling import broken_premise, sample
+from vlagym.envs.types import EpisodeSpec, PropSpec
+
+TASKS = catalog.names("task")
+
+
+def _splits(spec: EpisodeSpec, names: tuple[str, ...] | None = None) -> dict[str, str]:
+    things = {p.name: get(p.asset).split for p in spec.scene.props} | {f.name: get_fixture(f.asset).split for f in spec.scene.fixtures}
+    return {name: split for name, split in things.items() if names is None or name in names}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_nothing_of_the_training_split_is_unseen(task: str) -> None:
+    for seed in range(15):
+        spec = sample(task, seed=840_000 + seed)
+        assert set(_splits(spec).values()) == {"seen"} and spec.split == "seen"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_unseen_target_is_not_told_by_being_the_only_new_thing(task: str) -> None:
+    for seed in range(15):
+        spec = sample(task, seed=840_000 + seed, objects="unseen")
+        target = spec.goal[0].args[0].split("/")[0]
+        like_it = [p.name for p in spec.scene.props if target in catalog_of_objects() and "graspable" in get(p.asset).roles]
+        splits = _splits(spec, tuple(like_it) or tuple(f.name for f in spec.scene.fixtures))
+        assert splits[target] == "unseen" and spec.split == "unseen"
+        assert sum(split == "unseen" for split in splits.values()) >= 2, (spec.goal, splits)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_another_seed_or_split_is_another_episode(task: str) -> None:
+    base = sample(task, seed=840_000)
+    assert sample(task, seed=840_000).digest() == base.digest()
+    others = [sample(task, seed=840_001), sample(task, seed=840_000, objects="unseen"), sample(task, seed=840_000, phrases="unseen")]
+    assert len({s.digest() for s in (base, *others)}) == 4
+    assert others[2].scene == base.scene and others[2].goal == base.goal and others[2].instruction != base.instruction
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_spec_survives_its_json(task: str) -> None:
+    spec = sample(task, seed=840_000)
+    assert EpisodeSpec.from_json(spec.to_json()) == spec
+
+
+def _moved(spec: EpisodeSpec, name: str, **changes: object) -> EpisodeSpec:
+    props = tuple(dataclasses.replace(p, **changes) if p.name == name else p for p in spec.scene.props)  # type: ignore[arg-type]
+    return dataclasses.replace(spec, scene=dataclasses.replace(spec.scene, props=props))
+
+
+def test_each_premise_is_told_by_name(two_blocks: EpisodeSpec, already_stacked: EpisodeSpec) -> None:
+    assert broken_premise(two_blocks) is None
+    assert broken_premise(already_stacked) == "a goal is met at the start"
+    assert broken_premise(_moved(two_blocks, "block_red", pos_world=(0.45, 0.0, 0.05))) == "block_red does not stay where it was put"
+    assert broken_premise(_moved(two_blocks, "block_red", pos_world=(0.82, 0.0, 0.0))) == "block_red is out of reach"
+    wall = PropSpec(name="bottle_green", asset="bottle_green", pos_world=(0.52, 0.0, 0.0), quat_world_wxyz=(1.0, 0.0, 0.0, 0.0), scale=1.6)
+    hidden = dataclasses.replace(two_blocks, scene=dataclasses.replace(two_blocks.scene, props=(*two_blocks.scene.props, wall)))
+    assert broken_premise(hidden) == "block_red is hidden from the front camera"
+    blind = dataclasses.replace(two_blocks, scene=dataclasses.replace(two_blocks.scene, cameras=two_blocks.scene.cameras[1:]))
+    assert broken_premise(blind) == "there is no camera called front"
+
+
+def test_unknown_names_are_answered_with_near_ones() -> None:
+    with pytest.raises(UnknownName, match="no task is called 'stacks'. Did you mean stack"):
+        sample("stacks", seed=0)
+    with pytest.raises(UnknownName, match="no robot is called 'panda2'. Did you mean panda"):
+        sample("stack", robot="panda2", seed=0)
+    with pytest.raises(BadSpec, match="phrases is 'old'; it must be seen or unseen"):
+        sample("stack", seed=0, phrases="old")
