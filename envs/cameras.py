@@ -51,14 +51,14 @@ def quality(name: str) -> Quality:
 class Cameras:
     """Renders one world, episode after episode, in one GL context that the process shares.
 
-    A context holds the uploaded meshes of a model. Scenes of one robot and arena begin with the same meshes and textures, so another scene
-    only uploads the meshes behind those; anything else makes a new MjrContext.
+    A context holds the uploaded meshes and textures of a model. Scenes of one robot, look and arena begin with the same ones, so another
+    scene only uploads the meshes behind those; anything else makes a new MjrContext.
     """
 
     def __init__(self, quality_name: str) -> None:
         self._quality = quality(quality_name)
         self._scene: SceneModel | None = None
-        self._fixed: tuple[str, ...] = ()
+        self._base: tuple[str, str, str] | None = None
         self._capacity = 0
         self._context: Any = None
         self._visual: Any = None
@@ -163,7 +163,7 @@ class Cameras:
         if self._loaded and not larger:
             return
         model = scene.model
-        if self._context is None or larger or scene.fixed_meshes != self._fixed or model.nmesh > self._capacity:
+        if self._context is None or larger or scene.base_key != self._base or model.nmesh > self._capacity:
             if self._context is not None:
                 self._context.free()
             self._size = (max(width, self._size[0]), max(height, self._size[1]))
@@ -174,11 +174,11 @@ class Cameras:
                 self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
             except mujoco.FatalError as error:
                 raise backend.no_renderer(str(error)) from error
-            self._fixed, self._capacity = scene.fixed_meshes, model.nmesh
+            self._base, self._capacity = scene.base_key, model.nmesh
             self._visual = mujoco.MjvScene(model, 400)
             self._option = mujoco.MjvOption()
         else:
-            for mesh in range(len(self._fixed), model.nmesh):
+            for mesh in range(scene.num_base_meshes, model.nmesh):
                 mujoco.mjr_uploadMesh(model, self._context, mesh)
         self._loaded = True
 

@@ -116,6 +116,9 @@ class Controller:
           BadAction: If a quaternion of `ee_pose` has a norm below 1e-3.
         """
         a = action.astype(np.float64)
+        if "orientation" in self._slices and float(np.linalg.norm(a[self._slices["orientation"]])) < 1e-3:
+            given = a[self._slices["orientation"]].tolist()
+            raise BadAction(f"the orientation of ee_pose is {given}; it wants a quaternion wxyz, which has norm 1")
         self.gripper_command = float(a[self._slices["gripper"]][0])
         if self.spec.name == "joint_position":
             self._move_joints(a[self._slices["joints"]])
@@ -129,10 +132,7 @@ class Controller:
             self._move_pose(target, measured)
         else:
             quat = a[self._slices["orientation"]]
-            norm = float(np.linalg.norm(quat))
-            if norm < 1e-3:
-                raise BadAction(f"the orientation of ee_pose is {quat.tolist()}; it wants a quaternion wxyz, which has norm 1")
-            self._move_pose(Pose(a[self._slices["position"]], quat / norm), measured)
+            self._move_pose(Pose(a[self._slices["position"]], quat / np.linalg.norm(quat)), measured)
 
     def _move_joints(self, q: Array) -> None:
         robot = self._robot

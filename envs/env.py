@@ -69,7 +69,8 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         segmentation: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        catalog.require(catalog.names("task"), task, "task")
+        if ":" not in task:  # an outsider's task, package.module:ATTRIBUTE, is looked up when an episode is drawn
+            catalog.require(catalog.names("task"), task, "task")
         body: Robot = catalog.load("robot", robot)
         for name in cameras:
             if name not in CAMERAS:

@@ -29,8 +29,10 @@ class SceneModel:
 
     model: Any
     """`mujoco.MjModel`"""
-    fixed_meshes: tuple[str, ...]
-    """Names of the meshes that every scene of this robot, look and arena begins with, in order."""
+    base_key: tuple[str, str, str]
+    """Robot, look and arena: scenes that share them begin with the same meshes, textures and materials."""
+    num_base_meshes: int
+    """Meshes of that beginning."""
     parties: tuple[str, ...]
     """Who can touch whom: robot links, then the arena's parts, then fixtures, then props."""
     geom_party: NDArray[np.int32]
@@ -71,7 +73,7 @@ def build(spec: EpisodeSpec, robot: Robot, look: str | None) -> SceneModel:
         if name in taken or name in names[:i]:
             raise BadSpec(f"two things in the scene are called {name!r}")
     mj: Any = _base(robot.name, look, spec.scene.arena).copy()
-    fixed_meshes = tuple(m.name for m in mj.meshes)
+    num_base_meshes = len(mj.meshes)
     mj.option.timestep = spec.scene.physics.timestep_s
     mj.option.gravity = spec.scene.physics.gravity_m_s2
     for light in spec.scene.lights:
@@ -87,7 +89,7 @@ def build(spec: EpisodeSpec, robot: Robot, look: str | None) -> SceneModel:
         model = mj.compile()
     except ValueError as error:
         raise BadSpec(f"the scene of {spec.task!r} (seed {spec.seed}) does not compile: {error}") from error
-    return _index(model, spec, robot, fixed_meshes, mujoco)
+    return _index(model, spec, robot, (robot.name, look or "", spec.scene.arena), num_base_meshes)
 
 
 @functools.lru_cache(maxsize=8)
@@ -260,7 +262,7 @@ def _add_primitive(body: Any, name: str, shape: Primitive, scale: float) -> Any:
     return body.add_geom(name=name, type=kind, size=[scale * s for s in shape.size], pos=[scale * p for p in shape.pos], quat=shape.quat)
 
 
-def _index(model: Any, spec: EpisodeSpec, robot: Robot, fixed_meshes: tuple[str, ...], mujoco: Any) -> SceneModel:
+def _index(model: Any, spec: EpisodeSpec, robot: Robot, base_key: tuple[str, str, str], num_base_meshes: int) -> SceneModel:
     parties = [*robot.bodies, TABLE, FLOOR, WALL, *(f.name for f in spec.scene.fixtures), *(p.name for p in spec.scene.props)]
     index = {name: i for i, name in enumerate(parties)}
     geom_party = np.zeros(model.ngeom, np.int32)
@@ -275,7 +277,8 @@ def _index(model: Any, spec: EpisodeSpec, robot: Robot, fixed_meshes: tuple[str,
 
     return SceneModel(
         model=model,
-        fixed_meshes=fixed_meshes,
+        base_key=base_key,
+        num_base_meshes=num_base_meshes,
         parties=tuple(parties),
         geom_party=geom_party,
         num_robot=len(robot.bodies),

@@ -172,72 +172,41 @@ def _warning_name(index: int) -> str:
 
 
 def physics_digest(model: Any) -> str:
-    """Returns the digest of a compiled model's physics: shapes that collide, masses, joints, actuators, options. Visual geoms do not enter."""
+    """Returns the digest of a compiled model's physics: all that is computed from, but not what is only seen.
+
+    Visual geoms, materials, meshes that do not collide, lights, cameras and names do not enter. What a release of MuJoCo adds to the physics of a model
+    does, because arrays are taken in by their prefix and not by a list.
+    """
+    names = sorted(n for n in dir(model) if n.startswith(_PHYSICS_PREFIXES) and n not in _BOOKKEEPING)
+    arrays = {n: getattr(model, n) for n in names}
     collides = np.flatnonzero((model.geom_contype != 0) | (model.geom_conaffinity != 0))
-    arrays = [
-        model.geom_type[collides],
-        model.geom_bodyid[collides],
-        model.geom_contype[collides],
-        model.geom_conaffinity[collides],
-        model.geom_condim[collides],
-        model.geom_priority[collides],
-        model.geom_size[collides],
-        model.geom_pos[collides],
-        model.geom_quat[collides],
-        model.geom_friction[collides],
-        model.geom_solref[collides],
-        model.geom_solimp[collides],
-        model.geom_margin[collides],
-        model.geom_gap[collides],
-    ]
+    parts: list[NDArray[Any]] = []
+    for name, value in arrays.items():
+        if not isinstance(value, np.ndarray):
+            continue
+        parts.append(np.array(value[collides] if name.startswith("geom_") else value))
     for g in collides:
         mesh = int(model.geom_dataid[g])
-        if mesh >= 0:
-            start = int(model.mesh_vertadr[mesh])
-            arrays.append(model.mesh_vert[start : start + int(model.mesh_vertnum[mesh])])
-    for name in _PHYSICS_ARRAYS:
-        arrays.append(getattr(model, name))
+        if mesh >= 0 and model.geom_type[g] == _MESH:
+            first, count = int(model.mesh_vertadr[mesh]), int(model.mesh_vertnum[mesh])
+            parts.append(np.array(model.mesh_vert[first : first + count]))
     option = model.opt
-    numbers = (option.timestep, option.impratio, *option.gravity, *option.wind, option.density, option.viscosity, option.tolerance)
-    words = (option.integrator, option.cone, option.solver, option.iterations, option.ls_iterations, option.disableflags, option.enableflags)
-    arrays += [np.array(numbers, np.float64), np.array(words, np.int64)]
-    return sha_arrays(*(np.array(a) for a in arrays))
+    for name in sorted(n for n in dir(option) if not n.startswith("_")):
+        value = getattr(option, name)
+        if isinstance(value, (int, float, np.ndarray)):
+            parts.append(np.array(value, np.float64))
+    return sha_arrays(*parts)
 
 
-_PHYSICS_ARRAYS = (
-    "qpos0",
-    "qpos_spring",
-    "body_parentid",
-    "body_pos",
-    "body_quat",
-    "body_ipos",
-    "body_iquat",
-    "body_mass",
-    "body_inertia",
-    "body_gravcomp",
-    "jnt_type",
-    "jnt_bodyid",
-    "jnt_pos",
-    "jnt_axis",
-    "jnt_range",
-    "jnt_limited",
-    "jnt_stiffness",
-    "dof_armature",
-    "dof_damping",
-    "dof_frictionloss",
-    "exclude_signature",
-    "eq_type",
-    "eq_obj1id",
-    "eq_obj2id",
-    "eq_data",
-    "eq_solref",
-    "eq_solimp",
-    "actuator_trnid",
-    "actuator_gainprm",
-    "actuator_biasprm",
-    "actuator_ctrlrange",
-    "actuator_forcerange",
-    "site_bodyid",
-    "site_pos",
-    "site_quat",
+_MESH = 7
+"""mjGEOM_MESH"""
+_PHYSICS_PREFIXES = ("qpos", "body_", "jnt_", "dof_", "geom_", "actuator_", "eq_", "tendon_", "wrap_", "exclude_", "pair_", "site_")
+_BOOKKEEPING = frozenset(
+    """
+    body_geomadr body_geomnum body_bvhadr body_bvhnum body_plugin body_user
+    geom_bvhadr geom_dataid geom_group geom_matid geom_rgba geom_plugin geom_user
+    site_rgba site_group site_matid site_user jnt_group jnt_user actuator_group actuator_user
+    dof_length tendon_rgba tendon_group tendon_matid tendon_user
+    """.split()
 )
+"""Arrays that say where things lie in other arrays, or how they look."""

@@ -120,3 +120,19 @@ def test_home_touches_nothing_and_reachable_postures_do_not_lock_hulls(two_block
         data.qpos[world.scene.joint_qpos] = q
         mujoco.mj_forward(model, data)
         assert not any(a < world.scene.num_robot and b < world.scene.num_robot for a, b in world.simulation.touching())
+
+
+def test_the_digest_of_the_model_sees_physics_and_not_the_look(two_blocks: EpisodeSpec) -> None:
+    from vlagym.envs.scene import build
+    from vlagym.envs.simulation import physics_digest
+
+    bare, seen = (build(two_blocks, PANDA, look).model for look in (None, "gymnasium_robotics"))
+    plain = physics_digest(bare)
+    assert physics_digest(seen) == plain
+    for name in ("actuator_gear", "dof_solref", "jnt_solimp", "geom_solmix", "body_mass", "geom_friction", "eq_solref"):
+        model = build(two_blocks, PANDA, None).model
+        getattr(model, name)[...] += 0.125
+        assert physics_digest(model) != plain, name
+    model = build(two_blocks, PANDA, None).model
+    model.opt.noslip_iterations = 3
+    assert physics_digest(model) != plain

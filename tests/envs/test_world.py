@@ -226,3 +226,26 @@ def test_many_scenes_leak_no_memory_and_no_handles(two_blocks: EpisodeSpec, alre
     play(150)
     assert resident_mb() - before < 10.0
     assert len(list(Path("/proc/self/fd").iterdir())) <= handles
+
+
+@pytest.mark.gl
+def test_another_arena_is_seen_as_it_is_whatever_was_seen_before(
+    two_blocks: EpisodeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vlagym.envs import arenas, scene
+
+    studio = arenas.arena("studio")
+    bare = dataclasses.replace(studio, table=dataclasses.replace(studio.table, texture=None, rgba=(0.2, 0.5, 0.3, 1.0)))
+    monkeypatch.setattr(scene, "arena", lambda name: bare if name == "bare" else studio)
+    specs = [_with_scene(two_blocks, arena=name) for name in ("bare", "studio")]
+
+    def frame(world: World, spec: EpisodeSpec) -> np.ndarray:
+        world.start(spec)
+        return world.observe(("front",)).images["front"]
+
+    alone = [frame(World(), spec) for spec in specs]
+    used = World()
+    for i in (0, 1, 0, 1):
+        assert np.array_equal(frame(used, specs[i]), alone[i])
+    assert not np.array_equal(alone[0], alone[1])
+    scene._base.cache_clear()
