@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vlagym.benchmark import console, probes
 from vlagym.envs import backend
+from vlagym.envs.errors import NoRenderer
 
 _NAMED = ("mujoco", "numpy", "torch", "gymnasium", "gymnasium-robotics")
 """Packages that a score depends on: named even where all is well."""
@@ -164,7 +165,10 @@ def _version(package: str) -> str | None:
 def _graphics() -> list[Finding]:
     """Returns one finding for each backend, then one for the backend that vlagym would choose."""
     asked = os.environ.get("MUJOCO_GL")
-    chosen = backend.choose()
+    try:
+        chosen = backend.wanted()
+    except NoRenderer:
+        chosen = str(asked)
     answers = {name: _explained(name, probes.run("frame", {"MUJOCO_GL": name})) for name in backend.BACKENDS}
     findings = [Finding(topic="graphics", name=name, value=a.text, is_ok=a.is_ok) for name, a in answers.items()]
     working = [name for name, a in answers.items() if a.is_ok]
