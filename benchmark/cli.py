@@ -17,6 +17,9 @@ DONE, CHECKS_FAILED, USER_ERROR, HAS_ERRORED_EPISODES = 0, 1, 2, 3
 INTERRUPTED = 130
 """128 + SIGINT: what a shell reports of a program that ctrl-C ended."""
 
+BUG = 70
+"""EX_SOFTWARE of sysexits: something raised that is nobody's mistake but ours, or an outsider's code's. The traceback is kept."""
+
 NOBODY_READS = 141
 """128 + SIGPIPE: the reader of a pipe (`| head`) has left."""
 
@@ -28,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: The words after `vlagym`; None means those this process was started with.
 
     Returns:
-      The exit status: 0 done, 1 checks failed, 2 user error (one line on stderr), 3 finished with errored episodes, 130 interrupted.
+      The exit status: 0 done, 1 checks failed, 2 user error or a file that cannot be read or written (one line on stderr), 3 finished with
+      errored episodes, 70 a bug (with its traceback), 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if os.getcwd() not in sys.path:
@@ -38,9 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except VlagymError as error:
-        verb = f" {words[0]}" if words else ""
-        console.note(f"{console.paint(f'vlagym{verb}:', 'red', sys.stderr)} {error}")
-        return USER_ERROR
+        return _refused(words, str(error))
     except KeyboardInterrupt:
         console.note("interrupted")
         return INTERRUPTED
@@ -48,6 +50,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whatever is still buffered would raise again when the interpreter closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NOBODY_READS
+    except OSError as error:
+        if error.errno is None:  # raised by a library for reasons of its own
+            return _bug()
+        return _refused(words, f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+    except Exception:
+        return _bug()
+
+
+def _refused(words: Sequence[str], why: str) -> int:
+    verb = f" {words[0]}" if words else ""
+    console.note(f"{console.paint(f'vlagym{verb}:', 'red', sys.stderr)} {why}")
+    return USER_ERROR
+
+
+def _bug() -> int:
+    import traceback
+
+    console.note(traceback.format_exc().rstrip("\n"))
+    return BUG
 
 
 def _run(words: list[str]) -> int:
@@ -85,7 +106,7 @@ def _help() -> str:
             "example:",
             "  vlagym run --policy minivla --suite smoke",
             "",
-            "Exit status: 0 done, 1 checks failed, 2 user error, 3 finished with errored episodes.",
+            "Exit status: 0 done, 1 checks failed, 2 user error, 3 finished with errored episodes, 70 a bug.",
         ]
     )
 

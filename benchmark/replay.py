@@ -52,6 +52,7 @@ def film(
     Raises:
       UnknownName: If the run has no such episode, or the episode no such camera.
       BadData: If the suffix is another one, the episode has no trace, or it does not run the same again.
+      OSError: If the file cannot be written; before anything is simulated.
     """
     if out.suffix not in SUFFIXES:
         raise BadData(f"{out.name} ends in {out.suffix or 'nothing'!r}; a replay is written to {', '.join(SUFFIXES)}")
@@ -60,8 +61,9 @@ def film(
     for name in cameras:
         if name not in known:
             raise unknown_name("camera", name, known)
-    frames = _frames(stored, cameras, WorldOptions(quality=quality, look=look), size, make_world, axis=0 if out.suffix == ".png" else 1)
     out.parent.mkdir(parents=True, exist_ok=True)
+    _touch(out)
+    frames = _frames(stored, cameras, WorldOptions(quality=quality, look=look), size, make_world, axis=0 if out.suffix == ".png" else 1)
     _write(out, frames, stored.spec.control.rate_hz)
     return len(frames)
 
@@ -102,6 +104,15 @@ def _joined(observation: Observation, cameras: Sequence[str], axis: int) -> Imag
         shapes = ", ".join(f"{name} {i.shape[1]}x{i.shape[0]}" for name, i in zip(cameras, images, strict=True))
         raise BadData(f"cameras of different sizes cannot be joined in one film ({shapes}): choose one of them")
     return np.concatenate(images, axis=axis)
+
+
+def _touch(out: Path) -> None:
+    """Opens the file for writing and leaves it as it was: a codec that cannot write says so late, and in riddles."""
+    is_new = not out.exists()
+    with out.open("ab"):
+        pass
+    if is_new:
+        out.unlink()
 
 
 def _write(out: Path, frames: Sequence[Image], rate_hz: float) -> None:

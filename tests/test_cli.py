@@ -82,13 +82,27 @@ def test_an_error_of_the_user_is_one_line_without_a_traceback(monkeypatch: pytes
     assert capsys.readouterr().err == "vlagym list: runs/x/header.json is cut short\n"
 
 
-def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_keeps_its_traceback_and_is_no_failed_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def fails(args: Sequence[str]) -> int:
         raise ZeroDivisionError
 
     monkeypatch.setattr(catalog, "load", lambda kind, name: fails)
-    with pytest.raises(ZeroDivisionError):
-        cli.main(["list"])
+    assert cli.main(["list"]) == cli.BUG == 70
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback (most recent call last)") and "raise ZeroDivisionError" in err
+
+
+def test_a_file_that_cannot_be_written_is_one_line_and_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def writes(args: Sequence[str]) -> int:
+        (tmp_path / "film.mp4").mkdir()
+        (tmp_path / "film.mp4").write_bytes(b"")
+        return 0
+
+    monkeypatch.setattr(catalog, "load", lambda kind, name: writes)
+    assert cli.main(["replay"]) == cli.USER_ERROR
+    assert capsys.readouterr().err == f"vlagym replay: {tmp_path}/film.mp4: Is a directory\n"
 
 
 def test_an_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,48 @@
+"""What `vlagym replay` says when its film cannot be written, and to machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fakes
+import pytest
+
+from vlagym.benchmark.cli import main
+from vlagym.benchmark.replay import film
+from vlagym.benchmark.runner import RunOptions, run
+from vlagym.benchmark.suite import Entry, Suite
+from vlagym.envs.types import EpisodeResult
+from vlagym.results.store import Store
+
+
+class Silent:
+    def begins(self, path: Path, total: int, done: int, workers: int) -> None: ...
+
+    def stored(self, result: EpisodeResult) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    suite = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=1),))
+    options = RunOptions(
+        policy="fakes:CARRIER", suite=suite, executor="serial", out=tmp_path_factory.mktemp("made") / "run", make_world=fakes.make_world
+    )
+    return run(options, [fakes.spec(0)], Silent()).path
+
+
+def test_a_film_that_cannot_be_written_is_refused_in_one_line_before_anything_is_simulated(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "film.mp4"
+    out.mkdir()
+    assert main(["replay", str(made), Store.open(made).digests()[0], "--out", str(out)]) == 2
+    assert capsys.readouterr().err == f"vlagym replay: {out}: Is a directory\n"
+
+
+def test_a_film_that_could_not_be_made_leaves_nothing_behind(made: Path, tmp_path: Path) -> None:
+    def breaks(options: object) -> fakes.FakeWorld:
+        raise RuntimeError("no world today")
+
+    with pytest.raises(RuntimeError, match="no world today"):
+        film(Store.open(made), Store.open(made).digests()[0], tmp_path / "film.gif", make_world=breaks)
+    assert not list(tmp_path.iterdir())
