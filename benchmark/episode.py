@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from vlagym.benchmark.executor import Job, LocalPort, Port
-from vlagym.benchmark.rollout import Decide, Decision, Playable, Rollout, Watch
+from vlagym.benchmark.rollout import Decide, Decision, Playable, Rollout, Watch, record_of
 from vlagym.envs.types import EndedBy, EpisodeResult, EpisodeSpec, ErrorRecord, Observation, Outcome, Trace, canonical_json, to_plain
 from vlagym.policies.base import EpisodeContext, Policy, PolicySpec
 from vlagym.policies.chunking import Chunking, declared
@@ -16,6 +16,7 @@ from vlagym.policies.conventions import Pipeline, connect
 
 _OUTCOMES: Mapping[EndedBy, Outcome] = {
     "goal": "success",
+    "wrong_goal": "failure",
     "horizon": "failure",
     "fall": "failure",
     "stop": "failure",
@@ -187,13 +188,42 @@ def _play(
     return conclude(spec, rollout, attempt, time.perf_counter() - began_s)
 
 
-def conclude(spec: EpisodeSpec, rollout: Rollout, attempt: int, wall_s: float) -> Played:
-    """Returns the result of a rollout that has ended: its measures unless it ended by an error."""
-    from vlagym.benchmark.scoring import measure
+def outcome_of(ended_by: EndedBy) -> Outcome:
+    """Returns what the end of an episode counts as."""
+    return _OUTCOMES[ended_by]
+
+
+def is_unmeasured(result: EpisodeResult) -> bool:
+    """Returns whether an episode ran to its end and is an error only because a metric failed: `vlagym score` can still measure it."""
+    return result.outcome == "error" and outcome_of(result.ended_by) != "error"
+
+
+def conclude(spec: EpisodeSpec, rollout: Rollout, attempt: int, wall_s: float, metrics: Sequence[str] | None = None) -> Played:
+    """Returns the result of a rollout that has ended: its measures unless it ended by an error.
+
+    A metric that fails makes an error of the episode, but costs no simulation: the trace is kept, and `ended_by` says how the episode ended.
+
+    Args:
+      spec: The episode.
+      rollout: Has ended.
+      attempt: Written into the result.
+      wall_s: Written into the result.
+      metrics: What is measured; None: every metric of ours.
+    """
+    from vlagym.benchmark import scoring
 
     assert rollout.ended_by is not None
-    trace = rollout.trace()
-    outcome = _OUTCOMES[rollout.ended_by]
+    trace, ended_by, error = rollout.trace(), rollout.ended_by, rollout.error
+    if trace is None and error is None:
+        # It diverged while it settled. There is nothing to measure or to verify: that says nothing of the policy.
+        ended_by, error = "env_error", ErrorRecord(type="Divergence", message=f"before the first action: {rollout.warning}", traceback="")
+    outcome = outcome_of(ended_by)
+    measures: Mapping[str, float | None] = {}
+    if trace is not None and outcome != "error":
+        try:
+            measures = scoring.measure(trace, metrics)
+        except Exception as failed:
+            outcome, error = "error", record_of(failed)
     result = EpisodeResult(
         digest=spec.digest(),
         task=spec.task,
@@ -203,13 +233,13 @@ def conclude(spec: EpisodeSpec, rollout: Rollout, attempt: int, wall_s: float) -
         seed=spec.seed,
         instruction=spec.instruction,
         outcome=outcome,
-        ended_by=rollout.ended_by,
-        measures={} if trace is None or outcome == "error" else measure(trace),
+        ended_by=ended_by,
+        measures=measures,
         steps=0 if trace is None else trace.num_steps,
         time_s=0.0 if trace is None else float(trace.columns["time_s"][-1]),
         wall_s=wall_s,
         attempt=attempt,
-        error=rollout.error,
+        error=error,
         certificate=rollout.certificate(),
         warning=rollout.warning,
     )

@@ -27,6 +27,9 @@ from vlagym.results.store import HEADER, Store
 _WORKERS_MAX = 8
 """Unless said otherwise: more of them cost memory, and one policy seldom feeds more."""
 
+_SAMPLED_TOGETHER = 24
+"""Suites below this many episodes are sampled in this process: starting others takes longer."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -153,6 +156,17 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequ
                             reporter.stored(result)
             store.finish()
             return RunReport(store.path, store.results())
+
+
+def expand(suite: Suite, workers: int | None = None, advance: Callable[[], None] = lambda: None) -> tuple[EpisodeSpec, ...]:
+    """Returns the episodes of a suite, sampled in as many processes as pay.
+
+    Args:
+      suite: What is sampled.
+      workers: Processes at most; None: as many as there are usable cores.
+      advance: Called after each episode.
+    """
+    return suite.expand(workers=min(workers or usable_cores(), suite.num_episodes // _SAMPLED_TOGETHER + 1), advance=advance)
 
 
 def default_folder(policy: str, suite: str) -> Path:

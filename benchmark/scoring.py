@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from vlagym.benchmark.metric import Metric
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadData
+from vlagym.envs.errors import BadData, VlagymError
 from vlagym.envs.types import Trace
 from vlagym.results.aggregate import Column
 
 LATENCY = "latency_"
 """Measures whose names begin so depend on the machine; all others are the same whenever the same actions are simulated."""
+
+
+class MetricFailed(VlagymError):
+    """A metric raised, or answered with something that it did not promise."""
 
 
 def metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
@@ -43,11 +47,16 @@ def measure(trace: Trace, names: Sequence[str] | None = None) -> dict[str, float
       names: As for `metrics`.
 
     Raises:
-      BadData: If a metric answers with something else than it declares, or with NaN or infinity.
+      MetricFailed: If a metric raises, answers with something else than it declares, or with NaN or infinity.
     """
     measures: dict[str, float | None] = {}
     for name, metric in metrics(names).items():
-        measures.update(_values(name, metric, trace))
+        try:
+            measures.update(_values(name, metric, trace))
+        except MetricFailed:
+            raise
+        except Exception as error:
+            raise MetricFailed(f"the metric {name!r} raised {type(error).__name__}: {error}") from error
     return measures
 
 
@@ -65,18 +74,18 @@ def _values(name: str, metric: Metric, trace: Trace) -> dict[str, float | None]:
     if isinstance(answer, Mapping):
         if not metric.parts or set(answer) != set(metric.parts):
             declared = ", ".join(metric.parts) or "none: it must answer with a number or None"
-            raise BadData(f"the metric {name!r} answered with the parts {', '.join(answer)}; it declares {declared}")
+            raise MetricFailed(f"the metric {name!r} answered with the parts {', '.join(answer)}; it declares {declared}")
         values = {f"{name}_{part}": answer[part] for part in metric.parts}
     else:
         if metric.parts:
-            raise BadData(f"the metric {name!r} answered with {answer!r}; it declares the parts {', '.join(metric.parts)}")
+            raise MetricFailed(f"the metric {name!r} answered with {answer!r}; it declares the parts {', '.join(metric.parts)}")
         values = {name: answer}
     for value_name, value in values.items():
         if value is None:
             continue
         if not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise BadData(f"the metric {name!r} gave {value!r} for {value_name!r}; it must be a finite number, or None where it does not apply")
+            raise MetricFailed(f"the metric {name!r} gave {value!r} for {value_name!r}; it must be a finite number, or None where it does not apply")
         if metric.kind == "rate" and value not in (0, 1):
-            raise BadData(f"the metric {name!r} is a rate and gave {value!r} for {value_name!r}; a rate is 0 or 1 in each episode")
+            raise MetricFailed(f"the metric {name!r} is a rate and gave {value!r} for {value_name!r}; a rate is 0 or 1 in each episode")
         values[value_name] = float(value)
     return values

@@ -1,9 +1,9 @@
-"""Believing a run: stored actions are simulated again, without the policy and without rendering, and everything stored is compared."""
+"""Believing a run: its suite is sampled again, its stored actions are simulated again without the policy, and everything stored is compared."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,25 +12,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.benchmark.episode import MakeWorld, RunnableWorld, WorldOptions, conclude, make_world
+from vlagym.benchmark import scoring
+from vlagym.benchmark.coverage import Difference, coverage, reservations, suite_of
+from vlagym.benchmark.episode import MakeWorld, RunnableWorld, WorldOptions, conclude, make_world, outcome_of
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Port, Schedule
 from vlagym.benchmark.rollout import Rollout
+from vlagym.benchmark.runner import expand
 from vlagym.benchmark.scoring import LATENCY
 from vlagym.benchmark.stored import ActionsEnded, again
+from vlagym.benchmark.suite import Suite
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import STATE_COLUMNS, Certificate, EpisodeResult, EpisodeSpec, Trace, sha_arrays, stream
 from vlagym.results.schema import trace_from_bytes
 from vlagym.results.store import Store
-
-
-class Difference(NamedTuple):
-    """Something stored that is not what the simulation says."""
-
-    what: str
-    """actions, final_state, the name of a measure …"""
-    how: str
-    """What is stored and what was found, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +35,14 @@ class Verdict:
     result: EpisodeResult
     differences: tuple[Difference, ...]
     found_outcome: str | None = None
-    """The outcome of the simulation; None where it could not be run."""
+    """The outcome of the simulation; None where it could not be run, or did not end."""
+    unchecked: tuple[str, ...] = ()
+    """Measures of the ledger that no metric at hand gives."""
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the simulation says what is stored. An errored episode without a difference is not confirmed: nobody can repeat its error."""
+        return not self.differences and self.result.outcome != "error"
 
 
 class Checked(NamedTuple):
@@ -50,8 +52,11 @@ class Checked(NamedTuple):
     verdicts: Iterator[Verdict]
     """As they come."""
     total: int
-    errored: int
-    """Episodes that ended in an error; they have no measures to be confirmed."""
+    """How many verdicts there will be."""
+    differences: tuple[Difference, ...]
+    """Of the run as a whole: episodes that are missing or strange, and a header that does not say what its suite is."""
+    reservations: tuple[str, ...]
+    """What cannot be confirmed, in sentences."""
 
 
 def verify(
@@ -61,35 +66,49 @@ def verify(
     seed: int = 0,
     workers: int = 1,
     executor: str = "processes",
+    metrics: Sequence[str] = (),
+    expand: Callable[[Suite], Sequence[EpisodeSpec]] = expand,
     make_world: MakeWorld = make_world,
 ) -> Checked:
-    """Simulates the stored actions of a run again and compares everything that is deterministic.
+    """Samples the suite of a run and simulates its stored actions again, and compares everything that is deterministic.
+
+    Episodes that ended in an error are simulated as far as their actions go.
 
     Args:
       run: The run folder. Nothing in it is changed.
-      sample: How many episodes, drawn without replacement; None: all.
+      sample: How many episodes are simulated, drawn without replacement; None: all. That the ledger holds the suite is looked at in any case.
       seed: Of that draw.
       workers: Processes.
       executor: Of benchmark/executors.
+      metrics: Measured besides ours.
+      expand: Samples the suite.
       make_world: Builds the world in each worker.
 
     Raises:
-      BadData: If there is no run, or nothing in it that could be verified.
+      BadData: If there is no run, or no episode in it; or an option makes no sense.
+      UnknownName: If the suite names what is not here.
     """
     store = Store.open(run)
+    if sample is not None and sample < 1:
+        raise BadData(f"a sample has at least 1 episode, not {sample}")
+    if seed < 0:
+        raise BadData(f"the seed of a sample is 0 or more, not {seed}")
+    if workers < 1:
+        raise BadData(f"a verification needs at least 1 worker, not {workers}")
+    names = [*catalog.names("metric"), *metrics]
+    scoring.columns(names)
     results = store.results()
-    measured = [r for r in results if r.outcome != "error"]
-    errored = len(results) - len(measured)
-    if not measured:
-        raise BadData(f"{run} holds no episode that ended without an error: there is nothing to verify")
+    if not results:
+        raise BadData(f"{run} has not ended and holds no episode yet: there is nothing to verify. Go on with it: vlagym run --resume {run}")
+    suite = suite_of(store.header)
+    differences = coverage(store.header, results, expand(suite))
     if sample is not None:
-        if sample < 1:
-            raise BadData(f"a sample has at least 1 episode, not {sample}")
-        chosen = stream(seed, "verify").permutation(len(measured))[:sample]
-        measured = [measured[i] for i in sorted(chosen.tolist())]
-    jobs = [Job(key=r.digest, content=_Claim(store.trace_path(r.digest), r)) for r in measured]
-    crew = Crew(make=partial(_Verifier, make_world), workers=min(workers, len(jobs)))
-    return Checked(run, _verdicts(catalog.load("executor", executor), crew, jobs), len(jobs), errored)
+        chosen = stream(seed, "verify").permutation(len(results))[:sample]
+        results = [results[i] for i in sorted(chosen.tolist())]
+    jobs = [Job(key=r.digest, content=_Claim(store.trace_path(r.digest), r)) for r in results]
+    crew = Crew(make=partial(_Verifier, make_world, tuple(names)), workers=min(workers, len(jobs)))
+    verdicts = _verdicts(catalog.load("executor", executor), crew, jobs)
+    return Checked(run, verdicts, len(jobs), tuple(differences), tuple(reservations(store.header, suite)))
 
 
 class _Claim(NamedTuple):
@@ -114,48 +133,62 @@ def _verdict(finished: Finished) -> Verdict:
 class _Verifier:
     """Verifies one episode after another in whichever process it lives."""
 
-    def __init__(self, make: MakeWorld) -> None:
+    def __init__(self, make: MakeWorld, metrics: tuple[str, ...]) -> None:
         self._world: RunnableWorld = make(WorldOptions(render=False))
+        self._metrics = metrics
 
     def play(self, job: Job, port: Port | None) -> Verdict:
         claim: _Claim = job.content
         try:
             trace = trace_from_bytes(claim.trace.read_bytes(), str(claim.trace))
         except FileNotFoundError:
+            if claim.result.ended_by == "env_error":
+                return Verdict(result=claim.result, differences=())  # the world failed to start it, or its worker died: there never was one
             return Verdict(result=claim.result, differences=(Difference("trace", f"{claim.trace} is missing"),))
         except BadData as error:
             return Verdict(result=claim.result, differences=(Difference("trace", str(error)),))
         rollout = again(self._world, trace).play()
-        return compare(claim.result, trace, rollout)
+        return compare(claim.result, trace, rollout, self._metrics)
 
     def close(self) -> None:
         self._world.close()
 
 
-def compare(stored: EpisodeResult, trace: Trace, rollout: Rollout) -> Verdict:
+def compare(stored: EpisodeResult, trace: Trace, rollout: Rollout, metrics: Sequence[str] | None = None) -> Verdict:
     """Compares a stored episode with its simulation.
 
     Args:
       stored: The line of the ledger.
       trace: The stored trace.
       rollout: The stored actions, played to the end.
+      metrics: What is measured; None: every metric of ours.
     """
-    found = conclude(trace.spec, rollout, stored.attempt, 0.0)
+    found = conclude(trace.spec, rollout, stored.attempt, 0.0, metrics)
     differences = _digests(stored, trace, found.result.certificate)
     error = found.result.error
-    if error is not None and error.type != ActionsEnded.__name__:
+    goes_on = error is not None and error.type == ActionsEnded.__name__
+    if error is not None and not goes_on:
         differences.append(Difference("simulation", f"{error.type}: {error.message}"))
     if found.trace is not None:
         differences += _columns(trace, found.trace)
-    if error is not None and error.type == ActionsEnded.__name__:
-        plain = [("ended_by", str(stored.ended_by), f"not ended ({error.message})")]
-    else:
-        plain = [("ended_by", stored.ended_by, found.result.ended_by), ("outcome", stored.outcome, found.result.outcome)]
+    ended_by = f"not ended ({error.message})" if error is not None and goes_on else found.result.ended_by
+    plain: list[tuple[str, str, str]] = []
+    if outcome_of(stored.ended_by) != "error":
+        plain.append(("ended_by", stored.ended_by, ended_by))
+    elif not goes_on:
+        # Whoever writes an error into the ledger of an episode that ended takes it out of the mean.
+        differences.append(Difference("ended_by", f"stored {stored.ended_by}, and the stored actions end the episode by {ended_by}"))
+    if not goes_on:
         plain += [("steps", str(stored.steps), str(found.result.steps)), ("time_s", repr(stored.time_s), repr(found.result.time_s))]
+        if stored.outcome != "error":
+            plain.append(("outcome", stored.outcome, found.result.outcome))
     differences += [Difference(what, f"stored {a}, simulated {b}") for what, a, b in plain if a != b]
-    differences += _measures(stored.measures, found.result.measures)
+    unchecked: tuple[str, ...] = ()
+    if stored.outcome != "error" and found.result.measures:
+        differences += _measures(stored.measures, found.result.measures)
+        unchecked = tuple(name for name in stored.measures if name not in found.result.measures)
     outcome = None if found.result.outcome == "error" else found.result.outcome
-    return Verdict(result=stored, differences=tuple(differences), found_outcome=outcome)
+    return Verdict(result=stored, differences=tuple(differences), found_outcome=outcome, unchecked=unchecked)
 
 
 def _digests(stored: EpisodeResult, trace: Trace, found: Certificate | None) -> list[Difference]:
@@ -211,13 +244,9 @@ def _size(a: NDArray[Any], b: NDArray[Any], row: int) -> float:
 
 def _measures(stored: Mapping[str, float | None], found: Mapping[str, float | None]) -> list[Difference]:
     out: list[Difference] = []
-    for name, value in stored.items():
-        if name.startswith(LATENCY):
-            continue
-        if name not in found:
-            # A metric that this version does not have, or an episode that could not be measured; the latter has said so already.
-            if found:
-                out.append(Difference(name, f"stored {value}, and no metric of this version gives it"))
-        elif found[name] != value:
-            out.append(Difference(name, f"stored {value}, simulated {found[name]}"))
+    for name, value in found.items():
+        if name not in stored:
+            out.append(Difference(name, f"the ledger lacks it, simulated {value}"))
+        elif stored[name] != value and not name.startswith(LATENCY):
+            out.append(Difference(name, f"stored {stored[name]}, simulated {value}"))
     return out

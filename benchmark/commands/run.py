@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 _VIDEOS = ("none", "failures", "all")
 
-_SAMPLED_TOGETHER = 24
-"""Suites below this many episodes are sampled in this process: starting others takes longer."""
-
 
 def main(args: Sequence[str]) -> int:
     """Runs a policy; returns 3 if episodes ended in an error."""
@@ -157,12 +154,11 @@ def _changed(suite: Suite, options: Namespace, tasks: Sequence[str] = ()) -> Sui
 
 
 def _expand(options: RunOptions) -> tuple[EpisodeSpec, ...]:
-    from vlagym.benchmark.header import usable_cores
+    from vlagym.benchmark.runner import expand
 
     suite = options.suite
-    workers = min(options.workers or usable_cores(), suite.num_episodes // _SAMPLED_TOGETHER + 1)
     with console.Progress(suite.num_episodes, f"sampling {suite.name}") as progress:
-        return suite.expand(workers=1 if options.executor == "serial" else workers, advance=progress.advance)
+        return expand(suite, 1 if options.executor == "serial" else options.workers, progress.advance)
 
 
 class _Told:

@@ -35,6 +35,7 @@ def main(args: Sequence[str]) -> int:
     options = parser.parse_args(args)
 
     from vlagym.benchmark import scoring
+    from vlagym.benchmark.episode import is_unmeasured, outcome_of
     from vlagym.results.aggregate import Run, aggregate
     from vlagym.results.leaderboard import render
     from vlagym.results.store import Store
@@ -42,23 +43,24 @@ def main(args: Sequence[str]) -> int:
     names = [*catalog.names("metric"), *options.metric]
     columns = scoring.columns(names)
     changes: list[Change] = []
-    without_trace = 0
+    left_out, healed = 0, 0
     results = []
     with Store.resume(options.run) if options.write else Store.open(options.run) as store:
         stored = store.results()
         with console.Progress(len(stored), "score") as progress:
             for result in stored:
-                if store.has_trace(result.digest):
+                is_measured = (result.outcome != "error" or is_unmeasured(result)) and store.has_trace(result.digest)
+                left_out += not is_measured
+                if is_measured:
                     trace = store.trace(result.digest)
                     measures = scoring.measure(trace, names)
                     found = differences(result.digest, result.measures, measures)
                     changes += found
+                    healed += result.outcome == "error"
                     if found:
-                        result = dataclasses.replace(result, measures=measures)
+                        result = dataclasses.replace(result, measures=measures, outcome=outcome_of(result.ended_by), error=None)
                         if options.write:
                             store.append(result, trace)
-                else:
-                    without_trace += 1
                 results.append(result)
                 progress.advance()
         run = Run(name=store.path.resolve().name, header=store.header, results=results)
@@ -71,7 +73,8 @@ def main(args: Sequence[str]) -> int:
     console.answer(render(aggregate([run], columns)).rstrip("\n"))
     kept = "stored" if options.write else "not stored: --write does"
     told = f"{len(changes)} measures differ from those stored ({kept})" if changes else "every measure is as stored"
-    console.answer(f"{len(results)} episodes, {without_trace} without a trace: {told}")
+    mended = f"; {healed} that no metric could measure before now count" if healed else ""
+    console.answer(f"{len(results)} episodes, {left_out} errored or without a trace: {told}{mended}")
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vlagym.benchmark import console
 from vlagym.envs import catalog
+from vlagym.envs.errors import BadData
 
 
 def main(args: Sequence[str]) -> int:
@@ -30,6 +31,11 @@ def main(args: Sequence[str]) -> int:
 
     from vlagym.benchmark import scoring
 
+    seen: dict[Path, Path] = {}
+    for path in options.run:
+        first = seen.setdefault(path.resolve(), path)
+        if first is not path:
+            raise BadData(f"{path} is the run {first}, which was named before: a run has one row; name it once")
     columns = scoring.columns([*catalog.names("metric"), *options.metric])
     table = aggregate.aggregate([aggregate.Run.load(path) for path in options.run], columns, options.by)
     text = leaderboard.render(table, options.format, options.show)

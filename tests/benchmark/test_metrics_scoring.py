@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from vlagym.benchmark.metric import Metric
-from vlagym.benchmark.scoring import LATENCY, columns, measure
+from vlagym.benchmark.scoring import LATENCY, MetricFailed, columns, measure
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, UnknownName
+from vlagym.envs.types import EpisodeSpec, Trace
 
 
 @pytest.fixture
@@ -63,8 +64,19 @@ def test_an_outsiders_metric_is_called_like_its_module(traces: ModuleType, outsi
 def test_an_answer_that_was_not_declared_is_refused(
     traces: ModuleType, outsider: Any, answer: float | Mapping[str, float], kind: str, parts: tuple[str, ...], message: str
 ) -> None:
-    with pytest.raises(BadData, match=message):
+    with pytest.raises(MetricFailed, match=message):
         measure(traces.make_trace(), [outsider(answer, kind=kind, parts=parts)])
+
+
+def test_a_metric_that_raises_is_named(traces: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def divide(trace: Trace, spec: EpisodeSpec) -> float:
+        return 1.0 / 0.0
+
+    module = ModuleType("halves")
+    module.METRIC = Metric(unit="1", better="lower", kind="mean", measure=divide)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "halves", module)
+    with pytest.raises(MetricFailed, match="the metric 'halves' raised ZeroDivisionError: "):
+        measure(traces.make_trace(), ["halves:METRIC"])
 
 
 def test_something_else_than_a_metric_is_refused(traces: ModuleType) -> None:

@@ -60,7 +60,8 @@ def test_verify_confirms_and_replay_films(expert_run: Path, tmp_path: Path, caps
     assert main(["verify", str(expert_run), "--workers", "1"]) == 0
     assert "2 of 2 episodes confirmed" in capsys.readouterr().out
     assert main(["verify", str(expert_run), "--workers", "1", "--sample", "1", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["confirmed"] is True
+    told = json.loads(capsys.readouterr().out)
+    assert told["confirmed"] is True and len(told["episodes"]) == 1 and told["episodes"][0]["confirmed"] is True
 
 
 def test_verify_exits_with_1_and_names_episode_and_measure(expert_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,6 +151,10 @@ def test_demo_collects_and_tells_the_yield(tmp_path: Path, capsys: pytest.Captur
         (["--task", "stack", "--size", "front=100"], "a crop of 256 pixels does not shrink to 100"),
         (["--task", "stack", "--size", "top=64"], "no camera of this dataset is called 'top'"),
         (["--task", "stack", "--noise", "-1"], "the noise is a factor between 0"),
+        (["--task", "stack", "--workers", "0"], "there is at least 1 worker, not 0"),
+        (["--task", "stack", "--cameras", "frnt"], "no camera of the scenes with 'panda' is called 'frnt'. Did you mean front? There are: front"),
+        (["--suite", "unseen_objects"], "made of what is held out for tests: unseen objects of"),
+        (["--suite", "blank"], "the variation blank of"),
     ],
 )
 def test_a_wrong_demo_is_answered_in_one_line(tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,11 +16,13 @@ from typing import Any
 import fakes
 import pytest
 
+from vlagym.benchmark.cli import main
 from vlagym.benchmark.episode import make_world
+from vlagym.benchmark.metrics import steps
 from vlagym.benchmark.runner import RunOptions, RunReport, default_folder, run
 from vlagym.benchmark.suite import Entry, Suite
 from vlagym.envs.errors import BadData, ConventionMismatch, UnknownName, VlagymError
-from vlagym.envs.types import EpisodeResult, EpisodeSpec, to_plain
+from vlagym.envs.types import EpisodeResult, EpisodeSpec, Trace, to_plain
 from vlagym.results.store import Store
 
 WORKERS = {"serial": None, "processes": 2}
@@ -128,6 +130,34 @@ def test_a_first_episode_that_does_not_start_costs_itself(tmp_path: Path) -> Non
     report = play(tmp_path / "run", episodes(3, _0="unstartable"))
     assert [(r.seed, r.outcome) for r in report.results] == [(0, "error"), (1, "success"), (2, "success")]
     assert report.results[0].certificate is None
+
+
+def test_an_episode_that_diverges_while_it_settles_is_an_error_and_no_failure(tmp_path: Path) -> None:
+    report = play(tmp_path / "run", episodes(2, _1="unsettled"))
+    (result,) = [r for r in report.results if r.seed == 1]
+    assert (result.outcome, result.ended_by, result.certificate, result.measures) == ("error", "env_error", None, {})
+    assert result.error is not None and result.error.type == "Divergence"
+    assert result.error.message == "before the first action: MuJoCo warned of BADQACC at 0.002 s"
+
+
+def test_a_metric_that_fails_costs_no_simulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = deterministic(play(tmp_path / "reference", episodes(2)).results)
+
+    def divide(trace: Trace, spec: EpisodeSpec) -> float:
+        return 1.0 / (spec.seed - 1)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(steps, "METRIC", replace(steps.METRIC, measure=divide))
+        report = play(tmp_path / "run", episodes(2))
+    outcomes = {r.seed: (r.outcome, r.ended_by, r.measures) for r in report.results}
+    assert outcomes[1] == ("error", "goal", {}) and outcomes[0][0] == "success"
+    (error,) = [r.error for r in report.results if r.error]
+    assert (error.type, error.message) == ("MetricFailed", "the metric 'steps' raised ZeroDivisionError: float division by zero")
+    assert all(Store.open(report.path).has_trace(r.digest) for r in report.results)
+    # Once the metric is mended, scoring heals the episode.
+    assert main(["score", str(report.path), "--write"]) == 0
+    assert "; 1 that no metric could measure before now count" in capsys.readouterr().out
+    assert deterministic(Store.open(report.path).results()) == reference
 
 
 def test_an_errored_episode_is_tried_again_as_often_as_was_said_and_every_attempt_is_kept(tmp_path: Path) -> None:

@@ -55,6 +55,24 @@ def test_a_table_of_what_is_no_run_is_one_line(tmp_path: Path, capsys: pytest.Ca
     assert "nowhere" in err and err.count("\n") == 1
 
 
+def test_a_run_that_is_named_twice_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    again = tmp_path / "link"
+    again.symlink_to(run)
+    for other in (run, again):
+        assert cli.main(["table", str(run), str(other)]) == cli.USER_ERROR
+        assert f"{other} is the run {run}, which was named before" in capsys.readouterr().err
+
+
+def test_an_errored_episode_is_not_measured(run: Path, traces: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = traces.make_spec(seed=2)
+    result = dataclasses.replace(traces.make_result(spec, outcome="error"), ended_by="policy_error")
+    with Store.resume(run) as store:
+        store.append(result, traces.make_trace(spec))
+    assert cli.main(["score", str(run), "--write"]) == cli.DONE
+    assert "3 episodes, 1 errored or without a trace: every measure is as stored" in capsys.readouterr().out
+    assert Store.open(run).results()[2].measures == result.measures
+
+
 def test_tables_need_no_simulator(run: Path) -> None:
     code = f"import sys; from vlagym.benchmark import cli; cli.main(['table', {str(run)!r}]); cli.main(['score', {str(run)!r}])"
     loaded = "print([m for m in ('mujoco', 'torch', 'gymnasium') if m in sys.modules], file=sys.stderr)"
@@ -65,7 +83,7 @@ def test_tables_need_no_simulator(run: Path) -> None:
 def test_scoring_what_is_as_stored_says_so_and_changes_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (run / "episodes.jsonl").read_bytes()
     assert cli.main(["score", str(run), "--write"]) == cli.DONE
-    assert "3 episodes, 1 without a trace: every measure is as stored" in capsys.readouterr().out
+    assert "3 episodes, 1 errored or without a trace: every measure is as stored" in capsys.readouterr().out
     assert (run / "episodes.jsonl").read_bytes() == before
 
 

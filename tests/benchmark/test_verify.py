@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +19,17 @@ from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.suite import Entry, Suite
 from vlagym.benchmark.verify import Verdict, verify
 from vlagym.envs.errors import BadData, UnknownName
-from vlagym.envs.types import EpisodeResult, EpisodeSpec, Trace
+from vlagym.envs.types import EpisodeResult, EpisodeSpec, ErrorRecord, Trace
 from vlagym.results.schema import result_to_line, trace_from_bytes, trace_to_bytes
 from vlagym.results.store import Store
 
 SUITE = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=4),))
 TROUBLES = {2: "divergence:3", 3: "env_error:2"}
+
+
+def expanded(suite: Suite) -> list[EpisodeSpec]:
+    """Stands in for sampling: the episodes that the suite of `made` holds."""
+    return [fakes.spec(seed, trouble=TROUBLES.get(seed, "")) for entry in suite.entries for seed in entry.seeds]
 
 
 class Silent:
@@ -35,9 +41,8 @@ class Silent:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "run"
-    specs = [fakes.spec(seed, trouble=TROUBLES.get(seed, "")) for seed in range(4)]
     options = RunOptions(policy="fakes:CARRIER", suite=SUITE, executor="serial", out=out, make_world=fakes.make_world)
-    return run(options, specs, Silent()).path
+    return run(options, expanded(SUITE), Silent()).path
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ def stored(made: Path, tmp_path: Path) -> Path:
 
 
 def verdicts(path: Path, **options: Any) -> dict[int, Verdict]:
-    checked = verify(path, executor="serial", make_world=fakes.make_world, **options)
+    checked = verify(path, executor="serial", expand=expanded, make_world=fakes.make_world, **options)
     return {v.result.seed: v for v in checked.verdicts}
 
 
@@ -67,17 +72,110 @@ def change_ledger(path: Path, seed: int, change: Callable[[EpisodeResult], Episo
 
 
 # ----------------------------------------------------------------------------------------------------------------------- verify
-def test_a_run_that_was_not_touched_is_confirmed_and_errored_episodes_are_counted_apart(made: Path) -> None:
-    checked = verify(made, executor="serial", make_world=fakes.make_world)
+def whole(path: Path) -> dict[str, str]:
+    """Returns the differences of the run as a whole."""
+    return {d.what: d.how for d in verify(path, executor="serial", expand=expanded, make_world=fakes.make_world).differences}
+
+
+def change_header(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    header = json.loads((path / "header.json").read_text(encoding="utf-8"))
+    change(header)
+    (path / "header.json").write_text(json.dumps(header), encoding="utf-8")
+
+
+def test_a_run_that_was_not_touched_is_confirmed_and_its_errors_are_not(made: Path) -> None:
+    checked = verify(made, executor="serial", expand=expanded, make_world=fakes.make_world)
     found = {v.result.seed: v for v in checked.verdicts}
-    assert (checked.total, checked.errored) == (3, 1)
-    assert {seed: v.differences for seed, v in found.items()} == {0: (), 1: (), 2: ()}
-    assert found[2].result.ended_by == "divergence" and found[2].found_outcome == "failure"
+    assert checked.total == 4 and checked.differences == ()
+    assert {seed: (v.differences, v.is_confirmed) for seed, v in found.items()} == {0: ((), True), 1: ((), True), 2: ((), True), 3: ((), False)}
+    assert found[2].result.ended_by == "divergence" and found[2].found_outcome == "failure" and found[3].found_outcome is None
+    assert "it was 'fakes:CARRIER' which chose these actions" in checked.reservations[0]
 
 
 def test_processes_come_to_the_same_verdicts(made: Path) -> None:
-    checked = verify(made, workers=2, make_world=fakes.make_world)
+    checked = verify(made, workers=2, expand=expanded, make_world=fakes.make_world)
     assert all(v.differences == () for v in checked.verdicts)
+
+
+# -------------------------------------------------------------------------------------------------------- the run as a whole
+def test_episodes_that_were_taken_out_of_the_ledger_are_missed(stored: Path) -> None:
+    lines = (stored / "episodes.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (stored / "episodes.jsonl").write_text("".join(lines[:2] + lines[3:]), encoding="utf-8")
+    assert whole(stored) == {"episodes": "1 of the 4 episodes of the suite are missing from the ledger: place_on seed 2"}
+
+
+def test_episodes_of_another_suite_are_found(stored: Path, tmp_path: Path) -> None:
+    options = RunOptions(policy="fakes:CARRIER", suite=SUITE, executor="serial", out=tmp_path / "other", make_world=fakes.make_world)
+    other = run(options, [fakes.spec(seed) for seed in (7, 8)], Silent()).path
+    shutil.copytree(other / "traces", stored / "traces", dirs_exist_ok=True)
+    shutil.copy(other / "episodes.jsonl", stored / "episodes.jsonl")
+    change_header(stored, lambda header: header["suite"].update(episodes=2))
+    told = whole(stored)
+    assert told["suite.episodes"] == "the header says 2, the suite expands to 4"
+    assert told["episodes"] == "2 episodes of the ledger do not belong to the suite: place_on seed 7, place_on seed 8"
+
+
+def test_a_header_that_names_another_digest_is_found(stored: Path) -> None:
+    change_header(stored, lambda header: header["suite"].update(digest="0" * 32))
+    assert set(whole(stored)) == {"suite.digest"}
+
+
+def test_a_run_that_was_killed_says_that_it_has_not_ended(stored: Path) -> None:
+    change_header(stored, lambda header: header.update(finished=None))
+    assert whole(stored) == {}
+    lines = (stored / "episodes.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (stored / "episodes.jsonl").write_text(lines[0] + '{"torn', encoding="utf-8")
+    assert whole(stored) == {"finished": "the run has not ended: 3 of its 4 episodes are still to be played"}
+    (stored / "episodes.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(BadData, match="has not ended and holds no episode yet.*vlagym run --resume"):
+        verify(stored, expand=expanded)
+
+
+def test_a_part_of_a_shipped_suite_is_not_taken_for_the_whole(stored: Path) -> None:
+    change_header(stored, lambda header: header["suite"].update(name="smoke"))
+    checked = verify(stored, executor="serial", expand=expanded, make_world=fakes.make_world)
+    assert "these are not the episodes of the suite 'smoke' as it ships (4 episodes there, " in checked.reservations[1]
+
+
+# ------------------------------------------------------------------------------------------------------------- episode by episode
+def test_a_failure_that_was_written_as_an_error_is_found(stored: Path) -> None:
+    error = ErrorRecord(type="ValueError", message="no", traceback="")
+    change_ledger(stored, 2, lambda r: dataclasses.replace(r, outcome="error", ended_by="policy_error", measures={}, error=error))
+    verdict = verdicts(stored)[2]
+    told = differences(verdict)
+    assert told["ended_by"] == "stored policy_error, and the stored actions end the episode by divergence"
+    assert not verdict.is_confirmed
+
+
+def test_a_policy_error_without_a_trace_is_found(stored: Path) -> None:
+    error = ErrorRecord(type="ValueError", message="no", traceback="")
+    change_ledger(stored, 2, lambda r: dataclasses.replace(r, outcome="error", ended_by="policy_error", measures={}, error=error))
+    Store.open(stored).trace_path(Store.open(stored).results()[2].digest).unlink()
+    assert "is missing" in differences(verdicts(stored)[2])["trace"]
+
+
+def test_a_measure_that_was_taken_out_is_found(stored: Path) -> None:
+    change_ledger(stored, 0, lambda r: dataclasses.replace(r, measures={k: v for k, v in r.measures.items() if k != "energy_j"}))
+    told = differences(verdicts(stored)[0])
+    assert set(told) == {"energy_j"} and told["energy_j"].startswith("the ledger lacks it, simulated 0.")
+
+
+def test_a_measure_that_no_metric_gives_is_not_checked_and_a_named_metric_checks_it(
+    stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = '''"""Twice the steps."""
+from vlagym.benchmark.metric import Metric
+METRIC = Metric(unit="steps", better="lower", kind="mean", measure=lambda trace, spec: 2.0 * trace.num_steps)
+'''
+    (tmp_path / "double_steps.py").write_text(source, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    change_ledger(stored, 0, lambda r: dataclasses.replace(r, measures={**r.measures, "double_steps": 2.0 * r.steps}))
+    change_ledger(stored, 1, lambda r: dataclasses.replace(r, measures={**r.measures, "double_steps": 1.0}))
+    unknown = verdicts(stored)
+    assert unknown[0].is_confirmed and unknown[0].unchecked == ("double_steps",) and unknown[1].is_confirmed
+    named = verdicts(stored, metrics=["double_steps:METRIC"])
+    assert named[0].is_confirmed and named[0].unchecked == ()
+    assert set(differences(named[1])) == {"double_steps"} and set(differences(named[2])) == {"double_steps"}
 
 
 def test_verifying_changes_nothing_in_the_folder(made: Path) -> None:
@@ -155,16 +253,28 @@ def test_a_missing_trace_is_found(stored: Path) -> None:
 def test_a_sample_is_drawn_without_replacement_and_the_same_every_time(made: Path) -> None:
     first, again = verdicts(made, sample=2), verdicts(made, sample=2)
     assert len(first) == 2 and set(first) == set(again)
-    assert len(verdicts(made, sample=99)) == 3
-    with pytest.raises(BadData, match="at least 1 episode, not 0"):
-        verdicts(made, sample=0)
+    assert len(verdicts(made, sample=99)) == 4
 
 
-def test_a_run_of_errors_has_nothing_to_verify(tmp_path: Path) -> None:
+def test_a_run_of_errors_confirms_nothing(tmp_path: Path) -> None:
     options = RunOptions(policy="fakes:FAULTY:act/0", suite=SUITE, executor="serial", out=tmp_path / "run", make_world=fakes.make_world)
     run(options, [fakes.spec(0)], Silent())
-    with pytest.raises(BadData, match="there is nothing to verify"):
-        verify(tmp_path / "run")
+    (verdict,) = verdicts(tmp_path / "run").values()
+    assert verdict.differences == () and not verdict.is_confirmed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "at least 1 worker, not 0"),
+        ({"workers": -1}, "at least 1 worker, not -1"),
+        ({"seed": -1, "sample": 1}, "the seed of a sample is 0 or more, not -1"),
+        ({"sample": 0}, "at least 1 episode, not 0"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(made: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadData, match=message):
+        verify(made, expand=expanded, **options)
 
 
 # ---------------------------------------------------------------------------------------------------------------------- replay
@@ -214,7 +324,8 @@ def short(task: str, seed: int) -> EpisodeSpec:
 def test_a_real_run_is_confirmed_and_a_changed_action_is_found(tmp_path: Path) -> None:
     specs = [short("place_on", 0), short("open_drawer", 0)]
     path = run(RunOptions(policy="uniform", suite=SUITE, executor="serial", out=tmp_path / "run"), specs, Silent()).path
-    assert all(v.differences == () for v in verify(path, executor="serial").verdicts)
+    checked = verify(path, executor="serial", expand=lambda suite: specs)
+    assert all(v.differences == () for v in checked.verdicts) and checked.differences == ()
 
     def nudge(trace: Trace) -> Trace:
         actions = trace.actions.copy()
@@ -224,7 +335,7 @@ def test_a_real_run_is_confirmed_and_a_changed_action_is_found(tmp_path: Path) -
     digest = specs[0].digest()
     file = path / "traces" / f"{digest}.npz"
     file.write_bytes(trace_to_bytes(nudge(trace_from_bytes(file.read_bytes()))))
-    found = {v.result.digest: v for v in verify(path, executor="serial").verdicts}
+    found = {v.result.digest: v for v in verify(path, executor="serial", expand=lambda suite: specs).verdicts}
     assert found[specs[1].digest()].differences == ()
     told = differences(found[digest])
     assert {"actions", "facts", "final_state"} <= set(told) and "first differs after action 11" in told["facts"]

@@ -120,6 +120,8 @@ class FakeWorld:
     def start(self, spec: EpisodeSpec) -> Facts:
         if spec.phrase == "unstartable":
             raise BadSpec("no such thing as this scene")
+        if spec.phrase == "unsettled":
+            raise Divergence("MuJoCo warned of BADQACC at 0.002 s")
         self._spec = spec
         self._index = 0
         self._ee = np.array([0.5, 0.0, 0.2])

@@ -1,0 +1,79 @@
+"""Whether a run holds the episodes that it says it holds: its ledger against the suite of its header, sampled anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from vlagym.benchmark.suite import FOLDER, Suite, digest_of, load_suite, suite_from_plain
+from vlagym.envs import catalog
+from vlagym.envs.types import EpisodeResult, EpisodeSpec, RunHeader
+
+_NAMED = 4
+"""Episodes that a sentence names."""
+
+
+class Difference(NamedTuple):
+    """Something stored that is not what it should be."""
+
+    what: str
+    """actions, final_state, the name of a measure, suite, episodes …"""
+    how: str
+    """What is stored and what was found, in words."""
+
+
+def suite_of(header: RunHeader) -> Suite:
+    """Returns the suite of a run, as its header has it.
+
+    Raises:
+      BadData: If the header holds no suite.
+      UnknownName: If it names a task, robot or axis that is not here.
+    """
+    plain = {name: value for name, value in header.suite.items() if name not in ("digest", "episodes")}
+    return suite_from_plain(plain, "the suite of the run's header").check()
+
+
+def coverage(header: RunHeader, results: Sequence[EpisodeResult], episodes: Sequence[EpisodeSpec]) -> list[Difference]:
+    """Returns where a run is not the run of its suite: episodes that are missing or belong to no such suite, and what the header says of them.
+
+    Args:
+      header: Of the run.
+      results: The last line of each episode.
+      episodes: The suite of the header, expanded here.
+    """
+    out: list[Difference] = []
+    stored = (("digest", digest_of(episodes)), ("episodes", len(episodes)))
+    out += [Difference(f"suite.{name}", _said(header.suite.get(name), found)) for name, found in stored if header.suite.get(name) != found]
+    seeds = {"first": min(e.seed for e in episodes), "last": max(e.seed for e in episodes)}
+    out += [Difference(f"seeds.{name}", _said(header.seeds.get(name), found)) for name, found in seeds.items() if header.seeds.get(name) != found]
+    wanted = {e.digest(): f"{e.task} seed {e.seed}" for e in episodes}
+    there = {r.digest: f"{r.task} seed {r.seed}" for r in results}
+    missing = [name for digest, name in wanted.items() if digest not in there]
+    strange = [name for digest, name in there.items() if digest not in wanted]
+    if missing and header.finished is None:
+        out.append(Difference("finished", f"the run has not ended: {len(missing)} of its {len(wanted)} episodes are still to be played"))
+    elif missing:
+        out.append(Difference("episodes", f"{len(missing)} of the {len(wanted)} episodes of the suite are missing from the ledger: {_some(missing)}"))
+    if strange:
+        out.append(Difference("episodes", f"{len(strange)} episodes of the ledger do not belong to the suite: {_some(strange)}"))
+    return out
+
+
+def reservations(header: RunHeader, suite: Suite) -> list[str]:
+    """Returns, in sentences, what no simulation can confirm about a run."""
+    out = [f"that it was {header.policy.get('name')!r} which chose these actions is what the header says; only running the policy could confirm it"]
+    if suite.name in catalog.toml_names(FOLDER):
+        shipped = load_suite(suite.name)
+        if (suite.version, suite.entries) != (shipped.version, shipped.entries):
+            counts = f"{suite.num_episodes} episodes there, {shipped.num_episodes} here"
+            out.append(f"these are not the episodes of the suite {suite.name!r} as it ships ({counts}): a part of it, or a change")
+    return out
+
+
+def _said(stored: object, found: object) -> str:
+    return f"the header says {stored}, the suite expands to {found}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
