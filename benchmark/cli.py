@@ -87,8 +87,18 @@ def _run(words: list[str]) -> int:
         raise unknown_name("command", verb, verbs, "Every command explains itself with --help.")
     try:
         return int(catalog.load("command", verb)(rest))
-    except SystemExit as leaving:  # argparse leaves this way after --help (0) and after a wrong command line (2).
+    except SystemExit as leaving:  # argparse leaves this way after --help (0) and after a wrong command line (2)
+        if not _is_argparse(leaving):
+            raise RuntimeError(f"sys.exit({leaving.code!r}) was called where a command or a policy should have returned or raised") from leaving
         return leaving.code if isinstance(leaving.code, int) else DONE if leaving.code is None else USER_ERROR
+
+
+def _is_argparse(leaving: SystemExit) -> bool:
+    """Returns whether a parser of arguments wants to leave. Anybody else's exit would end a run halfway with a status that lies."""
+    at = leaving.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is not None and at.tb_frame.f_globals.get("__name__") == "argparse"
 
 
 def _help() -> str:

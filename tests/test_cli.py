@@ -92,6 +92,15 @@ def test_a_bug_keeps_its_traceback_and_is_no_failed_check(monkeypatch: pytest.Mo
     assert err.startswith("Traceback (most recent call last)") and "raise ZeroDivisionError" in err
 
 
+def test_a_sys_exit_deep_in_a_command_does_not_pass_for_success(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def leaves(args: Sequence[str]) -> int:
+        sys.exit(0)
+
+    monkeypatch.setattr(catalog, "load", lambda kind, name: leaves)
+    assert cli.main(["run"]) == cli.BUG
+    assert "sys.exit(0) was called where a command or a policy should have returned or raised" in capsys.readouterr().err
+
+
 def test_a_file_that_cannot_be_written_is_one_line_and_status_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
