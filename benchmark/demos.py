@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vlagym.benchmark.axis import parse_axis
 from vlagym.benchmark.episode import Connections, MakeWorld, RunnableWorld, WorldOptions, asking, make_world
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, LocalPort, Port, Schedule
 from vlagym.benchmark.header import packages
@@ -32,7 +33,9 @@ class DemoOptions:
     """What is demonstrated, and how it is recorded."""
 
     entries: tuple[Entry, ...]
-    """Their seeds must be those of demonstrations."""
+    """Their seeds must be those of demonstrations, and their objects and sentences the seen ones."""
+    allow_unseen: bool = False
+    """Whether objects, sentences and variations may be demonstrated that are held out for tests; the dataset and what is trained on it say so."""
     out: Path
     policy: str = "expert"
     noise: Noise = QUIET
@@ -156,10 +159,28 @@ def _check(options: DemoOptions) -> None:
                 f"demonstrations of {entry.task} begin at the seed {entry.first_seed}; seeds below {FIRST_DEMO_SEED:,} are those that suites "
                 f"test with. Leave --first-seed out, or give {FIRST_DEMO_SEED:,} or more"
             )
+    unseen = held_out(options.entries)
+    if unseen and not options.allow_unseen:
+        raise BadData(
+            f"demonstrations would be made of what is held out for tests: {'; '.join(unseen)}. A policy that was trained on them shows nothing "
+            "about what it has never met. Choose a suite of the seen split, or say --allow-unseen: the dataset and every checkpoint will tell"
+        )
+    if options.workers < 1:
+        raise BadData(f"there is at least 1 worker, not {options.workers}")
     if options.frame_stride < 1:
         raise BadData(f"the frame stride is 1 or more, not {options.frame_stride}")
     if not options.images:
         raise BadData("a demonstration holds the images of at least one camera")
+
+
+def held_out(entries: Sequence[Entry]) -> list[str]:
+    """Returns, in words, what of some entries is not of the training split: unseen objects and phrases, and variations."""
+    found: list[str] = []
+    for entry in entries:
+        what = [f"{split} {name}" for name, split in (("objects", entry.objects), ("phrases", entry.phrases)) if split != "seen"]
+        what += [f"the variation {axis}" for axis in entry.axes if parse_axis(axis)[1]]
+        found += [f"{' and '.join(what)} of {entry.task}"] if what else []
+    return list(dict.fromkeys(found))
 
 
 def _info(options: DemoOptions, action: ActionSpec) -> DatasetInfo:
@@ -167,7 +188,12 @@ def _info(options: DemoOptions, action: ActionSpec) -> DatasetInfo:
         action=action,
         images={camera: ImagePreprocessing(crop=s.crop, size=s.size) for camera, s in options.images.items()},
         frame_stride=options.frame_stride,
-        provenance={"command": list(options.command), "packages": packages(), **_fingerprint(options)},
+        provenance={
+            "command": list(options.command),
+            "packages": packages(),
+            "held_out": held_out(options.entries),
+            **_fingerprint(options),
+        },
     )
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vlagym.benchmark.suite import Entry
     from vlagym.envs.images import Shrink
 
+_ARENA = "studio"
+"""In which every episode is sampled."""
 _CAMERA_SIZE = 256
 """Of the cameras, unless --size or --crop says otherwise."""
 
@@ -54,6 +56,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--task", action="append", default=[], metavar="T", help="a task, or one of the suite's; may be repeated")
     parser.add_argument("--episodes", type=int, required=True, metavar="N", help="seeds that are tried, of each task")
     parser.add_argument("--first-seed", type=int, metavar="N", help="1,000,000 by default, and never less: suites test with those below")
+    parser.add_argument("--allow-unseen", action="store_true", help="demonstrates what is held out for tests too; the dataset will tell")
     parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="disturbs what is executed, never the labels; 1: as measured")
     parser.add_argument("--cameras", nargs="+", metavar="NAME", help="front and wrist by default")
     parser.add_argument("--size", action="append", default=[], metavar="CAMERA=PIXELS", help="side of the stored image; must divide the crop")
@@ -84,13 +87,15 @@ def _options(options: Namespace, args: Sequence[str]) -> DemoOptions:
         burst_sigma=recipe.burst_sigma * options.noise,
         sigma=recipe.sigma * options.noise,
     )
-    workers = options.workers or usable_cores()
+    workers = usable_cores() if options.workers is None else options.workers
+    entries = _entries(options)
     return DemoOptions(
-        entries=_entries(options),
+        entries=entries,
+        allow_unseen=options.allow_unseen,
         out=options.out,
         policy=options.policy,
         noise=noise,
-        images=_images(options),
+        images=_images(options, entries),
         frame_stride=options.frame_stride,
         format=options.format,
         executor="serial" if workers == 1 else "processes",
@@ -113,10 +118,17 @@ def _entries(options: Namespace) -> tuple[Entry, ...]:
     return suite.restrict(tasks=options.task, episodes=options.episodes, first_seed=first).entries
 
 
-def _images(options: Namespace) -> Mapping[str, Shrink]:
+def _images(options: Namespace, entries: Sequence[Entry]) -> Mapping[str, Shrink]:
+    from vlagym.envs.arenas import arena
     from vlagym.envs.images import Shrink
+    from vlagym.envs.robot import Robot
 
     cameras = options.cameras or ["front", "wrist"]
+    for name in dict.fromkeys(e.robot for e in entries):
+        robot: Robot = catalog.load("robot", name)
+        there = [c.name for c in arena(_ARENA).camera] + [c.name for c in robot.cameras]
+        for camera in cameras:
+            catalog.require(there, camera, f"camera of the scenes with {name!r}")
     sizes, crops = _pixels(options.size, cameras, "--size"), _pixels(options.crop, cameras, "--crop")
     images = {}
     for camera in cameras:

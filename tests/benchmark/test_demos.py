@@ -189,6 +189,7 @@ def test_a_dataset_of_unknown_making_is_not_extended(tmp_path: Path) -> None:
     [
         ({"entries": (Entry(task="place_on", episodes=1, first_seed=7),)}, "seeds below 1,000,000 are those that suites test with"),
         ({"entries": ()}, "there is nothing to demonstrate"),
+        ({"workers": 0}, "there is at least 1 worker, not 0"),
         ({"frame_stride": 0}, "the frame stride is 1 or more, not 0"),
         ({"images": {}}, "holds the images of at least one camera"),
     ],
@@ -196,6 +197,32 @@ def test_a_dataset_of_unknown_making_is_not_extended(tmp_path: Path) -> None:
 def test_options_that_make_no_sense_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(BadData, match=message):
         Collection(options(tmp_path / f"d{SUFFIX}", **changes))
+
+
+HELD_OUT = (
+    ({"objects": "unseen"}, "unseen objects of place_on"),
+    ({"phrases": "unseen", "axes": ("blank",)}, "unseen phrases and the variation blank of place_on"),
+)
+
+
+@pytest.mark.parametrize(("changes", "told"), HELD_OUT)
+def test_what_is_held_out_for_tests_is_not_demonstrated(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    entry = Entry(task="place_on", episodes=1, first_seed=FIRST_DEMO_SEED, **changes)
+    with pytest.raises(BadData, match=f"made of what is held out for tests: {told}.*or say --allow-unseen"):
+        Collection(options(tmp_path / f"d{SUFFIX}", entries=(entry,)))
+
+
+def test_where_it_is_wanted_the_dataset_tells(tmp_path: Path) -> None:
+    entry, out = Entry(task="place_on", episodes=1, first_seed=FIRST_DEMO_SEED, objects="unseen"), tmp_path / f"d{SUFFIX}"
+    list(Collection(options(out, entries=(entry,), allow_unseen=True)))
+    with catalog.load("format", "hdf5").open(out) as reader:
+        assert reader.info.provenance["held_out"] == ["unseen objects of place_on"]
+
+
+def test_a_dataset_of_the_training_split_says_that_nothing_was_held_out(tmp_path: Path) -> None:
+    list(Collection(options(tmp_path / f"d{SUFFIX}", episodes=1)))
+    with catalog.load("format", "hdf5").open(tmp_path / f"d{SUFFIX}") as reader:
+        assert reader.info.provenance["held_out"] == []
 
 
 def test_the_list_begins_with_what_everything_depends_on(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_demo_collects_and_tells_the_yield(tmp_path: Path, capsys: pytest.Captur
         (["--task", "stack", "--workers", "0"], "there is at least 1 worker, not 0"),
         (["--task", "stack", "--cameras", "frnt"], "no camera of the scenes with 'panda' is called 'frnt'. Did you mean front? There are: front"),
         (["--suite", "unseen_objects"], "made of what is held out for tests: unseen objects of"),
-        (["--suite", "blank"], "the variation blank of"),
+        (["--suite", "blank"], "the variation blank=1 of"),
     ],
 )
 def test_a_wrong_demo_is_answered_in_one_line(tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
