@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,9 @@ LEDGER = "episodes.jsonl"
 TRACES = "traces"
 VIDEOS = "videos"
 
+_NEW = ".new"
+"""Ends the name of a trace that waits to replace an older one."""
+
 
 class Store:
     """Owns a run folder.
@@ -25,12 +29,17 @@ class Store:
     that two runs cannot write one folder. The lock goes with the process, however that ends.
 
     A kill at any moment loses at most the episode that was being appended: its trace is whole on disk under its final name before its line is
-    written, and a line that is not ended by a newline does not count.
+    written, and a line that is not ended by a newline does not count. Where an episode is stored again, its new trace waits beside the old one
+    under a name that holds the digest of the new line, and takes its place after that line is written: line and trace always belong together.
     """
 
-    def __init__(self, path: Path, header: RunHeader, ledger: list[EpisodeResult], writer: int | None) -> None:
+    def __init__(
+        self, path: Path, header: RunHeader, ledger: list[EpisodeResult], writer: int | None, waiting: dict[str, Path] | None = None
+    ) -> None:
         """Use `create`, `open` or `resume`."""
         self.path = path
+        self._waiting = waiting or {}
+        """Digest -> where its trace lies while the old one has not been replaced."""
         self._header = header
         self._ledger = ledger
         self._last = {result.digest: result for result in ledger}
@@ -42,10 +51,10 @@ class Store:
         """Makes a run folder and returns its store, ready to append.
 
         Raises:
-          BadData: If something lies at the path already and is not an empty folder.
+          BadData: If something lies at the path already and is neither an empty folder nor what a run leaves that was killed while it made one.
         """
         folder = Path(path)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not _holds_nothing(folder):
             raise BadData(f"{folder} exists already. Choose another folder with --out, or go on with its run with --resume {folder}")
         (folder / TRACES).mkdir(parents=True, exist_ok=True)
         # The ledger before the header: a folder that has a header is complete.
@@ -64,7 +73,7 @@ class Store:
         folder = Path(path)
         header = _read_header(folder)
         complete, _ = _split_ledger(folder)
-        return cls(folder, header, _parse_ledger(folder, complete), None)
+        return cls(folder, header, _parse_ledger(folder, complete), None, _waiting(folder, complete))
 
     @classmethod
     def resume(cls, path: Path | str) -> Store:
@@ -84,7 +93,9 @@ class Store:
                 os.ftruncate(writer, len(complete))
                 os.fsync(writer)
             (folder / TRACES).mkdir(exist_ok=True)
-            for stray in sorted((folder / TRACES).glob("*.tmp")):
+            for digest, path_waiting in _waiting(folder, complete).items():
+                _settle(path_waiting, folder / TRACES / f"{digest}.npz")
+            for stray in sorted([*folder.glob("*.tmp"), *(folder / TRACES).glob("*.tmp"), *(folder / TRACES).glob(f"*{_NEW}")]):
                 stray.unlink()
         except BaseException:
             os.close(writer)
@@ -149,11 +160,12 @@ class Store:
 
     def trace_path(self, digest: str) -> Path:
         """Returns where the trace of an episode lies, or would lie."""
-        return self.path / TRACES / f"{digest}.npz"
+        return self._waiting.get(digest, self.path / TRACES / f"{digest}.npz")
 
     def has_trace(self, digest: str) -> bool:
         """Returns whether the trace of an episode is stored."""
-        return self.trace_path(digest).is_file()
+        path = self.trace_path(digest)
+        return path.is_file() and path.stat().st_size > 0
 
     def trace(self, prefix: str) -> Trace:
         """Returns the trace of an episode.
@@ -164,7 +176,7 @@ class Store:
         """
         digest = self.find(prefix)
         path = self.trace_path(digest)
-        if not path.is_file():
+        if not self.has_trace(digest):
             error = self._last[digest].error
             why = f"it ended in an error before there was one ({error.type}: {error.message})" if error else f"{path} is missing"
             raise BadData(f"episode {digest} has no trace: {why}")
@@ -187,16 +199,25 @@ class Store:
         """
         if self._writer is None:
             raise BadData(f"{self.path} was opened for reading; use Store.resume to append to it")
-        line = result_to_line(result).encode() + b"\n"
+        line = result_to_line(result).encode()
         if trace is not None:
             found = trace.spec.digest()
             if found != result.digest:
                 raise BadData(f"the result is of episode {result.digest} and its trace of episode {found}")
-            _write_whole(self.trace_path(result.digest), trace_to_bytes(trace))
+        path = self.trace_path(result.digest)
+        new = path
+        if result.digest in self._last and (trace is not None or path.is_file()):
+            new = path.with_name(_new_name(result.digest, line))
+        if trace is not None:
+            _write_whole(new, trace_to_bytes(trace))
+        elif new is not path:
+            _write_whole(new, b"")
         else:
-            self.trace_path(result.digest).unlink(missing_ok=True)
-        _write_all(self._writer, line)
+            path.unlink(missing_ok=True)  # a leftover: the line of its episode was never written
+        _write_all(self._writer, line + b"\n")
         os.fsync(self._writer)
+        if new is not path:
+            _settle(new, path)
         self._ledger.append(result)
         self._last[result.digest] = result
 
@@ -226,6 +247,42 @@ def _read_header(folder: Path) -> RunHeader:
         below = f" There are runs below it: {', '.join(runs[-5:])}" if runs else ""
         raise BadData(f"{folder} is not a run folder: it has no {HEADER}.{below}")
     return header_from_json(path.read_text(encoding="utf-8"), str(path))
+
+
+def _holds_nothing(folder: Path) -> bool:
+    """Returns whether a folder is empty, or holds only what `Store.create` makes before there is a header."""
+    if not folder.is_dir():
+        return False
+    ledger, traces = folder / LEDGER, folder / TRACES
+    if {p.name for p in folder.iterdir()} - {LEDGER, TRACES, f"{HEADER}.tmp"}:
+        return False
+    return not (ledger.exists() and ledger.stat().st_size) and not (traces.exists() and any(traces.iterdir()))
+
+
+def _new_name(digest: str, line: bytes) -> str:
+    """Returns the name of a trace that waits for its line (without its newline) to be in the ledger."""
+    return f"{digest}.{hashlib.sha256(line).hexdigest()[:16]}{_NEW}"
+
+
+def _waiting(folder: Path, complete: bytes) -> dict[str, Path]:
+    """Returns the traces that wait to replace an older one and whose line is in the ledger and is the last of its episode."""
+    waiting = {p.name: p for p in (folder / TRACES).glob(f"*{_NEW}")}
+    if not waiting:
+        return {}
+    last: dict[str, str] = {}
+    for line, result in zip(complete.split(b"\n"), _parse_ledger(folder, complete), strict=False):
+        last[result.digest] = _new_name(result.digest, line)
+    return {digest: waiting[name] for digest, name in last.items() if name in waiting}
+
+
+def _settle(new: Path, path: Path) -> None:
+    """Puts a trace in the place of the older one. An empty one says that the episode has none any more."""
+    if new.stat().st_size:
+        os.replace(new, path)
+    else:
+        path.unlink(missing_ok=True)
+        new.unlink()
+    _sync_folder(path.parent)
 
 
 def _split_ledger(folder: Path) -> tuple[bytes, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from vlagym.envs.errors import BadData, UnknownName
+from vlagym.results import store
 from vlagym.results.store import Store
 
 TRACES_PY = Path(__file__).resolve().parent.parent / "traces.py"
@@ -183,6 +185,62 @@ def test_a_folder_without_a_run_is_answered_with_the_runs_below_it(traces: Modul
     for door in (Store.open, Store.resume):
         with pytest.raises(BadData, match="the ledger was removed"):
             door(folder)
+
+
+@pytest.mark.parametrize("left", [[], ["episodes.jsonl"], ["episodes.jsonl", "header.json.tmp"]])
+def test_a_folder_of_a_run_that_was_killed_while_it_made_it_is_taken_over(traces: ModuleType, folder: Path, left: list[str]) -> None:
+    (folder / "traces").mkdir(parents=True)
+    for name in left:
+        (folder / name).write_bytes(b"{" if name.endswith(".tmp") else b"")
+    with Store.create(folder, traces.make_header()) as store:
+        store.append(traces.make_result(), None)
+    assert sorted(p.name for p in folder.iterdir()) == ["episodes.jsonl", "header.json", "traces"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "traces/a.npz"])
+def test_a_folder_that_holds_anything_else_is_not_taken_over(traces: ModuleType, folder: Path, name: str) -> None:
+    (folder / "traces").mkdir(parents=True)
+    (folder / name).write_bytes(b"mine")
+    with pytest.raises(BadData, match="exists already"):
+        Store.create(folder, traces.make_header())
+
+
+class Killed(BaseException):
+    """Stands in for the power that goes."""
+
+
+@pytest.mark.parametrize("has_new_trace", [True, False])
+@pytest.mark.parametrize("at", ["_write_whole", "_write_all", "_settle"])
+def test_a_kill_during_a_retry_leaves_a_line_and_its_own_trace(
+    traces: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, at: str, has_new_trace: bool
+) -> None:
+    spec = traces.make_spec()
+    old, new = traces.make_trace(spec, steps=3), traces.make_trace(spec, steps=7)
+    with Store.create(folder, traces.make_header()) as writer:
+        writer.append(dataclasses.replace(traces.make_result(spec, attempt=1), steps=3), old)
+        again = dataclasses.replace(traces.make_result(spec, attempt=2), steps=7 if has_new_trace else 0)
+        with monkeypatch.context() as power:
+            real = getattr(store, at)
+
+            def go(*args: object) -> None:
+                if at != "_write_all" or args[0] == writer._writer:
+                    raise Killed
+                real(*args)
+
+            power.setattr(store, at, go)
+            with pytest.raises(Killed):
+                writer.append(again, new if has_new_trace else None)
+    before = listing(folder)
+    for door in (Store.open, Store.resume):
+        with door(folder) as read:
+            (result,) = read.results()
+            assert result.attempt == (2 if at == "_settle" else 1)
+            assert read.has_trace(spec.digest()) == (result.steps > 0)
+            if result.steps:
+                assert read.trace(spec.digest()).num_steps == result.steps
+        if door == Store.open:
+            assert listing(folder) == before
+    assert [p.suffix for p in (folder / "traces").iterdir()] == ([".npz"] if has_new_trace or at != "_settle" else [])
 
 
 WRITER = """
