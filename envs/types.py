@@ -286,13 +286,16 @@ class EpisodeSpec:
 # ------------------------------------------------------------------------------------------------------- what is seen and done
 @dataclass(frozen=True, kw_only=True)
 class ImageComponent:
-    """One camera stream of an observation: uint8 (height, width, 3), RGB, row 0 on top, not mirrored."""
+    """One camera stream of an observation: uint8 (height, width, 3), RGB."""
 
     name: str
     width: int
     height: int
     crop: int | None = None
     """What a policy reads: a centre crop to a square of this many pixels before shrinking to its size. None: the stream as it is."""
+    orientation: Literal["upright", "rotated_180", "flipped_vertical", "mirrored"] = "upright"
+    """What a policy was trained on: row 0 on top (upright), the same turned by half a turn, with its rows in reverse (as OpenGL leaves them), or
+    with its columns in reverse. The environment sends upright images. Values are 0 to 255 on both sides; a policy normalises them itself."""
 
 
 @dataclass(frozen=True, kw_only=True)

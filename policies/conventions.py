@@ -38,6 +38,16 @@ GRIPPER_ENDS: Mapping[str, tuple[float, float]] = MappingProxyType(
 SCALABLE = frozenset({"delta_position", "delta_axis_angle", "joint_delta"})
 """Conventions whose values may be multiplied: a displacement, so that zero means the same on both sides."""
 
+_ORIENTATIONS: Mapping[str, frozenset[Literal["rows", "columns"]]] = MappingProxyType(
+    {
+        "upright": frozenset(),
+        "flipped_vertical": frozenset({"rows"}),
+        "mirrored": frozenset({"columns"}),
+        "rotated_180": frozenset({"rows", "columns"}),
+    }
+)
+"""Orientation of an image -> what of the upright one is in reverse."""
+
 _RATE_TOLERANCE_HZ = 1e-6
 
 
@@ -58,6 +68,15 @@ class ImageStep:
     camera: str
     shrink: Shrink | None
     """None: as it was rendered."""
+    flips: tuple[Literal["rows", "columns"], ...] = ()
+    """What is put in reverse after that."""
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Returns the image as the policy reads it."""
+        out = image if self.shrink is None else self.shrink.apply(image)
+        for flip in self.flips:
+            out = out[::-1] if flip == "rows" else out[:, ::-1]
+        return np.ascontiguousarray(out) if self.flips else out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +101,10 @@ class Pipeline:
         return tuple(i.camera for i in self.images)
 
     def show(self, observation: Observation) -> Observation:
-        """Returns what the policy is shown of an observation: the declared streams, cropped and shrunk, and nothing else."""
-        images = {i.camera: observation.images[i.camera] if i.shrink is None else i.shrink.apply(observation.images[i.camera]) for i in self.images}
+        """Returns what the policy is shown of an observation: the declared streams, cropped, shrunk and turned, and nothing else."""
         return replace(
             observation,
-            images=images,
+            images={i.camera: i.apply(observation.images[i.camera]) for i in self.images},
             proprio={name: observation.proprio[name] for name in self.state},
             depth={},
             segmentation={},
@@ -233,10 +251,14 @@ def _image(wanted: ImageComponent, streams: Mapping[str, ImageComponent]) -> tup
     if wanted.name not in streams:
         return step, _Row(part, mine, "-", f"no camera is called so; there are: {', '.join(streams) or 'none'}")
     there = streams[wanted.name]
+    unknown = [o for o in (wanted.orientation, there.orientation) if o not in _ORIENTATIONS]
+    if unknown:
+        return step, _Row(part, mine, _say_image(there), f"no orientation is called {unknown[0]!r}; known are {', '.join(_ORIENTATIONS)}")
+    flips = tuple(sorted(_ORIENTATIONS[wanted.orientation] ^ _ORIENTATIONS[there.orientation]))
     if wanted.crop is None:
         same = (wanted.width, wanted.height) == (there.width, there.height)
         wrong = "" if same else "another size; a policy that wants a centre crop and an area mean of it declares the crop"
-        return step, _Row(part, mine, _say_image(there), wrong)
+        return replace(step, flips=flips), _Row(part, mine, _say_image(there), wrong)
     if wanted.width != wanted.height:
         return step, _Row(part, mine, _say_image(there), "a centre crop is square, and so is what it shrinks to")
     shrink = Shrink(crop=wanted.crop, size=wanted.width)
@@ -244,7 +266,7 @@ def _image(wanted: ImageComponent, streams: Mapping[str, ImageComponent]) -> tup
         shrink.check(there.width, there.height)
     except BadSpec as error:
         return step, _Row(part, mine, _say_image(there), str(error))
-    return ImageStep(camera=wanted.name, shrink=shrink), _Row(part, mine, _say_image(there))
+    return ImageStep(camera=wanted.name, shrink=shrink, flips=flips), _Row(part, mine, _say_image(there))
 
 
 def _state(wanted: StateComponent, there: Mapping[str, StateComponent]) -> _Row:
@@ -260,7 +282,7 @@ def _say_action(c: ActionComponent) -> str:
 
 
 def _say_image(i: ImageComponent) -> str:
-    return f"{i.width} x {i.height}" + ("" if i.crop is None else f" of a centre crop of {i.crop}")
+    return f"{i.width} x {i.height}" + ("" if i.crop is None else f" of a centre crop of {i.crop}") + f", {i.orientation}"
 
 
 def _message(policy: str, environment: str, rows: list[_Row]) -> str:

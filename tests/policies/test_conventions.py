@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,6 +173,31 @@ def test_a_declared_crop_is_cut_and_shrunk_where_the_frame_was_rendered() -> Non
     assert np.array_equal(pipeline.show(seen).images["front"], Shrink(crop=192, size=96).apply(seen.images["front"]))
 
 
+@pytest.mark.parametrize(
+    ("orientation", "corner_is_from"),
+    [("upright", (0, 0)), ("flipped_vertical", (-1, 0)), ("mirrored", (0, -1)), ("rotated_180", (-1, -1))],
+)
+@pytest.mark.parametrize("crop", [None, 192])
+def test_an_image_is_turned_into_the_orientation_that_a_policy_was_trained_on(
+    orientation: Any, corner_is_from: tuple[int, int], crop: int | None
+) -> None:
+    size = 256 if crop is None else 96
+    image = ImageComponent(name="front", width=size, height=size, crop=crop, orientation=orientation)
+    seen = observation()
+    shown = connect(policy(images=(image,)), ENV, SENT).show(seen).images["front"]
+    upright = seen.images["front"] if crop is None else Shrink(crop=crop, size=size).apply(seen.images["front"])
+    assert np.array_equal(shown[0, 0], upright[corner_is_from]) and np.array_equal(np.sort(shown, axis=None), np.sort(upright, axis=None))
+    assert shown.flags.c_contiguous
+
+
+def test_images_that_lie_alike_on_both_sides_are_not_turned() -> None:
+    turned = replace(SENT, images=tuple(replace(i, orientation="flipped_vertical") for i in SENT.images))
+    seen = observation()
+    same = connect(policy(images=(turned.images[0],)), ENV, turned).show(seen).images["front"]
+    upright = connect(policy(images=(SENT.images[0],)), ENV, turned).show(seen).images["front"]
+    assert np.array_equal(same, seen.images["front"]) and np.array_equal(upright, seen.images["front"][::-1])
+
+
 def test_a_policy_is_shown_what_it_declares_and_nothing_else() -> None:
     pipeline = connect(policy(images=(SENT.images[1],), state=(SENT.state[1],)), ENV, SENT)
     shown = pipeline.show(observation())
@@ -191,6 +217,10 @@ def test_a_privileged_policy_is_shown_the_true_state() -> None:
         (ImageComponent(name="front", width=100, height=100, crop=192), "the size must divide it"),
         (ImageComponent(name="front", width=96, height=96, crop=384), "a centre crop of 384 does not fit an image of 256x256"),
         (ImageComponent(name="front", width=96, height=48, crop=192), "a centre crop is square"),
+        (
+            ImageComponent(name="front", width=256, height=256, orientation="sideways"),  # type: ignore[arg-type]
+            "no orientation is called 'sideways'; known are upright, flipped_vertical, mirrored, rotated_180",
+        ),
     ],
 )
 def test_an_image_that_cannot_be_made_is_refused(image: ImageComponent, message: str) -> None:
@@ -217,9 +247,9 @@ def test_the_pipeline_is_described_as_data() -> None:
         replace(TRANSLATION, scale=0.025),
         ROTATION,
         replace(GRIPPER, convention="gripper_open_positive"),
-        images=(ImageComponent(name="front", width=96, height=96, crop=192),),
+        images=(ImageComponent(name="front", width=96, height=96, crop=192, orientation="rotated_180"),),
     )
     said = connect(spec, ENV, SENT).describe()
     assert said["actions"][0] == {"component": "translation", "name": "scale", "gain": 0.5, "offset": 0.0}
     assert said["actions"][2] == {"component": "gripper", "name": "gripper_ends", "gain": -1.0, "offset": 0.0}
-    assert said["images"] == [{"camera": "front", "shrink": {"crop": 192, "size": 96}}]
+    assert said["images"] == [{"camera": "front", "shrink": {"crop": 192, "size": 96}, "flips": ["columns", "rows"]}]
