@@ -87,7 +87,7 @@ def with_total(table: Table, total: Table, key: str) -> Table:
     """
     import pandas as pd
 
-    below = total.frame.assign(**{key: "all"})
+    below = total.frame.copy().assign(**{key: "all"})  # a copy is one block again; pandas warns of the many it was built of
     return dataclasses.replace(table, frame=pd.concat([table.frame, below[[c for c in table.frame.columns]]], ignore_index=True))
 
 
