@@ -56,6 +56,50 @@ def test_a_run_is_not_resumed_with_another_suite(expert_run: Path, capsys: pytes
     assert "suite.digest was" in capsys.readouterr().err
 
 
+def test_a_resumed_run_with_other_episodes_is_refused_as_another_run(expert_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--resume", str(expert_run), "--episodes", "1"]) == 2
+    told = capsys.readouterr().err
+    assert "cannot be resumed like this" in told and "suite.entry[0].episodes was 2 and is 1" in told and "say what is run" not in told
+    assert main(["run", "--resume", str(expert_run), "--episodes", "2"]) == 0
+
+
+def test_a_resumed_run_keeps_its_number_of_retries(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert main(["run", "--policy", "fakes:BROKEN", *TINY, "--episodes", "1", "--retries", "1", "--out", str(out)]) == 3
+    assert main(["run", "--resume", str(out), "--executor", "serial"]) == 3
+    assert [r.attempt for r in Store.open(out).ledger()] == [1, 2]
+
+
+def test_a_task_that_is_named_twice_is_run_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert main(["run", "--policy", "hold", *TINY, "--task", "open_drawer", "--episodes", "1", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 episodes: ")
+
+
+def test_verify_exits_with_3_where_errors_are_left_and_with_1_where_episodes_are_missing(
+    tmp_path: Path, expert_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "broken"
+    main(["run", "--policy", "fakes:BROKEN", *TINY, "--out", str(out)])
+    capsys.readouterr()
+    assert main(["verify", str(out), "--workers", "1"]) == 3
+    told = capsys.readouterr()
+    assert "0 of 2 episodes confirmed" in told.out and "2 errored episodes cannot be verified" in told.out
+    lines = (expert_run / "episodes.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (expert_run / "episodes.jsonl").write_text(lines[0], encoding="utf-8")
+    assert main(["verify", str(expert_run), "--workers", "1"]) == 1
+    told = capsys.readouterr()
+    assert "1 of the 2 episodes of the suite are missing from the ledger: open_drawer seed 1" in told.err
+    assert "1 of 1 episodes confirmed" in told.out and "the run is not the one of its header (episodes)" in told.out
+    assert "only running the policy could confirm it" in told.err
+
+
+@pytest.mark.parametrize("workers", ["0", "-1"])
+def test_verify_refuses_to_work_without_workers(expert_run: Path, workers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(expert_run), "--workers", workers]) == 2
+    assert f"at least 1 worker, not {workers}" in capsys.readouterr().err
+
+
 def test_verify_confirms_and_replay_films(expert_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(expert_run), "--workers", "1"]) == 0
     assert "2 of 2 episodes confirmed" in capsys.readouterr().out
@@ -107,6 +151,13 @@ def test_videos_of_a_run_lie_in_its_folder(tmp_path: Path) -> None:
         (["--policy", "hold", "--task", "stack", "--policy-option", "seed"], "written key=value, not 'seed'"),
         (["--policy", "hold", "--task", "stack", "--retry-errors"], "--retry-errors goes with --resume RUN"),
         (["--resume", "nowhere"], "nowhere is not a run folder"),
+        (["--policy", "nosuch", "--suite", "smoke"], "no policy is called 'nosuch'"),
+        (["--policy", "hold", "--suite", "smoke", "--quality", "ultra"], "no quality is called 'ultra'"),
+        (["--policy", "hold", "--suite", "smoke", "--look", "plastic"], "no look of the panda is called 'plastic'"),
+        (["--policy", "hold", "--suite", "smoke", "--executor", "ray"], "no executor is called 'ray'"),
+        (["--policy", "hold", "--suite", "smoke", "--shuffle", "-1"], "the seed of the order is 0 or more, not -1"),
+        (["--policy", "hold", "--suite", "smoke", "--workers", "0"], "at least 1 worker, not 0"),
+        (["--policy", "hold", "--suite", "smoke", "--episode-timeout", "0"], "a time limit is more than 0 s, not 0"),
     ],
 )
 def test_a_wrong_command_line_is_answered_in_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
