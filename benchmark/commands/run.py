@@ -138,11 +138,9 @@ def _suite(options: Namespace) -> Suite:
         raise BadData(f"say what is run: --suite S or --task T. Suites: {', '.join(catalog.toml_names('benchmark/suites'))}")
     if options.suite is not None:
         return _changed(load_suite(options.suite), options, tasks=options.task)
-    tasks = list(dict.fromkeys(options.task))
-    for task in tasks:
-        if ":" not in task:
-            catalog.require(catalog.names("task"), task, "task")
-    return _changed(task_suite(tasks, episodes=10), options)
+    for task in options.task:
+        catalog.known("task", task)
+    return _changed(task_suite(options.task, episodes=10), options)
 
 
 def _changed(suite: Suite, options: Namespace, tasks: Sequence[str] = ()) -> Suite:

@@ -11,6 +11,7 @@ import pytest
 
 from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.suite import Entry, Suite, digest_of
+from vlagym.envs import catalog
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, to_plain
 
 SUITE = Suite(name="real", version=1, entries=(Entry(task="place_on", episodes=2), Entry(task="open_drawer", episodes=2)))
@@ -66,3 +67,24 @@ def test_a_policy_in_the_worker_gives_equal_results(tmp_path: Path, episodes: li
 
 def test_sampling_in_processes_gives_equal_episodes() -> None:
     assert digest_of(SUITE.expand(workers=2)) == digest_of(SUITE.expand())
+
+
+# ------------------------------------------------------------------------------------------------------------------- minivla itself
+needs_minivla = pytest.mark.skipif(not (Path(catalog.__file__).parent.parent / "assets/checkpoints/minivla").is_dir(), reason="no checkpoint ships")
+
+
+@pytest.fixture(scope="module")
+def minivla_alone(tmp_path_factory: pytest.TempPathFactory, episodes: list[EpisodeSpec]) -> dict[str, Any]:
+    found = results(tmp_path_factory.mktemp("minivla") / "run", episodes, "minivla", executor="serial")
+    assert len(found) == 4 and all(outcome != "error" for outcome, *_ in found.values())
+    return found
+
+
+@needs_minivla
+@pytest.mark.gl
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_minivla_gives_equal_results_in_any_company(
+    tmp_path: Path, episodes: list[EpisodeSpec], minivla_alone: dict[str, Any], workers: int
+) -> None:
+    assert results(tmp_path / "run", episodes, "minivla", executor="processes", workers=workers, shuffle=workers) == minivla_alone

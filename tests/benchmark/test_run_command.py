@@ -76,6 +76,20 @@ def test_a_task_that_is_named_twice_is_run_once(tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr().out.splitlines()[-1].startswith("1 episodes: ")
 
 
+def test_an_outsiders_task_is_run_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "my_task.py").write_text('"""A drawer of my own."""\nfrom vlagym.envs.tasks.open_drawer import TASK\n', encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    out = tmp_path / "run"
+    words = ["--task", "my_task:TASK", "--episodes", "2", "--workers", "2", "--out", str(out)]
+    assert main(["run", "--policy", "expert", *words]) == 0
+    assert {(r.task, r.outcome) for r in Store.open(out).results()} == {("my_task:TASK", "success")}
+    assert main(["run", "--resume", str(out)]) == 0
+    assert main(["verify", str(out), "--workers", "2"]) == 0
+    assert "2 of 2 episodes confirmed" in capsys.readouterr().out
+    assert main(["table", str(out), "--by", "task"]) == 0
+    assert "my_task:TASK" in capsys.readouterr().out
+
+
 def test_verify_exits_with_3_where_errors_are_left_and_with_1_where_episodes_are_missing(
     tmp_path: Path, expert_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +206,10 @@ def test_demo_collects_and_tells_the_yield(tmp_path: Path, capsys: pytest.Captur
     assert main(["demo", "--task", "open_drawer", "--episodes", "2", "--noise", "1", *words]) == 0
     told = capsys.readouterr().out
     assert "open_drawer" in told and told.splitlines()[-1].endswith(f"demonstrations of 2 episodes ({out})")
+    assert main(["demo", "--task", "open_drawer", "--episodes", "2", "--noise", "1", *words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["out"], told["episodes"], told["tasks"][0]["task"]) == (str(out), 2, "open_drawer")
+    assert told["demonstrations"] == told["tasks"][0]["kept"] == 2 - len(told["tasks"][0]["not_kept"])
 
 
 @pytest.mark.parametrize(
