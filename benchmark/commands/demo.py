@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vlagym.benchmark import console
 from vlagym.envs import catalog
@@ -24,7 +25,8 @@ _CAMERA_SIZE = 256
 
 def main(args: Sequence[str]) -> int:
     """Collects demonstrations; returns 1 if none was kept."""
-    options = _options(_parse(args), args)
+    said = _parse(args)
+    options = _options(said, args)
     from vlagym.benchmark.demos import Collection
 
     collection = Collection(options)
@@ -42,7 +44,7 @@ def main(args: Sequence[str]) -> int:
         except KeyboardInterrupt:
             console.note("interrupted; what was stored is kept. The same command goes on with it")
             raise
-    return _answer(kept)
+    return _answer(kept, as_json=said.json)
 
 
 def _parse(args: Sequence[str]) -> Namespace:
@@ -68,6 +70,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores; 1 plays in this process")
     parser.add_argument("--format", default="hdf5", metavar="F", help="of the dataset: a name of `vlagym list formats`; hdf5 by default")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the dataset")
+    parser.add_argument("--json", action="store_true", help="prints the yield of each task, and where the dataset lies, as JSON")
     return parser.parse_args(args)
 
 
@@ -148,15 +151,22 @@ def _pixels(pairs: Sequence[str], cameras: Sequence[str], option: str) -> dict[s
     return out
 
 
-def _answer(report: DemoReport) -> int:
-    rows = []
+def _answer(report: DemoReport, *, as_json: bool) -> int:
+    tasks: list[dict[str, Any]] = []
     for task, (kept, tried) in report.by_task().items():
         of_task = [a for a in report.attempts if a.task == task]
         steps = sum(a.steps for a in of_task if a.kept)
-        lost = sorted(a.seed for a in of_task if not a.kept)
-        said = ", ".join(map(str, lost[:8])) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
-        rows.append([task, tried, kept, f"{100 * kept / tried:.1f} %", steps, said])
-    console.answer(console.table(rows, ["task", "tried", "kept", "yield", "steps", "seeds not kept"]))
-    kept = sum(a.kept for a in report.attempts)
-    console.answer(f"\n{kept} demonstrations of {len(report.attempts)} episodes ({report.out})")
+        tasks.append({"task": task, "tried": tried, "kept": kept, "steps": steps, "not_kept": sorted(a.seed for a in of_task if not a.kept)})
+    kept = sum(t["kept"] for t in tasks)
+    if as_json:
+        told = {"out": str(report.out), "episodes": len(report.attempts), "demonstrations": kept, "tasks": tasks}
+        console.answer(json.dumps(told, indent=2))
+    else:
+        rows = [[t["task"], t["tried"], t["kept"], f"{100 * t['kept'] / t['tried']:.1f} %", t["steps"], _some(t["not_kept"])] for t in tasks]
+        console.answer(console.table(rows, ["task", "tried", "kept", "yield", "steps", "seeds not kept"]))
+        console.answer(f"\n{kept} demonstrations of {len(report.attempts)} episodes ({report.out})")
     return 0 if kept else 1
+
+
+def _some(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds[:8])) + (f" and {len(seeds) - 8} more" if len(seeds) > 8 else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--quality", default="high", help="fast, medium or high (default)")
     parser.add_argument("--look", default="auto", help="of the robot: auto (default) or one of its looks")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="height of the image; default: as in the episode")
+    parser.add_argument("--json", action="store_true", help="prints what was filmed, and where it lies, as JSON")
     options = parser.parse_args(args)
 
     from vlagym.benchmark.replay import film
@@ -38,5 +40,9 @@ def main(args: Sequence[str]) -> int:
         size=options.size,
     )
     result = store.result(options.digest)
+    if options.json:
+        told = {name: getattr(result, name) for name in ("digest", "task", "seed", "outcome", "instruction")}
+        console.answer(json.dumps({"out": str(options.out), "frames": count, **told}, indent=2, ensure_ascii=False))
+        return 0
     console.answer(f"{options.out}: {count} frames of {result.task} seed {result.seed}, {result.outcome}: {result.instruction!r}")
     return 0

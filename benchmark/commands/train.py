@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -33,7 +34,7 @@ def main(args: Sequence[str]) -> int:
         demonstrations, files = _open(options.data, stack)
         _check_images(settings.model, files)
         result = _train(demonstrations, settings, options, _record(args, files))
-    _answer(result)
+    _answer(result, as_json=options.json)
     return 0
 
 
@@ -63,6 +64,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--eval-every", type=float, metavar="X", help="evaluates every X minutes (or steps, as the budget is); default: at the end")
     parser.add_argument("--eval-episodes", type=int, default=20, metavar="N", help="fresh episodes of each task; 20 by default, 0: no evaluation")
     parser.add_argument("--keep-cache", action="store_true", help="leaves the laid out frames in out/cache")
+    parser.add_argument("--json", action="store_true", help="prints the checkpoint and its last evaluation as JSON")
     return parser.parse_args(args)
 
 
@@ -81,7 +83,7 @@ def _settings(options: Namespace) -> TrainOptions:
     elif not options.data:
         raise BadData("say what to train on: --data FILE. Datasets are collected by vlagym demo")
     on_cpu = options.device == "cpu"
-    workers = options.workers or (min(2, usable_cores()) if on_cpu else 1)
+    workers = (min(2, usable_cores()) if on_cpu else 1) if options.workers is None else options.workers
     settings = TrainOptions(
         **said, out=options.out, workers=workers, device=options.device, evaluate_every=options.eval_every, keep_cache=options.keep_cache
     )
@@ -129,6 +131,9 @@ def _record(args: Sequence[str], files: Mapping[str, DatasetReader]) -> dict[str
     """Returns what the card should say besides what training knows itself: the commands that made it, versions, the machine."""
     from vlagym.benchmark.header import machine, now, packages
 
+    for name, reader in files.items():
+        for what in reader.info.provenance.get("held_out", ()):
+            console.note(f"{name} holds demonstrations of what is held out for tests: {what}. The card says so")
     data = [{"file": Path(name).name, "demonstrations": len(reader), **dict(reader.info.provenance)} for name, reader in files.items()]
     told: dict[str, Any] = {"command": ["vlagym", "train", *args], "begun": now(), "packages": packages(), "machine": machine()}
     return {**told, "datasets": data} if data else told
@@ -243,8 +248,12 @@ class _Told:
         console.note(f"step {point.step}, {point.elapsed_s / 60:.1f} min: {success}")
 
 
-def _answer(result: TrainResult) -> None:
+def _answer(result: TrainResult, *, as_json: bool) -> None:
     last = next((p for p in reversed(result.points) if p.success), None)
+    if as_json:
+        told = {"checkpoint": str(result.checkpoint), "digest": result.digest, "steps": result.steps, "elapsed_s": result.elapsed_s}
+        console.answer(json.dumps({**told, "success": dict(last.success) if last else {}}, indent=2))
+        return
     for task, share in (last.success if last else {}).items():
         console.answer(f"{task}: {100 * share:.0f} % on fresh episodes")
     console.answer(f"{result.steps} steps in {result.elapsed_s / 60:.1f} min: checkpoint {result.digest[:8]} ({result.checkpoint})")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 
 import fakes
@@ -13,6 +15,9 @@ from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.suite import Entry, Suite
 from vlagym.envs.types import EpisodeResult
 from vlagym.results.store import Store
+
+
+Capsys = pytest.CaptureFixture[str]
 
 
 class Silent:
@@ -37,6 +42,25 @@ def test_a_film_that_cannot_be_written_is_refused_in_one_line_before_anything_is
     out.mkdir()
     assert main(["replay", str(made), Store.open(made).digests()[0], "--out", str(out)]) == 2
     assert capsys.readouterr().err == f"vlagym replay: {out}: Is a directory\n"
+
+
+def test_replay_says_to_machines_what_it_filmed(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+    from vlagym.benchmark import replay
+
+    monkeypatch.setattr(replay, "film", partial(film, make_world=fakes.make_world))
+    result = Store.open(made).results()[0]
+    out = tmp_path / "film.gif"
+    assert main(["replay", str(made), result.digest[:6], "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {
+        "out": str(out),
+        "frames": result.steps + 1,
+        "digest": result.digest,
+        "task": "place_on",
+        "seed": 0,
+        "outcome": "success",
+        "instruction": "put the red block on the plate",
+    }
 
 
 def test_a_film_that_could_not_be_made_leaves_nothing_behind(made: Path, tmp_path: Path) -> None:
