@@ -33,6 +33,10 @@ def test_there_are_a_policy_and_a_metric_to_follow() -> None:
     assert set(FILES) == {"my_policy", "my_metric"}
 
 
+def test_a_policy_of_ones_own_takes_fifteen_lines() -> None:
+    assert len([line for line in FILES["my_policy"].splitlines() if line.strip()]) <= 15
+
+
 def test_the_policy_and_the_metric_fulfil_their_contracts(outside: Path) -> None:
     for kind, name in (("policy", "my_policy:POLICY"), ("metric", "my_metric:METRIC")):
         assert check.check(kind, name) == check.Verdict(kind=kind, name=name, complaints=())
