@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import Any
 
 from vlagym.benchmark.suite import Suite, digest_of, suite_to_plain
+from vlagym.envs import backend
 from vlagym.envs.types import EpisodeSpec, RunHeader, to_plain
 from vlagym.policies.base import PolicySpec
 from vlagym.policies.chunking import Chunking
@@ -108,7 +109,7 @@ def make_header(
         seeds={"first": min(seeds), "last": max(seeds), **({} if shuffle is None else {"shuffle": shuffle})},
         packages=packages(),
         gl_renderer=gl_renderer,
-        machine=machine(),
+        machine={**machine(), **({} if gl_renderer is None else {"gl_backend": backend.wanted()})},
         command=tuple(command),
         started=now(),
     )

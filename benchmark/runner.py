@@ -109,7 +109,7 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequ
     """
     _check(options)
     executor: Executor = catalog.load("executor", options.executor)
-    policy = load_policy(options.policy, options.policy_options)
+    policy = _load(options)
     with contextlib.closing(policy):
         if callable(episodes):
             episodes = episodes()
@@ -208,6 +208,14 @@ def _check(options: RunOptions) -> None:
     options.make_world(WorldOptions(quality=options.quality, look=options.look, render=False)).close()
     for name in sorted({entry.robot for entry in options.suite.entries}):
         catalog.load("robot", name).resolve_look(options.look)
+
+
+def _load(options: RunOptions) -> Policy:
+    try:
+        return load_policy(options.policy, options.policy_options)
+    except SystemExit as leaving:
+        # Else the run would end without a word, and with whatever status the policy liked.
+        raise BadData(f"the policy {options.policy} called sys.exit({leaving.code!r}) while it was loaded") from leaving
 
 
 def _world_options(options: RunOptions, policy: Policy) -> WorldOptions:

@@ -195,6 +195,7 @@ def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: dict[st
     ("options", "message"),
     [
         ({"policy": "nosuch"}, "no policy is called 'nosuch'"),
+        ({"policy": "fakes:LEAVING"}, r"the policy fakes:LEAVING called sys.exit\(0\) while it was loaded"),
         ({"executor": "ray"}, "no executor is called 'ray'"),
         ({"look": "plastic"}, "no look of the panda is called 'plastic'"),
         ({"quality": "ultra", "make_world": make_world}, "no quality is called 'ultra'"),
@@ -233,6 +234,7 @@ def test_the_header_says_what_the_numbers_depend_on(tmp_path: Path) -> None:
     assert header.conventions["environments"][0]["pipeline"]["state"] == ["ee_pos_base_m"]
     assert header.seeds == {"first": 0, "last": 1, "shuffle": 7} and header.command == ("vlagym", "run")
     assert {"vlagym", "mujoco", "numpy", "python"} <= set(header.packages) and header.machine["cores"].isdecimal()
+    assert header.machine["gl_backend"] in ("egl", "osmesa", "glfw", "disable")
     assert header.finished is not None
 
 

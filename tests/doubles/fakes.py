@@ -351,6 +351,10 @@ def FAULTY(argument: str | None, options: Mapping[str, str]) -> Faulty:
     return Faulty([int(s) for s in seeds.split(",")], what)
 
 
+def LEAVING(argument: str | None, options: Mapping[str, str]) -> Carrier:
+    sys.exit(0)
+
+
 def BROKEN(argument: str | None, options: Mapping[str, str]) -> Pixels:
     """Reads what the real world sends and always raises."""
     policy = Pixels()
