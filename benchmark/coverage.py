@@ -59,6 +59,24 @@ def coverage(header: RunHeader, results: Sequence[EpisodeResult], episodes: Sequ
     return out
 
 
+def played_again(ledger: Sequence[EpisodeResult]) -> list[Difference]:
+    """Returns whether episodes were played again although they had ended: only an error is tried again, for else the better one could be kept.
+
+    Args:
+      ledger: Every line, superseded ones among them. A line that measures the same actions anew is no second play.
+    """
+    ended: dict[str, str] = {}
+    again: dict[str, str] = {}
+    for line in ledger:
+        actions = "" if line.certificate is None else line.certificate.actions
+        if line.digest in ended and actions != ended[line.digest]:
+            again[line.digest] = f"{line.task} seed {line.seed}"
+        if line.outcome != "error":
+            ended[line.digest] = actions
+    how = f"{len(again)} episodes were played again after they had ended without an error: {_some(list(again.values()))}"
+    return [Difference("attempts", how)] if again else []
+
+
 def reservations(header: RunHeader, suite: Suite) -> list[str]:
     """Returns, in sentences, what no simulation can confirm about a run."""
     out = [f"that it was {header.policy.get('name')!r} which chose these actions is what the header says; only running the policy could confirm it"]

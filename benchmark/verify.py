@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.benchmark import scoring
-from vlagym.benchmark.coverage import Difference, coverage, reservations, suite_of
+from vlagym.benchmark.coverage import Difference, coverage, played_again, reservations, suite_of
 from vlagym.benchmark.episode import MakeWorld, RunnableWorld, WorldOptions, conclude, make_world, outcome_of
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Port, Schedule
 from vlagym.benchmark.rollout import Rollout
@@ -101,7 +101,7 @@ def verify(
     if not results:
         raise BadData(f"{run} has not ended and holds no episode yet: there is nothing to verify. Go on with it: vlagym run --resume {run}")
     suite = suite_of(store.header)
-    differences = coverage(store.header, results, expand(suite))
+    differences = [*coverage(store.header, results, expand(suite)), *played_again(store.ledger())]
     if sample is not None:
         chosen = stream(seed, "verify").permutation(len(results))[:sample]
         results = [results[i] for i in sorted(chosen.tolist())]
@@ -181,7 +181,7 @@ def compare(stored: EpisodeResult, trace: Trace, rollout: Rollout, metrics: Sequ
     if not goes_on:
         plain += [("steps", str(stored.steps), str(found.result.steps)), ("time_s", repr(stored.time_s), repr(found.result.time_s))]
         if stored.outcome != "error":
-            plain.append(("outcome", stored.outcome, found.result.outcome))
+            plain += [("outcome", stored.outcome, found.result.outcome), ("warning", str(stored.warning), str(found.result.warning))]
     differences += [Difference(what, f"stored {a}, simulated {b}") for what, a, b in plain if a != b]
     unchecked: tuple[str, ...] = ()
     if stored.outcome != "error" and found.result.measures:

@@ -131,6 +131,24 @@ def test_a_run_that_was_killed_says_that_it_has_not_ended(stored: Path) -> None:
         verify(stored, expand=expanded)
 
 
+def test_an_episode_that_was_played_until_it_succeeded_is_found(stored: Path) -> None:
+    first, *others = Store.open(stored).results()
+    assert first.certificate is not None
+    worse = dataclasses.replace(first, outcome="failure", certificate=dataclasses.replace(first.certificate, actions="0" * 32))
+    lines = [result_to_line(r) + "\n" for r in (worse, dataclasses.replace(first, attempt=2), *others)]
+    (stored / "episodes.jsonl").write_text("".join(lines), encoding="utf-8")
+    assert whole(stored) == {"attempts": "1 episodes were played again after they had ended without an error: place_on seed 0"}
+    # Measured anew is not played again.
+    lines[0] = result_to_line(first) + "\n"
+    (stored / "episodes.jsonl").write_text("".join(lines), encoding="utf-8")
+    assert whole(stored) == {}
+
+
+def test_a_warning_that_was_taken_out_is_found(stored: Path) -> None:
+    change_ledger(stored, 2, lambda r: dataclasses.replace(r, warning=None))
+    assert differences(verdicts(stored)[2]) == {"warning": "stored None, simulated MuJoCo warned of BADQACC at 0.150 s"}
+
+
 def test_a_part_of_a_shipped_suite_is_not_taken_for_the_whole(stored: Path) -> None:
     change_header(stored, lambda header: header["suite"].update(name="smoke"))
     checked = verify(stored, executor="serial", expand=expanded, make_world=fakes.make_world)
