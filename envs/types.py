@@ -9,14 +9,14 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs.errors import BadAction, BadData
+from vlagym.envs.errors import BadAction, BadData, BadSpec
 
 SPEC_SCHEMA = 1
 """Version of the canonical JSON of an `EpisodeSpec`."""
@@ -191,7 +191,10 @@ class ActionSpec:
         Raises:
           BadAction: If it has another shape, is not real numbers, holds NaN or infinity, or leaves the bounds by more than 1e-6.
         """
-        array = np.asarray(action)
+        try:
+            array = np.asarray(action)
+        except ValueError as error:
+            raise BadAction(f"the action is no array ({error}); {self._wanted()}") from error
         low, high = self.low, self.high
         if array.dtype.kind not in "fiu":
             raise BadAction(f"the action has dtype {array.dtype}; {self._wanted()}")
@@ -268,6 +271,7 @@ class EpisodeSpec:
 
         Raises:
           BadData: If it is no JSON, of another schema, or has missing, unknown or wrongly typed fields.
+          BadSpec: If it says what cannot be, as `check` finds.
         """
         try:
             data = json.loads(text)
@@ -276,11 +280,61 @@ class EpisodeSpec:
         schema = data.pop("schema", None) if isinstance(data, dict) else None
         if schema != SPEC_SCHEMA:
             raise BadData(f"an episode spec has schema {schema!r}; this version of vlagym reads {SPEC_SCHEMA}")
-        return from_plain(EpisodeSpec, data)
+        return from_plain(EpisodeSpec, data).check()
+
+    def check(self) -> EpisodeSpec:
+        """Returns the spec after looking at what no scene is needed to see.
+
+        Raises:
+          BadSpec: If it says what cannot be: a number that is none, no goal, no time, a name that is taken or cannot be spoken of, a direction or
+            a rotation without a direction. All of it is said.
+        """
+        wrong = [*_not_finite(to_plain(self), ""), *_contradictions(self)]
+        if wrong:
+            raise BadSpec(f"the episode spec of {self.task!r} (seed {self.seed}) says what cannot be: {'; '.join(wrong)}")
+        return self
 
     def digest(self) -> str:
         """Returns 32 hexadecimal digits that name the episode: the SHA-256 of `to_json`, first half."""
         return sha(self.to_json().encode())
+
+
+def _not_finite(value: Any, where: str) -> Iterator[str]:
+    """Yields a complaint for each number of plain data that is NaN or infinite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{where} is {value}"
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _not_finite(inner, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _not_finite(inner, f"{where}[{index}]")
+
+
+def _contradictions(spec: EpisodeSpec) -> Iterator[str]:
+    """Yields a complaint for each thing of a spec that cannot be."""
+    scene, physics = spec.scene, spec.scene.physics
+    positive = {"horizon_s": spec.horizon_s, "control.rate_hz": spec.control.rate_hz, "scene.physics.timestep_s": physics.timestep_s}
+    positive |= {f"the scale of {p.name!r}": p.scale for p in scene.props}
+    positive |= {f"the mass of {p.name!r}": p.mass_kg for p in scene.props if p.mass_kg is not None}
+    positive |= {f"the {side} of camera {c.name!r}": getattr(c, side) for c in scene.cameras for side in ("width", "height", "fovy_deg")}
+    yield from (f"{name} is {value:g}, and must be more than 0" for name, value in positive.items() if value <= 0)
+    at_least_0 = {"hold_s": spec.hold_s, "scene.physics.settle_s": physics.settle_s, "seed": spec.seed}
+    yield from (f"{name} is {value:g}, and must be 0 or more" for name, value in at_least_0.items() if value < 0)
+    if not spec.goal:
+        yield "goal is empty: there is nothing to succeed in"
+    kinds = {
+        "prop or fixture": [p.name for p in scene.props] + [f.name for f in scene.fixtures],
+        "light": [light.name for light in scene.lights],
+        "camera": [c.name for c in scene.cameras],
+    }
+    for kind, names in kinds.items():
+        yield from (f"{names.count(name)} things are called {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1)
+        yield from (f"a {kind} is called {name!r}; a name is not empty and holds no slash" for name in names if not name or "/" in name)
+    directions: dict[str, tuple[float, ...]] = {f"the direction of light {light.name!r}": light.direction_world for light in scene.lights}
+    directions |= {f"the rotation of {p.name!r}": p.quat_world_wxyz for p in scene.props}
+    directions |= {f"the rotation of camera {c.name!r}": c.quat_parent_wxyz for c in scene.cameras}
+    yield from (f"{name} is zero" for name, value in directions.items() if math.hypot(*value) < 1e-9)
 
 
 # ------------------------------------------------------------------------------------------------------- what is seen and done

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from vlagym.envs import catalog, errors
-from vlagym.envs.errors import BadAction, BadData, UnknownName, VlagymError, unknown_name
+from vlagym.envs.errors import BadAction, BadData, BadSpec, UnknownName, VlagymError, unknown_name
 from vlagym.envs.types import (
     ActionComponent,
     ActionSpec,
     CameraSpec,
     EpisodeSpec,
+    LightSpec,
+    PhysicsSpec,
     Predicate,
     PropSpec,
     SceneSpec,
@@ -76,6 +80,47 @@ def test_any_change_of_a_spec_changes_its_digest() -> None:
     moved = dataclasses.replace(SPEC.scene.props[0], pos_world=(0.5 + 1e-12, 0.1, 0.0))
     digests.add(dataclasses.replace(SPEC, scene=dataclasses.replace(SPEC.scene, props=(moved, SPEC.scene.props[1]))).digest())
     assert len(digests) == 4 and all(len(d) == 32 for d in digests)
+
+
+def _scene(**changes: Any) -> dict[str, Any]:
+    return {"scene": dataclasses.replace(SPEC.scene, **changes)}
+
+
+MUG = SPEC.scene.props[0]
+EYE = CameraSpec(name="eye", parent="world", pos_parent=(1.0, 0.0, 1.0), quat_parent_wxyz=(1.0, 0.0, 0.0, 0.0), fovy_deg=45.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"horizon_s": 0.0}, "horizon_s is 0, and must be more than 0"),
+        ({"horizon_s": math.nan}, "horizon_s is nan"),
+        ({"hold_s": -0.5}, "hold_s is -0.5, and must be 0 or more"),
+        ({"seed": -1}, "seed is -1, and must be 0 or more"),
+        ({"goal": ()}, "goal is empty: there is nothing to succeed in"),
+        (_scene(cameras=(EYE, EYE)), "2 things are called 'eye'"),
+        (_scene(cameras=(dataclasses.replace(EYE, width=0),)), "the width of camera 'eye' is 0"),
+        (_scene(cameras=(dataclasses.replace(EYE, quat_parent_wxyz=(0.0,) * 4),)), "the rotation of camera 'eye' is zero"),
+        (_scene(lights=(LightSpec(name="sun", direction_world=(0.0, 0.0, 0.0)),)), "the direction of light 'sun' is zero"),
+        (_scene(props=(dataclasses.replace(MUG, name="a/b"),)), "a prop or fixture is called 'a/b'; a name is not empty and holds no slash"),
+        (_scene(props=(dataclasses.replace(MUG, quat_world_wxyz=(0.0,) * 4),)), "the rotation of 'mug' is zero"),
+        (_scene(props=(dataclasses.replace(MUG, pos_world=(math.inf, 0.0, 0.0)),)), r"scene.props[0].pos_world[0] is inf"),
+        (_scene(props=(dataclasses.replace(MUG, scale=-1.0),)), "the scale of 'mug' is -1, and must be more than 0"),
+        (_scene(physics=PhysicsSpec(timestep_s=0.0)), "scene.physics.timestep_s is 0, and must be more than 0"),
+    ],
+)
+def test_a_spec_that_says_what_cannot_be_is_refused_in_words(changes: dict[str, Any], message: str) -> None:
+    wrong = dataclasses.replace(SPEC, **changes)
+    with pytest.raises(BadSpec) as caught:
+        wrong.check()
+    assert message in str(caught.value)
+    text = json.dumps({"schema": 1, **to_plain(wrong)})  # Python's JSON writes NaN and infinity, and reads them
+    with pytest.raises(BadSpec):
+        EpisodeSpec.from_json(text)
+
+
+def test_a_sound_spec_is_returned() -> None:
+    assert SPEC.check() is SPEC
 
 
 def test_the_digest_is_that_of_the_same_episode_in_another_process() -> None:

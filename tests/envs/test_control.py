@@ -116,6 +116,7 @@ def test_pressing_on_the_table_stays_gentle(two_blocks: EpisodeSpec) -> None:
         ([0, 0, 0, 0, 0, 0, 1.5], r"the action holds 1.5 at index 6 \(gripper\), outside \[-1, 1\].*Clip it"),
         ([0, 0, 0, 0, float("inf"), 0, 0], r"the action holds inf at index 4 \(rotation\)"),
         (["a"] * 7, "the action has dtype"),
+        ([0, 0, [0, 0], 0], r"the action is no array \(.*\); ee_delta wants \(7,\) float32"),
         (np.zeros(7, complex), "the action has dtype complex128"),
     ],
 )
