@@ -10,7 +10,7 @@ import numpy as np
 from vlagym.envs.errors import BadSpec, unknown_name
 from vlagym.envs.frames import Array, Pose, rotate
 from vlagym.envs.fixtures import get_fixture
-from vlagym.envs.objects import get
+from vlagym.envs.objects import Place, get
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 
@@ -57,6 +57,15 @@ def _asset(spec: EpisodeSpec, prop: str) -> tuple[str, float]:
     raise unknown_name("prop of the scene", prop, [p.name for p in spec.scene.props])
 
 
+def _place(spec: EpisodeSpec, prop: str) -> Place:
+    """Returns where things end up that are put on a prop, at the prop's scale."""
+    asset, scale = _asset(spec, prop)
+    place = get(asset).place
+    if place is None:
+        raise BadSpec(f"nothing can be put on {prop!r}: {asset!r} is no support")
+    return Place(surface_height_m=scale * place.surface_height_m, inner_radius_m=scale * place.inner_radius_m)
+
+
 def _joint(spec: EpisodeSpec, name: str) -> tuple[str, str]:
     fixture, _, joint = name.partition("/")
     for f in spec.scene.fixtures:
@@ -75,11 +84,8 @@ class On:
 
     def __init__(self, spec: EpisodeSpec, a: str, b: str) -> None:
         _asset(spec, a)
-        asset, scale = _asset(spec, b)
-        place = get(asset).place
-        if place is None:
-            raise BadSpec(f"nothing can be put on {b!r}: {asset!r} is no support")
-        self._a, self._b, self._radius, self._height = a, b, scale * place.inner_radius_m, scale * place.surface_height_m
+        place = _place(spec, b)
+        self._a, self._b, self._radius, self._height = a, b, place.inner_radius_m, place.surface_height_m
 
     def __call__(self, state: WorldState) -> bool:
         if self._a in state.held or frozenset((self._a, self._b)) not in state.touching or frozenset((self._a, "robot")) in state.touching:
@@ -181,11 +187,7 @@ class Over:
 
     def __init__(self, spec: EpisodeSpec, a: str, b: str) -> None:
         _asset(spec, a)
-        asset, scale = _asset(spec, b)
-        place = get(asset).place
-        if place is None:
-            raise BadSpec(f"nothing can be held over {b!r} to be put there: {asset!r} is no support")
-        self._a, self._b, self._radius = a, b, scale * place.inner_radius_m
+        self._a, self._b, self._radius = a, b, _place(spec, b).inner_radius_m
 
     def __call__(self, state: WorldState) -> bool:
         away = state.props[self._a].pos - state.props[self._b].pos
