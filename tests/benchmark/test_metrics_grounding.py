@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from vlagym.benchmark.scoring import measure
-from vlagym.envs.errors import BadData
+from vlagym.benchmark.scoring import MetricFailed, measure
 
 
 def value(traces: ModuleType, name: str, spec: Any = None, **kwargs: Any) -> float | None:
@@ -60,7 +59,7 @@ def test_a_trace_with_other_joints_than_its_spec_is_refused(traces: ModuleType) 
     spec = traces.make_spec(fixtures={"cabinet": ["drawer"]})
     trace = traces.make_trace(spec)
     trace.columns["fixture_joint_pos"] = trace.columns["fixture_joint_pos"].repeat(2, axis=1)
-    with pytest.raises(BadData, match="the column 'fixture_joint_pos' has 2 entries a row; the spec of 'place_on' has 1"):
+    with pytest.raises(MetricFailed, match="the column 'fixture_joint_pos' has 2 entries a row; the spec of 'place_on' has 1"):
         measure(trace, ["target_first"])
 
 

@@ -213,9 +213,9 @@ def test_what_can_be_known_before_is_refused_before_anything_is_sampled(tmp_path
 
 
 def test_an_episode_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
-    report = play(tmp_path / "run", episodes(3, _1="sleep:2"), executor="processes", workers=2, episode_timeout_s=2.0)
+    report = play(tmp_path / "run", episodes(3, _1="sleep:2"), executor="processes", workers=2, episode_timeout_s=4.0)
     (error,) = [r.error for r in report.results if r.outcome == "error"]
-    assert error is not None and error.type == "WorkerDied" and "did not answer for 2 s" in error.message
+    assert error is not None and error.type == "WorkerDied" and "did not answer for 4 s" in error.message
     assert report.tally() == {"success": 2, "failure": 0, "error": 1}
 
 
