@@ -174,8 +174,8 @@ def _warning_name(index: int) -> str:
 def physics_digest(model: Any) -> str:
     """Returns the digest of a compiled model's physics: all that is computed from, but not what is only seen.
 
-    Visual geoms, materials, meshes that do not collide, lights, cameras and names do not enter. What a release of MuJoCo adds to the physics of a model
-    does, because arrays are taken in by their prefix and not by a list.
+    Visual geoms, materials, meshes that do not collide, lights, cameras and names do not enter. What a release of MuJoCo adds to the physics
+    of a model does, because arrays are taken in by their prefix and not by a list.
     """
     names = sorted(n for n in dir(model) if n.startswith(_PHYSICS_PREFIXES) and n not in _BOOKKEEPING)
     arrays = {n: getattr(model, n) for n in names}
