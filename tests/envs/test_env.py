@@ -48,7 +48,9 @@ def test_the_module_in_the_id_registers_it() -> None:
 def test_vectors_synchronous_and_asynchronous_show_the_same() -> None:
     shown = {}
     for mode, kwargs in (("sync", {}), ("async", {"context": "spawn"})):
-        vector = gymnasium.make_vec("vlagym/Stack-v0", num_envs=2, vectorization_mode=mode, vector_kwargs=kwargs, cameras=("front",), image_size=(64, 64))
+        vector = gymnasium.make_vec(
+            "vlagym/Stack-v0", num_envs=2, vectorization_mode=mode, vector_kwargs=kwargs, cameras=("front",), image_size=(64, 64)
+        )
         seen, _ = vector.reset(seed=5)
         first = (seen["images"]["front"].copy(), tuple(seen["instruction"]))
         seen, reward, *_ = vector.step(np.zeros((2, 7), np.float32))
