@@ -69,8 +69,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         segmentation: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        if ":" not in task:  # an outsider's task, package.module:ATTRIBUTE, is looked up when an episode is drawn
-            catalog.require(catalog.names("task"), task, "task")
+        catalog.known("task", task)
         body: Robot = catalog.load("robot", robot)
         for name in cameras:
             if name not in CAMERAS:
@@ -114,6 +113,8 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
             episode = self._with_cameras(sample(**self._draw, seed=drawn))
         else:
             episode = EpisodeSpec.from_json(spec) if isinstance(spec, str) else spec
+            if not isinstance(episode, EpisodeSpec):
+                raise BadSpec(f"options['spec'] is a {type(spec).__name__}; it must be an EpisodeSpec or its JSON text")
             self._check_spec(episode)
         self._running = self._started = False
         facts = self._world.start(episode)

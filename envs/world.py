@@ -71,6 +71,7 @@ class World:
           Divergence: If it does not even settle.
         """
         self._spec = None
+        spec.check()
         robot: Robot = catalog.load("robot", spec.robot)
         if spec.control != action_spec(robot, spec.control.name, spec.control.rate_hz):
             raise BadSpec(f"the spec's control is not this version's {spec.control.name!r}: its components differ")

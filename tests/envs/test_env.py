@@ -125,6 +125,8 @@ def test_bad_calls_are_answered_with_what_was_wanted() -> None:
         env.step(np.zeros(7, np.float32))
     with pytest.raises(BadSpec, match="reset has no option 'spek'; there is: spec"):
         env.reset(options={"spek": 1})
+    with pytest.raises(BadSpec, match="is a dict; it must be an EpisodeSpec or its JSON text"):
+        env.reset(options={"spec": {"task": "stack"}})
     env.reset(seed=0)
     with pytest.raises(BadAction, match=r"the action has shape \(8,\)"):
         env.step(np.zeros(8, np.float32))
