@@ -103,7 +103,8 @@ def test_a_worker_that_dies_is_replaced_and_only_its_job_is_lost() -> None:
 
 
 def test_a_job_that_was_never_begun_goes_to_another_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    say, killed = processes._Worker.say, []
+    say = processes._Worker.say
+    killed: list[int | None] = []
 
     def kill_first(worker: Any, kind: str, content: Any) -> None:
         if kind == "job" and len(killed) < 2:

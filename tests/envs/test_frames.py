@@ -9,7 +9,8 @@ from vlagym.envs import frames
 
 def _random_quats(n: int) -> np.ndarray:
     q = np.random.default_rng(0).normal(size=(n, 4))
-    return q / np.linalg.norm(q, axis=1, keepdims=True)
+    unit: np.ndarray = q / np.linalg.norm(q, axis=1, keepdims=True)
+    return unit
 
 
 def _scipy(q: np.ndarray) -> Rotation:

@@ -13,7 +13,7 @@ import pytest
 from vlagym.envs.errors import BadData
 from vlagym.policies import checkpoint
 
-TENSORS = {"a.weight": np.arange(6, dtype=np.float16).reshape(2, 3), "b": np.ones(4, np.float32)}
+TENSORS: dict[str, np.ndarray[Any, Any]] = {"a.weight": np.arange(6, dtype=np.float16).reshape(2, 3), "b": np.ones(4, np.float32)}
 
 
 @pytest.fixture

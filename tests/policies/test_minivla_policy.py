@@ -116,7 +116,7 @@ def test_the_answer_does_not_depend_on_the_slot_or_on_the_threads_of_the_process
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert np.array_equal(*answers)
+    assert np.array_equal(answers[0], answers[1])
 
 
 def test_filled_up_batches_answer_what_single_ones_do(folder: Path, shown: list[Observation], monkeypatch: pytest.MonkeyPatch) -> None:
