@@ -162,7 +162,7 @@ def test_nothing_is_stepped_or_seen_before_the_first_start(two_blocks: EpisodeSp
 def test_specs_that_contradict_themselves_are_refused(two_blocks: EpisodeSpec) -> None:
     world = World(render=False)
     twice = _with_scene(two_blocks, props=(two_blocks.scene.props[0], two_blocks.scene.props[0]))
-    with pytest.raises(BadSpec, match="two things in the scene are called 'block_red'"):
+    with pytest.raises(BadSpec, match="2 things are called .block_red."):
         world.start(twice)
     unknown = _with_scene(two_blocks, props=(dataclasses.replace(two_blocks.scene.props[0], asset="blok_red"), *two_blocks.scene.props[1:]))
     with pytest.raises(UnknownName, match="no object is called 'blok_red'. Did you mean block_red"):

@@ -127,7 +127,7 @@ def _image(observation: Observation, wanted: ImageComponent) -> Tensor:
     if image is None or image.shape != shape or image.dtype != np.uint8:
         found = "no such image" if image is None else f"{image.shape} {image.dtype}"
         raise BadData(f"minivla wants the image {wanted.name!r} as {shape} uint8; the observation has {found}")
-    return torch.from_numpy(np.ascontiguousarray(image))
+    return torch.from_numpy(np.array(image))  # a copy: torch wants memory that may be written
 
 
 @contextmanager
