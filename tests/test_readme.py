@@ -29,16 +29,16 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_there_are_a_policy_and_a_metric_to_follow() -> None:
-    assert set(FILES) == {"my_policy", "my_metric"}
+def test_there_are_a_policy_a_metric_and_a_task_to_follow() -> None:
+    assert set(FILES) == {"my_policy", "my_metric", "my_task"}
 
 
 def test_a_policy_of_ones_own_takes_fifteen_lines() -> None:
     assert len([line for line in FILES["my_policy"].splitlines() if line.strip()]) <= 15
 
 
-def test_the_policy_and_the_metric_fulfil_their_contracts(outside: Path) -> None:
-    for kind, name in (("policy", "my_policy:POLICY"), ("metric", "my_metric:METRIC")):
+def test_the_examples_fulfil_their_contracts(outside: Path) -> None:
+    for kind, name in (("policy", "my_policy:POLICY"), ("metric", "my_metric:METRIC"), ("task", "my_task:TASK")):
         assert check.check(kind, name) == check.Verdict(kind=kind, name=name, complaints=())
 
 
