@@ -209,10 +209,18 @@ def test_a_batch_that_fails_costs_only_the_episode_that_is_to_blame() -> None:
     assert outcomes == {str(s): "error" if s in (2, 5) else "success" for s in range(8)}
 
 
+class SlowAndFaulty(fakes.Faulty):
+    """Thinks for so long that others come to wait meanwhile, also on a busy machine."""
+
+    def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+        time.sleep(0.03)
+        return super().act(observations)
+
+
 @pytest.mark.parametrize("what", ["late", "nan", "short"])
 def test_after_a_call_that_failed_everybody_else_still_goes_on_in_batches(what: str) -> None:
     alone = {f.job.key: f.result for f in serial.EXECUTOR(crew(fakes.Carrier(), 1), Schedule(carried(8)))}
-    policy = fakes.Faulty([0, 1], what)
+    policy = SlowAndFaulty([0, 1], what)
     finished = {f.job.key: f.result for f in processes.EXECUTOR(crew(policy, 3), Schedule(carried(8)))}
     assert {key for key, played in finished.items() if played.result.outcome == "error"} == {"0", "1"}
     for key in set(finished) - {"0", "1"}:
