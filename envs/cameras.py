@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs import backend
-from vlagym.envs.errors import UnknownName, unknown_name
+from vlagym.envs.errors import NoRenderer, UnknownName, unknown_name
 from vlagym.envs.scene import SceneModel
 
 
@@ -64,6 +64,7 @@ class Cameras:
         self._visual: Any = None
         self._option: Any = None
         self._size = (0, 0)
+        self._pixels = np.empty((0, 0, 3), np.uint8)
 
     def show(self, scene: SceneModel) -> None:
         """Makes a compiled scene the one that is rendered. Cheap: uploads happen with the first frame."""
@@ -81,9 +82,10 @@ class Cameras:
         import mujoco
 
         self._draw(data, camera, width, height)
-        image = np.empty((height, width, 3), np.uint8)
-        mujoco.mjr_readPixels(image, None, mujoco.MjrRect(0, 0, width, height), self._context)
-        return image[::-1].copy()
+        if self._pixels.shape != (height, width, 3):
+            self._pixels = np.empty((height, width, 3), np.uint8)
+        mujoco.mjr_readPixels(self._pixels, None, mujoco.MjrRect(0, 0, width, height), self._context)
+        return self._pixels[::-1].copy()
 
     def depth(self, data: Any, camera: str, width: int, height: int) -> NDArray[np.float32]:
         """Returns a fresh `(H, W)` float32 image of distances along the viewing axis in m; the far plane where nothing is."""
@@ -188,9 +190,9 @@ def _gl_context(pid: int) -> Any:
     """Returns the GL context of this process."""
     if _gl_context.cache_info().currsize:
         # Drivers do not survive a fork: without this, the first frame would hang.
-        raise backend.no_renderer(
-            "this process was forked from one that had rendered already; start workers with the context 'spawn', which asynchronous vector "
-            "environments take as vector_kwargs={'context': 'spawn'}"
+        raise NoRenderer(
+            "this process was forked from one that had rendered already, and GL does not survive that; start workers with the context 'spawn', "
+            "which asynchronous vector environments take as vector_kwargs={'context': 'spawn'}"
         )
     context = backend.make_context(64, 64)
     atexit.register(_free, context, pid)

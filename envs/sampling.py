@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Sequence
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,10 +73,13 @@ def sample(
         rng = stream(seed, task, robot, objects, "layout", str(attempt))
         draft = Draft(rng, objects)
         try:
-            goals = list(definition.layout(draft))
+            laid_out = definition.layout(draft)
         except Crowded as crowded:
             reasons[str(crowded)] += 1
             continue
+        if not isinstance(laid_out, Sequence):
+            raise BadSpec(f"the layout of {task!r} returned {type(laid_out).__name__}; it must return a list of at least two Goals")
+        goals = list(laid_out)
         if len(goals) < 2:
             reasons["fewer than two feasible goals"] += 1
             continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlagym.envs.errors import Unsatisfiable
+from vlagym.envs.errors import BadSpec, Unsatisfiable, unknown_name
 from vlagym.envs.fixtures import FixtureAsset, fixtures
 from vlagym.envs.objects import ObjectAsset, catalog
 from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec
@@ -32,10 +32,15 @@ class Goal:
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """A rectangle of the table, in m of the world frame."""
+    """A rectangle of the table, in m of the world frame: (low, high) along each axis."""
 
     x_m: tuple[float, float]
     y_m: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in (("x_m", self.x_m), ("y_m", self.y_m)):
+            if not low <= high:
+                raise BadSpec(f"a Region has {name} = ({low}, {high}); it must be (low, high)")
 
 
 class Crowded(Exception):
@@ -67,6 +72,13 @@ class Draft:
         Raises:
           Unsatisfiable: If the catalogue has not enough of them.
         """
+        roles = {r for a in catalog().values() for r in a.roles}
+        if role not in roles:
+            raise unknown_name("role", role, roles)
+        known_kinds = {a.kind for a in catalog().values()}
+        for kind in kinds:
+            if kind not in known_kinds:
+                raise unknown_name("kind of object", kind, known_kinds)
         first_split = first_split or self.objects
         chosen: list[str] = []
         for i in range(count):

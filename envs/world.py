@@ -93,8 +93,10 @@ class World:
         self._stages = [compile_predicate(p, spec) for p in spec.stages]
         self._alternatives = [[compile_predicate(p, spec) for p in goal] for goal in spec.alternatives]
         self._robot, self._scene, self._simulation, self._controller = robot, scene, simulation, controller
-        self._base = pose(robot.base_pos_world)
-        self._from_base = self._base.inverse()
+        self._from_base = pose(robot.base_pos_world).inverse()
+        ends = np.cumsum([0, *(c.size for c in state_components(robot))]).tolist()
+        names = [c.name for c in state_components(robot)]
+        self._pieces = [(name, slice(a, b)) for name, a, b in zip(names, ends, ends[1:], strict=False)]
         self._step_index = 0
         self._broken = False
         if self._render:
@@ -119,7 +121,7 @@ class World:
         if self._broken:
             raise NotReset("the simulation of this episode diverged; start another one")
         checked = spec.control.check(action)
-        self._controller.command(checked, self._from_base @ self._simulation.ee_pose_world())
+        self._controller.command(checked, self._ee_base)
         self._broken = True  # until the step has come through
         self._simulation.step(self._controller.joint_target, self._controller.finger_target, self._tracker)
         self._broken = False
@@ -208,18 +210,12 @@ class World:
     # -------------------------------------------------------------------------------------------------------------- how it reads
     def _proprio(self) -> dict[str, Any]:
         simulation, controller = self._simulation, self._controller
-        here = self._from_base @ simulation.ee_pose_world()
-        values = {
-            "joint_pos_rad": simulation.joint_pos,
-            "joint_vel_rad_s": simulation.joint_vel,
-            "ee_pos_base_m": here.pos,
-            "ee_quat_base_wxyz": here.quat,
-            "ee_target_pos_base_m": controller.pose_target.pos,
-            "ee_target_quat_base_wxyz": controller.pose_target.quat,
-            "gripper_opening_m": [simulation.finger_opening_m],
-            "gripper_command": [controller.gripper_command],
-        }
-        return {name: np.array(value, np.float32) for name, value in values.items()}
+        here, target = self._ee_base, controller.pose_target
+        grip = (simulation.finger_opening_m, controller.gripper_command)
+        # In the order of `state_components`; joined, rounded once, and cut into arrays of their own.
+        parts = (simulation.joint_pos, simulation.joint_vel, here.pos, here.quat, target.pos, target.quat, grip)
+        flat = np.concatenate(parts).astype(np.float32)
+        return {name: flat[piece].copy() for name, piece in self._pieces}
 
     def _privileged(self) -> Privileged:
         spec, facts = self.spec, self._last_facts
@@ -237,6 +233,7 @@ class World:
         props = simulation.prop_states()
         fixture_joints = simulation.fixture_joint_pos
         ee = simulation.ee_pose_world()
+        self._ee_base = self._from_base @ ee
         state = self._state(props, fixture_joints, ee, contacts)
         self._last_facts = Facts(
             goal_met=np.array([p(state) for p in self._goal], bool),

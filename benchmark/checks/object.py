@@ -12,7 +12,7 @@ from vlagym.benchmark.check import Contract
 from vlagym.benchmark.checks import _samples
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.objects import ObjectAsset, load_object
-from vlagym.envs.types import EpisodeSpec, PropSpec, SceneSpec
+from vlagym.envs.types import EpisodeSpec, Predicate, PropSpec, SceneSpec
 
 MAX_FACES = 800
 """Of all visual meshes of an object: drawn on a CPU, a scene is as slow as its triangles are many."""
@@ -91,7 +91,7 @@ def _alone(asset: ObjectAsset) -> EpisodeSpec:
         robot=robot_name,
         scene=SceneSpec(arena=arenas[0], props=(prop,), lights=arena(arenas[0]).light),
         robot_qpos=robot.home_qpos,
-        goal=(),
+        goal=(Predicate(name="touched", args=(asset.id,)),),
         stages=(),
         alternatives=(),
         instruction="",

@@ -77,3 +77,30 @@ def test_unknown_names_are_answered_with_near_ones() -> None:
         sample("stack", robot="panda2", seed=0)
     with pytest.raises(BadSpec, match="phrases is 'old'; it must be seen or unseen"):
         sample("stack", seed=0, phrases="old")
+
+
+def test_a_layout_that_says_nothing_useful_is_answered_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vlagym.envs.task import Draft, Region, Task
+
+    def sample_with(layout: object) -> None:
+        task = Task(summary="a test", horizon_s=1.0, layout=layout, plan=lambda spec: [])  # type: ignore[arg-type]
+        monkeypatch.setattr("vlagym.envs.sampling.catalog.load", lambda kind, name: task if kind == "task" else _load(kind, name))
+        sample("stack", seed=0)
+
+    _load = catalog.load
+    with pytest.raises(BadSpec, match="the layout of 'stack' returned NoneType; it must return a list of at least two Goals"):
+        sample_with(lambda draft: None)
+
+    def choose_typo(draft: Draft) -> None:
+        draft.choose(1, role="grasp")
+
+    with pytest.raises(UnknownName, match="no role is called 'grasp'. Did you mean graspable"):
+        sample_with(choose_typo)
+
+    def kind_typo(draft: Draft) -> None:
+        draft.choose(1, role="graspable", kinds=("fruits",))
+
+    with pytest.raises(UnknownName, match="no kind of object is called 'fruits'. Did you mean fruit"):
+        sample_with(kind_typo)
+    with pytest.raises(BadSpec, match=r"a Region has x_m = \(0.62, 0.36\); it must be \(low, high\)"):
+        Region(x_m=(0.62, 0.36), y_m=(0.0, 0.1))
