@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from vlagym.envs.errors import BadSpec, unknown_name
-from vlagym.envs.frames import Array, Pose, rotate
 from vlagym.envs.fixtures import get_fixture
+from vlagym.envs.frames import Array, Pose, rotate
 from vlagym.envs.objects import Place, get
 from vlagym.envs.types import EpisodeSpec, Predicate
 
@@ -21,13 +22,18 @@ class WorldState:
     props: Mapping[str, Pose]
     held: frozenset[str]
     fixture_joints: Mapping[str, float]
-    touching: frozenset[frozenset[str]]
-    """Pairs of names that press on each other; every robot link is called "robot"."""
+    find_touching: Callable[[], frozenset[frozenset[str]]]
+    """Finds `touching`; asked only where a predicate cannot do without it."""
     ee_pos_world: Array
     touched_by_robot: frozenset[str]
     """Props and fixtures that the robot pressed on during the control step."""
     gripper_command: float
     """-1 open, +1 closed."""
+
+    @functools.cached_property
+    def touching(self) -> frozenset[frozenset[str]]:
+        """Pairs of names that press on each other; every robot link is called "robot"."""
+        return self.find_touching()
 
 
 Check = Callable[[WorldState], bool]
@@ -88,10 +94,12 @@ class On:
         self._a, self._b, self._radius, self._height = a, b, place.inner_radius_m, place.surface_height_m
 
     def __call__(self, state: WorldState) -> bool:
-        if self._a in state.held or frozenset((self._a, self._b)) not in state.touching or frozenset((self._a, "robot")) in state.touching:
+        if self._a in state.held:
             return False
         rel = state.props[self._b].inverse().apply(state.props[self._a].pos)
-        return bool(np.hypot(rel[0], rel[1]) <= self._radius and rel[2] >= self._height - 0.015)
+        if not (np.hypot(rel[0], rel[1]) <= self._radius and rel[2] >= self._height - 0.015):
+            return False
+        return frozenset((self._a, self._b)) in state.touching and frozenset((self._a, "robot")) not in state.touching
 
 
 class Inside(On):

@@ -260,10 +260,11 @@ class World:
     def _state(self, props: Any, fixture_joints: Any, ee: Pose, contacts: StepContacts) -> WorldState:
         scene, spec = self._scene, self.spec
         parties, robots = scene.parties, scene.num_robot
-        touching = frozenset(
-            frozenset(("robot" if a < robots else parties[a], "robot" if b < robots else parties[b]))
-            for a, b in self._simulation.touching()
-        )
+
+        def find_touching() -> frozenset[frozenset[str]]:
+            pairs = self._simulation.touching()
+            return frozenset(frozenset(("robot" if a < robots else parties[a], "robot" if b < robots else parties[b])) for a, b in pairs)
+
         pressed = [p.name for p, force in zip(spec.scene.props, contacts.prop_robot_force_n, strict=True) if force > 0]
         pressed += [f.name for f, force in zip(spec.scene.fixtures, contacts.fixture_robot_force_n, strict=True) if force > 0]
         poses: Mapping[str, Pose] = {p.name: Pose(row[:3], row[3:]) for p, row in zip(spec.scene.props, props, strict=True)}
@@ -271,7 +272,7 @@ class World:
             props=poses,
             held=frozenset(p.name for p, held in zip(spec.scene.props, contacts.prop_is_held, strict=True) if held),
             fixture_joints=dict(zip(scene.fixture_joint_names, fixture_joints.tolist(), strict=True)),
-            touching=touching,
+            find_touching=find_touching,
             ee_pos_world=ee.pos,
             touched_by_robot=frozenset(pressed),
             gripper_command=self._controller.gripper_command,
