@@ -43,8 +43,9 @@ def test_the_manifest_says_what_there_is(frames: Frames, recorded: Recorded) -> 
 
 def test_frames_are_found_again_by_opening_the_folder(frames: Frames, tmp_path: Path, recorded: Recorded) -> None:
     prepare(recorded(3), tmp_path, CONFIG, say=say, sentences=4, seed=0)
-    again = Frames(tmp_path).batch(0, 5, 8)
-    assert all(np.array_equal(a, b) for a, b in zip(frames.batch(0, 5, 8), again, strict=True))
+    first: tuple[Any, ...] = frames.batch(0, 5, 8)
+    again: tuple[Any, ...] = Frames(tmp_path).batch(0, 5, 8)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 def test_an_epoch_shows_every_frame_once_and_the_next_one_in_another_order(frames: Frames) -> None:
