@@ -11,7 +11,6 @@ import pytest
 
 from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.suite import Entry, Suite, digest_of
-from vlagym.envs import catalog
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, to_plain
 
 SUITE = Suite(name="real", version=1, entries=(Entry(task="place_on", episodes=2), Entry(task="open_drawer", episodes=2)))
@@ -70,9 +69,6 @@ def test_sampling_in_processes_gives_equal_episodes() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------------- minivla itself
-needs_minivla = pytest.mark.skipif(not (Path(catalog.__file__).parent.parent / "assets/checkpoints/minivla").is_dir(), reason="no checkpoint ships")
-
-
 @pytest.fixture(scope="module")
 def minivla_alone(tmp_path_factory: pytest.TempPathFactory, episodes: list[EpisodeSpec]) -> dict[str, Any]:
     found = results(tmp_path_factory.mktemp("minivla") / "run", episodes, "minivla", executor="serial")
@@ -80,7 +76,6 @@ def minivla_alone(tmp_path_factory: pytest.TempPathFactory, episodes: list[Episo
     return found
 
 
-@needs_minivla
 @pytest.mark.gl
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 4])
