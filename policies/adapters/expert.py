@@ -14,7 +14,8 @@ from vlagym.envs.task import Task
 from vlagym.envs.types import ActionChunk, ActionSpec, Observation, ObservationSpec, StateComponent
 from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.loading import refuse_argument, refuse_options
-from vlagym.policies.skills import TURN_RAD, Command, Performer
+from vlagym.policies.skills.performer import Performer
+from vlagym.policies.skills.view import TURN_RAD, Command
 
 _STATE = {
     "ee_pos_base_m": 3,

@@ -14,7 +14,7 @@ from vlagym.envs.task import Skill
 from vlagym.envs.types import EpisodeResult, EpisodeSpec
 from vlagym.policies.adapters.expert import POLICY
 from vlagym.policies.base import EpisodeContext
-from vlagym.policies.skills import Performer
+from vlagym.policies.skills.performer import Performer
 
 FAMILIES = ("open_drawer", "place_on", "stack")
 

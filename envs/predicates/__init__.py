@@ -1,0 +1,32 @@
+"""Goal conditions and stages: a predicate looks at the state of the world and says whether it holds. A module a group, a short class each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vlagym.envs.errors import BadSpec, unknown_name
+from vlagym.envs.predicates import hand, joints, placing
+from vlagym.envs.predicates.state import Check as Check
+from vlagym.envs.predicates.state import WorldState as WorldState
+from vlagym.envs.types import EpisodeSpec, Predicate
+
+
+PREDICATES: Mapping[str, type[Any]] = {**placing.PREDICATES, **joints.PREDICATES, **hand.PREDICATES}
+"""Name -> class: `arity`, made of (spec, *args), called with a WorldState. Each module has its own such mapping."""
+
+
+def compile_predicate(predicate: Predicate, spec: EpisodeSpec) -> Check:
+    """Returns the function that evaluates a predicate in an episode.
+
+    Raises:
+      UnknownName: If there is no such predicate, prop, fixture or joint.
+      BadSpec: If it speaks of the wrong number of things, or of things of the wrong kind.
+    """
+    if predicate.name not in PREDICATES:
+        raise unknown_name("predicate", predicate.name, PREDICATES)
+    kind = PREDICATES[predicate.name]
+    if len(predicate.args) != kind.arity:
+        raise BadSpec(f"{predicate} speaks of {len(predicate.args)} things; {predicate.name} takes {kind.arity}")
+    compiled: Check = kind(spec, *predicate.args)
+    return compiled

@@ -1,0 +1,99 @@
+"""What predicates look at after a control step, and how they look up what they speak of."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vlagym.envs.errors import BadSpec, unknown_name
+from vlagym.envs.fixtures import FixtureAsset, FixtureJoint, get_fixture
+from vlagym.envs.frames import Array, Pose, from_yaw, pose, rotate
+from vlagym.envs.objects import ObjectAsset, Place, get
+from vlagym.envs.types import EpisodeSpec, FixtureSpec, PropSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldState:
+    """What predicates look at, after a control step."""
+
+    props: Mapping[str, Pose]
+    held: frozenset[str]
+    fixture_joints: Mapping[str, float]
+    find_touching: Callable[[], frozenset[frozenset[str]]]
+    """Finds `touching`; asked only where a predicate cannot do without it."""
+    ee_pos_world: Array
+    touched_by_robot: frozenset[str]
+    """Props and fixtures that the robot pressed on during the control step."""
+    gripper_command: float
+    """-1 open, +1 closed."""
+
+    @functools.cached_property
+    def touching(self) -> frozenset[frozenset[str]]:
+        """Pairs of names that press on each other; every robot link is called "robot"."""
+        return self.find_touching()
+
+
+Check = Callable[[WorldState], bool]
+
+TILT_COS = float(np.cos(np.radians(20.0)))
+"""A thing stands upright while its z axis is within 20 degrees of the vertical."""
+
+
+def prop_of(spec: EpisodeSpec, name: str) -> PropSpec:
+    """Returns the prop of that name. Raises UnknownName."""
+    for prop in spec.scene.props:
+        if prop.name == name:
+            return prop
+    raise unknown_name("prop of the scene", name, [p.name for p in spec.scene.props])
+
+
+def asset_of(spec: EpisodeSpec, name: str) -> ObjectAsset:
+    """Returns the catalogue's entry for a prop. Raises UnknownName."""
+    return get(prop_of(spec, name).asset)
+
+
+def fixture_of(spec: EpisodeSpec, name: str) -> tuple[FixtureSpec, FixtureAsset]:
+    """Returns the fixture of that name ("stove" or "stove/knob") and its catalogue entry. Raises UnknownName."""
+    root = name.partition("/")[0]
+    for fixture in spec.scene.fixtures:
+        if fixture.name == root:
+            return fixture, get_fixture(fixture.asset)
+    raise unknown_name("fixture of the scene", root, [f.name for f in spec.scene.fixtures])
+
+
+def joint_of(spec: EpisodeSpec, name: str) -> FixtureJoint:
+    """Returns the joint "fixture/joint". Raises UnknownName."""
+    fixture, asset = fixture_of(spec, name)
+    joint = name.partition("/")[2]
+    known = [j.name for j in asset.joints]
+    if joint not in known:
+        raise unknown_name(f"joint of {fixture.name!r}", joint, known)
+    return asset.joint(joint)
+
+
+def fixture_pose(fixture: FixtureSpec) -> Pose:
+    """Returns the pose of a fixture in the world."""
+    return pose(fixture.pos_world, from_yaw(fixture.yaw_rad))
+
+
+def place_of(spec: EpisodeSpec, name: str) -> Place:
+    """Returns where things end up that are put on a prop, at the prop's scale. Raises BadSpec if nothing can be put there."""
+    prop, place = prop_of(spec, name), asset_of(spec, name).place
+    if place is None:
+        raise BadSpec(f"nothing can be put on {name!r}: {prop.asset!r} is no support")
+    return Place(surface_height_m=prop.scale * place.surface_height_m, inner_radius_m=prop.scale * place.inner_radius_m)
+
+
+def word(argument: str) -> str:
+    """Returns the word of an argument that names none of the things of a scene: "high" for "=high". Raises BadSpec for another one."""
+    if not argument.startswith("="):
+        raise BadSpec(f"{argument!r} names a thing; a word is written with a leading '=', as in '=high'")
+    return argument[1:]
+
+
+def is_upright(here: Pose) -> bool:
+    """Returns whether a thing stands upright, within 20 degrees."""
+    return bool(rotate(here.quat, np.array([0.0, 0.0, 1.0]))[2] >= TILT_COS)
