@@ -18,9 +18,25 @@ from vlagym.envs.fixtures import FixtureAsset as FixtureAsset
 from vlagym.envs.fixtures import get_fixture as get_fixture
 from vlagym.envs.shapes import Part as Part
 from vlagym.envs.shapes import Primitive, as_parts, joint_bounds
-from vlagym.envs.types import Rgba, Vec3
+from vlagym.envs.types import Quat, Rgba, Vec3
 
-Role = Literal["graspable", "support", "container", "stackable"]
+Role = Literal["graspable", "support", "container", "stackable", "pourable", "peg", "lid", "pot", "pushable", "standable", "bead"]
+Category = Literal[
+    "ball", "block", "book", "container", "cookware", "cutlery", "dishware", "drinkware", "food", "fruit", "household", "mat", "packaging",
+    "stationery", "tool", "toy", "vegetable",
+]  # fmt: skip
+"""What a thing is in a wider sense than its kind: the word that "all the fruit" is about."""
+Substance = Literal["cardboard", "ceramic", "cloth", "glass", "metal", "paper", "plastic", "rubber", "wicker", "wooden"]
+"""What a thing is made of, as the adjective that a sentence uses."""
+Use = Literal[
+    "build_with", "carry_with", "clean_with", "cook_in", "cover_with", "cut_with", "drink_from", "eat", "eat_from", "eat_with", "fix_with", "light_with",
+    "play_with", "pour_from", "read", "season_with", "serve_on", "stick_with", "stir_with", "store_in", "write_with",
+]  # fmt: skip
+"""What a thing is good for."""
+Outline = Literal["flat", "long", "round", "square", "tall"]
+"""The shape of a thing, where one word says it."""
+UPRIGHT = "upright"
+"""Name of the pose in which the axes of an object are those of the world but for a turn about the vertical."""
 
 WIDEST_GRASP_M = 0.06
 """Objects that are wider between the pads are refused: a gripper that opens 8 cm needs play."""
@@ -45,6 +61,20 @@ class Grasp:
     """Any direction will do; instead of yaw_rad."""
     offset_xy_m: tuple[float, float] = (0.0, 0.0)
     """Of the pinch point from the origin. A symmetric rim has its offset along x, and it turns with the direction."""
+    pose: str = UPRIGHT
+    """The stable pose that it is for. Its numbers are those of the frame of the pose: at the object's origin, but with z up, and with the height
+    counted from the table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StablePose:
+    """A way to lie on the table, beside standing upright."""
+
+    name: str
+    quat_wxyz: Quat
+    """Of the object in a frame whose z points up. What lies along an axis lies along the x axis of that frame."""
+    height_m: float
+    """Of the object's origin above the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +97,14 @@ class ObjectAsset:
     """English nouns of the seen split, the plain one first."""
     unseen_names: tuple[str, ...] = ()
     """Nouns that mean the same and are kept for evaluation."""
+    category: Category
+    """The wider class, shared by kinds."""
+    material: Substance | None
+    """What it is made of; None where one would not say it."""
+    uses: tuple[Use, ...]
+    """What it is good for; may be empty."""
+    shape: Outline | None
+    """None where no one word says it."""
     colour: str | None
     """Colour word, or None where the noun says it or there are several."""
     rgba: Rgba
@@ -83,11 +121,27 @@ class ObjectAsset:
     yaw_symmetry: int
     """Turns by 360 degrees / n look and behave the same; 0 means any turn."""
     grasps: tuple[Grasp, ...]
-    """Best first; empty unless graspable."""
+    """Best first, of all poses; empty unless graspable."""
+    poses: tuple[StablePose, ...]
+    """How it may lie besides standing upright."""
     place: Place | None
     """None for what nothing is put on."""
     visual: tuple[Part, ...]
     collision: tuple[Primitive, ...]
+
+    def pose(self, name: str) -> StablePose:
+        """Returns a stable pose by its name. Raises UnknownName."""
+        if name == UPRIGHT:
+            return StablePose(name=UPRIGHT, quat_wxyz=(1.0, 0.0, 0.0, 0.0), height_m=0.0)
+        for pose in self.poses:
+            if pose.name == name:
+                return pose
+        raise unknown_name(f"pose of the {self.id}", name, [UPRIGHT, *(p.name for p in self.poses)])
+
+    def grasps_in(self, pose: str) -> tuple[Grasp, ...]:
+        """Returns the grasps for a stable pose, best first. Raises UnknownName."""
+        self.pose(pose)
+        return tuple(grasp for grasp in self.grasps if grasp.pose == pose)
 
     def visual_parts(self) -> tuple[Part, ...]:
         """Returns what is seen."""
@@ -126,6 +180,10 @@ def load_object(path: Path) -> ObjectAsset:
         kind=kind,
         names=raw.names,
         unseen_names=raw.unseen_names,
+        category=raw.category,
+        material=raw.material,
+        uses=raw.uses,
+        shape=raw.shape,
         colour=raw.colour,
         rgba=raw.rgba,
         split=raw.split,
@@ -136,6 +194,7 @@ def load_object(path: Path) -> ObjectAsset:
         roles=raw.roles,
         yaw_symmetry=raw.yaw_symmetry,
         grasps=raw.grasp,
+        poses=raw.pose,
         place=raw.place,
         visual=visual,
         collision=collision,
@@ -150,6 +209,10 @@ class _Keys:
 
     names: tuple[str, ...]
     unseen_names: tuple[str, ...] = ()
+    category: Category
+    material: Substance | None = None
+    uses: tuple[Use, ...] = ()
+    shape: Outline | None = None
     colour: str | None = None
     rgba: Rgba
     split: Split
@@ -161,6 +224,7 @@ class _Keys:
     roles: tuple[Role, ...]
     yaw_symmetry: int = 1
     grasp: tuple[Grasp, ...] = ()
+    pose: tuple[StablePose, ...] = ()
     place: Place | None = None
     visual: tuple[Any, ...]
     collision: tuple[Any, ...]
@@ -184,11 +248,30 @@ def _check(asset: ObjectAsset, where: str) -> None:
         raise BadData(f"{where}: its collision shapes span {np.round(touched, 4).tolist()} m, its visual ones {np.round(seen, 4).tolist()}")
     if ("graspable" in asset.roles) != bool(asset.grasps):
         raise BadData(f"{where}: a graspable object needs a [[grasp]], and only a graspable one has any")
+    _check_poses(asset, where)
     for k, grasp in enumerate(asset.grasps):
-        if not 0.0 < grasp.width_m <= WIDEST_GRASP_M or not 0.0 < grasp.height_m <= asset.size_m[2]:
+        highest = asset.size_m[2] if grasp.pose == UPRIGHT else max(asset.size_m)
+        if not 0.0 < grasp.width_m <= WIDEST_GRASP_M or not 0.0 < grasp.height_m <= highest:
             raise BadData(f"{where}.grasp[{k}]: width_m must be above 0 and at most {WIDEST_GRASP_M}, height_m within the object")
         if grasp.symmetric == bool(grasp.yaw_rad):
             raise BadData(f"{where}.grasp[{k}] needs either yaw_rad or symmetric = true")
     needs_place = {"support", "container", "stackable"} & set(asset.roles)
     if bool(needs_place) != (asset.place is not None):
         raise BadData(f"{where}: a support, container or stackable object needs a [place], and only such a one has it")
+
+
+def _check_poses(asset: ObjectAsset, where: str) -> None:
+    names = [UPRIGHT, *(pose.name for pose in asset.poses)]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadData(f"{where} has the pose {name!r} twice; {UPRIGHT!r} is every object's own and is not written down")
+    for pose in asset.poses:
+        if abs(float(np.linalg.norm(pose.quat_wxyz)) - 1.0) > 1e-3:
+            raise BadData(f"{where}: the pose {pose.name!r} has quat_wxyz {pose.quat_wxyz}; it must have length 1")
+        if not 0.0 <= pose.height_m <= max(asset.size_m):
+            raise BadData(f"{where}: the pose {pose.name!r} has height_m {pose.height_m}; it must lie between 0 and the largest of size_m")
+    for k, grasp in enumerate(asset.grasps):
+        if grasp.pose not in names:
+            raise BadData(f"{where}.grasp[{k}]: {unknown_name('pose', grasp.pose, names, 'Poses are the [[pose]] tables.')}")
+    if asset.grasps and not asset.grasps_in(UPRIGHT):
+        raise BadData(f"{where}: none of its grasps is for the pose {UPRIGHT!r}")
