@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs import solids
+from vlagym.envs import lettering, solids
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.frames import from_axis_angle, multiply, rotate
 from vlagym.envs.shapes import Material, Part, Primitive, PrimitiveType
@@ -215,6 +215,18 @@ class _Extrusion(_Table):
         return solids.extrude(outline, self.height_m, self.bevel_m)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Text(_Table):
+    text: str
+    """Capital letters, digits, blanks and + - . only; it is read along +x, its top towards +y, and its foot lies at z = 0."""
+    height_m: float
+    stroke_m: float
+    depth_m: float = 0.001
+
+    def solid(self) -> solids.Solid:
+        return lettering.lettering(self.text, self.height_m, self.stroke_m, self.depth_m)
+
+
 _SHAPES: Mapping[str, type[_Table]] = {
     "box": _Box,
     "capsule": _Capsule,
@@ -224,9 +236,10 @@ _SHAPES: Mapping[str, type[_Table]] = {
     "lathe": _Lathe,
     "shell": _Shell,
     "sphere": _Sphere,
+    "text": _Text,
     "tube_path": _TubePath,
 }
-_LENGTHS = ("size_m", "radii_m", "radius_m", "top_radius_m", "height_m", "length_m", "thickness_m")
+_LENGTHS = ("size_m", "radii_m", "radius_m", "top_radius_m", "height_m", "length_m", "thickness_m", "stroke_m", "depth_m")
 _COLLISION = ("box", "capsule", "cylinder", "ellipsoid", "shell", "sphere", "tube_path")
 
 
