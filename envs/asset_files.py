@@ -61,15 +61,21 @@ def read(path: Path, keys: type[T]) -> T:
     return from_plain(keys, table, identity(path).where)
 
 
-def shapes(visual: Sequence[Any], collision: Sequence[Any], where: str) -> Shapes:
+def shapes(visual: Sequence[Any], collision: Sequence[Any], where: str, *, painted: bool = False) -> Shapes:
     """Returns the shapes that [[visual]] and [[collision]] tables describe.
 
     Equal tables give the very same objects, so that a renderer stores the mesh of all variants of a design once.
 
+    Args:
+      visual: Tables as the TOML reader gives them.
+      collision: Tables as the TOML reader gives them.
+      where: File and place, for the errors.
+      painted: Whether the asset may have no [[collision]], as it is only painted on the table.
+
     Raises:
       BadData: If there is none of a sort, or a table is wrong.
     """
-    if not visual or not collision:
+    if not visual or not (collision or painted):
         raise BadData(f"{where} needs at least one [[visual]] and one [[collision]] shape")
     try:
         return _shapes(json.dumps([visual, collision]))
