@@ -255,9 +255,9 @@ def _check(asset: ObjectAsset, where: str) -> None:
             raise BadData(f"{where}.grasp[{k}]: width_m must be above 0 and at most {WIDEST_GRASP_M}, height_m within the object")
         if grasp.symmetric == bool(grasp.yaw_rad):
             raise BadData(f"{where}.grasp[{k}] needs either yaw_rad or symmetric = true")
-    needs_place = {"support", "container", "stackable"} & set(asset.roles)
+    needs_place = {"support", "container", "stackable", "pourable"} & set(asset.roles)
     if bool(needs_place) != (asset.place is not None):
-        raise BadData(f"{where}: a support, container or stackable object needs a [place], and only such a one has it")
+        raise BadData(f"{where}: a support, container, stackable or pourable object needs a [place], and only such a one has it")
 
 
 def _check_poses(asset: ObjectAsset, where: str) -> None:
