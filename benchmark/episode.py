@@ -17,6 +17,7 @@ from vlagym.policies.conventions import Pipeline, connect
 _OUTCOMES: Mapping[EndedBy, Outcome] = {
     "goal": "success",
     "wrong_goal": "failure",
+    "wrong_order": "failure",
     "horizon": "failure",
     "fall": "failure",
     "stop": "failure",

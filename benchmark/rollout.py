@@ -221,7 +221,7 @@ class Rollout:
         with _blame("env_error"):
             self._facts.append(self._world.start(self._spec))
             self._digests = (self._world.model_digest, self._world.initial_state_digest)
-        judge = Judge(self._spec.hold_steps, len(self._spec.alternatives))
+        judge = Judge(self._spec.hold_steps, len(self._spec.alternatives), self._facts[-1].step_met)
         for index in range(self._spec.horizon_steps):
             before = self._facts[-1]
             observation = self._observe(index)
@@ -230,7 +230,7 @@ class Rollout:
             executed = action if self._perturb is None else np.asarray(self._perturb(index, action), np.float32)
             facts = self._advance(executed)
             yield Step(index=index, observation=observation, shown=shown, action=action, executed=executed, before=before, facts=facts)
-            verdict = judge.update(facts.goal_met, facts.alternative_met)
+            verdict = judge.update(facts.goal_met, facts.alternative_met, facts.step_met)
             if verdict is not None:
                 raise _Ended(verdict)
         raise _Ended("horizon")

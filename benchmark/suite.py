@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from vlagym.benchmark.axis import parse_axis, vary
 from vlagym.benchmark.executor import one_thread_each
 from vlagym.envs import catalog
+from vlagym.envs.catalogues import catalogue_names
 from vlagym.envs.errors import BadData, UnknownName, unknown_name
 from vlagym.envs.types import EpisodeSpec, sha
 
@@ -23,7 +24,7 @@ FIRST_DEMO_SEED = 1_000_000
 FOLDER = "benchmark/suites"
 
 Sample = Callable[..., EpisodeSpec]
-"""`vlagym.envs.sampling.sample(task, *, robot, seed, objects, phrases, control)`."""
+"""`vlagym.envs.sampling.sample(task, *, robot, seed, objects, phrases, control, catalogue, arena_name)`."""
 
 
 def sample_episode(task: str, **options: Any) -> EpisodeSpec:
@@ -48,6 +49,9 @@ class Entry:
     """Which part of the sentence templates."""
     robot: str = "panda"
     control: str = "ee_delta"
+    catalogue: str = "full"
+    """Which part of the assets is drawn from: "full", or "core", the small world of the shipped checkpoint."""
+    arena: str = "studio"
     axes: tuple[str, ...] = ()
     """Variations that are applied to each episode, one after another: "blank" or "blank=1"."""
 
@@ -66,7 +70,16 @@ class Entry:
 
     def sample(self, seed: int, sample: Sample = sample_episode) -> EpisodeSpec:
         """Returns the episode of one seed, varied along the axes."""
-        spec = sample(self.task, robot=self.robot, seed=seed, objects=self.objects, phrases=self.phrases, control=self.control)
+        spec = sample(
+            self.task,
+            robot=self.robot,
+            seed=seed,
+            objects=self.objects,
+            phrases=self.phrases,
+            control=self.control,
+            catalogue=self.catalogue,
+            arena_name=self.arena,
+        )
         for name, level in map(parse_axis, self.axes):
             spec = vary(spec, name, level)
         return spec
@@ -98,8 +111,9 @@ class Suite:
         first_seed: int | None = None,
         axes: Sequence[str] = (),
         control: str | None = None,
+        catalogue: str | None = None,
     ) -> Suite:
-        """Returns the suite with some of its tasks, or with another robot, control, number of episodes, first seed or further axes in each entry.
+        """Returns the suite with some of its tasks, or with another robot, control, catalogue, number of episodes, first seed or further axes in each entry.
 
         Raises:
           UnknownName: If a task is not in the suite.
@@ -109,7 +123,7 @@ class Suite:
             if task not in known:
                 raise unknown_name("task", task, known, f"It was looked for in the suite {self.name!r}.")
         changes: dict[str, Any] = {}
-        for field, value in (("robot", robot), ("episodes", episodes), ("first_seed", first_seed), ("control", control)):
+        for field, value in (("robot", robot), ("episodes", episodes), ("first_seed", first_seed), ("control", control), ("catalogue", catalogue)):
             if value is not None:
                 changes[field] = value
         entries = tuple(dataclasses.replace(e, axes=(*e.axes, *axes), **changes) for e in self.entries if not tasks or e.task in tasks)
@@ -119,12 +133,14 @@ class Suite:
         """Returns the suite after looking at every name and seed in it.
 
         Raises:
-          UnknownName: If a task, robot or axis does not exist.
+          UnknownName: If a task, robot, catalogue or axis does not exist.
           BadData: If an outsider's does not import, or a seed is one that demonstrations are made of.
         """
         for entry in self.entries:
             catalog.known("task", entry.task)
             catalog.known("robot", entry.robot)
+            if entry.catalogue not in catalogue_names():
+                raise unknown_name("catalogue", entry.catalogue, catalogue_names())
             for name, _ in map(parse_axis, entry.axes):
                 catalog.known("axis", name)
             if entry.seeds.stop > FIRST_DEMO_SEED:
@@ -239,6 +255,8 @@ _KINDS: Mapping[str, tuple[type, str]] = {
     "task": (str, "a text"),
     "robot": (str, "a text"),
     "control": (str, "a text"),
+    "catalogue": (str, "a text"),
+    "arena": (str, "a text"),
     "objects": (str, "'seen' or 'unseen'"),
     "phrases": (str, "'seen' or 'unseen'"),
     "episodes": (int, "a whole number"),

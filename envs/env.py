@@ -34,7 +34,8 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
     `instruction` (text), `time_s` (1,) float64, and on request `depth` {camera: (H, W) float32 in m} and `segmentation` {camera: (H, W)
     int32}. Every array is fresh memory. The reward is 1 at the step at which the goal has been held for `spec.hold_s`, else 0; the episode
     terminates there, or where another goal of the scene than the one that was asked for has been held as long (info["ended_by"] is
-    "wrong_goal"), and is truncated at the spec's horizon. A diverged simulation terminates it too, with info["ended_by"] == "divergence".
+    "wrong_goal") or a step before its turn ("wrong_order"), and is truncated at the spec's horizon. A diverged simulation terminates it too,
+    with info["ended_by"] == "divergence".
 
     Args:
       task: Name of a task.
@@ -42,6 +43,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
       control: ee_delta | ee_pose | joint_delta | joint_position; see `vlagym.envs.control.action_spec`.
       objects: Split of the object that the goal is about: seen | unseen.
       phrases: Split of the sentence's template: seen | unseen.
+      catalogue: Which part of the assets episodes are drawn from: full, or core, the small world of the shipped checkpoint.
       cameras: Which of front, side and wrist are rendered.
       image_size: Width and height of the images.
       quality: fast | medium | high.
@@ -61,6 +63,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         control: str = "ee_delta",
         objects: str = "seen",
         phrases: str = "seen",
+        catalogue: str = "full",
         cameras: Sequence[str] = CAMERAS,
         image_size: tuple[int, int] = (256, 256),
         quality: str = "fast",
@@ -79,7 +82,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         if min(image_size) < 8 or max(image_size) > 4096:
             raise BadSpec(f"image_size is {image_size}; width and height must lie between 8 and 4096")
         self.render_mode = render_mode
-        self._draw = {"task": task, "robot": robot, "control": control, "objects": objects, "phrases": phrases}
+        self._draw = {"task": task, "robot": robot, "control": control, "objects": objects, "phrases": phrases, "catalogue": catalogue}
         self._camera_names = tuple(cameras)
         self._image_size = image_size
         self._world = World(quality=quality, look=look, depth=depth, segmentation=segmentation)
@@ -118,7 +121,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
             self._check_spec(episode)
         self._running = self._started = False
         facts = self._world.start(episode)
-        self._judge = Judge(episode.hold_steps, len(episode.alternatives))
+        self._judge = Judge(episode.hold_steps, len(episode.alternatives), facts.step_met)
         self._steps = 0
         self._running = self._started = True
         self._observation = self._observe()
@@ -140,7 +143,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
             info = {"success": False, "ended_by": "divergence", "warning": str(divergence), "instruction": self._world.spec.instruction}
             return _copy(self._observation), 0.0, True, False, info
         self._steps += 1
-        verdict = self._judge.update(facts.goal_met, facts.alternative_met)
+        verdict = self._judge.update(facts.goal_met, facts.alternative_met, facts.step_met)
         truncated = verdict is None and self._steps >= self._world.spec.horizon_steps
         self._running = verdict is None and not truncated
         self._observation = self._observe()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
+
+
+Decision = Literal["goal", "wrong_goal", "wrong_order"]
 
 
 class HoldCounter:
@@ -52,53 +56,108 @@ class HoldCounter:
         return self._in_a_row >= self._hold_steps
 
 
+class OrderKeeper:
+    """Follows the ordered steps of an episode.
+
+    A step has come true once its conditions were held for the hold time after they had been false: a drawer that is closed from the start
+    becomes closed by being opened and closed again. Coming true out of turn, before a step that should have come first, breaks the order;
+    coming true once more does not.
+    """
+
+    def __init__(self, hold_steps: int, at_start: NDArray[np.bool_]) -> None:
+        """Starts before the first step.
+
+        Args:
+          hold_steps: Consecutive control steps that are wanted, at least 1.
+          at_start: `(N,)` bool, which steps hold before the first action.
+        """
+        self._counters = [HoldCounter(hold_steps) for _ in at_start]
+        self._is_spent = [bool(met) for met in at_start]
+        """Whether a step holds since before it was last counted."""
+        self.num_done = 0
+        """Steps that have come true, from the first on."""
+        self.is_broken = False
+        """Whether a step came true before its turn."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every step has come true in its turn."""
+        return self.num_done == len(self._counters) and not self.is_broken
+
+    def update(self, step_met: NDArray[np.bool_]) -> None:
+        """Takes the facts after one control step.
+
+        Raises:
+          BadData: If there is another number of steps.
+        """
+        if len(step_met) != len(self._counters):
+            raise BadData(f"step_met has {len(step_met)} entries; the episode has {len(self._counters)} steps")
+        for i, counter in enumerate(self._counters):
+            is_held = counter.update(step_met[i : i + 1])
+            if not step_met[i]:
+                self._is_spent[i] = False
+            if is_held and not self._is_spent[i]:
+                self._is_spent[i] = True
+                if i == self.num_done:
+                    self.num_done += 1
+                elif i > self.num_done:
+                    self.is_broken = True
+
+
 class Judge:
     """Says when an episode is decided: by whichever of the goals of its scene is held first, the one that is asked for or another.
 
-    Without the second half, a policy that ignores the sentence could try one goal after the other and be right in the end.
+    Without the second half, a policy that ignores the sentence could try one goal after the other and be right in the end. Where the sentence
+    gives an order, the goal counts only once every step has come true in its turn, and a step before its turn decides the episode.
     """
 
-    def __init__(self, hold_steps: int, num_alternatives: int) -> None:
+    def __init__(self, hold_steps: int, num_alternatives: int, steps_at_start: NDArray[np.bool_] | None = None) -> None:
         """Starts with nothing held.
 
         Args:
           hold_steps: Consecutive control steps for which a goal must be held, at least 1 (`EpisodeSpec.hold_steps`).
           num_alternatives: Other goals that could be asked for in the scene.
+          steps_at_start: `(N,)` bool, which ordered steps hold before the first action; None: there are none.
         """
         self._goal = HoldCounter(hold_steps)
         self._others = [HoldCounter(hold_steps) for _ in range(num_alternatives)]
+        self._order = OrderKeeper(hold_steps, np.zeros(0, bool) if steps_at_start is None else steps_at_start)
 
-    def update(self, goal_met: NDArray[np.bool_], alternative_met: NDArray[np.bool_]) -> Literal["goal", "wrong_goal"] | None:
+    def update(self, goal_met: NDArray[np.bool_], alternative_met: NDArray[np.bool_], step_met: NDArray[np.bool_] | None = None) -> Decision | None:
         """Takes the facts after one control step.
 
         Args:
           goal_met: `(G,)` bool.
           alternative_met: `(A,)` bool.
+          step_met: `(N,)` bool; None: there are none.
 
         Returns:
           How the episode is decided, or None while it is not.
 
         Raises:
-          BadData: If there is another number of alternatives, or the goal has no conditions.
+          BadData: If there is another number of alternatives or steps, or the goal has no conditions.
         """
         if len(alternative_met) != len(self._others):
             raise BadData(f"alternative_met has {len(alternative_met)} entries; the scene has {len(self._others)} other goals")
-        is_right = self._goal.update(goal_met)
+        self._order.update(np.zeros(0, bool) if step_met is None else step_met)
+        is_right = self._goal.update(goal_met) and self._order.is_complete
         is_wrong = [counter.update(alternative_met[i : i + 1]) for i, counter in enumerate(self._others)]
-        return "goal" if is_right else "wrong_goal" if any(is_wrong) else None
+        if is_right:
+            return "goal"
+        return "wrong_goal" if any(is_wrong) else "wrong_order" if self._order.is_broken else None
 
 
-def decided(goal_met: NDArray[np.bool_], alternative_met: NDArray[np.bool_], hold_steps: int) -> Literal["goal", "wrong_goal"] | None:
+def decided(columns: Mapping[str, NDArray[Any]], hold_steps: int) -> Decision | None:
     """Returns how the columns of a trace decide its episode, by the rule of `Judge`.
 
     Args:
-      goal_met: `(T + 1, G)` bool; row 0, before the first action, does not count.
-      alternative_met: `(T + 1, A)` bool.
+      columns: Of a trace: goal_met `(T + 1, G)`, alternative_met `(T + 1, A)` and step_met `(T + 1, N)`, all bool; row 0 is before the first action.
       hold_steps: Consecutive control steps that are wanted, at least 1.
     """
-    judge = Judge(hold_steps, np.shape(alternative_met)[1])
-    for goal, others in zip(goal_met[1:], alternative_met[1:], strict=True):
-        verdict = judge.update(goal, others)
+    goals, others, steps = (np.asarray(columns[name], bool) for name in ("goal_met", "alternative_met", "step_met"))
+    judge = Judge(hold_steps, others.shape[1], steps[0])
+    for row in range(1, len(goals)):
+        verdict = judge.update(goals[row], others[row], steps[row])
         if verdict is not None:
             return verdict
     return None

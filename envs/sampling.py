@@ -17,11 +17,13 @@ from vlagym.envs.errors import BadSpec, Divergence, Unsatisfiable
 from vlagym.envs.frames import Pose, from_yaw, multiply, pose, rotate, to_matrix
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.language import redraw
-from vlagym.envs.fixtures import get_fixture
+from vlagym.envs.fixtures import FixtureJoint, get_fixture
+from vlagym.envs.handles import hook_pose
 from vlagym.envs.objects import get
 from vlagym.envs.robot import Robot
+from vlagym.envs.shapes import joint_bounds
 from vlagym.envs.task import Crowded, Draft, Task
-from vlagym.envs.types import CameraSpec, EpisodeSpec, SceneSpec, stream
+from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, SceneSpec, stream
 from vlagym.envs.world import World
 
 MAX_TRIES = 100
@@ -43,6 +45,7 @@ def sample(
     phrases: str = "seen",
     control: str = "ee_delta",
     arena_name: str = "studio",
+    catalogue: str = "full",
 ) -> EpisodeSpec:
     """Draws an episode and checks its premises: at rest, nothing penetrates, no goal is met, named things are visible in `front` and in reach.
 
@@ -54,6 +57,7 @@ def sample(
       phrases: Split of the sentence's template: seen | unseen.
       control: Action convention of the environment.
       arena_name: Where it happens.
+      catalogue: Which part of the assets is drawn from: full | core.
 
     Raises:
       UnknownName: For an unknown task, robot, arena or control.
@@ -71,7 +75,7 @@ def sample(
     world = World(render=False)
     for attempt in range(MAX_TRIES):
         rng = stream(seed, task, robot, objects, "layout", str(attempt))
-        draft = Draft(rng, objects)
+        draft = Draft(rng, objects, catalogue)
         try:
             laid_out = definition.layout(draft)
         except Crowded as crowded:
@@ -99,11 +103,13 @@ def sample(
             robot_qpos=tuple(posture.round(5).tolist()),
             goal=goals[0].conditions,
             stages=goals[0].stages,
+            steps=goals[0].steps,
             alternatives=tuple(g.conditions for g in goals[1:]),
             instruction="",
             phrase="",
             control=action_spec(body, control),
-            horizon_s=definition.horizon_s,
+            horizon_s=definition.horizon_s(goals[0]),
+            hold_s=definition.hold_s,
             split="unseen" if "unseen" in (objects, phrases) else "seen",
             seed=seed,
         )
@@ -151,7 +157,7 @@ def broken_premise(spec: EpisodeSpec, world: World | None = None) -> str | None:
     for name in spec.named:
         if _visible_share(world, spec, name, cameras["front"]) < MIN_VISIBLE:
             return f"{name} is hidden from the front camera"
-        if not all(_reaches(spec.robot, point) for point in _points_to_reach(spec, name)):
+        if not all(_reaches(spec.robot, target) for target in _points_to_reach(spec, name)):
             return f"{name} is out of reach"
     return None
 
@@ -165,24 +171,41 @@ def _prop_speed(world: World) -> float:
 
 
 def _points_to_reach(spec: EpisodeSpec, name: str) -> list[Any]:
-    """Returns points (world frame) that the pinch point must reach to work with a prop or fixture."""
+    """Returns points, or whole poses, (world frame) that the pinch point must reach to work with a prop or fixture."""
     for p in spec.scene.props:
         if p.name == name:
             base, height = np.array(p.pos_world), get(p.asset).size_m[2]
             return [base + [0, 0, max(0.02, height / 2)], base + [0, 0, height + 0.14]]
     for f in spec.scene.fixtures:
         if f.name == name:
-            here = pose(f.pos_world, from_yaw(f.yaw_rad))
-            points = []
-            for joint in get_fixture(f.asset).joints:
-                hook, axis = np.array(joint.hook_pos_m), np.array(joint.axis)
-                points += [here.apply(hook), here.apply(hook + [0, 0, 0.10]), here.apply(hook + axis * joint.range_m[1])]
-            return points
+            return [target for joint in _joints_of_the_goal(spec, f) for target in _joint_targets(f, joint)]
     raise AssertionError(name)
 
 
-def _reaches(robot: str, point: Any) -> bool:
-    down = _down(robot)
+def _joints_of_the_goal(spec: EpisodeSpec, fixture: FixtureSpec) -> list[FixtureJoint]:
+    """Returns the joints of a fixture that the goal is about; all of them if it only names the fixture."""
+    asset = get_fixture(fixture.asset)
+    said = {a.partition("/")[2] for p in spec.goal for a in p.args if a.startswith(f"{fixture.name}/")}
+    return [joint for joint in asset.joints if not said or joint.name in said]
+
+
+def _joint_targets(fixture: FixtureSpec, joint: FixtureJoint) -> list[Any]:
+    """Returns where the hand works with a joint: along the way of its handle, or above the middle of what has none."""
+    start = dict(fixture.joints).get(joint.name, 0.0)
+    if joint.handle is None:
+        middle = pose(fixture.pos_world, from_yaw(fixture.yaw_rad)) @ joint.at(start)
+        point = middle.apply(joint_bounds([part.shape for part in joint.visual]).mean(axis=0))
+        return [point, point + [0, 0, 0.05]]
+    hooks = [hook_pose(fixture, joint, position) for position in (start, *joint.range_m)]
+    if joint.type == "slide" and joint.handle.hook_tilt_rad == 0.0:
+        return [hooks[0].pos, hooks[0].pos + [0, 0, 0.10], hooks[2].pos]
+    return [*hooks, Pose(hooks[0].pos + [0, 0, 0.08], hooks[0].quat)]
+
+
+def _reaches(robot: str, target: Any) -> bool:
+    if isinstance(target, Pose):
+        return kinematics(robot).reaches(target)
+    point, down = target, _down(robot)
     return any(kinematics(robot).reaches(Pose(np.array(point), multiply(from_yaw(turn), down))) for turn in (0.0, 0.7, -0.7))
 
 
@@ -236,9 +259,27 @@ def _points_to_see(spec: EpisodeSpec, name: str) -> Any:
     for f in spec.scene.fixtures:
         if f.name == name:
             here = pose(f.pos_world, from_yaw(f.yaw_rad))
-            bars = [(np.array(j.handle_pos_m), np.array(j.handle_axis)) for j in get_fixture(f.asset).joints]
-            return np.array([here.apply(middle + t * axis) for middle, axis in bars for t in (-0.03, -0.015, 0.0, 0.015, 0.03)])
+            joints = _joints_of_the_goal(spec, f)
+            if not joints:
+                return np.array([here.apply(point) for point in _grid(joint_bounds([part.shape for part in get_fixture(f.asset).visual]))])
+            return np.array([here.apply(point) for joint in joints for point in _joint_points(joint, dict(f.joints).get(joint.name, 0.0))])
     raise AssertionError(name)
+
+
+def _joint_points(joint: FixtureJoint, position: float) -> list[Any]:
+    """Returns points (frame of the fixture) along the bar of a joint's handle, or within what has none."""
+    frame = joint.at(position)
+    if joint.handle is None:
+        return [frame.apply(point) for point in _grid(joint_bounds([part.shape for part in joint.visual]))]
+    middle, axis = np.array(joint.handle.pos_m), np.array(joint.handle.axis)
+    reach = (0.0,) if joint.type == "hinge" else (-0.03, -0.015, 0.0, 0.015, 0.03)
+    return [frame.apply(middle + t * axis) for t in reach]
+
+
+def _grid(bounds: Any) -> list[Any]:
+    """Returns 27 points within a box `(2, 3)`, 0.35 of its extents around its middle."""
+    middle, half = bounds.mean(axis=0), 0.35 * (bounds[1] - bounds[0])
+    return [middle + half * [i, j, k] for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
 
 
 def _in_image(points: Any, camera: CameraSpec) -> Any:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadAction, BadData, BadSpec
 
-SPEC_SCHEMA = 1
+SPEC_SCHEMA = 2
 """Version of the canonical JSON of an `EpisodeSpec`."""
 
 Vec3 = tuple[float, float, float]
@@ -27,7 +27,7 @@ Rgba = tuple[float, float, float, float]
 FloatArray = NDArray[np.floating[Any]]
 
 Outcome = Literal["success", "failure", "error"]
-EndedBy = Literal["goal", "wrong_goal", "horizon", "fall", "stop", "divergence", "policy_error", "env_error"]
+EndedBy = Literal["goal", "wrong_goal", "wrong_order", "horizon", "fall", "stop", "divergence", "policy_error", "env_error"]
 
 CONTACT_KINDS = ("robot_fixture", "robot_prop", "robot_target", "self", "held_fixture", "held_prop")
 """Kinds of contact whose forces are recorded.
@@ -127,10 +127,15 @@ class Predicate:
 
     name: str
     args: tuple[str, ...]
-    """Names of props, of fixtures, or of a fixture's joint as "fixture/joint"."""
+    """Names of props, of fixtures, of a fixture's joint as "fixture/joint", or a word that names no thing: "=high", the setting of a knob."""
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(self.args)})"
+
+    @property
+    def things(self) -> tuple[str, ...]:
+        """Props and fixtures that it speaks of, in order."""
+        return tuple(a.split("/")[0] for a in self.args if not a.startswith("="))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,11 +238,15 @@ class EpisodeSpec:
     """Goal conditions: success is all of them together, without a break, for `hold_s`, before any alternative was held for as long."""
     stages: tuple[Predicate, ...]
     """Ordered subgoals of the task's plan, first to last."""
+    steps: tuple[tuple[Predicate, ...], ...] = ()
+    """What must come true one after another, in this order; what comes true before its turn ends the episode. Empty: no order."""
     alternatives: tuple[tuple[Predicate, ...], ...]
     """The other goals that could be asked for in this very scene; the sentence decides. k = 1 + their number."""
     instruction: str
     phrase: str
     """Id of the template that the sentence was made of."""
+    level: str = "plain"
+    """How the sentence says it: a level of `envs.language`, from plain to indirect."""
     control: ActionSpec
     horizon_s: float
     hold_s: float = 0.5
@@ -258,8 +267,8 @@ class EpisodeSpec:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """Props and fixtures that the goal names, in order of first mention."""
-        return tuple(dict.fromkeys(a.split("/")[0] for p in self.goal for a in p.args))
+        """Props and fixtures that the goal or one of its steps names, in order of first mention."""
+        return tuple(dict.fromkeys(t for p in (*self.goal, *(q for step in self.steps for q in step)) for t in p.things))
 
     def to_json(self) -> str:
         """Returns the canonical JSON: sorted keys, no spaces, floats as Python's repr."""
@@ -440,6 +449,8 @@ class Facts:
     """(S,) one for each stage of the plan."""
     alternative_met: NDArray[np.bool_]
     """(A,) one for each alternative of the spec: all of its conditions hold."""
+    step_met: NDArray[np.bool_]
+    """(N,) one for each ordered step of the spec: all of its conditions hold."""
     contacts: tuple[Contact, ...]
     contact_force_n: NDArray[np.float32]
     """(N, K) summed normal force at each of N substeps for each of CONTACT_KINDS. Before the first step: (0, K)."""
@@ -470,12 +481,13 @@ class Facts:
     time_s: float
 
 
-TRACE_SCHEMA = 1
+TRACE_SCHEMA = 2
 
 STATE_COLUMNS = (
     "goal_met",
     "stage_met",
     "alternative_met",
+    "step_met",
     "ee_pos_world_m",
     "ee_quat_world_wxyz",
     "gripper_opening_m",

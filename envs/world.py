@@ -92,6 +92,7 @@ class World:
         self._goal = [compile_predicate(p, spec) for p in spec.goal]
         self._stages = [compile_predicate(p, spec) for p in spec.stages]
         self._alternatives = [[compile_predicate(p, spec) for p in goal] for goal in spec.alternatives]
+        self._steps = [[compile_predicate(p, spec) for p in step] for step in spec.steps]
         self._robot, self._scene, self._simulation, self._controller = robot, scene, simulation, controller
         self._from_base = pose(robot.base_pos_world).inverse()
         ends = np.cumsum([0, *(c.size for c in state_components(robot))]).tolist()
@@ -239,6 +240,7 @@ class World:
             goal_met=np.array([p(state) for p in self._goal], bool),
             stage_met=np.array([p(state) for p in self._stages], bool),
             alternative_met=np.array([all(p(state) for p in goal) for goal in self._alternatives], bool),
+            step_met=np.array([all(p(state) for p in step) for step in self._steps], bool),
             contacts=contacts.contacts,
             contact_force_n=contacts.force_n.reshape(-1, len(CONTACT_KINDS)),
             ee_pos_world_m=ee.pos[None],

@@ -134,6 +134,7 @@ def make_trace(
     values: dict[str, Any] = {
         "goal_met": np.zeros((rows, len(spec.goal)), bool),
         "alternative_met": np.zeros((rows, len(spec.alternatives)), bool),
+        "step_met": np.zeros((rows, len(spec.steps)), bool),
         "stage_met": np.zeros((rows, len(spec.stages)), bool),
         "ee_pos_world_m": np.zeros((rows, 1, 3)),
         "ee_quat_world_wxyz": np.tile([1.0, 0.0, 0.0, 0.0], (rows, 1, 1)),

@@ -100,6 +100,7 @@ def _trace(of: EpisodeSpec, *, steps: int = NUM_STEPS, forces: NDArray[np.float3
     columns: dict[str, NDArray[Any]] = {
         "goal_met": np.zeros((rows, len(of.goal)), np.bool_),
         "alternative_met": np.zeros((rows, len(of.alternatives)), np.bool_),
+        "step_met": np.zeros((rows, len(of.steps)), np.bool_),
         "stage_met": np.zeros((rows, len(of.stages)), np.bool_),
         "ee_pos_world_m": np.tile(np.array([0.3, 0.0, 0.4]), (rows, 1, 1)),
         "ee_quat_world_wxyz": np.tile(np.array(_UPRIGHT), (rows, 1, 1)),

@@ -26,8 +26,9 @@ def _complaints(name: str) -> Iterator[str]:
     yield from first_sentence_complaint("task", name)
     if not task.summary:
         yield "its summary is empty: say in a few words what the robot does"
-    if task.horizon_s <= 0:
-        yield f"its horizon is {task.horizon_s} s: about twice what the expert needs"
+    for field in ("expert_s", "horizon_factor"):
+        if getattr(task, field) <= 0:
+            yield f"its {field} is {getattr(task, field)}; it must be above 0: the horizon is expert_s times horizon_factor"
     for robot in task.robots:
         catalog.known("robot", robot)
         specs: list[EpisodeSpec] = []

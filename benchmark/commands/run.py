@@ -56,6 +56,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     what.add_argument("--task", action="append", default=[], metavar="T", help="only this task of the suite, or without a suite this task; repeats")
     what.add_argument("--robot", metavar="R", help="instead of the suite's robot")
     what.add_argument("--control", metavar="C", help="instead of the suite's action convention: ee_delta, ee_pose, joint_delta, joint_position")
+    what.add_argument("--catalogue", metavar="C", help="instead of the suite's part of the assets: full, or core, what minivla was trained on")
     what.add_argument("--episodes", type=int, metavar="N", help="of each task; without a suite, 10")
     what.add_argument("--seed", type=int, metavar="N", help="first seed of each task; without a suite, 0")
     what.add_argument("--axis", action="append", default=[], metavar="NAME=LEVEL", help="varies every episode along an axis; may be repeated")
@@ -146,7 +147,13 @@ def _suite(options: Namespace) -> Suite:
 def _changed(suite: Suite, options: Namespace, tasks: Sequence[str] = ()) -> Suite:
     """Returns the suite as the command line wants it."""
     changed = suite.restrict(
-        tasks=tasks, robot=options.robot, episodes=options.episodes, first_seed=options.seed, axes=options.axis, control=options.control
+        tasks=tasks,
+        robot=options.robot,
+        episodes=options.episodes,
+        first_seed=options.seed,
+        axes=options.axis,
+        control=options.control,
+        catalogue=options.catalogue,
     )
     return changed.check()
 

@@ -1,4 +1,4 @@
-"""Every goal condition holds together, without a break, for the hold time of the spec, before another goal of the scene was held as long."""
+"""Every goal condition holds together, without a break, for the hold time of the spec, before another goal of the scene was held as long, all steps in order."""
 
 from vlagym.benchmark.metric import Metric
 from vlagym.envs.outcome import decided
@@ -6,7 +6,7 @@ from vlagym.envs.types import EpisodeSpec, Trace
 
 
 def _measure(trace: Trace, spec: EpisodeSpec) -> float:
-    return float(decided(trace.columns["goal_met"], trace.columns["alternative_met"], spec.hold_steps) == "goal")
+    return float(decided(trace.columns, spec.hold_steps) == "goal")
 
 
 METRIC = Metric(unit="share", better="higher", kind="rate", measure=_measure)

@@ -13,6 +13,7 @@ from vlagym.envs.sampling import sample
 from vlagym.policies.adapters.expert import Expert
 from vlagym.policies.base import EpisodeContext
 
+NONE = np.zeros(0, bool)
 YES, NO = np.array([True]), np.array([False])
 
 
@@ -51,9 +52,50 @@ def test_a_goal_that_is_held_in_the_same_step_as_another_counts() -> None:
 
 def test_the_columns_of_a_trace_decide_as_the_episode_did() -> None:
     goal = np.array([[0], [0], [0], [1], [1]], bool)
-    assert decided(goal, np.array([[1], [1], [0], [0], [0]], bool), 2) == "goal"  # row 0 does not count
-    assert decided(goal, np.array([[0], [1], [1], [0], [0]], bool), 2) == "wrong_goal"
-    assert decided(goal, np.zeros((5, 0), bool), 3) is None
+    none = np.zeros((5, 0), bool)
+    others = np.array([[1], [1], [0], [0], [0]], bool)
+    assert decided({"goal_met": goal, "alternative_met": others, "step_met": none}, 2) == "goal"  # row 0 does not count
+    others = np.array([[0], [1], [1], [0], [0]], bool)
+    assert decided({"goal_met": goal, "alternative_met": others, "step_met": none}, 2) == "wrong_goal"
+    assert decided({"goal_met": goal, "alternative_met": none, "step_met": none}, 3) is None
+
+
+def steps(*rows: str) -> list[np.ndarray]:
+    return [np.array([c == "1" for c in row]) for row in rows]
+
+
+def test_steps_that_come_true_in_their_turn_make_the_goal_count() -> None:
+    start, *later = steps("00", "10", "10", "11", "11")
+    judge = Judge(2, 0, start)
+    assert [judge.update(YES, NONE, met) for met in later] == [None, None, None, "goal"]
+
+
+def test_a_step_before_its_turn_ends_the_episode() -> None:
+    start, *later = steps("00", "01", "01")
+    judge = Judge(2, 0, start)
+    assert [judge.update(NO, NONE, met) for met in later] == [None, "wrong_order"]
+
+
+def test_what_holds_from_the_start_comes_true_only_by_becoming_false_first() -> None:
+    start, *later = steps("01", "01", "00", "10", "11")
+    judge = Judge(1, 0, start)
+    assert [judge.update(YES, NONE, met) for met in later] == [None, None, None, "goal"]
+
+
+def test_a_step_that_comes_true_once_more_breaks_nothing() -> None:
+    start, *later = steps("00", "10", "00", "10", "01")
+    judge = Judge(1, 0, start)
+    assert [judge.update(YES, NONE, met) for met in later] == [None, None, None, "goal"]
+
+
+def test_the_goal_without_its_steps_does_not_count() -> None:
+    judge = Judge(1, 0, np.array([False]))
+    assert judge.update(YES, NONE, np.array([False])) is None
+
+
+def test_another_number_of_steps_is_refused() -> None:
+    with pytest.raises(BadData, match="step_met has 2 entries; the episode has 1 steps"):
+        Judge(1, 0, np.array([False])).update(YES, NONE, np.array([True, False]))
 
 
 def test_a_column_of_another_scene_is_refused() -> None:

@@ -207,6 +207,7 @@ class FakeWorld:
             goal_met=np.array([is_on]),
             stage_met=np.array([self._is_held, is_on]),
             alternative_met=np.zeros(0, bool),
+            step_met=np.zeros(0, bool),
             contacts=(),
             contact_force_n=force,
             ee_pos_world_m=self._ee[None].copy(),

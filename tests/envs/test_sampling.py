@@ -83,7 +83,7 @@ def test_a_layout_that_says_nothing_useful_is_answered_in_words(monkeypatch: pyt
     from vlagym.envs.task import Draft, Region, Task
 
     def sample_with(layout: object) -> None:
-        task = Task(summary="a test", horizon_s=1.0, layout=layout, plan=lambda spec: [])  # type: ignore[arg-type]
+        task = Task(summary="a test", expert_s=1.0, layout=layout, plan=lambda spec: [])  # type: ignore[arg-type]
         monkeypatch.setattr("vlagym.envs.sampling.catalog.load", lambda kind, name: task if kind == "task" else _load(kind, name))
         sample("stack", seed=0)
 
