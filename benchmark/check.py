@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vlagym.envs import catalog
 from vlagym.envs.errors import VlagymError, unknown_name
 
-Complaints = Callable[[str], Iterator[str]]
-"""Name -> sentences that say what is wrong with the thing of that name and what to do; none where it fulfils its contract."""
+Row = Mapping[str, object]
+"""Something that was measured on the way: a row of the table that `vlagym check` prints, by column."""
+
+Complaints = Callable[[str], Iterator[str | Row]]
+"""Name -> sentences that say what is wrong with the thing of that name and what to do, and rows of what was measured; no sentence where it
+fulfils its contract."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,8 @@ class Verdict:
     complaints: tuple[str, ...]
     skipped: str = ""
     """Why it could not be checked; empty where it was."""
+    rows: tuple[Row, ...] = ()
+    """What was measured."""
 
 
 def kinds() -> list[str]:
@@ -66,15 +72,20 @@ def check(kind: str, name: str) -> Verdict:
     """
     complaints = contract(kind).complaints
     found: list[str] = []
+    rows: list[Row] = []
     try:
-        found.extend(complaints(name))
+        for finding in complaints(name):
+            if isinstance(finding, str):
+                found.append(finding)
+            else:
+                rows.append(finding)
     except NotCheckable as error:
         return Verdict(kind=kind, name=name, complaints=(), skipped=str(error))
     except VlagymError as error:
         found.append(str(error))
     except Exception as error:
         found.append(f"raises {described(error)}")
-    return Verdict(kind=kind, name=name, complaints=tuple(found))
+    return Verdict(kind=kind, name=name, complaints=tuple(found), rows=tuple(rows))
 
 
 def described(error: BaseException) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 from vlagym.envs.catalogues import catalogue_of
 from vlagym.envs.errors import BadSpec, Unsatisfiable, unknown_name
 from vlagym.envs.fixtures import FixtureAsset, fixtures
-from vlagym.envs.objects import ObjectAsset, catalog
-from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec
+from vlagym.envs.frames import multiply, rotate, to_matrix
+from vlagym.envs.objects import UPRIGHT, ObjectAsset, StablePose, catalog
+from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgba
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,8 @@ class Skill:
 
     name: str
     args: tuple[str, ...]
+    purpose: Predicate | None = None
+    """The condition of the goal that it works towards: once that holds, a plan that is begun again leaves the skill out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,14 +126,24 @@ class Draft:
             chosen.append(there[int(self.rng.integers(len(there)))])
         return chosen
 
-    def put(self, asset_id: str, region: Region, *, tries: int = 40) -> str:
-        """Puts an object upright somewhere in a region, free of what stands there, turned at random; returns its name.
+    def put(self, asset_id: str, region: Region, *, tries: int = 40, pose: str = UPRIGHT, name: str | None = None, rgba: Rgba | None = None) -> str:
+        """Puts an object somewhere in a region, free of what stands there, turned at random; returns its name.
+
+        Args:
+          asset_id: Of the object.
+          region: Where its origin may come to stand; with a pose other than upright, its middle.
+          tries: How many positions are tried.
+          pose: One of its stable poses.
+          name: Of the prop; its asset's where None. Two of a kind need one.
+          rgba: Its colour; the asset's own where None.
 
         Raises:
+          UnknownName: If it has no such pose.
           Crowded: After `tries` positions that were all taken.
         """
         asset = catalog()[asset_id]
-        radius, graspable = footprint_m(asset), "graspable" in asset.roles
+        lies = asset.pose(pose)
+        radius, graspable = footprint_m(asset, pose), "graspable" in asset.roles
         for _ in range(tries):
             x, y = (float(self.rng.uniform(*side)) for side in (region.x_m, region.y_m))
             if self._is_free(x, y, radius, graspable):
@@ -138,25 +151,39 @@ class Draft:
         else:
             raise Crowded(f"no free place for {asset_id}")
         yaw = float(self.rng.uniform(-np.pi, np.pi))
-        return self._add(asset, x, y, yaw, radius)
+        return self._add(asset, x, y, yaw, radius, lies, name, rgba)
 
-    def put_at(self, asset_id: str, x: float, y: float, yaw: float) -> str:
-        """Puts an object upright at a place on the table, in m and rad; returns its name.
+    def put_at(
+        self, asset_id: str, x: float, y: float, yaw: float, *, pose: str = UPRIGHT, name: str | None = None, rgba: Rgba | None = None
+    ) -> str:
+        """Puts an object at a place on the table, in m and rad; returns its name. The rest is as with `put`.
 
         Raises:
+          UnknownName: If it has no such pose.
           Crowded: If that place is taken.
         """
         asset = catalog()[asset_id]
-        radius = footprint_m(asset)
+        lies, radius = asset.pose(pose), footprint_m(asset, pose)
         if not self._is_free(x, y, radius, "graspable" in asset.roles):
             raise Crowded(f"no free place for {asset_id}")
-        return self._add(asset, x, y, yaw, radius)
+        return self._add(asset, x, y, yaw, radius, lies, name, rgba)
 
-    def _add(self, asset: ObjectAsset, x: float, y: float, yaw: float, radius: float) -> str:
+    def _add(
+        self, asset: ObjectAsset, x: float, y: float, yaw: float, radius: float, lies: StablePose, name: str | None, rgba: Rgba | None
+    ) -> str:
         self._discs.append((x, y, radius, "graspable" in asset.roles))
-        quat = (round(float(np.cos(yaw / 2)), 6), 0.0, 0.0, round(float(np.sin(yaw / 2)), 6))
-        self.props.append(PropSpec(name=asset.id, asset=asset.id, pos_world=(round(x, 5), round(y, 5), 0.0), quat_world_wxyz=quat))
-        return asset.id
+        turn = np.array([round(float(np.cos(yaw / 2)), 6), 0.0, 0.0, round(float(np.sin(yaw / 2)), 6)])
+        quat, pos = turn, np.array([x, y, 0.0])
+        if lies.name != UPRIGHT:
+            quat = multiply(turn, np.array(lies.quat_wxyz)).round(6)
+            # The origin lies at the end of a thing that has been laid down; its middle is put at x, y.
+            middle = rotate(quat, np.array([0.0, 0.0, asset.size_m[2] / 2]))
+            pos = np.array([x - middle[0], y - middle[1], lies.height_m])
+        w, i, j, k = quat.tolist()
+        x, y, z = (round(float(v), 5) for v in pos)
+        name = name or asset.id
+        self.props.append(PropSpec(name=name, asset=asset.id, pos_world=(x, y, z), quat_world_wxyz=(w, i, j, k), rgba=rgba))
+        return name
 
     def keep_free(self, x: float, y: float, radius_m: float) -> None:
         """Sees to it that nothing is put within `radius_m` of a place: where something must fit later."""
@@ -200,9 +227,12 @@ _FINGER_GAP_M = 0.05  # an open finger needs 4 cm beside a grasp and is 2 cm thi
 _GAP_M = 0.015
 
 
-def footprint_m(asset: ObjectAsset | FixtureAsset) -> float:
-    """Returns the radius of the circle around an object's outline, seen from above."""
-    x, y, _ = asset.size_m
+def footprint_m(asset: ObjectAsset | FixtureAsset, pose: str = UPRIGHT) -> float:
+    """Returns the radius of the circle around an object's outline, seen from above; around its middle, if it does not stand upright."""
+    x, y, z = asset.size_m
+    if pose != UPRIGHT and isinstance(asset, ObjectAsset):
+        sides = np.abs(to_matrix(asset.pose(pose).quat_wxyz)) @ np.array([x, y, z])
+        return float(np.hypot(sides[0], sides[1])) / 2
     is_round = isinstance(asset, ObjectAsset) and asset.yaw_symmetry == 0
     return max(x, y) / 2 if is_round else float(np.hypot(x, y)) / 2
 
@@ -220,7 +250,7 @@ class Task:
     """The expert's skills, in order."""
     robots: tuple[str, ...] = ("panda",)
     """Bodies that can do it."""
-    horizon_factor: float = 2.0
+    horizon_factor: float = 3.0
     """The horizon is so many times what the expert needs."""
     hold_s: float = 0.5
     """How long the goal conditions must hold together."""

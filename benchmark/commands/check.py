@@ -11,7 +11,7 @@ from vlagym.envs import backend
 
 
 def main(args: Sequence[str]) -> int:
-    """Prints one line for each thing and one for each complaint; returns 1 if there was any."""
+    """Prints a line for each thing, one for each complaint, and tables of what was measured; returns 1 if there was a complaint."""
     parser = console.parser(
         prog="vlagym check",
         description="Holds things against the contract of their kind and says what is wrong with them, and what to do. "
@@ -34,6 +34,10 @@ def main(args: Sequence[str]) -> int:
         return 1 if wrong else 0
     for verdict in verdicts:
         console.answer(_told(verdict))
+    for kind in dict.fromkeys(v.kind for v in verdicts if v.rows):
+        rows = [row for v in verdicts if v.kind == kind for row in v.rows]
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        console.answer("\n" + console.table([[row.get(c, "") for c in columns] for row in rows], columns) + "\n")
     skipped = sum(1 for v in verdicts if v.skipped)
     fine = len(verdicts) - len(wrong) - skipped
     console.answer(f"{len(verdicts)} checked: {fine} fulfil their contract, {len(wrong)} do not, {skipped} could not be checked")

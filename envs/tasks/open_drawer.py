@@ -30,4 +30,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="hook", args=(joint,)), Skill(name="pull", args=(joint,)), Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="open the drawer of a cabinet", expert_s=3.0, layout=_layout, plan=_plan)
+TASK = Task(summary="open the drawer of a cabinet", expert_s=2.0, layout=_layout, plan=_plan)

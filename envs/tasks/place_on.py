@@ -46,4 +46,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="pick", args=(thing,)), Skill(name="place", args=(thing, destination)), Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="put an object on a plate or mat, or in a bowl", expert_s=6.0, layout=_layout, plan=_plan)
+TASK = Task(summary="put an object on a plate or mat, or in a bowl", expert_s=4.0, layout=_layout, plan=_plan)

@@ -32,4 +32,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="pick", args=(upper,)), Skill(name="place", args=(upper, lower)), Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="stack a block on another one", expert_s=6.0, layout=_layout, plan=_plan)
+TASK = Task(summary="stack a block on another one", expert_s=4.0, layout=_layout, plan=_plan)

@@ -1,13 +1,11 @@
 """The expert solves what it is asked, with the actions that a policy has, and says so when it cannot."""
 
 import dataclasses
-from functools import partial
-from multiprocessing import get_context
-
 import numpy as np
 import pytest
 
 from vlagym.benchmark.episode import WorldOptions, make_world, play_episode
+from vlagym.benchmark.trials import try_seeds
 from vlagym.envs.errors import BadSpec, NotGraspable, UnknownName
 from vlagym.envs.sampling import sample
 from vlagym.envs.task import Skill
@@ -39,11 +37,10 @@ def test_it_solves_a_few_fresh_seeds_of_each_family(task: str, objects: str) -> 
 @pytest.mark.parametrize("objects", ["seen", "unseen"])
 @pytest.mark.parametrize("task", FAMILIES)
 def test_it_solves_98_of_100_fresh_seeds_of_each_family(task: str, objects: str) -> None:
-    with get_context("spawn").Pool(2) as pool:
-        results = pool.map(partial(play_seed, task, objects), range(810_000, 810_100), chunksize=10)
-    failed = [(r.seed, r.ended_by, r.error) for r in results if r.outcome != "success"]
+    trials = try_seeds(task, range(810_000, 810_100), workers=2, objects=objects, catalogue="core")
+    failed = [trial.ending for trial in trials if not trial.solved]
     assert len(failed) <= 2, failed
-    steps = [r.steps for r in results if r.outcome == "success"]
+    steps = [t.result.steps for t in trials if t.result is not None and t.solved]
     assert np.percentile(steps, 95) <= sample(task, seed=0).horizon_steps / 2
 
 
