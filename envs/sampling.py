@@ -142,7 +142,8 @@ def broken_premise(spec: EpisodeSpec, world: World | None = None) -> str | None:
         return "the scene diverges while it settles"
     for prop, pos, quat in zip(spec.scene.props, facts.prop_pos_world_m, facts.prop_quat_world_wxyz, strict=True):
         drift = float(np.linalg.norm(pos - np.array(prop.pos_world)))
-        if drift > MAX_DRIFT_M or to_matrix(quat)[2, 2] < 0.995:
+        was, now = to_matrix(prop.quat_world_wxyz), to_matrix(quat)
+        if drift > MAX_DRIFT_M or float(was[2] @ now[2]) < 0.995:
             return f"{prop.asset} does not stay where it was put"
     data = world.simulation.data
     if float(np.abs(data.qvel).max()) > MAX_SPEED_M_S * 5 or _prop_speed(world) > MAX_SPEED_M_S:

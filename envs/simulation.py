@@ -136,6 +136,11 @@ class Simulation:
         """Returns (P, 7): position in m and quaternion wxyz in the world frame."""
         return np.array(self.data.qpos[self._prop_columns])
 
+    def prop_speed_m_s(self, name: str) -> float:
+        """Returns the speed of a prop's origin."""
+        address = int(self.model.joint(name).dofadr[0])
+        return float(np.linalg.norm(self.data.qvel[address : address + 3]))
+
     def ee_pose_world(self) -> Pose:
         """Returns the pose of the pinch point."""
         self._mj.mju_mat2Quat(self._quat, self.data.site_xmat[self._site])

@@ -278,6 +278,7 @@ class World:
             ee_pos_world=ee.pos,
             touched_by_robot=frozenset(pressed),
             gripper_command=self._controller.gripper_command,
+            find_speed_m_s=self._simulation.prop_speed_m_s,
         )
 
 

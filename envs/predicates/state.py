@@ -29,6 +29,12 @@ class WorldState:
     """Props and fixtures that the robot pressed on during the control step."""
     gripper_command: float
     """-1 open, +1 closed."""
+    find_speed_m_s: Callable[[str], float]
+    """Finds the speed of a prop; asked only where a predicate cannot do without it."""
+
+    def speed_m_s(self, prop: str) -> float:
+        """Returns the speed of the origin of a prop."""
+        return self.find_speed_m_s(prop)
 
     @functools.cached_property
     def touching(self) -> frozenset[frozenset[str]]:

@@ -15,7 +15,10 @@ SKILLS: Mapping[str, type[SkillBase]] = {**carry.SKILLS, **handles.SKILLS}
 
 
 class Performer:
-    """Performs a plan in one episode: the skills in order, one step back when a skill has lost what the one before it achieved."""
+    """Performs a plan in one episode: its skills in order, and back where one has lost what the one before it achieved.
+
+    A plan that has come to its end without the goal is begun again, without the skills whose purpose is fulfilled.
+    """
 
     def __init__(self, spec: EpisodeSpec, plan: Sequence[Skill]) -> None:
         for skill in plan:
@@ -34,15 +37,22 @@ class Performer:
             if verdict == "running":
                 break
             if verdict == "done" and self._at + 1 < len(self._plan):
-                self._at += 1
+                self._at = self._unfulfilled(view, self._at + 1)
             elif verdict == "lost":
                 self._at = max(0, self._at - 1)
+            elif verdict == "again":
+                self._at = self._unfulfilled(view, 0)
             else:
                 break
             self._skill = self._make()
-            if verdict == "lost":
+            if verdict != "done":
                 break
         return command
+
+    def _unfulfilled(self, view: View, start: int) -> int:
+        """Returns the first skill from `start` on whose purpose is not fulfilled; the last one if there is none."""
+        fulfilled = {predicate for predicate, met in zip(self._spec.goal, view.goal_met, strict=True) if met}
+        return next((i for i in range(start, len(self._plan)) if self._plan[i].purpose not in fulfilled), len(self._plan) - 1)
 
     def _make(self) -> SkillBase:
         skill = self._plan[self._at]

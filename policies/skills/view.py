@@ -22,7 +22,8 @@ TURN_RAD = 0.16
 CLOSE = 1.0
 OPEN = -1.0
 
-Verdict = Literal["running", "done", "lost"]
+Verdict = Literal["running", "done", "lost", "again"]
+"""lost: what the skill before achieved is gone, it must be done once more. again: the plan has ended without its goal."""
 
 
 class Command(NamedTuple):
@@ -45,6 +46,8 @@ class View:
     props: Mapping[str, Pose]
     held: frozenset[str]
     joints: Mapping[str, float]
+    goal_met: tuple[bool, ...]
+    """Which of the goal's conditions hold."""
 
     @staticmethod
     def of(observation: Observation) -> View:
@@ -64,6 +67,7 @@ class View:
             props={name: pose(p.pos_world, p.quat_world_wxyz) for name, p in truth.props.items()},
             held=frozenset(name for name, p in truth.props.items() if p.is_held),
             joints=truth.fixture_joints,
+            goal_met=truth.goal_met,
         )
 
 

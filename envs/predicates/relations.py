@@ -1,0 +1,112 @@
+"""Where one prop lies with respect to others: left of, right of, in front of, behind, next to, between; in the table's or the viewer's frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vlagym.envs.frames import Array
+from vlagym.envs.objects import get
+from vlagym.envs.predicates.state import WorldState, prop_of
+from vlagym.envs.task import footprint_m
+from vlagym.envs.types import EpisodeSpec
+
+FAR_M = 0.12
+"""A thing is left of another one (and so on) while the gap between their outlines, as circles, is at most this wide."""
+WEDGE_RAD = math.radians(40.0)
+"""... and the direction from the one to the other differs by at most so much from the left."""
+NEXT_M = 0.06
+"""A thing is next to another one while the gap between their outlines is at most this wide, whatever the direction."""
+BETWEEN_SHARE = 0.25
+"""A thing is between two others while its middle lies in the middle half of the line between theirs ..."""
+BETWEEN_M = 0.04
+"""... and at most this far beside that line."""
+REST_M_S = 0.02
+"""What moves no faster than this is at rest."""
+
+TABLE_FRAME: Mapping[str, tuple[float, float]] = {
+    "left_of": (0.0, 1.0),
+    "right_of": (0.0, -1.0),
+    "in_front_of": (-1.0, 0.0),
+    "behind": (1.0, 0.0),
+}
+"""Directions on the table as the robot sees them: it looks along +x, and what is in front of a thing is nearer to the robot."""
+VIEWER_FRAME: Mapping[str, tuple[float, float]] = {
+    "viewer_left_of": (0.0, -1.0),
+    "viewer_right_of": (0.0, 1.0),
+    "viewer_in_front_of": (1.0, 0.0),
+    "viewer_behind": (-1.0, 0.0),
+}
+"""Directions as a viewer sees them who sits across the table, at the front camera, and looks along -x."""
+DIRECTIONS: Mapping[str, tuple[float, float]] = {**TABLE_FRAME, **VIEWER_FRAME}
+
+
+class Disc(NamedTuple):
+    """The outline of a thing, seen from above, as a circle."""
+
+    x: float
+    y: float
+    radius_m: float
+
+
+def disc(spec: EpisodeSpec, name: str, pos: Array | Sequence[float]) -> Disc:
+    """Returns the outline of a prop that is at `pos` (3,), world frame, m. Raises UnknownName."""
+    prop = prop_of(spec, name)
+    return Disc(float(pos[0]), float(pos[1]), prop.scale * footprint_m(get(prop.asset)))
+
+
+def margin_m(relation: str, thing: Disc, landmarks: Sequence[Disc]) -> float:
+    """Returns how far within the region of a relation a thing lies, in m; below 0 where it lies outside.
+
+    Args:
+      relation: One of DIRECTIONS, "next_to" or "between".
+      thing: What is to lie there.
+      landmarks: With respect to what: two for "between", one otherwise.
+    """
+    mark = landmarks[0]
+    away = (thing.x - mark.x, thing.y - mark.y)
+    apart = math.hypot(*away) - thing.radius_m - mark.radius_m
+    if relation == "next_to":
+        return NEXT_M - apart
+    if relation == "between":
+        line = (landmarks[1].x - mark.x, landmarks[1].y - mark.y)
+        length = math.hypot(*line)
+        along = (away[0] * line[0] + away[1] * line[1]) / length
+        beside = abs(away[0] * line[1] - away[1] * line[0]) / length
+        return min(along - BETWEEN_SHARE * length, (1.0 - BETWEEN_SHARE) * length - along, BETWEEN_M - beside)
+    x, y = DIRECTIONS[relation]
+    along, beside = away[0] * x + away[1] * y, abs(away[0] * y - away[1] * x)
+    return min(along * math.sin(WEDGE_RAD) - beside * math.cos(WEDGE_RAD), FAR_M - apart)
+
+
+class _Relation:
+    """a rests on the table and on nothing else, let go and at rest, within the region that the relation has at its landmarks."""
+
+    arity = 2
+    relation = ""
+
+    def __init__(self, spec: EpisodeSpec, a: str, *landmarks: str) -> None:
+        self._a, self._landmarks = a, landmarks
+        # Positions are filled in from the state; the radii do not change.
+        self._discs = {name: disc(spec, name, (0.0, 0.0, 0.0)) for name in (a, *landmarks)}
+
+    def __call__(self, state: WorldState) -> bool:
+        here = {name: d._replace(x=float(state.props[name].pos[0]), y=float(state.props[name].pos[1])) for name, d in self._discs.items()}
+        if self._a in state.held or margin_m(self.relation, here[self._a], [here[name] for name in self._landmarks]) < 0.0:
+            return False
+        beneath = {other for pair in state.touching if self._a in pair for other in pair - {self._a}}
+        return "table" in beneath and not beneath & {"robot", *self._landmarks} and state.speed_m_s(self._a) <= REST_M_S
+
+
+def _predicate(name: str, arity: int, meaning: str) -> type[Any]:
+    return type(name.title().replace("_", ""), (_Relation,), {"relation": name, "arity": arity, "__doc__": meaning})
+
+
+PREDICATES: Mapping[str, type[Any]] = {
+    **{name: _predicate(name, 2, f"{name}(a, b): a lies in the wedge of b that looks along {xy} of the table.") for name, xy in DIRECTIONS.items()},
+    "next_to": _predicate("next_to", 2, "next_to(a, b): a lies close to b, on whichever side."),
+    "between": _predicate("between", 3, "between(a, b, c): a lies about half-way from b to c."),
+}
