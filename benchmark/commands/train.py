@@ -63,6 +63,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--resume", action="store_true", help="goes on with the training in --out")
     parser.add_argument("--eval-every", type=float, metavar="X", help="evaluates every X minutes (or steps, as the budget is); default: at the end")
     parser.add_argument("--eval-episodes", type=int, default=20, metavar="N", help="fresh episodes of each task; 20 by default, 0: no evaluation")
+    parser.add_argument("--eval-suite", metavar="S", help="takes robot, splits and catalogue of these episodes from a suite; never its seeds")
     parser.add_argument("--keep-cache", action="store_true", help="leaves the laid out frames in out/cache")
     parser.add_argument("--json", action="store_true", help="prints the checkpoint and its last evaluation as JSON")
     return parser.parse_args(args)
@@ -148,7 +149,7 @@ def _train(demonstrations: _Joined, settings: TrainOptions, options: Namespace, 
         hooks = Hooks(
             prepared=told.prepared,
             stepped=told.stepped,
-            evaluate=_Evaluation(settings, options.eval_episodes) if options.eval_episodes else None,
+            evaluate=_Evaluation(settings, options.eval_episodes, options.eval_suite) if options.eval_episodes else None,
             evaluated=told.evaluated,
             note=console.note,
             record=record,
@@ -165,8 +166,11 @@ def _train(demonstrations: _Joined, settings: TrainOptions, options: Namespace, 
 class _Evaluation:
     """Plays the checkpoint of a moment on fresh episodes, the same ones each time."""
 
-    def __init__(self, settings: TrainOptions, episodes: int) -> None:
+    def __init__(self, settings: TrainOptions, episodes: int, suite: str | None) -> None:
+        from vlagym.benchmark.suite import load_suite
+
         self._settings, self._num_episodes = settings, episodes
+        self._suite = None if suite is None else load_suite(suite)
         self._specs: tuple[EpisodeSpec, ...] = ()
 
     def __call__(self, folder: Path) -> dict[str, float]:
@@ -180,7 +184,8 @@ class _Evaluation:
 
         backend.choose()
         training = read_card(folder)["training"]
-        suite = task_suite(sorted(training["tasks"]), episodes=self._num_episodes, first_seed=FIRST_SEED).check()
+        tasks = sorted(training["tasks"])
+        suite = (self._suite or task_suite(tasks, episodes=1)).restrict(tasks=tasks, episodes=self._num_episodes, first_seed=FIRST_SEED).check()
         self._specs = self._specs or suite.expand()
         out = folder / "evaluations" / f"step-{training['steps']:07d}"
         # A training that was killed during an evaluation comes by here again.
