@@ -96,7 +96,7 @@ def spec(seed: int = 0, *, task: str = "place_on", trouble: str = "", horizon_s:
     return replace(first, **changes)
 
 
-def sample(task: str, *, robot: str, seed: int, objects: str, phrases: str, control: str) -> EpisodeSpec:
+def sample(task: str, *, robot: str, seed: int, objects: str, phrases: str, control: str, **world: str) -> EpisodeSpec:
     """Stands in for `vlagym.envs.sampling.sample`."""
     words = {"seen": "put the red block on the plate", "unseen": "the plate wants the red block"}
     return spec(seed, task=task, robot=robot, split=objects, instruction=words[phrases])
