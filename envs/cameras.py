@@ -52,14 +52,14 @@ class Cameras:
     """Renders one world, episode after episode, in one GL context that the process shares.
 
     A context holds the uploaded meshes and textures of a model. Scenes of one robot, look and arena begin with the same ones, so another
-    scene only uploads the meshes behind those; anything else makes a new MjrContext.
+    scene only uploads the meshes and textures behind those; anything else, and more of them than before, makes a new MjrContext.
     """
 
     def __init__(self, quality_name: str) -> None:
         self._quality = quality(quality_name)
         self._scene: SceneModel | None = None
         self._base: tuple[str, str, str] | None = None
-        self._capacity = 0
+        self._capacity = (0, 0)
         self._context: Any = None
         self._visual: Any = None
         self._option: Any = None
@@ -165,7 +165,7 @@ class Cameras:
         if self._loaded and not larger:
             return
         model = scene.model
-        if self._context is None or larger or scene.base_key != self._base or model.nmesh > self._capacity:
+        if self._context is None or larger or scene.base_key != self._base or not self._fits(model):
             if self._context is not None:
                 self._context.free()
             self._size = (max(width, self._size[0]), max(height, self._size[1]))
@@ -176,13 +176,23 @@ class Cameras:
                 self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
             except mujoco.FatalError as error:
                 raise backend.no_renderer(str(error)) from error
-            self._base, self._capacity = scene.base_key, model.nmesh
-            self._visual = mujoco.MjvScene(model, 400)
+            self._base, self._capacity = scene.base_key, (model.nmesh, model.ntex)
+            self._visual = mujoco.MjvScene(model, 1200)
             self._option = mujoco.MjvOption()
         else:
             for mesh in range(scene.num_base_meshes, model.nmesh):
                 mujoco.mjr_uploadMesh(model, self._context, mesh)
+            for image in range(scene.num_base_textures, model.ntex):
+                mujoco.mjr_uploadTexture(model, self._context, image)
+            # Which texture a material shows is copied when a context is made, and by none of the uploads.
+            for name in ("mat_texid", "mat_texuniform", "mat_texrepeat"):
+                values = getattr(model, name).ravel()
+                getattr(self._context, name)[: len(values)] = values
         self._loaded = True
+
+    def _fits(self, model: Any) -> bool:
+        """Tells whether the context has a slot for each mesh and texture of a model."""
+        return bool(model.nmesh <= self._capacity[0] and model.ntex <= self._capacity[1])
 
 
 @functools.lru_cache(maxsize=2)

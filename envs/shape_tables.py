@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs import lettering, solids
+from vlagym.envs import lettering, outlines, solids, textures
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.frames import from_axis_angle, multiply, rotate
 from vlagym.envs.shapes import Material, Part, Primitive, PrimitiveType
+from vlagym.envs.textures import Texture
 from vlagym.envs.types import Quat, Rgba, Vec3, from_plain
 
 
@@ -31,6 +32,7 @@ class _Table(abc.ABC):
     quat_wxyz: Quat | None = None
     rgba: Rgba | None = None
     material: Material | None = None
+    texture: Texture | None = None
 
     @property
     def quat(self) -> Quat:
@@ -56,7 +58,11 @@ class _Box(_Table):
     bevel_m: float = 0.0
 
     def solid(self) -> solids.Solid:
-        return solids.chamfered_box(np.array(self.size_m), self.bevel_m)
+        if self.bevel_m > 0.0:
+            return solids.chamfered_box(np.array(self.size_m), self.bevel_m)
+        x, y, z = self.size_m
+        prism = solids.extrude(np.array([[-x, -y], [x, -y], [x, y], [-x, y]]) / 2.0, z, 0.0)
+        return solids.Solid(vertices=prism.vertices - [0.0, 0.0, z / 2.0], faces=prism.faces)
 
     def pieces(self) -> tuple[Primitive, ...]:
         x, y, z = self.size_m
@@ -227,20 +233,121 @@ class _Text(_Table):
         return lettering.lettering(self.text, self.height_m, self.stroke_m, self.depth_m)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Cutout(_Table):
+    outline_m: tuple[tuple[float, float], ...]
+    """Corners of a polygon that may be concave, counter-clockwise."""
+    height_m: float
+    bevel_m: float = 0.0
+
+    def solid(self) -> solids.Solid:
+        if len(self.outline_m) < 3:
+            raise BadData("outline_m needs three corners or more")
+        return outlines.cutout(np.array(self.outline_m), self.height_m, self.bevel_m)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tub(_Table):
+    width_m: tuple[float, float]
+    """Edge lengths of the rectangle along x and y."""
+    corner_m: float
+    profile_m: tuple[tuple[float, float], ...]
+    """(distance inward, height) pairs; flat ends close it."""
+    corner_sides: int = 3
+
+    def solid(self) -> solids.Solid:
+        if len(self.profile_m) < 2:
+            raise BadData("profile_m needs two [inward, height] pairs or more")
+        return outlines.tub(self.width_m, self.corner_m, np.array(self.profile_m), self.corner_sides)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Walls(_Table):
+    width_m: tuple[float, float]
+    """Outer edge lengths at the foot, along x and y."""
+    height_m: float
+    thickness_m: float
+    flare_m: float = 0.0
+    """By how much each wall leans out on its way up."""
+
+    def solid(self) -> solids.Solid:
+        raise BadData("walls are for contacts only; a tub is what one sees")
+
+    def pieces(self) -> tuple[Primitive, ...]:
+        lean, slant = math.atan2(self.flare_m, self.height_m), math.hypot(self.flare_m, self.height_m)
+        found = []
+        for k in range(4):
+            away, along = self.width_m[k % 2] / 2, self.width_m[1 - k % 2] / 2
+            yaw = k * math.pi / 2
+            middle = away + (self.flare_m - self.thickness_m) / 2
+            quat = _quat(multiply(from_axis_angle([0.0, 0.0, yaw]), from_axis_angle([0.0, lean, 0.0])))
+            pos = (middle * math.cos(yaw), middle * math.sin(yaw), self.height_m / 2)
+            found.append(Primitive(type="box", size=(self.thickness_m / 2, along + self.flare_m / 2, slant / 2), pos=pos, quat=quat))
+        return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loft(_Table):
+    stations_m: tuple[tuple[float, float, float, float], ...]
+    """(x, z of the middle, half width, half height) of each section, x growing."""
+    squareness: float = 2.0
+    sides: int = 12
+
+    def solid(self) -> solids.Solid:
+        stations = np.array(self.stations_m)
+        if len(stations) < 2 or (np.diff(stations[:, 0]) < 0.0).any() or (stations[:, 2:] <= 0.0).any():
+            raise BadData("stations_m needs two [x, z, half width, half height] or more, x growing and half sizes above 0")
+        return outlines.loft(np.insert(stations, 1, 0.0, axis=1), self.squareness, self.sides)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Superellipsoid(_Table):
+    radii_m: Vec3
+    squareness: tuple[float, float] = (2.0, 2.0)
+    """Of the outline seen from above and of the one seen from the side: 2 is round, 8 nearly a box."""
+    sides: int = 16
+    rings: int = 8
+
+    def solid(self) -> solids.Solid:
+        return outlines.superellipsoid(np.array(self.radii_m), self.squareness, self.sides, self.rings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mesh(_Table):
+    vertices_m: tuple[Vec3, ...]
+    faces: tuple[tuple[int, int, int], ...]
+    """Triangles, counter-clockwise as seen from outside; every edge lies between two of them."""
+
+    def solid(self) -> solids.Solid:
+        vertices, faces = np.array(self.vertices_m), np.array(self.faces, np.int64)
+        if len(faces) < 4 or faces.min() < 0 or faces.max() >= len(vertices):
+            raise BadData(f"faces needs four triangles or more over the {len(vertices)} vertices, which are numbered from 0")
+        found = solids.Solid(vertices=vertices, faces=faces)
+        if found.volume_m3 <= 0.0:
+            raise BadData(f"the mesh has a volume of {found.volume_m3:g} m3: its faces look inward; swap two corners of each")
+        return found
+
+
 _SHAPES: Mapping[str, type[_Table]] = {
     "box": _Box,
     "capsule": _Capsule,
+    "cutout": _Cutout,
     "cylinder": _Cylinder,
     "ellipsoid": _Ellipsoid,
     "extrusion": _Extrusion,
     "lathe": _Lathe,
+    "loft": _Loft,
     "shell": _Shell,
+    "mesh": _Mesh,
     "sphere": _Sphere,
+    "superellipsoid": _Superellipsoid,
     "text": _Text,
+    "tub": _Tub,
     "tube_path": _TubePath,
+    "walls": _Walls,
 }
 _LENGTHS = ("size_m", "radii_m", "radius_m", "top_radius_m", "height_m", "length_m", "thickness_m", "stroke_m", "depth_m")
-_COLLISION = ("box", "capsule", "cylinder", "ellipsoid", "shell", "sphere", "tube_path")
+_COLLISION = ("box", "capsule", "cylinder", "ellipsoid", "shell", "sphere", "tube_path", "walls")
 
 
 def visual_part(table: Any, where: str) -> Part:
@@ -255,13 +362,18 @@ def visual_part(table: Any, where: str) -> Part:
     """
     shape = _read(table, where)
     material = shape.material or "matte"
-    if isinstance(shape, _Box) and shape.bevel_m == 0.0:
+    painted = shape.texture
+    if isinstance(shape, _Box) and shape.bevel_m == 0.0 and painted is None:
         return Part(shape=_move(shape.pieces()[0], shape.pos_m, shape.quat), rgba=shape.rgba, material=material)
     try:
         solid = shape.solid()
+        coordinates = None if painted is None else textures.texcoords(solid.vertices, solid.faces, painted.wrap, painted.tiles)
+        mesh = solids.finish(solid, shape.pos_m, shape.quat, coordinates)
+        if painted is not None:
+            textures.check(painted, "texture")
     except BadData as error:
         raise BadData(f"{where}: {error}") from error
-    return Part(shape=solids.finish(solid, shape.pos_m, shape.quat), rgba=shape.rgba, material=material)
+    return Part(shape=mesh, rgba=shape.rgba, material=material, texture=painted)
 
 
 def collision_pieces(table: Any, where: str) -> tuple[Primitive, ...]:
@@ -275,8 +387,8 @@ def collision_pieces(table: Any, where: str) -> tuple[Primitive, ...]:
       BadData: If the table has unknown, missing or wrong keys, a colour, or a shape that is for the eye only.
     """
     shape = _read(table, where)
-    if shape.rgba is not None or shape.material is not None:
-        raise BadData(f"{where}: a collision shape is not seen; rgba and material belong to [[visual]]")
+    if shape.rgba is not None or shape.material is not None or shape.texture is not None:
+        raise BadData(f"{where}: a collision shape is not seen; rgba and material belong to [[visual]], and so does texture")
     try:
         pieces = shape.pieces()
     except BadData as error:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.frames import to_matrix
+from vlagym.envs.textures import Texture
 from vlagym.envs.types import Quat, Rgba, Vec3, sha_arrays
 
 Material = Literal["matte", "glossy", "metal"]
@@ -71,6 +72,8 @@ class Mesh:
     """(V, 3) float32, in m; read-only."""
     faces: NDArray[np.int32]
     """(F, 3) int32, counter-clockwise as seen from outside; read-only."""
+    texcoords: NDArray[np.float32] | None = None
+    """(3 F, 2) float32, where each corner of each face lies in the picture of a texture, (0, 0) being its upper left corner; None without one."""
 
     @cached_property
     def digest(self) -> str:
@@ -89,6 +92,8 @@ class Part:
     rgba: Rgba | None
     """None: the main colour of the asset, which a spec may replace."""
     material: Material
+    texture: Texture | None = None
+    """What is painted on it, over its colour; only a mesh with texcoords has one."""
 
 
 def bounds(shape: Shape) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlagym.envs.errors import BadData
 from vlagym.envs.frames import to_matrix
 from vlagym.envs.shapes import Mesh
 from vlagym.envs.types import Quat, Vec3
@@ -102,6 +103,20 @@ def extrude(outline_m: NDArray[np.float64], height_m: float, bevel_m: float) -> 
     return _outward(vertices, np.concatenate([*bands, _fan(rings[0])[:, ::-1], _fan(rings[-1])]))
 
 
+def stack(rings: list[NDArray[np.float64]], bottom: NDArray[np.int64], top: NDArray[np.int64]) -> Solid:
+    """Returns the solid between closed lines of equally many points, one after the other.
+
+    Args:
+      rings: (N, 3) points each, in the order in which they are joined.
+      bottom: (T, 3) triangles over the points of the first ring, wound as the ring is.
+      top: Those over the last one.
+    """
+    vertices = np.concatenate(rings)
+    index = np.arange(len(vertices)).reshape(len(rings), -1)
+    bands = [_band(low, high) for low, high in zip(index[:-1], index[1:], strict=True)]
+    return _outward(vertices, np.concatenate([*bands, bottom[:, ::-1], top + index[-1][0]]))
+
+
 def chamfered_box(size_m: NDArray[np.float64], bevel_m: float) -> Solid:
     """Returns a box around the origin whose edges are cut at 45 degrees.
 
@@ -140,11 +155,21 @@ def half_circle(rings: int) -> NDArray[np.float64]:
     return profile
 
 
-def finish(solid: Solid, pos_m: Vec3, quat_wxyz: Quat) -> Mesh:
-    """Returns the solid in its pose, its sharp edges split, rounded to a micrometre and read-only."""
+def finish(solid: Solid, pos_m: Vec3, quat_wxyz: Quat, texcoords: NDArray[np.float32] | None = None) -> Mesh:
+    """Returns the solid in its pose, its sharp edges split, rounded to a micrometre and read-only.
+
+    Args:
+      solid: The mesh in the shape's own frame.
+      pos_m: Of that frame in the frame of the object.
+      quat_wxyz: Likewise.
+      texcoords: (3 F, 2) where the corners of its faces lie in a picture.
+
+    Raises:
+      BadData: If the solid is not closed.
+    """
     vertices, faces = _split_creases(solid.vertices @ to_matrix(quat_wxyz).T + np.array(pos_m), solid.faces)
     rounded = (np.round(vertices / _GRID_M) * _GRID_M + 0.0).astype(np.float32)  # + 0.0 turns -0.0 into 0.0
-    mesh = Mesh(vertices=rounded, faces=faces.astype(np.int32))
+    mesh = Mesh(vertices=rounded, faces=faces.astype(np.int32), texcoords=texcoords)
     mesh.vertices.flags.writeable = False
     mesh.faces.flags.writeable = False
     return mesh
@@ -160,7 +185,9 @@ def _split_creases(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> t
     corner_of_end = (np.arange(num_faces)[:, None] * 3 + np.array([1, 2, 0])).reshape(-1)
     order = np.argsort(np.minimum(start, end) * len(vertices) + np.maximum(start, end), kind="stable")
     first, second = order[0::2], order[1::2]  # each edge of a closed mesh occurs twice
-    assert np.array_equal(start[first], end[second]) and np.array_equal(end[first], start[second]), "the solid is not closed"
+    closed = len(order) % 2 == 0 and np.array_equal(start[first], end[second]) and np.array_equal(end[first], start[second])
+    if not closed:
+        raise BadData(f"the mesh is not closed: {_open_edges(start, end)} of its edges do not lie between two faces; every edge must")
     smooth = np.einsum("ij,ij->i", normals[first // 3], normals[second // 3]) > np.cos(CREASE_RAD)
     first, second = first[smooth], second[smooth]
     left = np.concatenate([first, corner_of_end[first]])
@@ -175,6 +202,13 @@ def _split_creases(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> t
             break
     kept, new_index = np.unique(label, return_inverse=True)
     return vertices[start[kept]], new_index.reshape(-1, 3)
+
+
+def _open_edges(start: NDArray[np.int64], end: NDArray[np.int64]) -> int:
+    """Returns how many directed edges have no partner that runs the other way."""
+    edges = list(zip(start.tolist(), end.tolist(), strict=True))
+    known = set(edges)
+    return sum((b, a) not in known for a, b in edges) or len(edges) - len(known)
 
 
 def _place(values: dict[int, int]) -> tuple[int, int, int]:
