@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.fixtures import get_fixture
-from vlagym.envs.frames import Pose, from_axis_angle, from_yaw, pose, to_yaw
+from vlagym.envs.frames import Pose, from_yaw, pose, to_yaw
 from vlagym.envs.types import EpisodeSpec, Facts
 
 
@@ -54,9 +54,7 @@ def _handle(spec: EpisodeSpec, name: str, position: float) -> Pose:
     fixture_name, _, joint_name = name.partition("/")
     fixture = next(f for f in spec.scene.fixtures if f.name == fixture_name)
     joint = get_fixture(fixture.asset).joint(joint_name)
-    axis = np.array(joint.axis, np.float64)
-    moved = pose(axis * position) if joint.type == "slide" else pose((0.0, 0.0, 0.0), from_axis_angle(axis * position))
-    handle: Pose = pose(fixture.pos_world, from_yaw(fixture.yaw_rad)) @ moved @ pose(joint.handle_pos_m)
+    handle: Pose = pose(fixture.pos_world, from_yaw(fixture.yaw_rad)) @ joint.at(position) @ pose(joint.handle_pos_m)
     return handle
 
 

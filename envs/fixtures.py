@@ -14,11 +14,32 @@ import numpy as np
 
 from vlagym import assets
 from vlagym.envs.asset_files import Split, check_names, identity, read, shapes
-from vlagym.envs.errors import BadData, unknown_name
+from vlagym.envs.controls import Control, check_control
+from vlagym.envs.errors import BadData, BadSpec, unknown_name
+from vlagym.envs.marks import Hole, Line, Zone, check_marks
+from vlagym.envs.frames import Pose, from_axis_angle, pose, rotate
 from vlagym.envs.shapes import Part, Primitive, as_parts, joint_bounds
 from vlagym.envs.types import Rgba, Vec3
 
 _SIZE_TOLERANCE_M = 0.0015
+_CLOSED_M, _CLOSED_RAD = 0.01, 0.08
+"""Above the beginning of the range: what counts as closed where a file does not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handle:
+    """A bar with a gap behind it, in the frame of its joint."""
+
+    pos_m: Vec3
+    """Centre of the bar."""
+    axis: Vec3
+    """Direction of the bar along which the pads of the closed hand line up."""
+    hook_pos_m: Vec3
+    """Middle of the gap behind the bar, where closed fingers go."""
+    hook_gap_m: float
+    """Free depth of that gap along the way that the bar is pulled."""
+    hook_tilt_rad: float
+    """How far the hand leans away from the fixture while it hooks; 0: it looks straight down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,25 +47,61 @@ class FixtureJoint:
     """A moving member of a fixture. Its frame coincides with the fixture's while the joint is at 0."""
 
     name: str
+    names: tuple[str, ...] = ()
+    """English nouns of a member that is a thing of its own ("top drawer"); empty where it is spoken of by its fixture."""
+    unseen_names: tuple[str, ...] = ()
+    colour: str | None = None
+    """Colour word of the member, where it has a colour of its own."""
+    label: str | None = None
+    """What is written on it."""
+    rgba: Rgba | None = None
+    """Main colour of its parts; None: that of the fixture."""
     type: Literal["slide", "hinge"]
     axis: Vec3
+    pos_m: Vec3 = (0.0, 0.0, 0.0)
+    """A point on the axis of a hinge, in the fixture's frame."""
     range_m: tuple[float, float]
     """Closed and fully open; rad for a hinge."""
     damping: float
     frictionloss: float
     mass_kg: float
+    stiffness: float = 0.0
+    """Of a spring that draws it to `spring_pos_m`: N/m, or N m/rad for a hinge; 0: none."""
+    spring_pos_m: float = 0.0
+    """Where the spring is at rest; rad for a hinge."""
+    armature: float = 0.01
+    """Inertia that its gear adds, in kg or kg m^2; a small part with little friction wants less."""
     open_threshold_m: float
     """From this position on it counts as open; rad for a hinge."""
-    handle_pos_m: Vec3
-    """Centre of the handle's bar, in the joint's frame."""
-    handle_axis: Vec3
-    """Direction of the bar."""
-    hook_pos_m: Vec3
-    """Middle of the gap behind the bar, where closed fingers go."""
-    hook_gap_m: float
-    """Free depth of that gap along the joint's axis."""
+    closed_threshold_m: float
+    """Up to this position it counts as closed; rad for a hinge."""
+    handle: Handle | None
+    """What closed fingers hook; None for what is not pulled."""
+    inside_m: tuple[Vec3, Vec3] | None = None
+    """Lowest and highest corner, in the joint's frame, of the space in which things lie that are in it; None for what holds nothing."""
+    control: Control | None = None
+    """What is pressed, turned or flipped; None for what is not."""
     visual: tuple[Part, ...]
     collision: tuple[Primitive, ...]
+
+    @property
+    def handle_pos_m(self) -> Vec3:
+        """Centre of the handle's bar, in the joint's frame. Raises BadSpec where there is no handle."""
+        return self.require_handle().pos_m
+
+    def at(self, position: float) -> Pose:
+        """Returns the pose of the joint's frame in the fixture's frame while the joint is at a position in m, or rad for a hinge."""
+        axis = np.array(self.axis, np.float64)
+        if self.type == "slide":
+            return pose(axis * position)
+        anchor, turn = np.array(self.pos_m), from_axis_angle(axis * position)
+        return Pose(anchor - rotate(turn, anchor), turn)
+
+    def require_handle(self) -> Handle:
+        """Returns the handle. Raises BadSpec where there is none."""
+        if self.handle is None:
+            raise BadSpec(f"the {self.type} {self.name!r} has no handle: its file gives no handle_pos_m, so it can be neither hooked nor pulled")
+        return self.handle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +120,10 @@ class FixtureAsset:
     joints: tuple[FixtureJoint, ...]
     visual: tuple[Part, ...]
     collision: tuple[Primitive, ...]
+    """Empty for what is only painted on the table: a zone, a line."""
+    zone: Zone | None = None
+    line: Line | None = None
+    hole: Hole | None = None
 
     def joint(self, name: str) -> FixtureJoint:
         """Returns a joint by its name. Raises UnknownName."""
@@ -102,7 +163,8 @@ def load_fixture(path: Path) -> FixtureAsset:
     """
     kind, identifier, where = identity(path)
     raw = read(path, _Keys)
-    visual, collision = shapes(raw.visual, raw.collision, where)
+    visual, collision = shapes(raw.visual, raw.collision, where, painted=raw.zone is not None or raw.line is not None)
+    check_marks(raw.zone, raw.line, raw.hole, where)
     asset = FixtureAsset(
         id=identifier,
         kind=kind,
@@ -115,6 +177,9 @@ def load_fixture(path: Path) -> FixtureAsset:
         joints=tuple(_joint(keys, f"{where}.joint[{k}]") for k, keys in enumerate(raw.joint)),
         visual=visual,
         collision=collision,
+        zone=raw.zone,
+        line=raw.line,
+        hole=raw.hole,
     )
     check_names(asset.names, asset.unseen_names, where)
     low, high = joint_bounds([p.shape for p in asset.visual])
@@ -126,32 +191,66 @@ def load_fixture(path: Path) -> FixtureAsset:
 
 def _joint(keys: _JointKeys, where: str) -> FixtureJoint:
     low, high = keys.range_m
-    if not low < keys.open_threshold_m <= high:
-        raise BadData(f"{where}.open_threshold_m is {keys.open_threshold_m}; it must lie within range_m, {low} to {high}")
+    opened = keys.open_threshold_m
+    if opened is None:
+        if keys.control is None:
+            raise BadData(f"{where} lacks the key 'open_threshold_m'; only a joint with a [joint.control] does without it")
+        opened = high  # nobody speaks of an open button
+    if not low < opened <= high:
+        raise BadData(f"{where}.open_threshold_m is {opened}; it must lie within range_m, {low} to {high}")
     if not math.isclose(math.hypot(*keys.axis), 1.0, abs_tol=1e-6):
         raise BadData(f"{where}.axis is {keys.axis}; it must have length 1")
-    for key in ("damping", "frictionloss"):
+    closed = keys.closed_threshold_m
+    if closed is None:
+        closed = low if keys.control is not None else low + (_CLOSED_M if keys.type == "slide" else _CLOSED_RAD)
+    if not low <= closed < opened:
+        raise BadData(f"{where}.closed_threshold_m is {closed}; it must lie between {low}, where the range begins, and open_threshold_m")
+    for key in ("damping", "frictionloss", "stiffness", "armature"):
         if getattr(keys, key) < 0.0:
             raise BadData(f"{where}.{key} is {getattr(keys, key)}; it must not be negative")
     if keys.mass_kg <= 0.0:
         raise BadData(f"{where}.mass_kg is {keys.mass_kg}; it must be above 0")
+    if keys.names:
+        check_names(keys.names, keys.unseen_names, where)
+    elif keys.unseen_names:
+        raise BadData(f"{where} has unseen_names but no names; a member that is a thing of its own needs both")
+    if keys.inside_m is not None and not all(a < b for a, b in zip(*keys.inside_m, strict=True)):
+        raise BadData(f"{where}.inside_m is {keys.inside_m}; it must be the lowest corner, then the highest one")
     visual, collision = shapes(keys.visual, keys.collision, where)
     return FixtureJoint(
         name=keys.name,
+        names=keys.names,
+        unseen_names=keys.unseen_names,
+        colour=keys.colour,
+        label=keys.label,
+        rgba=keys.rgba,
         type=keys.type,
         axis=keys.axis,
+        pos_m=keys.pos_m,
         range_m=keys.range_m,
         damping=keys.damping,
         frictionloss=keys.frictionloss,
         mass_kg=keys.mass_kg,
-        open_threshold_m=keys.open_threshold_m,
-        handle_pos_m=keys.handle_pos_m,
-        handle_axis=keys.handle_axis,
-        hook_pos_m=keys.hook_pos_m,
-        hook_gap_m=keys.hook_gap_m,
+        stiffness=keys.stiffness,
+        spring_pos_m=keys.spring_pos_m,
+        armature=keys.armature,
+        open_threshold_m=opened,
+        closed_threshold_m=closed,
+        handle=_handle(keys, where),
+        inside_m=keys.inside_m,
+        control=None if keys.control is None else check_control(keys.control, keys.type, keys.range_m, f"{where}.control"),
         visual=visual,
         collision=collision,
     )
+
+
+def _handle(keys: _JointKeys, where: str) -> Handle | None:
+    pos, axis, hook, gap = keys.handle_pos_m, keys.handle_axis, keys.hook_pos_m, keys.hook_gap_m
+    if pos is None and axis is None and hook is None and gap is None:
+        return None
+    if pos is None or axis is None or hook is None or gap is None:
+        raise BadData(f"{where} gives some of handle_pos_m, handle_axis, hook_pos_m and hook_gap_m; a handle needs all four")
+    return Handle(pos_m=pos, axis=axis, hook_pos_m=hook, hook_gap_m=gap, hook_tilt_rad=math.radians(keys.hook_tilt_deg))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,17 +258,30 @@ class _JointKeys:
     """Keys of a [[joint]] of a fixture."""
 
     name: str
+    names: tuple[str, ...] = ()
+    unseen_names: tuple[str, ...] = ()
+    colour: str | None = None
+    label: str | None = None
+    rgba: Rgba | None = None
     type: Literal["slide", "hinge"]
     axis: Vec3
+    pos_m: Vec3 = (0.0, 0.0, 0.0)
     range_m: tuple[float, float]
     damping: float
     frictionloss: float
     mass_kg: float
-    open_threshold_m: float
-    handle_pos_m: Vec3
-    handle_axis: Vec3
-    hook_pos_m: Vec3
-    hook_gap_m: float
+    stiffness: float = 0.0
+    spring_pos_m: float = 0.0
+    armature: float = 0.01
+    open_threshold_m: float | None = None
+    closed_threshold_m: float | None = None
+    handle_pos_m: Vec3 | None = None
+    handle_axis: Vec3 | None = None
+    hook_pos_m: Vec3 | None = None
+    hook_gap_m: float | None = None
+    hook_tilt_deg: float = 0.0
+    inside_m: tuple[Vec3, Vec3] | None = None
+    control: Control | None = None
     visual: tuple[Any, ...]
     collision: tuple[Any, ...]
 
@@ -187,4 +299,7 @@ class _Keys:
     size_m: Vec3
     joint: tuple[_JointKeys, ...] = ()
     visual: tuple[Any, ...]
-    collision: tuple[Any, ...]
+    collision: tuple[Any, ...] = ()
+    zone: Zone | None = None
+    line: Line | None = None
+    hole: Hole | None = None

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs import catalog
-from vlagym.envs.arenas import arena, texture
+from vlagym.envs.arenas import arena, is_dressed, surroundings, texture, top_boxes
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import from_yaw
 from vlagym.envs.fixtures import FixtureAsset, get_fixture
 from vlagym.envs.objects import ObjectAsset, get
 from vlagym.envs.robot import Robot
-from vlagym.envs.shapes import MATERIALS, Part, Primitive
-from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, LightSpec, PropSpec, Rgba
+from vlagym.envs.shapes import MATERIALS, Material, Part, Primitive
+from vlagym.envs.textures import Texture, draw
+from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, LightSpec, PropSpec, Rgba, sha_arrays
 
 TABLE, FLOOR, WALL = "table", "floor", "wall"
 
@@ -33,6 +34,8 @@ class SceneModel:
     """Robot, look and arena: scenes that share them begin with the same meshes, textures and materials."""
     num_base_meshes: int
     """Meshes of that beginning."""
+    num_base_textures: int
+    """Textures of that beginning."""
     parties: tuple[str, ...]
     """Who can touch whom: robot links, then the arena's parts, then fixtures, then props."""
     geom_party: NDArray[np.int32]
@@ -73,7 +76,7 @@ def build(spec: EpisodeSpec, robot: Robot, look: str | None) -> SceneModel:
         if name in taken or name in names[:i]:
             raise BadSpec(f"two things in the scene are called {name!r}")
     mj: Any = _base(robot.name, look, spec.scene.arena).copy()
-    num_base_meshes = len(mj.meshes)
+    base = (len(mj.meshes), len(mj.textures))
     mj.option.timestep = spec.scene.physics.timestep_s
     mj.option.gravity = spec.scene.physics.gravity_m_s2
     for light in spec.scene.lights:
@@ -89,7 +92,7 @@ def build(spec: EpisodeSpec, robot: Robot, look: str | None) -> SceneModel:
         model = mj.compile()
     except ValueError as error:
         raise BadSpec(f"the scene of {spec.task!r} (seed {spec.seed}) does not compile: {error}") from error
-    return _index(model, spec, robot, (robot.name, look or "", spec.scene.arena), num_base_meshes)
+    return _index(model, spec, robot, (robot.name, look or "", spec.scene.arena), base)
 
 
 @functools.lru_cache(maxsize=8)
@@ -114,36 +117,46 @@ def _base(robot_name: str, look: str | None, arena_name: str) -> Any:
         mj.add_material(name=name, specular=finish.specular, shininess=finish.shininess, reflectance=finish.reflectance, rgba=(1, 1, 1, 1))
     robot: Robot = catalog.load("robot", robot_name)
     robot.add(mj, look)
-    _add_arena(mj, arena_name)
+    _add_arena(mj, arena_name, is_seen=look is not None)
     return mj
 
 
-def _add_arena(mj: Any, name: str) -> None:
+def _add_arena(mj: Any, name: str, *, is_seen: bool) -> None:
+    """Adds table, floor and walls, and where it is seen, what stands around: only table and floor are ever touched."""
     import mujoco
 
     here = arena(name)
     world = mj.worldbody
     width, depth, thick = here.table.size_m
     x, y = here.table.centre_m
+    dressed = is_dressed(here.table)
     material = ""
-    if here.table.texture:
-        pixels = texture(here.table.texture)
-        image = mj.add_texture(name="table", type=mujoco.mjtTexture.mjTEXTURE_2D, width=pixels.shape[1], height=pixels.shape[0], nchannel=3)
-        image.data = pixels.tobytes()
+    if here.table.texture and not dressed:
+        _add_surface(mj, "table", here.table.texture)
         surface = mj.add_material(name="table", specular=0.08, shininess=0.2, rgba=here.table.rgba, texrepeat=(1, 1))
         surface.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = "table"
         material = "table"
     box = mujoco.mjtGeom.mjGEOM_BOX
-    top = world.add_geom(name=TABLE, type=box, size=(width / 2, depth / 2, thick / 2), pos=(x, y, -thick / 2), rgba=here.table.rgba)
-    if material:
-        top.material = material
+    for i, (half, pos) in enumerate(top_boxes(here.table)):
+        top = world.add_geom(name=f"{TABLE}_top_{i}" if i else TABLE, type=box, size=half, pos=pos, rgba=here.table.rgba)
+        if dressed:
+            top.group = 3  # what is seen of it is scenery
+        elif material:
+            top.material = material
     leg = here.floor.height_m + thick
-    for i, (sx, sy) in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1))):
+    for i, (sx, sy) in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1)) if here.table.legs == "four" else ()):
         pos = (x + sx * (width / 2 - 0.06), y + sy * (depth / 2 - 0.06), (leg - 2 * thick) / 2)
         world.add_geom(name=f"{TABLE}_{i}", type=box, size=(0.025, 0.025, -leg / 2), pos=pos, rgba=(0.35, 0.36, 0.38, 1), contype=0, conaffinity=0)
     plane = mujoco.mjtGeom.mjGEOM_PLANE
-    world.add_geom(name=FLOOR, type=plane, size=(3, 3, 0.1), pos=(0, 0, here.floor.height_m), rgba=here.floor.rgba)
-    if here.room is not None:
+    floor = world.add_geom(name=FLOOR, type=plane, size=(3, 3, 0.1), pos=(0, 0, here.floor.height_m), rgba=here.floor.rgba)
+    if here.floor.texture:
+        _add_surface(mj, FLOOR, here.floor.texture)
+        repeat = 6.0 / here.floor.tile_m
+        surface = mj.add_material(name=FLOOR, specular=0.1, shininess=0.3, rgba=here.floor.rgba, texrepeat=(repeat, repeat))
+        surface.reflectance = here.floor.reflectance
+        surface.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = FLOOR
+        floor.material = FLOOR
+    if here.room is not None and here.room.texture is None:
         room, base = here.room, here.floor.height_m
         for i, (size, pos) in enumerate(
             (
@@ -153,6 +166,39 @@ def _add_arena(mj: Any, name: str) -> None:
             )
         ):
             world.add_geom(name=f"{WALL}_{i}", type=box, size=size, pos=pos, rgba=room.rgba, contype=0, conaffinity=0)
+    if is_seen:
+        _add_surroundings(mj, name)
+
+
+def _add_surface(mj: Any, name: str, surface: str) -> None:
+    import mujoco
+
+    pixels = texture(surface)
+    image = mj.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=pixels.shape[1], height=pixels.shape[0], nchannel=3)
+    image.data = pixels.tobytes()
+
+
+def _add_surroundings(mj: Any, arena_name: str) -> None:
+    """Adds what stands around the table: a mesh for each finish, in the group of what is only seen."""
+    import mujoco
+
+    finishes = set()
+    for i, part in enumerate(surroundings(arena_name)):
+        finish, name = part.finish, f"{WALL}_around_{i}"
+        mesh = mj.add_mesh(name=name, uservert=part.vertices.ravel(), userface=part.faces.ravel())
+        mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
+        geom = mj.worldbody.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, rgba=finish.rgba)
+        geom.contype, geom.conaffinity, geom.group, geom.mass = 0, 0, 2, 0.0
+        if finish.surface is None:
+            geom.material = finish.material
+            continue
+        mesh.usertexcoord, mesh.userfacetexcoord = part.texcoords.ravel(), part.faces.ravel()
+        if finish.surface not in finishes:
+            _add_surface(mj, f"surface:{finish.surface}", finish.surface)
+            finishes.add(finish.surface)
+        look = mj.add_material(name=name, specular=0.06, shininess=0.2, emission=finish.glow, rgba=finish.rgba)
+        look.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = f"surface:{finish.surface}"
+        geom.material = name
 
 
 def _add_light(mj: Any, light: LightSpec) -> None:
@@ -192,7 +238,7 @@ def _add_prop(mj: Any, prop: PropSpec, asset: ObjectAsset, meshes: dict[int, str
         geom.friction = (friction, 0.01, max(asset.rolling_friction, 1e-4))
     for i, part in enumerate(asset.visual_parts()):
         geom = _add_part(mj, body, f"{prop.name}@{i}", part, prop.scale, meshes)
-        _paint(geom, part, asset.rgba, prop.rgba)
+        _paint(mj, geom, part, asset.rgba, prop.rgba)
 
 
 def _add_fixture(mj: Any, fixture: FixtureSpec, asset: FixtureAsset, meshes: dict[int, str]) -> None:
@@ -207,9 +253,10 @@ def _add_fixture(mj: Any, fixture: FixtureSpec, asset: FixtureAsset, meshes: dic
     for joint in asset.joints:
         body = root.add_body(name=f"{fixture.name}/{joint.name}")
         kind = mujoco.mjtJoint.mjJNT_SLIDE if joint.type == "slide" else mujoco.mjtJoint.mjJNT_HINGE
-        made = body.add_joint(name=f"{fixture.name}/{joint.name}", type=kind, axis=joint.axis, range=joint.range_m)
+        made = body.add_joint(name=f"{fixture.name}/{joint.name}", type=kind, axis=joint.axis, pos=joint.pos_m, range=joint.range_m)
         made.limited = mujoco.mjtLimited.mjLIMITED_TRUE
-        made.damping, made.frictionloss, made.armature = [joint.damping, 0, 0], joint.frictionloss, 0.01
+        made.damping, made.frictionloss, made.armature = [joint.damping, 0, 0], joint.frictionloss, joint.armature
+        made.stiffness, made.springref = [joint.stiffness, 0, 0], joint.spring_pos_m
         bodies[joint.name] = body
     for owner, body in bodies.items():
         joint_asset = asset.joint(owner) if owner else None
@@ -218,16 +265,38 @@ def _add_fixture(mj: Any, fixture: FixtureSpec, asset: FixtureAsset, meshes: dic
             geom.condim = 4
         for i, part in enumerate(asset.visual_parts(owner)):
             geom = _add_part(mj, body, f"{body.name}@{i}", part, 1.0, meshes)
-            _paint(geom, part, asset.rgba, fixture.rgba)
-        # A drawer slides inside its cabinet with little play: their pieces do not touch.
+            own = joint_asset.rgba if joint_asset else None
+            _paint(mj, geom, part, own or asset.rgba, None if own else fixture.rgba)
+        # A drawer slides inside its cabinet with little play, and beside the next drawer: their pieces do not touch.
         if owner:
             mj.add_exclude(name=f"{body.name}-{fixture.name}", bodyname1=body.name, bodyname2=fixture.name)
+    for i, first in enumerate(asset.joints):
+        for second in asset.joints[i + 1 :]:
+            first_name, second_name = bodies[first.name].name, bodies[second.name].name
+            mj.add_exclude(name=f"{first_name}-{second_name}", bodyname1=first_name, bodyname2=second_name)
 
 
-def _paint(geom: Any, part: Part, main: Rgba, override: Rgba | None) -> None:
+def _paint(mj: Any, geom: Any, part: Part, main: Rgba, override: Rgba | None) -> None:
     geom.mass, geom.contype, geom.conaffinity, geom.group = 0, 0, 0, 2
-    geom.material = part.material
-    geom.rgba = part.rgba if part.rgba is not None else (override if override is not None else main)
+    colour = part.rgba if part.rgba is not None else (override if override is not None else main)
+    if part.texture is None:
+        geom.material, geom.rgba = part.material, colour
+    else:  # the picture holds the colour
+        geom.material, geom.rgba = _picture(mj, part.texture, part.material, colour), (1.0, 1.0, 1.0, colour[3])
+
+
+def _picture(mj: Any, texture: Texture, material: Material, colour: Rgba) -> str:
+    """Returns the name of the material that shows a texture over a colour; parts that look alike share it."""
+    import mujoco
+
+    pixels, finish = draw(texture, colour), MATERIALS[material]
+    name = f"picture:{material}:{sha_arrays(pixels)}"
+    if mj.material(name) is None:
+        image = mj.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=pixels.shape[1], height=pixels.shape[0], nchannel=3)
+        image.data = pixels.tobytes()
+        made = mj.add_material(name=name, specular=finish.specular, shininess=finish.shininess, reflectance=finish.reflectance, rgba=(1, 1, 1, 1))
+        made.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = name
+    return name
 
 
 def _add_part(mj: Any, body: Any, name: str, part: Part, scale: float, meshes: dict[int, str]) -> Any:
@@ -240,6 +309,8 @@ def _add_part(mj: Any, body: Any, name: str, part: Part, scale: float, meshes: d
     if key not in meshes:
         meshes[key] = f"mesh:{len(meshes)}"
         made = mj.add_mesh(name=meshes[key], uservert=(scale * shape.vertices).astype(np.float32).ravel(), userface=shape.faces.ravel())
+        if shape.texcoords is not None:
+            made.usertexcoord, made.userfacetexcoord = shape.texcoords.ravel(), np.arange(len(shape.texcoords), dtype=np.int32)
         made.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
     return body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=meshes[key])
 
@@ -262,7 +333,7 @@ def _add_primitive(body: Any, name: str, shape: Primitive, scale: float) -> Any:
     return body.add_geom(name=name, type=kind, size=[scale * s for s in shape.size], pos=[scale * p for p in shape.pos], quat=shape.quat)
 
 
-def _index(model: Any, spec: EpisodeSpec, robot: Robot, base_key: tuple[str, str, str], num_base_meshes: int) -> SceneModel:
+def _index(model: Any, spec: EpisodeSpec, robot: Robot, base_key: tuple[str, str, str], base: tuple[int, int]) -> SceneModel:
     parties = [*robot.bodies, TABLE, FLOOR, WALL, *(f.name for f in spec.scene.fixtures), *(p.name for p in spec.scene.props)]
     index = {name: i for i, name in enumerate(parties)}
     geom_party = np.zeros(model.ngeom, np.int32)
@@ -278,7 +349,8 @@ def _index(model: Any, spec: EpisodeSpec, robot: Robot, base_key: tuple[str, str
     return SceneModel(
         model=model,
         base_key=base_key,
-        num_base_meshes=num_base_meshes,
+        num_base_meshes=base[0],
+        num_base_textures=base[1],
         parties=tuple(parties),
         geom_party=geom_party,
         num_robot=len(robot.bodies),

@@ -1,72 +1,118 @@
-"""Hook, pull: the closed fingers draw a handle along its joint."""
+"""Hook, pull, push shut: closed fingers move drawers and doors by their handles."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vlagym.envs.fixtures import get_fixture
-from vlagym.envs.frames import Array, from_yaw, multiply, pose, rotate
-from vlagym.envs.types import EpisodeSpec
-from vlagym.policies.skills.grasping import nearest_turn
-from vlagym.policies.skills.view import CLOSE, DOWN, Command, SkillBase, Verdict, View, turn_between
+from vlagym.envs.fixtures import FixtureJoint
+from vlagym.envs.frames import Array, Pose, rotate
+from vlagym.envs.handles import hook_pose, pull_direction, push_pose
+from vlagym.envs.predicates.state import fixture_of, joint_of
+from vlagym.envs.types import EpisodeSpec, FixtureSpec
+from vlagym.policies.skills.view import CLOSE, Command, SkillBase, Verdict, View, turn_between
 
 
-class Hook(SkillBase):
+class _OnHandle(SkillBase):
+    """What works with the handle of a joint: skill(fixture/joint)."""
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        self.fixture: FixtureSpec = fixture_of(spec, args[0])[0]
+        self.joint: FixtureJoint = joint_of(spec, args[0])
+
+    def position(self, view: View) -> float:
+        """Returns where the joint is, in m or rad."""
+        return view.joints[self.args[0]]
+
+    def ahead(self, distance_m: float) -> float:
+        """Returns by how much the joint's position changes while its handle moves by a distance in m."""
+        if self.joint.type == "slide":
+            return distance_m
+        arm = np.array(self.joint.require_handle().hook_pos_m) - np.array(self.joint.pos_m)
+        return distance_m / math.hypot(arm[0], arm[1])
+
+    def approach(self, view: View, target: Pose, *, lift_m: float) -> tuple[Command, bool]:
+        """Returns the command that brings the closed hand to a pose, along its own axis at last, and whether it is there.
+
+        Args:
+          view: What is the case.
+          target: Of the pinch point.
+          lift_m: From how far above it comes.
+        """
+        back = -rotate(target.quat, np.array([0.0, 0.0, 1.0]))
+        away = target.pos - view.ee.pos
+        aside = away - back * float(away @ back)
+        across, turn_error = float(np.linalg.norm(aside)), turn_between(view.ee.quat, target.quat)
+        if across < 0.006 and abs(float(away @ back)) < 0.008 and turn_error < 0.08:
+            return Command(target.pos, target.quat, CLOSE), True
+        closed = view.opening_m < 0.01
+        height = min(lift_m, 3.0 * max(0.0, across - 0.006) + 0.3 * max(0.0, turn_error - 0.06) + (0.0 if closed else 0.08))
+        return Command(target.pos + height * back, target.quat, CLOSE), False
+
+
+class Hook(_OnHandle):
     """hook(fixture/joint): closes the fingers and brings them behind the bar of the handle, from above."""
 
     def step(self, view: View) -> tuple[Command, Verdict]:
-        hook = _Hook.of(self.spec, self.args[0], view)
-        away = hook.point - view.ee.pos
-        across, turn_error = math.hypot(away[0], away[1]), turn_between(view.ee.quat, hook.quat)
-        if across < 0.006 and abs(away[2]) < 0.008 and turn_error < 0.08:
-            return Command(hook.point, hook.quat, CLOSE), "done"
-        closed = view.opening_m < 0.01
-        height = min(0.09, 3.0 * max(0.0, across - 0.006) + 0.3 * max(0.0, turn_error - 0.06) + (0.0 if closed else 0.08))
-        return Command(hook.point + [0, 0, height], hook.quat, CLOSE), "running"
+        command, there = self.approach(view, hook_pose(self.fixture, self.joint, self.position(view)), lift_m=0.09)
+        return command, "done" if there else "running"
 
 
-class Pull(SkillBase):
-    """pull(fixture/joint): draws the hooked handle along the joint's axis until it is open with a margin.
+class Pull(_OnHandle):
+    """pull(fixture/joint): draws the hooked handle along the way of its joint until it is open with a margin.
 
     Lost when the hand is no longer behind the bar.
     """
 
     _MARGIN_M = 0.012
+    _LEAD_M = 0.035
 
     def step(self, view: View) -> tuple[Command, Verdict]:
-        hook = _Hook.of(self.spec, self.args[0], view)
-        away = hook.point - view.ee.pos
+        position = self.position(view)
+        hook = hook_pose(self.fixture, self.joint, position)
+        away = hook.pos - view.ee.pos
         if np.linalg.norm(away[:2]) > 0.05 or abs(away[2]) > 0.03:
             return Command(view.ee.pos + [0, 0, 0.05], hook.quat, CLOSE), "lost"
-        if hook.opened_m >= hook.threshold_m + self._MARGIN_M:
+        if position >= min(self.joint.open_threshold_m + self.ahead(self._MARGIN_M), self.joint.range_m[1] - self.ahead(0.003)):
             return Command(view.ee.pos, hook.quat, CLOSE), "done"
-        return Command(hook.point + 0.035 * hook.axis, hook.quat, CLOSE), "running"
+        if self.joint.type == "slide":
+            return Command(hook.pos + self._LEAD_M * pull_direction(self.fixture, self.joint, position), hook.quat, CLOSE), "running"
+        # Along the arc, turning with the door.
+        return Command(*hook_pose(self.fixture, self.joint, position + self.ahead(self._LEAD_M)), CLOSE), "running"
 
 
-class _Hook(NamedTuple):
-    point: Array
-    axis: Array
-    quat: Array
-    opened_m: float
-    threshold_m: float
+class PushShut(_OnHandle):
+    """push_shut(fixture/joint): brings the closed fingers in front of the handle and pushes until the joint is closed.
 
-    @staticmethod
-    def of(spec: EpisodeSpec, name: str, view: View) -> _Hook:
-        fixture_name, _, joint_name = name.partition("/")
-        fixture = next(f for f in spec.scene.fixtures if f.name == fixture_name)
-        joint = get_fixture(fixture.asset).joint(joint_name)
-        here = pose(fixture.pos_world, from_yaw(fixture.yaw_rad))
-        opened = view.joints[name]
-        axis = rotate(here.quat, np.array(joint.axis))
-        bar = rotate(here.quat, np.array(joint.handle_axis))
-        turn = nearest_turn(math.atan2(bar[1], bar[0]), 0.0)
-        return _Hook(
-            here.apply(np.array(joint.hook_pos_m)) + opened * axis, axis, multiply(from_yaw(turn), DOWN), opened, joint.open_threshold_m
-        )
+    Goes back in front of the handle when it has slid off.
+    """
+
+    _LEAD_M = 0.03
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        self._pushing = False
+
+    def step(self, view: View) -> tuple[Command, Verdict]:
+        position = self.position(view)
+        target = push_pose(self.fixture, self.joint, position)
+        if position <= 0.5 * (self.joint.range_m[0] + self.joint.closed_threshold_m):
+            return Command(view.ee.pos, target.quat, CLOSE), "done"
+        outward = pull_direction(self.fixture, self.joint, position)
+        if not self._pushing:
+            waiting = Pose(target.pos + 0.012 * outward, target.quat)
+            command, self._pushing = self.approach(view, waiting, lift_m=0.09)
+            return command, "running"
+        away = target.pos - view.ee.pos
+        aside: Array = away - outward * float(away @ outward)
+        if np.linalg.norm(aside) > 0.03 or float(away @ outward) > 0.03:
+            self._pushing = False
+            return Command(view.ee.pos + [0, 0, 0.05], target.quat, CLOSE), "running"
+        beyond = push_pose(self.fixture, self.joint, position - self.ahead(self._LEAD_M))
+        return Command(beyond.pos, beyond.quat, CLOSE), "running"
 
 
-SKILLS: Mapping[str, type[SkillBase]] = {"hook": Hook, "pull": Pull}
+SKILLS: Mapping[str, type[SkillBase]] = {"hook": Hook, "pull": Pull, "push_shut": PushShut}

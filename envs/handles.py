@@ -1,0 +1,74 @@
+"""Where the hand is while it hooks a handle or presses against it: poses of the pinch point, made of a fixture's data alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vlagym.envs.fixtures import FixtureJoint
+from vlagym.envs.frames import Array, Pose, from_axis_angle, from_yaw, multiply, pose, rotate
+from vlagym.envs.types import FixtureSpec
+
+DOWN = np.array([0.0, 1.0, 0.0, 0.0])
+"""Orientation wxyz of the pinch point when the hand looks down, fingers across the table."""
+FINGER_M = 0.010
+"""Half the thickness of the closed fingers, square to the line through both pads."""
+_BAR_M = 0.006
+"""Half the thickness of a handle's bar, with a little play."""
+
+
+def hook_pose(fixture: FixtureSpec, joint: FixtureJoint, position: float) -> Pose:
+    """Returns the pose of the pinch point (world frame) with closed fingers in the gap behind the handle.
+
+    Args:
+      fixture: Where the furniture stands.
+      joint: Its joint, with a handle.
+      position: Of the joint, in m, or rad for a hinge.
+
+    Raises:
+      BadSpec: If the joint has no handle.
+    """
+    handle = joint.require_handle()
+    return Pose(_frame(fixture, joint, position).apply(handle.hook_pos_m), _hand(fixture, joint, position))
+
+
+def push_pose(fixture: FixtureSpec, joint: FixtureJoint, position: float) -> Pose:
+    """Returns the pose of the pinch point (world frame) with closed fingers in front of the handle, about to push it shut.
+
+    Raises:
+      BadSpec: If the joint has no handle.
+    """
+    handle = joint.require_handle()
+    point = _frame(fixture, joint, position).apply(handle.pos_m) + (FINGER_M + _BAR_M) * pull_direction(fixture, joint, position)
+    return Pose(point, _hand(fixture, joint, position))
+
+
+def pull_direction(fixture: FixtureSpec, joint: FixtureJoint, position: float) -> Array:
+    """Returns the unit vector (3,) along which the handle moves when its joint opens, world frame."""
+    here = pose(fixture.pos_world, from_yaw(fixture.yaw_rad))
+    axis = np.array(joint.axis)
+    if joint.type == "slide":
+        return rotate(here.quat, axis)
+    arm = np.array(joint.require_handle().pos_m) - np.array(joint.pos_m)
+    along = np.cross(axis, rotate(joint.at(position).quat, arm))
+    return rotate(here.quat, along / np.linalg.norm(along))
+
+
+def _frame(fixture: FixtureSpec, joint: FixtureJoint, position: float) -> Pose:
+    return pose(fixture.pos_world, from_yaw(fixture.yaw_rad)) @ joint.at(position)
+
+
+def _hand(fixture: FixtureSpec, joint: FixtureJoint, position: float) -> Array:
+    """Returns the orientation of the hand: pads along the bar, turning with a door, leaning back by the handle's tilt."""
+    handle = joint.require_handle()
+    bar = rotate(from_yaw(fixture.yaw_rad), np.array(handle.axis))
+    # The turn of the hand at the closed joint lies within a quarter turn; from there it follows the door without a leap.
+    turn = math.remainder(math.atan2(bar[1], bar[0]) + math.pi / 2, math.pi)
+    if joint.type == "hinge":
+        turn += joint.axis[2] * position
+    quat = multiply(from_yaw(turn), DOWN)
+    if handle.hook_tilt_rad == 0.0:
+        return quat
+    lean = np.cross([0.0, 0.0, 1.0], pull_direction(fixture, joint, position))
+    return multiply(from_axis_angle(handle.hook_tilt_rad * lean), quat)
