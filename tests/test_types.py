@@ -17,6 +17,7 @@ import pytest
 from vlagym.envs import catalog, errors
 from vlagym.envs.errors import BadAction, BadData, BadSpec, UnknownName, VlagymError, unknown_name
 from vlagym.envs.types import (
+    SPEC_SCHEMA,
     ActionComponent,
     ActionSpec,
     CameraSpec,
@@ -114,7 +115,7 @@ def test_a_spec_that_says_what_cannot_be_is_refused_in_words(changes: dict[str, 
     with pytest.raises(BadSpec) as caught:
         wrong.check()
     assert message in str(caught.value)
-    text = json.dumps({"schema": 1, **to_plain(wrong)})  # Python's JSON writes NaN and infinity, and reads them
+    text = json.dumps({"schema": SPEC_SCHEMA, **to_plain(wrong)})  # Python's JSON writes NaN and infinity, and reads them
     with pytest.raises(BadSpec):
         EpisodeSpec.from_json(text)
 
@@ -156,8 +157,8 @@ def _changed(**changes: object) -> str:
     ("text", "message"),
     [
         ("{", r"an episode spec is not JSON"),
-        ("[]", r"an episode spec has schema None; this version of vlagym reads 1"),
-        (_changed(schema=99), r"an episode spec has schema 99; this version of vlagym reads 1"),
+        ("[]", r"an episode spec has schema None; this version of vlagym reads 2"),
+        (_changed(schema=99), r"an episode spec has schema 99; this version of vlagym reads 2"),
         (_changed(colour="red"), r"EpisodeSpec has an unknown key 'colour'. Known: task, robot, scene"),
         (_changed(seed="7"), r"EpisodeSpec.seed must be int, not '7'"),
         (_changed(seed=True), r"EpisodeSpec.seed must be int, not True"),
