@@ -35,7 +35,7 @@ class ContactTracker:
     """Collects contacts substep by substep. `record` runs in the innermost loop and does as little as it can."""
 
     def __init__(
-        self, scene: SceneModel, *, props: Sequence[str], fixtures: Sequence[str], named: Sequence[str], fingers: Sequence[tuple[str, str]]
+        self, scene: SceneModel, *, props: Sequence[str], fixtures: Sequence[str], named: Sequence[str], fingers: Sequence[Sequence[Sequence[str]]]
     ) -> None:
         """Prepares the tables of a scene.
 
@@ -44,7 +44,7 @@ class ContactTracker:
           props: Names of the props, in the order of the spec.
           fixtures: Names of the fixtures, in the order of the spec.
           named: What the goal names.
-          fingers: For each hand, the two links between which a prop is held.
+          fingers: For each hand, the links on its two sides, between which a prop is held.
         """
         self._parties = scene.parties
         count = len(scene.parties)
@@ -53,7 +53,7 @@ class ContactTracker:
         self._first_fixture = self._first_prop - len(fixtures)
         self._num_robot = scene.num_robot
         self._named = np.array([p in named for p in scene.parties])
-        self._fingers = [(scene.parties.index(a), scene.parties.index(b)) for a, b in fingers]
+        self._fingers = [[[scene.parties.index(link) for link in side] for side in sides] for sides in fingers]
         self._substep_s = float(scene.model.opt.timestep)
         kinds = self._pair_kinds()
         pair = np.sort(np.stack(np.meshgrid(scene.geom_party, scene.geom_party, indexing="ij")), axis=0)
@@ -135,10 +135,10 @@ class ContactTracker:
                     prop_force[b - self._first_prop] = max(prop_force[b - self._first_prop], peak)
                 elif b >= self._first_fixture:
                     fixture_force[b - self._first_fixture] = max(fixture_force[b - self._first_fixture], peak)
-            for left, right in self._fingers:
+            for sides in self._fingers:
                 for i in range(len(held)):
                     prop = self._first_prop + i
-                    held[i] |= touched.get((left, prop), 0.0) > 0.05 and touched.get((right, prop), 0.0) > 0.05
+                    held[i] |= all(any(touched.get((link, prop), 0.0) > 0.05 for link in side) for side in sides)
         self._update_airborne(held, supported)
         self._code = self._code_held if held.any() else self._code_idle
         self._held = held

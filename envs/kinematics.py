@@ -13,7 +13,7 @@ from vlagym.envs.robot import EndEffector, Robot
 
 Array = NDArray[np.float64]
 _DAMPING = 0.03  # of damped least squares: at 0.03 the elbow stays calm near stretched postures; measured tracking error below 0.2 mm elsewhere
-_POSTURE_GAIN = 0.03  # of the pull towards the home posture in the null space, per iteration
+_POSTURE_GAIN = 0.03  # of the pull towards the home posture in the null space, per iteration; an arm of six joints has no such space
 
 
 class Kinematics:
@@ -33,6 +33,7 @@ class Kinematics:
         self.low = np.array([robot.joint_low_rad[i] for i in order]) + 0.01
         self.high = np.array([robot.joint_high_rad[i] for i in order]) - 0.01
         self.home = np.array([robot.home_qpos[i] for i in order])
+        self._posture_gain = _POSTURE_GAIN if len(joints) > 6 else 0.0
         self._jac = np.zeros((6, self._model.nv))
         self._quat = np.zeros(4)
 
@@ -53,7 +54,7 @@ class Kinematics:
             mj.mj_jacSite(model, data, self._jac[:3], self._jac[3:], self._site)
             jac = self._jac[:, self._dof]
             error = np.concatenate([target.pos - here.pos, to_axis_angle(multiply(target.quat, conjugate(here.quat)))])
-            posture = _POSTURE_GAIN * (self.home - q)
+            posture = self._posture_gain * (self.home - q)
             gram = jac @ jac.T
             gram.flat[::7] += _DAMPING * _DAMPING
             q = q + posture + jac.T @ np.linalg.solve(gram, error - jac @ posture)

@@ -10,6 +10,24 @@ from vlagym.envs.types import CameraSpec, Vec3
 
 
 @dataclass(frozen=True, kw_only=True)
+class GraspRoom:
+    """The room that an open hand takes around a grasp, in m from the pinch point. It reads as boxes in the frame of the site."""
+
+    finger_from_m: float
+    """Inner side of the open fingers, along the line from finger to finger."""
+    finger_to_m: float
+    """Their outer side."""
+    finger_half_width_m: tuple[float, float]
+    """Half of what they take across that line: on the side of the site's +y, and on that of its -y."""
+    finger_below_m: float
+    """How far they reach below the pinch point, with a few mm to spare."""
+    hand_above_m: float
+    """From this height above the pinch point on there is the hand."""
+    hand_half_size_m: tuple[float, float]
+    """Half of what the hand takes along that line and across it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndEffector:
     """A hand, and the joints of the arm that carries it."""
 
@@ -20,14 +38,20 @@ class EndEffector:
     """The link that the site and wrist cameras are fixed to."""
     arm_joints: tuple[str, ...]
     finger_joints: tuple[str, ...]
-    finger_bodies: tuple[str, ...]
-    """Left and right; a prop is held when each side touches it."""
+    finger_sides: tuple[tuple[str, ...], tuple[str, ...]]
+    """Links on the side of the site's +y, and those opposite; a prop is held when each side touches it."""
     finger_actuators: tuple[str, ...]
     open_ctrl: float
     """Control of the finger actuators that opens the hand."""
     closed_ctrl: float
     opening_max_m: float
     """Widest distance between the pads."""
+    room: GraspRoom
+    opening_of_joint_m: tuple[tuple[float, float], ...] = ()
+    """(mean position of the finger joints, distance between the pads) of a hand whose fingers turn, ascending; empty: they slide, and the
+    distance is the sum of their positions."""
+    is_symmetric: bool = True
+    """Whether a half turn about the site's z leaves the hand as it is. Where not, the +y side is the slender one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ class Simulation:
         self._arm_ctrl = _as_slice([model.actuator(a).id for a in robot.actuators])
         self._finger_ctrl = np.array([model.actuator(a).id for a in hand.finger_actuators])
         self._finger_qpos = np.array([int(model.joint(j).qposadr[0]) for j in hand.finger_joints])
+        self._opening_table = np.array(hand.opening_of_joint_m, np.float64).reshape(-1, 2)
         self._site = model.site(hand.site).id
         self._prop_columns = scene.prop_qpos[:, None] + np.arange(7)
         self._quat = np.zeros(4)
@@ -125,7 +126,10 @@ class Simulation:
     @property
     def finger_opening_m(self) -> float:
         """Distance between the finger pads."""
-        return float(self.data.qpos[self._finger_qpos].sum())
+        fingers = self.data.qpos[self._finger_qpos]
+        if len(self._opening_table):
+            return float(np.interp(fingers.mean(), self._opening_table[:, 0], self._opening_table[:, 1]))
+        return float(fingers.sum())
 
     @property
     def fixture_joint_pos(self) -> Array:

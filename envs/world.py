@@ -87,7 +87,7 @@ class World:
             props=[p.name for p in spec.scene.props],
             fixtures=[f.name for f in spec.scene.fixtures],
             named=spec.named,
-            fingers=[(hand.finger_bodies[0], hand.finger_bodies[1])],
+            fingers=[hand.finger_sides],
         )
         self._goal = [compile_predicate(p, spec) for p in spec.goal]
         self._stages = [compile_predicate(p, spec) for p in spec.stages]

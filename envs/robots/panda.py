@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from vlagym import assets
 from vlagym.envs.errors import MissingPackage, unknown_name
 from vlagym.envs.meshes import TriangleMesh, decimated, package_folder, read
-from vlagym.envs.robot import EndEffector, Robot
+from vlagym.envs.robot import EndEffector, GraspRoom, Robot
 from vlagym.envs.types import CameraSpec
 
 _S = math.sqrt(0.5)
@@ -225,11 +225,19 @@ ROBOT = Robot(
             body="hand",
             arm_joints=_ARM_JOINTS,
             finger_joints=("left_finger_joint", "right_finger_joint"),
-            finger_bodies=("left_finger", "right_finger"),
+            finger_sides=(("left_finger",), ("right_finger",)),
             finger_actuators=("left_finger_joint", "right_finger_joint"),
             open_ctrl=0.04,
             closed_ctrl=-0.01,
             opening_max_m=0.08,
+            room=GraspRoom(
+                finger_from_m=0.04,
+                finger_to_m=0.065,
+                finger_half_width_m=(0.011, 0.011),
+                finger_below_m=0.014,
+                hand_above_m=0.03,
+                hand_half_size_m=(0.105, 0.035),
+            ),
         ),
     ),
     home_qpos=(0.0, -0.35, 0.0, -2.45, 0.0, 2.10, math.pi / 4),
