@@ -21,6 +21,7 @@ from vlagym.envs.fixtures import FixtureJoint, get_fixture
 from vlagym.envs.handles import hook_pose
 from vlagym.envs.objects import get
 from vlagym.envs.robot import Robot
+from vlagym.envs.scene import TABLE
 from vlagym.envs.shapes import joint_bounds
 from vlagym.envs.task import Crowded, Draft, Task
 from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, SceneSpec, stream
@@ -234,7 +235,7 @@ def _visible_share(world: World, spec: EpisodeSpec, name: str, camera: CameraSpe
     group = np.array([1, 1, 0, 1, 0, 0], np.uint8)  # what collides, the arena, no visual meshes
     geom = np.zeros(1, np.int32)
     normal = np.zeros(3)
-    party = scene.parties.index(name)
+    party = scene.parties.index(TABLE if _is_painted(spec, name) else name)
     for point, seen in zip(points, inside, strict=True):
         if not seen:
             continue
@@ -243,6 +244,11 @@ def _visible_share(world: World, spec: EpisodeSpec, name: str, camera: CameraSpe
         _ray(mujoco, scene.model, data, eye, ray / length, group, geom, normal)
         hits += int(geom[0] >= 0 and scene.geom_party[geom[0]] == party)
     return hits / len(points)
+
+
+def _is_painted(spec: EpisodeSpec, name: str) -> bool:
+    """Returns whether a thing is a mark on the table, which no ray meets: it is seen where the table is."""
+    return any(f.name == name and not get_fixture(f.asset).collision for f in spec.scene.fixtures)
 
 
 def _ray(mujoco: Any, model: Any, data: Any, eye: Any, direction: Any, group: Any, geom: Any, normal: Any) -> None:

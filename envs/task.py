@@ -185,6 +185,16 @@ class Draft:
         self.props.append(PropSpec(name=name, asset=asset.id, pos_world=(x, y, z), quat_world_wxyz=(w, i, j, k), rgba=rgba))
         return name
 
+    def put_upon(self, asset_id: str, x: float, y: float, height_m: float, yaw: float, *, name: str | None = None) -> str:
+        """Puts an object upright on or in what stands at a place, its base `height_m` above the table; returns its name.
+
+        Whether there is room for it is not looked at.
+        """
+        quat = (round(float(np.cos(yaw / 2)), 6), 0.0, 0.0, round(float(np.sin(yaw / 2)), 6))
+        pos = (round(float(x), 5), round(float(y), 5), round(float(height_m), 5))
+        self.props.append(PropSpec(name=name or asset_id, asset=asset_id, pos_world=pos, quat_world_wxyz=quat))
+        return name or asset_id
+
     def keep_free(self, x: float, y: float, radius_m: float) -> None:
         """Sees to it that nothing is put within `radius_m` of a place: where something must fit later."""
         self._discs.append((x, y, radius_m, False))
