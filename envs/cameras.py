@@ -209,6 +209,15 @@ def _gl_context(pid: int) -> Any:
     return context
 
 
+def make_current() -> None:
+    """Makes the GL context of this process current, for those who render without a `Cameras`.
+
+    Raises:
+      NoRenderer: If the GL backend does not render here, or the process was forked from one that had rendered.
+    """
+    _gl_context(os.getpid()).make_current()
+
+
 def _gl_is_alive() -> bool:
     return _gl_context.cache_info().currsize > 0
 

@@ -83,16 +83,33 @@ def build(spec: EpisodeSpec, robot: Robot, look: str | None) -> SceneModel:
         _add_light(mj, light)
     for camera in spec.scene.cameras:
         _add_camera(mj, camera, robot)
-    meshes: dict[int, str] = {}
-    for fixture in spec.scene.fixtures:
-        _add_fixture(mj, fixture, get_fixture(fixture.asset), meshes)
-    for prop in spec.scene.props:
-        _add_prop(mj, prop, get(prop.asset), meshes)
+    compose(mj, spec.scene.fixtures, spec.scene.props)
     try:
         model = mj.compile()
     except ValueError as error:
         raise BadSpec(f"the scene of {spec.task!r} (seed {spec.seed}) does not compile: {error}") from error
     return _index(model, spec, robot, (robot.name, look or "", spec.scene.arena), base)
+
+
+def compose(mj: Any, fixtures: Sequence[FixtureSpec], props: Sequence[PropSpec]) -> None:
+    """Adds furniture and objects to a `mujoco.MjSpec`, and the materials that they wear where it lacks them.
+
+    Raises:
+      BadSpec: If a fixture has no joint of a name that is given.
+      UnknownName: If an asset does not exist.
+    """
+    _add_finishes(mj)
+    meshes: dict[int, str] = {}
+    for fixture in fixtures:
+        _add_fixture(mj, fixture, get_fixture(fixture.asset), meshes)
+    for prop in props:
+        _add_prop(mj, prop, get(prop.asset), meshes)
+
+
+def _add_finishes(mj: Any) -> None:
+    for name, finish in MATERIALS.items():
+        if mj.material(name) is None:
+            mj.add_material(name=name, specular=finish.specular, shininess=finish.shininess, reflectance=finish.reflectance, rgba=(1, 1, 1, 1))
 
 
 @functools.lru_cache(maxsize=8)
@@ -113,8 +130,7 @@ def _base(robot_name: str, look: str | None, arena_name: str) -> Any:
     mj.visual.map.znear, mj.visual.map.zfar = 0.01, 8.0
     mj.stat.extent, mj.stat.center = 1.0, (0.4, 0, 0.2)
     mj.visual.map.shadowclip = 0.9
-    for name, finish in MATERIALS.items():
-        mj.add_material(name=name, specular=finish.specular, shininess=finish.shininess, reflectance=finish.reflectance, rgba=(1, 1, 1, 1))
+    _add_finishes(mj)
     robot: Robot = catalog.load("robot", robot_name)
     robot.add(mj, look)
     _add_arena(mj, arena_name, is_seen=look is not None)

@@ -1,4 +1,4 @@
-"""Prints the episodes of a suite, or one of a task, for a person to read; or the first frame of every camera."""
+"""Prints the episodes of a suite, or one of a task, for a person to read; or the first frame of every camera; or pictures of all objects."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 _SHEET_ROWS_MAX = 12
 """Episodes on a contact sheet."""
+_SHEET_COLUMNS = 12
+"""Objects in a row of one."""
 
 
 def main(args: Sequence[str]) -> int:
     """Prints specs."""
     parser = console.parser(
         prog="vlagym show",
-        description="Prints the episodes of a suite as a table, or one episode of a task in full.",
-        example="vlagym show smoke\nvlagym show place_on --seed 7\nvlagym show place_on --seed 7 --png first_frames.png",
+        description="Prints the episodes of a suite as a table, or one episode of a task in full. `objects` shows what the world is made of.",
+        example="vlagym show smoke\nvlagym show place_on --seed 7\nvlagym show place_on --seed 7 --png first_frames.png\nvlagym show objects --png objects.png",
     )
-    parser.add_argument("what", metavar="SUITE|TASK", help="a suite, a path that ends in .toml, a task, or package.module:TASK")
+    parser.add_argument("what", metavar="SUITE|TASK|objects", help="a suite, a path that ends in .toml, a task, package.module:TASK, or `objects`")
+    parser.add_argument("--kind", action="append", default=[], metavar="K", help="only objects of this kind; may be repeated")
     parser.add_argument("--seed", type=int, metavar="N", help="the episode of this seed; a task's is 0 by default, a suite shows all")
     parser.add_argument("--task", action="append", default=[], metavar="T", help="only this task of the suite; may be repeated")
     parser.add_argument("--objects", default="seen", choices=("seen", "unseen"), help="of a task's episode")
@@ -43,6 +46,8 @@ def main(args: Sequence[str]) -> int:
     from vlagym.envs import backend
 
     backend.choose()
+    if options.what == "objects":
+        return _show_objects(options.kind, options.png)
     is_file = options.what.endswith(".toml")
     if options.what in catalog.names("task") or (":" in options.what and not is_file):
         catalog.known("task", options.what)
@@ -67,6 +72,24 @@ def main(args: Sequence[str]) -> int:
         console.answer(describe(specs[0]))
     else:
         console.answer(_table(suite, specs))
+    return 0
+
+
+def _show_objects(kinds: Sequence[str], png: Path | None) -> int:
+    from vlagym.benchmark import contact_sheets
+    from vlagym.envs.objects import catalog as objects
+
+    found = [a for a in objects().values() if not kinds or a.kind in kinds]
+    known = {a.kind for a in objects().values()}
+    for kind in kinds:
+        if kind not in known:
+            raise unknown_name("kind of object", kind, known)
+    if png is not None:
+        contact_sheets.save(contact_sheets.sheet(contact_sheets.object_portraits(kinds), columns=_SHEET_COLUMNS), png)
+        console.note(f"{png}: {len(found)} objects")
+    found.sort(key=lambda a: (a.kind, a.id))
+    rows = [[a.kind, a.id, a.split, a.colour or "", a.material or "", a.category, ", ".join(a.names), ", ".join(a.roles)] for a in found]
+    console.answer(console.table(rows, ["kind", "object", "split", "colour", "material", "category", "names", "roles"]))
     return 0
 
 
