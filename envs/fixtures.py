@@ -125,6 +125,12 @@ class FixtureAsset:
     line: Line | None = None
     hole: Hole | None = None
 
+    @functools.cached_property
+    def height_m(self) -> float:
+        """The highest point of all that is seen of it while its joints are at 0."""
+        parts = [*self.visual, *(part for joint in self.joints for part in joint.visual)]
+        return float(joint_bounds([part.shape for part in parts])[1, 2])
+
     def joint(self, name: str) -> FixtureJoint:
         """Returns a joint by its name. Raises UnknownName."""
         for joint in self.joints:

@@ -115,14 +115,27 @@ class Draft:
             chosen.append(there[int(self.rng.integers(len(there)))])
         return chosen
 
-    def choose_fixtures(self, count: int, *, kind: str) -> list[str]:
-        """Draws different furniture of a kind; the first and the last one from the draft's split, the others seen."""
+    def choose_fixtures(self, count: int, *, kind: str = "", suits: Callable[[FixtureAsset], bool] = lambda asset: True) -> list[str]:
+        """Draws different furniture; the first and the last one from the draft's split, the others seen.
+
+        Args:
+          count: How many.
+          kind: Only this kind; empty: any.
+          suits: A further condition: what can be pressed or turned on it, its colour.
+
+        Raises:
+          Unsatisfiable: If the catalogue has not enough of them.
+        """
         chosen: list[str] = []
         for i in range(count):
             split = self.objects if i in (0, count - 1) else "seen"
-            there = [f.id for f in fixtures().values() if f.kind == kind and f.split == split and f.id not in chosen and f.id in self._assets.fixtures]
+            there = [
+                f.id
+                for f in fixtures().values()
+                if kind in ("", f.kind) and f.split == split and f.id not in chosen and f.id in self._assets.fixtures and suits(f)
+            ]
             if not there:
-                raise Unsatisfiable(f"the catalogue has no {split} {kind} left")
+                raise Unsatisfiable(f"the catalogue has no {split} {kind or 'fixture'} left that is wanted")
             chosen.append(there[int(self.rng.integers(len(there)))])
         return chosen
 

@@ -6,13 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlagym.envs.errors import BadSpec, unknown_name
-from vlagym.envs.predicates import hand, joints, placing, pushing, relations
+from vlagym.envs.predicates import controls, hand, joints, placing, pushing, relations
 from vlagym.envs.predicates.state import Check as Check
 from vlagym.envs.predicates.state import WorldState as WorldState
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 
-PREDICATES: Mapping[str, type[Any]] = {**placing.PREDICATES, **joints.PREDICATES, **hand.PREDICATES, **pushing.PREDICATES, **relations.PREDICATES}
+PREDICATES: Mapping[str, type[Any]] = {
+    **placing.PREDICATES,
+    **joints.PREDICATES,
+    **hand.PREDICATES,
+    **pushing.PREDICATES,
+    **relations.PREDICATES,
+    **controls.PREDICATES,
+}
 """Name -> class: `arity`, made of (spec, *args), called with a WorldState. Each module has its own such mapping."""
 
 

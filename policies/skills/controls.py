@@ -1,0 +1,222 @@
+"""Press, turn, flip: the hand works buttons, knobs, switches and levers of furniture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from vlagym.envs.controls import Control
+from vlagym.envs.errors import BadSpec
+from vlagym.envs.fixtures import get_fixture
+from vlagym.envs.frames import Array, from_yaw, multiply, rotate, to_yaw
+from vlagym.envs.predicates.controls import control_of
+from vlagym.envs.predicates.state import fixture_of, fixture_pose, joint_of, word
+from vlagym.envs.types import EpisodeSpec
+from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, Verdict, View, clear_height, hand_yaw, turn_between
+
+_TIP_M = 0.010
+"""How far closed fingers reach below the pinch point, and half their thickness; a little more on other hands, which push until it moves."""
+_ABOVE_M = 0.012
+"""Between the finger tips and what is pressed, where the hand stops being carried and begins to press."""
+_BESIDE_M = 0.010
+"""Between the fingers and a lever's cap, where the hand comes down beside it."""
+_PRESS_SPEED_M = 0.010
+_GIVE_UP_STEPS = 40
+"""Without success after so many control steps at work, a skill goes back above and tries again."""
+
+
+class _Worker(SkillBase):
+    """What the skills of this file share: where the control is, and the way there from above."""
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        self.joint = args[0]
+        self.control: Control = control_of(spec, args[0])
+        fixture, _ = fixture_of(spec, args[0])
+        self._here, self._joint = fixture_pose(fixture), joint_of(spec, args[0])
+        self._tops = [f.pos_world[2] + get_fixture(f.asset).height_m for f in spec.scene.fixtures]
+        self._at_work = 0
+
+    def point(self, position: float, local: Sequence[float] | None = None) -> Array:
+        """Returns where a point of the moving part is (world frame) at a joint position; the control's own point if none is given."""
+        return self._here.apply(self._joint.at(position).apply(self.control.pos_m if local is None else local))
+
+    def approach(self, view: View, target: Array, quat: Array, gripper: float, is_ready: bool) -> Command:
+        """Returns the next command of the way to a target: over everything else at first, straight down on the last bit."""
+        away = target - view.ee.pos
+        across, turn_error = math.hypot(away[0], away[1]), turn_between(view.ee.quat, quat)
+        over = max(clear_height(self.spec, view, without=()), max(self._tops) + 0.03 + _TIP_M) - target[2]
+        height = min(max(0.06, over), 3.0 * max(0.0, across - 0.004) + 0.3 * max(0.0, turn_error - 0.06))
+        return Command(target + [0, 0, height if is_ready else max(height, 0.04)], quat, gripper)
+
+    def has_arrived(self, view: View, target: Array, quat: Array) -> bool:
+        away = target - view.ee.pos
+        return math.hypot(away[0], away[1]) < 0.005 and abs(away[2]) < 0.006 and turn_between(view.ee.quat, quat) < 0.08
+
+
+class Press(_Worker):
+    """press(fixture/joint): closed fingers come from above and push the button down; done when it has been down for three steps."""
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        if self.control.pressed_from is None:
+            raise BadSpec(f"{self.joint!r} is a {self.control.kind}; it is set with flip or turn, not pressed")
+        self._pressed_from = self.control.pressed_from
+        self._down = 0
+
+    def step(self, view: View) -> tuple[Command, Verdict]:
+        position = view.joints[self.joint]
+        quat = multiply(from_yaw(math.remainder(to_yaw(self._here.quat), math.pi)), DOWN)
+        if not self._at_work:
+            target = self.point(0.0) + [0, 0, _TIP_M + _ABOVE_M]
+            self._at_work = int(self.has_arrived(view, target, quat) and _is_closed(view))
+            return self.approach(view, target, quat, CLOSE, _is_closed(view)), "running"
+        self._at_work += 1
+        top = self.point(position)
+        is_down = position >= self._pressed_from
+        self._down = self._down + 1 if is_down else 0
+        if self._down >= 3:
+            return Command(view.ee.pos, quat, CLOSE), "done"
+        if self._at_work > _GIVE_UP_STEPS or math.hypot(*(top - view.ee.pos)[:2]) > 0.02:
+            self._at_work = 0
+        deeper = 0.0 if is_down else _PRESS_SPEED_M
+        return Command(np.array([top[0], top[1], view.ee.pos[2] - deeper]), quat, CLOSE, _PRESS_SPEED_M), "running"
+
+
+class Turn(_Worker):
+    """turn(fixture/joint, =word): grips the bar of a knob and turns it to a setting without a stop, lets go and rises.
+
+    A turn that the wrist cannot do at once is done in two; a bar that slips through the fingers is gripped again.
+    """
+
+    _WRIST_RAD = 2.0
+    """How far the hand is turned to either side."""
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        if self.control.bar_axis is None:
+            raise BadSpec(f"{self.joint!r} is a {self.control.kind}; only a knob is turned")
+        self._wanted = self.control.setting(word(args[1]), self.joint)
+        self._tolerance = self.control.tolerance or 0.0
+        self._sense = 1.0 if rotate(self._here.quat, np.array(self._joint.axis))[2] > 0 else -1.0
+        self._turn: float | None = None
+        self._goal_turn = 0.0
+        self._phase = "reach"
+        self._width_m = 0.0
+
+    def step(self, view: View) -> tuple[Command, Verdict]:
+        position = view.joints[self.joint]
+        error = self._wanted - position
+        bar = self.point(position)
+        if self._phase == "reach":
+            if abs(error) <= 0.5 * self._tolerance and self._turn is None:
+                return Command(view.ee.pos, view.ee.quat, OPEN), "done"
+            if self._turn is None:
+                self._turn = self._choose_turn(position)
+            quat = multiply(from_yaw(self._turn), DOWN)
+            is_open = view.opening_m > 0.055
+            if is_open and self.has_arrived(view, bar, quat):
+                self._phase, self._at_work = "grip", 0
+                self._width_m = view.opening_m
+            return self.approach(view, bar, quat, OPEN, is_open), "running"
+        assert self._turn is not None
+        self._at_work += 1
+        if self._phase == "grip":
+            has_stopped = abs(view.opening_m - self._width_m) < 0.0005 and self._at_work > 3
+            self._width_m = view.opening_m
+            if has_stopped or self._at_work > 16:
+                self._phase, self._at_work = "turn", 0
+                self._goal_turn = self._turn + float(np.clip(self._sense * error, -self._WRIST_RAD - self._turn, self._WRIST_RAD - self._turn))
+            return Command(bar, multiply(from_yaw(self._turn), DOWN), CLOSE), "running"
+        if self._phase == "turn":
+            now = self._turn + math.remainder(hand_yaw(view.ee.quat) - self._turn, 2 * math.pi)
+            ahead = now + float(np.clip(self._goal_turn - now, -1.0, 1.0))  # no farther than half a turn: the short way round is the right one
+            if abs(self._goal_turn - now) < 0.03 or (abs(error) < 0.3 * self._tolerance and self._at_work > 2) or self._at_work > _GIVE_UP_STEPS:
+                self._phase, self._at_work, self._turn = "release", 0, now
+            return Command(bar, multiply(from_yaw(ahead), DOWN), CLOSE), "running"
+        quat = multiply(from_yaw(self._turn), DOWN)
+        if view.opening_m < 0.055:
+            return Command(bar, quat, OPEN), "running"
+        if view.ee.pos[2] - bar[2] < 0.045:
+            return Command(bar + [0, 0, 0.06], quat, OPEN), "running"
+        if abs(error) <= self._tolerance:
+            return Command(view.ee.pos, quat, OPEN), "done"
+        self._phase, self._turn = "reach", None
+        return Command(view.ee.pos, quat, OPEN), "running"
+
+    def _choose_turn(self, position: float) -> float:
+        """Returns the turn of the hand that lines up its pads with the bar and leaves most room for the turn that is wanted."""
+        bar = rotate(self._here.quat, rotate(self._joint.at(position).quat, np.array(self.control.bar_axis)))
+        along, change = math.atan2(bar[1], bar[0]), self._sense * (self._wanted - position)
+        turns = [math.remainder(along, 2 * math.pi) + k * math.pi for k in (-2, -1, 0, 1, 2)]
+        within = [turn for turn in turns if abs(turn) <= self._WRIST_RAD]
+        return min(within, key=lambda turn: (max(0.0, abs(turn + change) - self._WRIST_RAD), max(abs(turn), abs(turn + change))))
+
+
+class Flip(_Worker):
+    """flip(fixture/joint, =word): pushes the cap of a switch or lever from the side, or the end of a rocker from above, to a setting."""
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        if self.control.kind not in ("lever", "rocker"):
+            raise BadSpec(f"{self.joint!r} is a {self.control.kind}; only switches, levers and rockers are flipped")
+        self._wanted = self.control.setting(word(args[1]), self.joint)
+        self._tolerance = self.control.tolerance or 0.0
+        self._leave: Array | None = None
+
+    def step(self, view: View) -> tuple[Command, Verdict]:
+        position = view.joints[self.joint]
+        error = self._wanted - position
+        if self._leave is not None:
+            if np.linalg.norm(self._leave - view.ee.pos) > 0.008:
+                return Command(self._leave, self._quat, CLOSE), "running"
+            if abs(error) <= self._tolerance:
+                return Command(view.ee.pos, self._quat, CLOSE), "done"
+            self._leave, self._at_work = None, 0
+        return self._press(view, position, error) if self.control.kind == "rocker" else self._push(view, position, error)
+
+    def _press(self, view: View, position: float, error: float) -> tuple[Command, Verdict]:
+        end = np.array(self.control.pos_m)
+        if error < 0.0:
+            end[:2] = 2.0 * np.array(self._joint.pos_m)[:2] - end[:2]
+        self._quat = multiply(from_yaw(math.remainder(to_yaw(self._here.quat), math.pi)), DOWN)
+        top = self.point(position, end)
+        if not self._at_work:
+            target = top + [0, 0, _TIP_M + _ABOVE_M]
+            self._at_work = int(self.has_arrived(view, target, self._quat) and _is_closed(view))
+            return self.approach(view, target, self._quat, CLOSE, _is_closed(view)), "running"
+        self._at_work += 1
+        if abs(error) <= 0.4 * self._tolerance or self._at_work > _GIVE_UP_STEPS:
+            self._leave = view.ee.pos + [0, 0, 0.04]
+        return Command(np.array([top[0], top[1], view.ee.pos[2] - _PRESS_SPEED_M]), self._quat, CLOSE, _PRESS_SPEED_M), "running"
+
+    def _push(self, view: View, position: float, error: float) -> tuple[Command, Verdict]:
+        cap, goal = self.point(position), self.point(self._wanted)
+        way = goal - cap if abs(error) > 0.3 * self._tolerance else goal - self.point(2.0 * position - self._wanted)
+        along = np.array([way[0], way[1], 0.0]) / math.hypot(way[0], way[1])
+        self._quat = multiply(from_yaw(_nearest_half_turn(math.atan2(along[1], along[0]))), DOWN)
+        behind = cap - along * ((self.control.cap_radius_m or 0.0) + _TIP_M)
+        if not self._at_work:
+            target = behind - along * _BESIDE_M
+            self._at_work = int(self.has_arrived(view, target, self._quat) and _is_closed(view))
+            return self.approach(view, target, self._quat, CLOSE, _is_closed(view)), "running"
+        self._at_work += 1
+        if abs(error) <= 0.4 * self._tolerance or self._at_work > _GIVE_UP_STEPS:
+            self._leave = view.ee.pos - 0.02 * along + [0, 0, 0.04]
+        rest = float((goal - cap) @ along)
+        ahead = view.ee.pos + along * (max(0.0, rest) + 0.006)
+        return Command(np.array([ahead[0], ahead[1], behind[2]]), self._quat, CLOSE, 0.016), "running"
+
+
+def _is_closed(view: View) -> bool:
+    return view.opening_m < 0.012
+
+
+def _nearest_half_turn(turn_rad: float) -> float:
+    """Returns the turn of the hand, at most a quarter turn, whose fingers lie across a direction."""
+    return math.remainder(turn_rad, math.pi)
+
+
+SKILLS: Mapping[str, type[SkillBase]] = {"press": Press, "turn": Turn, "flip": Flip}
