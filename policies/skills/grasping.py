@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from vlagym.envs import catalog
 from vlagym.envs.errors import NotGraspable
-from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate, to_yaw
+from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate, to_matrix
 from vlagym.envs.kinematics import Kinematics, kinematics
-from vlagym.envs.objects import Grasp
-from vlagym.envs.task import footprint_m
+from vlagym.envs.objects import UPRIGHT, Grasp, ObjectAsset
+from vlagym.envs.predicates.state import prop_of
+from vlagym.envs.robot import EndEffector, Robot
 from vlagym.envs.types import EpisodeSpec
+from vlagym.policies.skills.surroundings import crowding, obstacles
 from vlagym.policies.skills.view import DOWN, View, asset_of
 
 
@@ -21,73 +25,115 @@ class ChosenGrasp(NamedTuple):
 
     grasp: Grasp
     direction_rad: float
-    """Of the line through both pads, in the frame of the object."""
+    """Of the line through both pads, in the frame of the thing's pose."""
     turn_rad: float
     """Of the hand about the vertical, when it was chosen."""
     width_m: float
+    asset: ObjectAsset
+    scale: float
 
     def at(self, thing: Pose) -> tuple[Array, float]:
         """Returns the pinch point and the turn of the hand for the prop's present pose."""
-        yaw = to_yaw(thing.quat)
-        offset = np.array(self.grasp.offset_xy_m)
-        if self.grasp.symmetric and offset.any():
+        grasp, yaw = self.grasp, yaw_in_pose(self.asset, self.grasp.pose, thing)
+        offset = np.array(grasp.offset_xy_m)
+        if grasp.symmetric and offset.any():
             offset = np.hypot(*offset) * np.array([math.cos(self.direction_rad), math.sin(self.direction_rad)])
-        point = thing.pos + rotate(from_yaw(yaw), np.array([*offset, 0.0])) + [0, 0, self.grasp.height_m]
+        height = grasp.height_m if grasp.pose == UPRIGHT else grasp.height_m - self.asset.pose(grasp.pose).height_m
+        point = thing.pos + self.scale * (rotate(from_yaw(yaw), np.array([*offset, 0.0])) + [0, 0, height])
         return point, nearest_turn(yaw + self.direction_rad, self.turn_rad)
 
 
-def choose_grasp(spec: EpisodeSpec, name: str, view: View) -> ChosenGrasp:
+def choose_grasp(spec: EpisodeSpec, name: str, view: View, tried: Sequence[ChosenGrasp] = ()) -> ChosenGrasp:
     """Returns the grasp of a prop that is in reach, leaves most room to its neighbours, and turns the hand least.
+
+    Args:
+      spec: The episode.
+      name: Of the prop.
+      view: The scene as it is.
+      tried: Grasps that closed on nothing; they are taken again only if there are no others.
 
     Raises:
       NotGraspable: If no grasp of it is in reach.
     """
-    asset, thing = asset_of(spec, name), view.props[name]
-    arm = kinematics(spec.robot)
-    yaw = to_yaw(thing.quat)
+    asset, thing, scale = asset_of(spec, name), view.props[name], prop_of(spec, name).scale
+    around, hand = obstacles(spec, view, (name,)), hand_of(spec)
+    pose = resting_pose(asset, thing)
+    yaw = yaw_in_pose(asset, pose, thing)
     ranked: list[tuple[float, int, ChosenGrasp]] = []
-    for grasp in asset.grasps:
+    for grasp in asset.grasps_in(pose):
         rim = bool(np.any(grasp.offset_xy_m))
         count = 24 if rim else 12
         directions = [math.pi * (2 if rim else 1) * k / count - yaw for k in range(count)] if grasp.symmetric else list(grasp.yaw_rad)
         for direction in directions:
-            chosen = ChosenGrasp(grasp, direction, nearest_turn(yaw + direction, 0.0), grasp.width_m)
-            point, turn = chosen.at(thing)
-            cost = 20.0 * _crowding(spec, view, name, point, turn) + 0.05 * abs(turn)
-            ranked.append((round(cost, 6), len(ranked), chosen))
-    ranked.sort()
-    for _, _, chosen in ranked[:16]:
+            for turn in turns(hand, yaw + direction):
+                chosen = ChosenGrasp(grasp, direction, turn, scale * grasp.width_m, asset, scale)
+                point, turn = chosen.at(thing)
+                cost = 20.0 * crowding(hand.room, around, point, turn) + 0.05 * abs(turn) + sum(_is_alike(chosen, other) for other in tried)
+                ranked.append((round(cost, 6), len(ranked), chosen))
+    ranked.sort(key=lambda item: item[:2])
+    arm = kinematics(spec.robot)
+    for _, _, chosen in ranked[:24]:
         if _in_reach(arm, chosen, thing):
             return chosen
     raise NotGraspable(f"no grasp of {name!r} ({asset.id}) at {thing.pos.round(3).tolist()} is in reach of {spec.robot}")
 
 
-def _in_reach(arm: Kinematics, chosen: ChosenGrasp, thing: Pose) -> bool:
-    point, turn = chosen.at(thing)
-    quat = multiply(from_yaw(turn), DOWN)
-    return arm.reaches(Pose(point, quat)) and arm.reaches(Pose(point + [0, 0, 0.1], quat))
+def resting_pose(asset: ObjectAsset, thing: Pose) -> str:
+    """Returns which of an object's stable poses is nearest to the one that it is in."""
+    matrix = to_matrix(thing.quat)
+
+    def tilt(pose: str) -> float:
+        still = to_matrix(asset.pose(pose).quat_wxyz)
+        if asset.yaw_symmetry == 0:
+            return abs(float(matrix[2, 2] - still[2, 2]))  # round: how it is rolled about its axis does not matter
+        return 1.0 - float(matrix[2] @ still[2])
+
+    return min((UPRIGHT, *(p.name for p in asset.poses if asset.grasps_in(p.name))), key=tilt)
 
 
-def _crowding(spec: EpisodeSpec, view: View, name: str, point: Array, turn: float) -> float:
-    """Returns by how many m the open fingers and the hand would overlap with the neighbours of a grasp (with 1 cm to spare)."""
-    along = np.array([-math.sin(turn), math.cos(turn)])
-    across = np.array([along[1], -along[0]])
-    total = 0.0
-    for other, where in view.props.items():
-        if other == name:
-            continue
-        asset = asset_of(spec, other)
-        radius, top = footprint_m(asset), where.pos[2] + asset.size_m[2]
-        rel = where.pos[:2] - point[:2]
-        u, v = abs(float(rel @ along)), abs(float(rel @ across))
-        if top > point[2] - 0.014:  # the finger tips: from 4 to 6.5 cm along the line of the pads
-            total += max(0.0, radius + 0.01 - math.hypot(max(0.0, u - 0.065, 0.04 - u), max(0.0, v - 0.011)))
-        if top > point[2] + 0.03:  # the hand above them
-            total += max(0.0, radius + 0.01 - math.hypot(max(0.0, u - 0.105), max(0.0, v - 0.035)))
-    return total
+def yaw_in_pose(asset: ObjectAsset, pose: str, thing: Pose) -> float:
+    """Returns the turn about the vertical of a thing that rests in one of its stable poses."""
+    matrix, still = to_matrix(thing.quat), to_matrix(asset.pose(pose).quat_wxyz)
+    if pose != UPRIGHT and asset.yaw_symmetry == 0 and math.hypot(still[0, 2], still[1, 2]) > 0.5:
+        return math.atan2(matrix[1, 2], matrix[0, 2]) - math.atan2(still[1, 2], still[0, 2])
+    turned = matrix @ still.T
+    return math.atan2(turned[1, 0], turned[0, 0])
+
+
+def turns(hand: EndEffector, direction_rad: float) -> list[float]:
+    """Returns the turns of the hand that line up its fingers with a direction: one, or two that differ where its sides do."""
+    turn = nearest_turn(direction_rad, 0.0)
+    return [turn] if hand.is_symmetric else [turn, turn - math.copysign(math.pi, turn)]
 
 
 def nearest_turn(direction_rad: float, near_rad: float) -> float:
     """Returns the turn of the hand, within a half turn of `near_rad`, that lines up its pads with a direction."""
     turn = direction_rad + math.pi / 2
     return near_rad + math.remainder(turn - near_rad, math.pi)
+
+
+def hand_of(spec: EpisodeSpec) -> EndEffector:
+    """Returns the hand of the episode's robot."""
+    robot: Robot = catalog.load("robot", spec.robot)
+    return robot.end_effectors[0]
+
+
+def opening_command(hand: EndEffector, opening_m: float) -> float:
+    """Returns the gripper command, -1 open to +1 closed, that leaves so much room between the pads."""
+    if hand.opening_of_joint_m:
+        joints, openings = zip(*hand.opening_of_joint_m, strict=True)
+        order = np.argsort(openings)
+        ctrl = float(np.interp(opening_m, np.array(openings)[order], np.array(joints)[order]))
+    else:
+        ctrl = opening_m / len(hand.finger_joints)
+    return float(np.clip(2.0 * (ctrl - hand.open_ctrl) / (hand.closed_ctrl - hand.open_ctrl) - 1.0, -1.0, 1.0))
+
+
+def _is_alike(a: ChosenGrasp, b: ChosenGrasp) -> bool:
+    return a.grasp is b.grasp and abs(math.remainder(a.direction_rad - b.direction_rad, 2 * math.pi)) < 0.2
+
+
+def _in_reach(arm: Kinematics, chosen: ChosenGrasp, thing: Pose) -> bool:
+    point, turn = chosen.at(thing)
+    quat = multiply(from_yaw(turn), DOWN)
+    return arm.reaches(Pose(point, quat)) and arm.reaches(Pose(point + [0, 0, 0.1], quat))
