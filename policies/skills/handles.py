@@ -115,4 +115,20 @@ class PushShut(_OnHandle):
         return Command(beyond.pos, beyond.quat, CLOSE), "running"
 
 
-SKILLS: Mapping[str, type[SkillBase]] = {"hook": Hook, "pull": Pull, "push_shut": PushShut}
+class Unhook(SkillBase):
+    """unhook(...): draws the hand back along its own axis by 9 cm, turned as it is, and is done there."""
+
+    _WAY_M = 0.09
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        self._goal: Pose | None = None
+
+    def step(self, view: View) -> tuple[Command, Verdict]:
+        if self._goal is None:
+            self._goal = Pose(view.ee.pos - rotate(view.ee.quat, np.array([0.0, 0.0, self._WAY_M])), view.ee.quat)
+        there = float(np.linalg.norm(self._goal.pos - view.ee.pos)) < 0.02
+        return Command(self._goal.pos, self._goal.quat, CLOSE), "done" if there else "running"
+
+
+SKILLS: Mapping[str, type[SkillBase]] = {"hook": Hook, "pull": Pull, "push_shut": PushShut, "unhook": Unhook}

@@ -1,0 +1,112 @@
+"""Furniture with handles is stood on the table, with room in front of it: what the tasks with drawers and doors lay out alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vlagym.envs.errors import unknown_name
+from vlagym.envs.fixtures import FixtureJoint, fixtures
+from vlagym.envs.objects import ObjectAsset
+from vlagym.envs.task import Crowded, Draft, Region
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stand:
+    """Where a kind of furniture stands so that its handles are in reach."""
+
+    x_m: tuple[float, float]
+    keep_free_m: float
+    is_wide: bool = False
+    """Fills the table: it stands alone."""
+    can_be_alone: bool = False
+    """Has several handles, between which the sentence decides."""
+    opened: tuple[float, float]
+    """Where a joint begins that is open at the start, as a share of the open threshold."""
+
+
+_STANDS = {
+    "cabinet": _Stand(x_m=(0.36, 0.42), keep_free_m=0.115, opened=(0.7, 1.2)),
+    "chest": _Stand(x_m=(0.33, 0.36), keep_free_m=0.12, can_be_alone=True, opened=(0.7, 1.0)),
+    "sideboard": _Stand(x_m=(0.36, 0.42), keep_free_m=0.17, is_wide=True, can_be_alone=True, opened=(0.7, 1.15)),
+    "cupboard": _Stand(x_m=(0.38, 0.44), keep_free_m=0.12, opened=(0.7, 1.2)),
+    "microwave": _Stand(x_m=(0.38, 0.44), keep_free_m=0.125, opened=(0.7, 1.2)),
+}
+_ALONE = 0.4
+_BESIDE = ("shelf", "dish_rack")
+_AROUND = Region(x_m=(0.44, 0.66), y_m=(-0.27, 0.27))
+_WAY_M = 0.12
+"""How far before the front the hand works."""
+
+
+def furnish(draft: Draft, *, kinds: Sequence[str], opened: bool = False) -> list[str]:
+    """Stands one or two pieces of furniture on the table, and small things around them.
+
+    Args:
+      draft: Where they come to stand.
+      kinds: Of furniture with handles.
+      opened: Whether the joints that are returned begin open. Of drawers that lie over each other, one is.
+
+    Returns:
+      Two "fixture/joint" or more, between which a sentence can decide, in an order that is drawn.
+
+    Raises:
+      UnknownName: For a kind of furniture without handles.
+      Crowded: If they do not fit.
+    """
+    for kind in kinds:
+        if kind not in _STANDS:
+            raise unknown_name("kind of furniture with handles", kind, _STANDS)
+    rng = draft.rng
+    first = kinds[int(rng.integers(len(kinds)))]
+    stands = _STANDS[first]
+    alone = stands.is_wide or (stands.can_be_alone and not opened and rng.random() < _ALONE)
+    if alone:
+        chosen = draft.choose_fixtures(1, kind=first)
+    else:
+        paired = [kind for kind in kinds if not _STANDS[kind].is_wide]
+        second = paired[int(rng.integers(len(paired)))]
+        chosen = draft.choose_fixtures(2, kind=first) if first == second else [*draft.choose_fixtures(1, kind=first), *draft.choose_fixtures(1, kind=second)]
+    side = 1.0 if rng.random() < 0.5 else -1.0
+    joints: list[str] = []
+    for asset_id, sign in zip(chosen, (side, -side), strict=False):
+        there = _STANDS[fixtures()[asset_id].kind]
+        x, yaw = float(rng.uniform(*there.x_m)), float(rng.uniform(-0.18, 0.18))
+        y = sign * float(rng.uniform(0.0, 0.05) if alone else rng.uniform(0.145, 0.18))
+        members = _members(draft, asset_id, opened=opened)
+        start = {m.name: m.open_threshold_m * float(rng.uniform(*there.opened)) for m in members} if opened else {}
+        name = draft.stand(asset_id, x, y, yaw, keep_free_m=there.keep_free_m, joints=start)
+        draft.keep_free(x + there.keep_free_m + 0.5 * _WAY_M, y, 0.5 * _WAY_M + 0.03)
+        joints += [f"{name}/{m.name}" for m in members]
+    _fill(draft, beside=-side if alone else None)
+    return [joints[int(i)] for i in rng.permutation(len(joints))]
+
+
+def _members(draft: Draft, asset_id: str, *, opened: bool) -> list[FixtureJoint]:
+    """Returns the joints of a piece of furniture that one can be asked for; of drawers over each other only one, if they are to be open."""
+    joints = [joint for joint in fixtures()[asset_id].joints if joint.handle is not None]
+    heights = {joint.handle_pos_m[2] for joint in joints}
+    if opened and len(heights) > 1:
+        return [joints[int(draft.rng.integers(len(joints)))]]
+    return joints
+
+
+def _fill(draft: Draft, *, beside: float | None) -> None:
+    """Puts up to three things on what is left of the table; with furniture that stands alone, sometimes a shelf or a rack beside it."""
+    rng = draft.rng
+    if beside is not None and rng.random() < 0.5:
+        kind = _BESIDE[int(rng.integers(len(_BESIDE)))]
+        (name,) = draft.choose_fixtures(1, kind=kind)
+        try:
+            draft.stand(name, float(rng.uniform(0.36, 0.42)), beside * float(rng.uniform(0.27, 0.29)), float(rng.uniform(-0.15, 0.15)), keep_free_m=0.10)
+        except Crowded:
+            pass  # the table is full: the shelf is only there to be looked at
+    for name in draft.choose(int(rng.integers(0, 4)), role="graspable", first_split="seen", suits=_is_small):
+        try:
+            draft.put(name, _AROUND, tries=10)
+        except Crowded:
+            continue  # as many as fit
+
+
+def _is_small(asset: ObjectAsset) -> bool:
+    return max(asset.size_m) <= 0.1

@@ -1,0 +1,23 @@
+"""Open the door of one of two cupboards or microwaves; the sentence says which."""
+
+from vlagym.envs.furniture import furnish
+from vlagym.envs.task import Draft, Goal, Skill, Task
+from vlagym.envs.types import EpisodeSpec, Predicate
+
+
+def _goal(joint: str) -> Goal:
+    done = Predicate(name="open", args=(joint,))
+    touched = Predicate(name="touched", args=(joint.split("/")[0],))
+    return Goal(conditions=(done,), stages=(touched, Predicate(name="moved", args=(joint,)), done))
+
+
+def _layout(draft: Draft) -> list[Goal]:
+    return [_goal(joint) for joint in furnish(draft, kinds=("cupboard", "microwave"))]
+
+
+def _plan(spec: EpisodeSpec) -> list[Skill]:
+    joint = spec.goal[0].args
+    return [Skill(name="hook", args=joint), Skill(name="pull", args=joint), Skill(name="unhook", args=joint)]
+
+
+TASK = Task(summary="open the door of a cupboard or microwave", expert_s=2.5, layout=_layout, plan=_plan)
