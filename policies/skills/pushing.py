@@ -10,17 +10,21 @@ import numpy as np
 from vlagym.envs import lanes
 from vlagym.envs.errors import Unsatisfiable
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply
-from vlagym.envs.predicates.pushing import LINE_END_M, inside_m, line_of, outline, zone_of
+from vlagym.envs.predicates.pushing import LINE_END_M, LINE_START_SHARE, LINE_WIDTH_M, inside_m, line_of, outline, zone_of
 from vlagym.envs.predicates.state import fixture_pose
 from vlagym.envs.task import footprint_m
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.view import CLOSE, DOWN, Command, SkillBase, Verdict, View, asset_of, clear_height, hand_yaw, turn_between
 
-FINGERS_M = 0.011
-"""From the pinch point to the face that pushes: closed finger tips are about 2 cm wide both ways."""
+FINGERS_M = 0.010
+"""From the pinch point to the face that pushes. It is 2 cm wide at the finger tips and 4 cm above them, across the fingers: a front that carries
+a thing along without turning it."""
+_LOW_M = 0.013  # of the pinch point above what the thing stands on: the tips are 9 mm lower
 _STANDOFF_M = 0.022  # between that face and the thing when the hand comes down behind it
 _SPEED_M = 0.013  # per control step: 0.26 m/s; a thing that slides with friction 1 stops within 4 mm of the fingers
 _WITHDRAW_M = 0.025
+_TURN_MAX_RAD = 2.0  # of the hand about the vertical, either way
+_CENTRING = 0.15  # per control step: how much of its offset from the line of the push the hand makes good
 
 
 class Push(SkillBase):
@@ -49,7 +53,7 @@ class Push(SkillBase):
 
     def step(self, view: View) -> tuple[Command, Verdict]:
         thing = view.props[self.args[0]]
-        height = float(thing.pos[2]) + max(min(0.45 * self._height, 0.028), self._height - 0.038, 0.013)
+        height = float(thing.pos[2]) + max(_LOW_M, self._height - 0.04)
         if self._phase == "leaving":
             return self._leave(view)
         if self.is_there(view):
@@ -75,14 +79,13 @@ class Push(SkillBase):
                 ceiling = max(clear_height(self.spec, view, without=()), self._height + 0.03)
                 lift = min(ceiling, 3.0 * max(0.0, across - 0.008) + 0.3 * max(0.0, turn_error - 0.1))
                 return Command(np.array([*start, height + lift]), quat, CLOSE), "running"
-        if abs(beside) > 0.7 * self._extent(thing, side) or ahead > -0.4 * behind_m:
+        if abs(beside) > 0.75 * self._extent(thing, side) or ahead > -0.4 * behind_m:
             self._phase, self._turn = "above", None  # slipped past: come down behind it once more
             return Command(view.ee.pos + [0, 0, 0.04], quat, CLOSE), "running"
         speed = min(_SPEED_M, 0.004 + 0.16 * self.remaining_m(view))
         if ahead < -(behind_m + 0.004):
             speed = _SPEED_M  # not yet in touch
-        forward = speed * max(0.25, 1.0 - abs(beside) / (0.6 * self._extent(thing, side)))
-        step = forward * self._direction - 0.5 * beside * side
+        step = speed * self._direction - _CENTRING * beside * side
         goal = view.ee.pos[:2] + 3.0 * step
         return Command(np.array([*goal, height]), quat, CLOSE, max(0.004, float(np.linalg.norm(step)))), "running"
 
@@ -108,11 +111,11 @@ class Push(SkillBase):
         return float(((corners - corners.mean(axis=0)) @ direction).max())
 
     def _quat(self, view: View) -> Array:
-        """Returns the hand looking down with a flat side of its closed fingers towards the thing; chosen once for each approach."""
-        if self._turn is None:
-            here, wanted = hand_yaw(view.ee.quat), math.atan2(self._direction[1], self._direction[0])
-            self._turn = here + math.remainder(wanted - here, math.pi / 2)
-            self._turn = self._turn if abs(self._turn) <= 1.6 else math.remainder(wanted, math.pi / 2)
+        """Returns the hand looking down with the wide front of its closed fingers towards where the thing should go."""
+        wanted = math.atan2(self._direction[1], self._direction[0])
+        here = hand_yaw(view.ee.quat) if self._turn is None else self._turn
+        turn = here + math.remainder(wanted - here, math.pi)
+        self._turn = turn if abs(turn) <= _TURN_MAX_RAD else math.remainder(wanted, math.pi)
         return multiply(from_yaw(self._turn), DOWN)
 
 
@@ -135,7 +138,7 @@ class PushInto(Push):
 
 
 class PushAlong(Push):
-    """push_along(a, line): pushes a along the line, steering back to it, until its middle is at the end."""
+    """push_along(a, line): pushes a along the line, steering back to it, until its middle is at the end. Begins anew when a has left the line."""
 
     _AHEAD_M = 0.06
 
@@ -143,20 +146,25 @@ class PushAlong(Push):
         super().__init__(spec, args)
         fixture, self._line = line_of(spec, args[1])
         self._here = fixture_pose(fixture)
+        self._under_way = True
 
     def target(self, view: View) -> Array:
-        along, _ = self._along(view)
-        ahead = min(along + self._AHEAD_M, self._line.length_m)
+        along, beside = self._along(view)
+        if abs(beside) > LINE_WIDTH_M:
+            self._under_way = False
+        elif along < LINE_START_SHARE * self._line.length_m:
+            self._under_way = True
+        ahead = min(along + self._AHEAD_M, self._line.length_m) if self._under_way else 0.0
         (ax, ay), (bx, by) = self._line.start_m, self._line.end_m
         share = ahead / self._line.length_m
         point: Array = self._here.apply([ax + share * (bx - ax), ay + share * (by - ay), 0.0])[:2]
         return point
 
     def remaining_m(self, view: View) -> float:
-        return max(0.0, self._line.length_m - self._along(view)[0])
+        return max(0.0, self._line.length_m - self._along(view)[0]) if self._under_way else super().remaining_m(view)
 
     def is_there(self, view: View) -> bool:
-        return self._line.length_m - self._along(view)[0] < LINE_END_M / 3
+        return self._under_way and self._line.length_m - self._along(view)[0] < LINE_END_M / 3
 
     def _along(self, view: View) -> tuple[float, float]:
         x, y, _ = self._here.inverse().apply([*self._middle(view), 0.0])
