@@ -129,7 +129,7 @@ def _base(robot_name: str, look: str | None, arena_name: str) -> Any:
     head.ambient, head.diffuse, head.specular = (0.34, 0.34, 0.35), (0.10, 0.10, 0.10), (0.0, 0.0, 0.0)
     mj.visual.map.znear, mj.visual.map.zfar = 0.01, 8.0
     mj.stat.extent, mj.stat.center = 1.0, (0.4, 0, 0.2)
-    mj.visual.map.shadowclip = 0.9
+    mj.visual.map.shadowclip = arena(arena_name).shadow_radius_m / mj.stat.extent
     _add_finishes(mj)
     robot: Robot = catalog.load("robot", robot_name)
     robot.add(mj, look)
