@@ -16,7 +16,7 @@ from vlagym.envs.control import action_spec
 from vlagym.envs.errors import BadSpec, Divergence, Unsatisfiable
 from vlagym.envs.frames import Pose, from_yaw, multiply, pose, rotate, to_matrix
 from vlagym.envs.kinematics import kinematics
-from vlagym.envs.language import redraw
+from vlagym.envs.language import say
 from vlagym.envs.fixtures import FixtureJoint, get_fixture
 from vlagym.envs.handles import hook_pose
 from vlagym.envs.objects import get
@@ -116,7 +116,7 @@ def sample(
         )
         broken = broken_premise(spec, world)
         if broken is None:
-            sentence = redraw(spec, stream(seed, task, phrases, "sentence"), "unseen" if phrases == "unseen" else "seen")
+            sentence = say(spec, stream(seed, task, phrases, "sentence"), split="unseen" if phrases == "unseen" else "seen")
             return _with_sentence(spec, sentence.text, sentence.template_id)
         reasons[broken] += 1
     listed = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(4))

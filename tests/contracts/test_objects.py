@@ -9,8 +9,9 @@ import pytest
 import trimesh
 
 from vlagym.envs.fixtures import FixtureAsset, fixtures
-from vlagym.envs.language import colour_word, describe
 from vlagym.envs.objects import Grasp, ObjectAsset, catalog, get
+from vlagym.envs.reference import describe
+from vlagym.envs.scene_words import colour_word
 from vlagym.envs.shapes import Mesh, bounds, num_faces
 from vlagym.envs.types import stream
 

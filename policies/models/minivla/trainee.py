@@ -97,7 +97,7 @@ def load(folder: Path, options: TrainOptions) -> MiniVlaTrainee:
 
 
 def _say(spec: EpisodeSpec, rng: np.random.Generator) -> str:
-    return language.redraw(spec, rng, "seen").text
+    return language.say(spec, rng).text
 
 
 def _statistics(frames: Frames) -> Statistics:

@@ -1,0 +1,394 @@
+"""The language's data: families of templates, frames around requests, words. What assets/language/en says, read, checked and cached."""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from vlagym import assets
+from vlagym.envs.asset_files import Split
+from vlagym.envs.errors import BadData, unknown_name
+from vlagym.envs.referents import SETTING_SORTS, SORTS
+from vlagym.envs.types import Vec3, from_plain
+
+Form = Literal["thing", "use", "need"]
+"""How a slot is filled: by a noun phrase, by what one does with the thing ("something to drink from"), by the need for it ("I'm thirsty")."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A gap of a template."""
+
+    name: str
+    form: Form = "thing"
+    is_gerund: bool = False
+    """Of a frame: the request begins with its -ing form."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phrase:
+    """A template, or a frame around requests."""
+
+    id: str
+    """family/id, as in "on/put_onto"."""
+    text: str
+    """With a slot in braces for each argument, and [singular|plural] where a word agrees with the family's first slot."""
+    split: Split
+    is_indirect: bool = False
+    """Whether it speaks of a need or a state, and leaves the wish to the listener."""
+
+    is_order: bool = False
+    """Whether it can stand as one clause among several: it begins with a verb and says no "please"."""
+
+    @functools.cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """Its gaps, in the order of the text."""
+        return tuple(_slot(found) for found in re.findall(r"\{([^{}]*)\}", self.text))
+
+    @functools.cached_property
+    def agrees(self) -> bool:
+        """Whether a word of it depends on singular or plural."""
+        return "[" in self.text
+
+    @functools.cached_property
+    def fragments(self) -> Mapping[bool, tuple[str, ...]]:
+        """The text around the gaps, for a singular (False) and for a plural (True); one more than there are slots."""
+        return {plural: tuple(re.split(r"\{[^{}]*\}", _agree(self.text, plural))) for plural in (False, True)}
+
+    def fill(self, words: Sequence[str], *, plural: bool = False) -> str:
+        """Returns the text with words for its gaps, in the order of the text."""
+        fragments = self.fragments[plural]
+        return fragments[0] + "".join(word + after for word, after in zip(words, fragments[1:], strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """A predicate over the slots of a family: `on(object, destination)`."""
+
+    predicate: str
+    slots: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The templates that ask for one predicate, or for several together."""
+
+    name: str
+    slots: tuple[str, ...]
+    """Names of its gaps; the first one may stand for several things."""
+    takes: tuple[str, ...]
+    """What may stand in each: a sort of `envs.referents`."""
+    means: tuple[Meaning, ...]
+    phrases: tuple[Phrase, ...]
+
+    def sort(self, slot: str) -> str:
+        """Returns what may stand in a slot."""
+        return self.takes[self.slots.index(slot)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CategoryWords:
+    """Nouns for all that is of one category."""
+
+    one: tuple[str, ...]
+    """Singular nouns that stand for one such thing."""
+    many: tuple[str, ...]
+    """Plural nouns; empty where the noun cannot be counted."""
+    mass: tuple[str, ...] = ()
+    """Nouns that cannot be counted and mean all of it: "fruit"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UseWords:
+    """How one speaks of what a thing is good for."""
+
+    clause: str
+    """After a noun: "the mug you drink from"."""
+    something: tuple[str, ...]
+    """Seen phrases for whatever it is done with."""
+    unseen_something: tuple[str, ...]
+    needs: tuple[str, ...]
+    """Seen sentences of somebody who needs it."""
+    unseen_needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """Keys of words.toml: all words that no object, fixture or template brings."""
+
+    colour_probability: float
+    """How often a colour is said that is not needed."""
+    colours: Mapping[str, Vec3]
+    """Word to RGB."""
+    verbs: Mapping[str, str]
+    """First word of an order, and its -ing form."""
+    plurals: Mapping[str, str]
+    """Plurals that do not follow the rules."""
+    always_plural: tuple[str, ...]
+    """Nouns such as scissors: one of them takes "them" and "are"."""
+    categories: Mapping[str, CategoryWords]
+    substances: Mapping[str, str]
+    """The material as an adjective, and as a noun."""
+    uses: Mapping[str, UseWords]
+    members: Mapping[str, tuple[str, ...]]
+    """Nouns for a joint, by its type, that has no names of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """All words of one language."""
+
+    words: Words
+    families: Mapping[str, Family]
+    polite: tuple[Phrase, ...]
+    """Frames around one {request}."""
+    together: tuple[Phrase, ...]
+    """Frames that join requests {1}, {2} … without an order."""
+    ordered: tuple[Phrase, ...]
+    """Frames that put requests in an order: {1} is done first."""
+
+    @property
+    def colour_probability(self) -> float:
+        return self.words.colour_probability
+
+    @property
+    def colours(self) -> Mapping[str, Vec3]:
+        return self.words.colours
+
+    def family(self, name: str) -> Family:
+        """Returns a family. Raises UnknownName."""
+        if name not in self.families:
+            raise unknown_name("family of sentences", name, self.families, "A family is a file of assets/language/en/families.")
+        return self.families[name]
+
+    def families_of(self, predicate: str) -> tuple[Family, ...]:
+        """Returns the families that ask for a predicate alone. Raises UnknownName if there is none."""
+        found = tuple(f for f in self.families.values() if len(f.means) == 1 and f.means[0].predicate == predicate)
+        if not found:
+            known = {m.predicate for f in self.families.values() for m in f.means}
+            raise unknown_name("predicate that a family of sentences asks for", predicate, known, "Families: assets/language/en/families.")
+        return found
+
+    @functools.cached_property
+    def all_phrases(self) -> Mapping[str, Phrase]:
+        """Every template and frame, by id."""
+        listed = [p for f in self.families.values() for p in f.phrases]
+        return {p.id: p for p in (*listed, *self.polite, *self.together, *self.ordered)}
+
+
+def phrases(family: str, split: Split, *, indirect: bool = False) -> tuple[Phrase, ...]:
+    """Returns the templates of a family and split, in the order of the file. Raises UnknownName."""
+    return tuple(p for p in language().family(family).phrases if p.split == split and p.is_indirect == indirect)
+
+
+def split_of(template_id: str) -> Split:
+    """Returns "unseen" if any template or frame of a sentence's id is unseen: "polite/could_you(on/put_onto)".
+
+    Raises:
+      UnknownName: If one of them does not exist.
+    """
+    known = language().all_phrases
+    parts = re.findall(r"[a-z_0-9]+/[a-z_0-9]+", template_id)
+    if not parts:
+        raise unknown_name("template", template_id, known)
+    for part in parts:
+        if part not in known:
+            raise unknown_name("template", part, known)
+    return "unseen" if any(known[part].split == "unseen" for part in parts) else "seen"
+
+
+@functools.cache
+def language() -> Language:
+    """Returns the language that ships with vlagym."""
+    return read_language(assets.path("language/en"))
+
+
+T = TypeVar("T")
+
+
+def read_language(folder: Path) -> Language:
+    """Reads the folder of a language: words.toml, frames.toml and one file for each family.
+
+    Raises:
+      BadData: If a file or key is unknown, missing or wrong, a family lacks templates of a split, an id or text stands twice, or a template has
+        other slots than its family; with the file and the template.
+    """
+    words = _read(folder / "words.toml", Words)
+    if not 0.0 <= words.colour_probability <= 1.0:
+        raise BadData(f"words.toml.colour_probability is {words.colour_probability}; it must lie between 0 and 1")
+    frames = _read(folder / "frames.toml", _Frames)
+    files = sorted((folder / "families").glob("*.toml"))
+    if not files:
+        raise BadData(f"{folder.name}/families holds no family of sentences; a family is a TOML file there")
+    return Language(
+        words=words,
+        families={f.stem: _family(f.stem, _read(f, _FamilyKeys, folder / "designs"), f.name, words.verbs) for f in files},
+        polite=_frames("polite", frames.polite, ("request",)),
+        together=_frames("together", frames.together, None),
+        ordered=_frames("ordered", frames.ordered, None),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Templates:
+    """A table of templates in both splits."""
+
+    seen: Mapping[str, str]
+    unseen: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _FamilyKeys:
+    """Keys of the file of a family."""
+
+    slots: tuple[str, ...]
+    takes: tuple[str, ...]
+    means: tuple[str, ...]
+    seen: Mapping[str, str]
+    unseen: Mapping[str, str]
+    indirect: _Templates = _Templates(seen={}, unseen={})
+    design: str | None = None
+    """A file of designs/ with the keys that several families share."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """What stands for <word> in the templates of the design."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Frames:
+    """Keys of frames.toml."""
+
+    polite: _Templates
+    together: _Templates
+    ordered: _Templates
+
+
+def _read(path: Path, kind: type[T], designs: Path | None = None) -> T:
+    table = _toml(path)
+    if designs is not None and "design" in table:
+        design = designs / f"{table['design']}.toml"
+        if not design.exists():
+            there = [p.stem for p in designs.glob("*.toml")]
+            raise BadData(f"{path.name}: {unknown_name('design', str(table['design']), there, 'A design is a file of assets/language/en/designs.')}")
+        table = {**_toml(design), **table}
+    return from_plain(kind, table, path.name)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadData(f"{path.name} cannot be read: {error}") from error
+
+
+def _family(name: str, keys: _FamilyKeys, where: str, verbs: Mapping[str, str]) -> Family:
+    if not keys.slots or len(keys.takes) != len(keys.slots):
+        raise BadData(f"{where}: takes names {len(keys.takes)} sorts for {len(keys.slots)} slots; each slot needs one")
+    for sort in keys.takes:
+        if sort not in SORTS and sort not in SETTING_SORTS:
+            raise BadData(f"{where}: {unknown_name('sort of thing', sort, (*SORTS, *SETTING_SORTS))}")
+    means = tuple(_meaning(text, keys.slots, where) for text in keys.means)
+    if not means:
+        raise BadData(f"{where}: means is empty; a family asks for at least one predicate")
+    found: dict[str, Phrase] = {}
+    tables: tuple[tuple[Split, Mapping[str, str], bool], ...] = (
+        ("seen", keys.seen, False),
+        ("unseen", keys.unseen, False),
+        ("seen", keys.indirect.seen, True),
+        ("unseen", keys.indirect.unseen, True),
+    )
+    for split, templates, is_indirect in tables:
+        if not templates and not is_indirect:
+            raise BadData(f"{where}: the family {name!r} has no {split} template; add one under [{split}]")
+        for short, template in templates.items():
+            text = _worded(template, keys.words, f"{where}: the template {name}/{short}")
+            is_order = not is_indirect and text.split(" ")[0] in verbs and "please" not in text and not text.endswith("?")
+            phrase = Phrase(id=f"{name}/{short}", text=text, split=split, is_indirect=is_indirect, is_order=is_order)
+            _check_new(phrase, found, where)
+            _check_slots(phrase, keys.slots, f"{where}: the template {phrase.id}", is_indirect)
+            found[phrase.id] = phrase
+    return Family(name=name, slots=keys.slots, takes=keys.takes, means=means, phrases=tuple(found.values()))
+
+
+def _frames(name: str, templates: _Templates, slots: tuple[str, ...] | None) -> tuple[Phrase, ...]:
+    found: dict[str, Phrase] = {}
+    where = "frames.toml"
+    tables: tuple[tuple[Split, Mapping[str, str]], ...] = (("seen", templates.seen), ("unseen", templates.unseen))
+    for split, table in tables:
+        if not table:
+            raise BadData(f"{where}: [{name}.{split}] holds no frame; add one")
+        for short, text in table.items():
+            phrase = Phrase(id=f"{name}/{short}", text=text, split=split)
+            _check_new(phrase, found, where)
+            numbers = [str(i + 1) for i in range(len(re.findall(r"\{", text)))]
+            _check_slots(phrase, slots or numbers, f"{where}: the frame {phrase.id}", False)
+            found[phrase.id] = phrase
+    return tuple(found.values())
+
+
+def _check_new(phrase: Phrase, found: Mapping[str, Phrase], where: str) -> None:
+    if phrase.id in found:
+        raise BadData(f"{where}: the template {phrase.id} stands there twice: as {found[phrase.id].split} and as {phrase.split}")
+    twin = next((p.id for p in found.values() if p.text == phrase.text), None)
+    if twin is not None:
+        raise BadData(f"{where}: the templates {twin} and {phrase.id} are the same sentence")
+
+
+def _check_slots(phrase: Phrase, slots: Sequence[str], where: str, is_indirect: bool) -> None:
+    """Raises BadData unless every slot stands in the text once; an indirect template may speak of a thing in two ways."""
+    text = phrase.text
+    for opening, closing in ("{}", "[]"):
+        depth = 0
+        for character in text:
+            depth += (character == opening) - (character == closing)
+            if depth not in (0, 1):
+                break
+        if depth:
+            raise BadData(f"{where} has unpaired {'braces' if opening == '{' else 'brackets'}: {text!r}")
+    for inner in re.findall(r"\[([^\[\]]*)\]", text):
+        if inner.count("|") != 1:
+            raise BadData(f"{where}: [{inner}] must be [singular|plural]")
+    for found in re.findall(r"\{([^{}]*)\}", text):
+        name, _, form = found.partition(".")
+        if name not in slots:
+            raise BadData(f"{where}: {unknown_name('slot', name, slots)}")
+        if form not in ("", "ing") and not (is_indirect and form in ("use", "need")):
+            raise BadData(f"{where}: {{{found}}} is no way to fill a slot; there are {{{name}}}, and {{{name}.use}} and {{{name}.need}} in an indirect template")
+    for slot in slots:
+        times = sum(s.name == slot for s in phrase.slots)
+        if times != 1 and not (is_indirect and times == 2):
+            raise BadData(f"{where} has the slot {{{slot}}} {times} times; it must stand there once")
+
+
+def _meaning(text: str, slots: Sequence[str], where: str) -> Meaning:
+    found = re.fullmatch(r"(\w+)\((\w+(?:, \w+)*)\)", text)
+    if found is None:
+        raise BadData(f"{where}: {text!r} is no predicate over slots; write predicate(slot, slot)")
+    names = tuple(found[2].split(", "))
+    for name in names:
+        if name not in slots:
+            raise BadData(f"{where}: {unknown_name('slot', name, slots)}")
+    return Meaning(predicate=found[1], slots=names)
+
+
+def _slot(text: str) -> Slot:
+    name, _, form = text.partition(".")
+    if form == "ing":
+        return Slot(name=name, is_gerund=True)
+    forms: Mapping[str, Form] = {"": "thing", "use": "use", "need": "need"}
+    return Slot(name=name, form=forms.get(form, "thing"))
+
+
+def _worded(text: str, words: Mapping[str, str], where: str) -> str:
+    for name in re.findall(r"<(\w+)>", text):
+        if name not in words:
+            raise BadData(f"{where}: {unknown_name('word', name, words, 'Words of a design stand under [words] of the family.')}")
+    return re.sub(r"<(\w+)>", lambda found: words[found[1]], text)
+
+
+def _agree(text: str, plural: bool) -> str:
+    return re.sub(r"\[([^|\]]*)\|([^\]]*)\]", r"\2" if plural else r"\1", text)

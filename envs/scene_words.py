@@ -1,0 +1,169 @@
+"""What can be said of the things of a scene: their nouns, colours, sizes, places, and what may be done with them. Read off the spec alone."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vlagym.envs.errors import BadSpec, unknown_name
+from vlagym.envs.fixtures import FixtureJoint, get_fixture
+from vlagym.envs.frames import from_yaw, pose, rotate
+from vlagym.envs.objects import get
+from vlagym.envs.phrases import language
+from vlagym.envs.referents import SETTING_SORTS, SORTS, Referent
+from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgba, Vec3
+
+_LYING_COS = 0.5  # an up axis that leans by more than 60 degrees
+_ABOVE_M = 0.002
+
+
+@dataclass(frozen=True)
+class SceneWords:
+    """The referents of one scene, by name: props, then fixtures, then their joints."""
+
+    referents: Mapping[str, Referent]
+
+    def __getitem__(self, name: str) -> Referent:
+        if name not in self.referents:
+            raise unknown_name("thing of the scene", name, self.referents)
+        return self.referents[name]
+
+    @functools.cached_property
+    def things(self) -> tuple[Referent, ...]:
+        """Props and fixtures, which is what "the red one" could be."""
+        return tuple(r for r in self.referents.values() if r.sort != "joint")
+
+    def joints_of(self, fixture: str) -> tuple[Referent, ...]:
+        """Returns the joints of a fixture."""
+        return tuple(r for r in self.referents.values() if r.owner == fixture)
+
+    def arguments(self, name: str, sort: str) -> tuple[str, ...]:
+        """Returns the arguments that a noun phrase for a thing stands for in a slot: itself, or joints of a fixture; none where it does not fit."""
+        wanted, referent = SORTS[sort], self[name]
+        if not wanted.by_fixture and wanted.fits(referent):
+            return (name,)
+        if referent.sort == "fixture":
+            return tuple(j.name for j in self.joints_of(name) if wanted.fits(j))
+        return (name,) if wanted.by_fixture and not referent.is_own and wanted.fits(referent) else ()
+
+    def fits(self, argument: str, sort: str) -> bool:
+        """Returns whether an argument of a predicate may stand in a slot. Raises UnknownName for what is not in the scene."""
+        if argument.startswith("="):
+            return sort in SETTING_SORTS and SETTING_SORTS[sort](argument[1:])
+        return sort in SORTS and SORTS[sort].fits(self[argument])
+
+    def spoken(self, argument: str, sort: str) -> Referent:
+        """Returns what is spoken of where an argument stands in a slot: a drawer of a one-drawer cabinet is spoken of as the cabinet."""
+        referent = self[argument]
+        return self[referent.owner] if SORTS[sort].by_fixture and referent.owner is not None else referent
+
+
+def scene_words(spec: EpisodeSpec) -> SceneWords:
+    """Returns the referents of an episode's scene. Small beads, which nobody speaks of one by one, are left out.
+
+    Raises:
+      UnknownName: If there is no such object or fixture.
+    """
+    props = [p for p in spec.scene.props if "bead" not in get(p.asset).roles]
+    listed = [_prop(p, props) for p in props]
+    for fixture in spec.scene.fixtures:
+        listed.append(_fixture(fixture))
+    for fixture in spec.scene.fixtures:
+        listed += [_joint(fixture, joint) for joint in get_fixture(fixture.asset).joints]
+    return SceneWords({r.name: r for r in listed})
+
+
+def check_arguments(predicates: tuple[Predicate, ...], scene: SceneWords) -> None:
+    """Raises UnknownName if a predicate speaks of what is not in the scene, BadSpec if of nothing."""
+    for predicate in predicates:
+        if not predicate.args:
+            raise BadSpec(f"{predicate.name} speaks of nothing; a sentence needs something to speak of")
+        for argument in predicate.args:
+            if not argument.startswith("="):
+                scene[argument]
+
+
+def colour_word(rgba: Rgba) -> str:
+    """Returns the colour word that is nearest to a colour."""
+    return min(language().colours.items(), key=lambda item: math.dist(item[1], rgba[:3]))[0]
+
+
+def _painted(colour: str | None, rgba: Rgba | None) -> str | None:
+    return colour if rgba is None or colour is None else colour_word(rgba)
+
+
+def _prop(prop: PropSpec, props: list[PropSpec]) -> Referent:
+    asset = get(prop.asset)
+    up = float(rotate(np.array(prop.quat_world_wxyz, np.float64), np.array([0.0, 0.0, 1.0]))[2])
+    x, y, z = (prop.scale * s for s in asset.size_m)
+    return Referent(
+        name=prop.name,
+        sort="prop",
+        kind=asset.kind,
+        names=asset.names,
+        unseen_names=asset.unseen_names,
+        colour=_painted(asset.colour, prop.rgba),
+        material=asset.material,
+        shape=asset.shape,
+        category=asset.category,
+        uses=asset.uses,
+        roles=asset.roles,
+        pos_world=prop.pos_world,
+        size_m=(x, y, z),
+        radius_m=max(x, y) / 2 if asset.yaw_symmetry == 0 else math.hypot(x, y) / 2,
+        is_lying=up < _LYING_COS,
+        lies_on=next((other.name for other in props if other is not prop and _bears(other, prop)), None),
+        asset=asset,
+    )
+
+
+def _bears(below: PropSpec, above: PropSpec) -> bool:
+    place = get(below.asset).place
+    if place is None or above.pos_world[2] < below.pos_world[2] + _ABOVE_M:
+        return False
+    return math.dist(below.pos_world[:2], above.pos_world[:2]) <= below.scale * place.inner_radius_m
+
+
+def _fixture(fixture: FixtureSpec) -> Referent:
+    asset = get_fixture(fixture.asset)
+    return Referent(
+        name=fixture.name,
+        sort="fixture",
+        kind=asset.kind,
+        names=asset.names,
+        unseen_names=asset.unseen_names,
+        colour=_painted(asset.colour, fixture.rgba),
+        pos_world=fixture.pos_world,
+        size_m=asset.size_m,
+        radius_m=math.hypot(*asset.size_m[:2]) / 2,
+        asset=asset,
+    )
+
+
+def _joint(fixture: FixtureSpec, joint: FixtureJoint) -> Referent:
+    asset = get_fixture(fixture.asset)
+    local: Vec3 = (0.0, 0.0, 0.0)
+    if joint.control is not None:
+        local = joint.control.pos_m
+    elif joint.handle is not None:
+        local = joint.handle.pos_m
+    x, y, z = (float(v) for v in pose(fixture.pos_world, from_yaw(fixture.yaw_rad)).apply(np.array(local, np.float64)))
+    is_own = bool(joint.names)
+    return Referent(
+        name=f"{fixture.name}/{joint.name}",
+        sort="joint",
+        kind=joint.control.kind if joint.control is not None else joint.type,
+        names=joint.names or language().words.members[joint.type],
+        unseen_names=joint.unseen_names,
+        colour=joint.colour if is_own else _painted(asset.colour, fixture.rgba),
+        label=joint.label,
+        pos_world=(x, y, z),
+        owner=fixture.name,
+        is_own=is_own,
+        joint=joint,
+        asset=None,
+    )

@@ -1,0 +1,72 @@
+"""Where things lie as seen by somebody: left of, behind, next to, the second from the left. True, false, or too close to call.
+
+Directions are those of the robot, which looks along +x: left is +y, in front of a thing is nearer to the robot. A viewer who sits across the
+table sees all of it turned by half a turn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from vlagym.envs.types import Vec3
+
+Side = Literal["left", "right", "front", "back"]
+SIDES: Mapping[Side, tuple[float, float]] = {"left": (0.0, 1.0), "right": (0.0, -1.0), "front": (-1.0, 0.0), "back": (1.0, 0.0)}
+"""Direction in x and y of the world for the robot."""
+
+CLEAR_M = 0.03
+"""What differs by less along a direction is not put into an order."""
+SIDE_MIN_M, SIDE_NOT_M = 0.04, 0.01
+"""From the first on a thing lies clearly to a side, below the second clearly not."""
+STEEP, TOO_STEEP = 1.0, 2.2
+"""How far a thing may lie off the direction, as a multiple of how far it lies along it: clearly within, clearly beyond."""
+NEXT_M, NOT_NEXT_M = 0.06, 0.12
+"""Gap between outlines of what clearly lies next to something, and of what clearly does not."""
+CLEAR_RATIO = 1.15
+"""Sizes are compared only where they differ by this factor."""
+
+
+def direction(side: Side, is_viewer: bool = False) -> tuple[float, float]:
+    """Returns the direction of a side in x and y of the world."""
+    x, y = SIDES[side]
+    return (-x, -y) if is_viewer else (x, y)
+
+
+def lies(a: Vec3, b: Vec3, side: Side, is_viewer: bool = False) -> bool | None:
+    """Returns whether `a` lies to a side of `b`; None where one could argue."""
+    ux, uy = direction(side, is_viewer)
+    dx, dy = a[0] - b[0], a[1] - b[1]
+    along, across = dx * ux + dy * uy, abs(dx * uy - dy * ux)
+    if along >= SIDE_MIN_M and across <= STEEP * along:
+        return True
+    if along <= SIDE_NOT_M or across > TOO_STEEP * along:
+        return False
+    return None
+
+
+def is_next(a: Vec3, radius_a: float, b: Vec3, radius_b: float) -> bool | None:
+    """Returns whether two things lie next to each other; None where one could argue."""
+    gap = math.dist(a[:2], b[:2]) - radius_a - radius_b
+    return True if gap <= NEXT_M else False if gap > NOT_NEXT_M else None
+
+
+def is_between(a: Vec3, b: Vec3, c: Vec3) -> bool | None:
+    """Returns whether `a` lies between `b` and `c`; None where one could argue."""
+    length = math.dist(b[:2], c[:2])
+    if length < 1e-6:
+        return None
+    ux, uy = (c[0] - b[0]) / length, (c[1] - b[1]) / length
+    dx, dy = a[0] - b[0], a[1] - b[1]
+    along, across = (dx * ux + dy * uy) / length, abs(dx * uy - dy * ux)
+    if 0.2 <= along <= 0.8 and across <= max(0.04, 0.25 * length):
+        return True
+    if along <= 0.0 or along >= 1.0 or across > 0.5 * length:
+        return False
+    return None
+
+
+def in_order(values: Sequence[float], gap: float = CLEAR_M) -> bool:
+    """Returns whether sorted values each lie clearly above the one before."""
+    return all(b - a >= gap for a, b in zip(values, values[1:], strict=False))
