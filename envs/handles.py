@@ -16,6 +16,8 @@ FINGER_M = 0.010
 """Half the thickness of the closed fingers, square to the line through both pads."""
 _BAR_M = 0.006
 """Half the thickness of a handle's bar, with a little play."""
+_UPRIGHT_M = 0.07
+"""Opened so far, a drawer's handle is clear of what stands out above it."""
 
 
 def hook_pose(fixture: FixtureSpec, joint: FixtureJoint, position: float) -> Pose:
@@ -60,7 +62,10 @@ def _frame(fixture: FixtureSpec, joint: FixtureJoint, position: float) -> Pose:
 
 
 def _hand(fixture: FixtureSpec, joint: FixtureJoint, position: float) -> Array:
-    """Returns the orientation of the hand: pads along the bar, turning with a door, leaning back by the handle's tilt."""
+    """Returns the orientation of the hand: pads along the bar, turning with a door, leaning back by the handle's tilt.
+
+    The more a drawer is open, the less it leans: what stands out above the handle is left behind, and an upright hand reaches farther.
+    """
     handle = joint.require_handle()
     bar = rotate(from_yaw(fixture.yaw_rad), np.array(handle.axis))
     # The turn of the hand at the closed joint lies within a quarter turn; from there it follows the door without a leap.
@@ -68,7 +73,7 @@ def _hand(fixture: FixtureSpec, joint: FixtureJoint, position: float) -> Array:
     if joint.type == "hinge":
         turn += joint.axis[2] * position
     quat = multiply(from_yaw(turn), DOWN)
-    if handle.hook_tilt_rad == 0.0:
+    tilt_rad = handle.hook_tilt_rad * min(1.0, max(0.0, 1.0 - position / _UPRIGHT_M))
+    if tilt_rad == 0.0:
         return quat
-    lean = np.cross([0.0, 0.0, 1.0], pull_direction(fixture, joint, position))
-    return multiply(from_axis_angle(handle.hook_tilt_rad * lean), quat)
+    return multiply(from_axis_angle(tilt_rad * np.cross([0.0, 0.0, 1.0], pull_direction(fixture, joint, position))), quat)

@@ -12,6 +12,9 @@ from vlagym.envs.frames import Array, Pose, rotate
 from vlagym.envs.handles import hook_pose, pull_direction, push_pose
 from vlagym.envs.predicates.state import fixture_of, joint_of
 from vlagym.envs.types import EpisodeSpec, FixtureSpec
+from vlagym.policies.skills.carry import risen_first
+from vlagym.policies.skills.grasping import hand_of
+from vlagym.policies.skills.surroundings import height_to_pass, obstacles
 from vlagym.policies.skills.view import CLOSE, Command, SkillBase, Verdict, View, turn_between
 
 
@@ -49,8 +52,11 @@ class _OnHandle(SkillBase):
         if across < 0.006 and abs(float(away @ back)) < 0.008 and turn_error < 0.08:
             return Command(target.pos, target.quat, CLOSE), True
         closed = view.opening_m < 0.01
-        height = min(lift_m, 3.0 * max(0.0, across - 0.006) + 0.3 * max(0.0, turn_error - 0.06) + (0.0 if closed else 0.08))
-        return Command(target.pos + height * back, target.quat, CLOSE), False
+        room = hand_of(self.spec).room
+        over = height_to_pass(room, obstacles(self.spec, view, ()), view.ee.pos, target.pos, below_m=room.finger_below_m) - float(target.pos[2])
+        slope = 3.0 * max(0.0, across - 0.006) + 0.3 * max(0.0, turn_error - 0.06) + (0.0 if closed else 0.08)
+        wanted = target.pos + min(max(lift_m, over), slope) * back
+        return Command(risen_first(view.ee.pos, wanted), target.quat, CLOSE), False
 
 
 class Hook(_OnHandle):
@@ -68,7 +74,12 @@ class Pull(_OnHandle):
     """
 
     _MARGIN_M = 0.012
+    _END_M = 0.003
     _LEAD_M = 0.035
+
+    def enough(self) -> float:
+        """Returns the position up to which it pulls."""
+        return min(self.joint.open_threshold_m + self.ahead(self._MARGIN_M), self.joint.range_m[1] - self.ahead(self._END_M))
 
     def step(self, view: View) -> tuple[Command, Verdict]:
         position = self.position(view)
@@ -76,12 +87,19 @@ class Pull(_OnHandle):
         away = hook.pos - view.ee.pos
         if np.linalg.norm(away[:2]) > 0.05 or abs(away[2]) > 0.03:
             return Command(view.ee.pos + [0, 0, 0.05], hook.quat, CLOSE), "lost"
-        if position >= min(self.joint.open_threshold_m + self.ahead(self._MARGIN_M), self.joint.range_m[1] - self.ahead(0.003)):
+        if position >= self.enough():
             return Command(view.ee.pos, hook.quat, CLOSE), "done"
         if self.joint.type == "slide":
             return Command(hook.pos + self._LEAD_M * pull_direction(self.fixture, self.joint, position), hook.quat, CLOSE), "running"
         # Along the arc, turning with the door.
         return Command(*hook_pose(self.fixture, self.joint, position + self.ahead(self._LEAD_M)), CLOSE), "running"
+
+
+class PullOut(Pull):
+    """pull_out(fixture/joint): as pull, to the end of the joint's way: room for something to be put in."""
+
+    def enough(self) -> float:
+        return self.joint.range_m[1] - self.ahead(self._END_M)
 
 
 class PushShut(_OnHandle):
@@ -131,4 +149,4 @@ class Unhook(SkillBase):
         return Command(self._goal.pos, self._goal.quat, CLOSE), "done" if there else "running"
 
 
-SKILLS: Mapping[str, type[SkillBase]] = {"hook": Hook, "pull": Pull, "push_shut": PushShut, "unhook": Unhook}
+SKILLS: Mapping[str, type[SkillBase]] = {"hook": Hook, "pull": Pull, "pull_out": PullOut, "push_shut": PushShut, "unhook": Unhook}
