@@ -22,7 +22,13 @@ _ABOVE_M = 0.012
 """Between the finger tips and what is pressed, where the hand stops being carried and begins to press."""
 _BESIDE_M = 0.010
 """Between the fingers and a lever's cap, where the hand comes down beside it."""
-_PRESS_SPEED_M = 0.010
+_FIRMLY_M = 0.002
+"""How far the fingers are sent beyond the place of what they push: the arm is stiff, and this is enough to overcome friction."""
+_FINGER_M = 0.0045
+"""Half the width of one of the closed fingers."""
+_AHEAD_RAD = 0.35
+"""How far ahead on the path of a cap the fingers are sent."""
+_PRESS_SPEED_M = 0.012
 _GIVE_UP_STEPS = 40
 """Without success after so many control steps at work, a skill goes back above and tries again."""
 
@@ -164,59 +170,67 @@ class Flip(_Worker):
             raise BadSpec(f"{self.joint!r} is a {self.control.kind}; only switches, levers and rockers are flipped")
         self._wanted = self.control.setting(word(args[1]), self.joint)
         self._tolerance = self.control.tolerance or 0.0
+        self._sense = 0.0
         self._leave: Array | None = None
+        self._quat = DOWN
 
     def step(self, view: View) -> tuple[Command, Verdict]:
         position = view.joints[self.joint]
         error = self._wanted - position
         if self._leave is not None:
-            if np.linalg.norm(self._leave - view.ee.pos) > 0.008:
+            if np.linalg.norm(self._leave - view.ee.pos) > 0.012:
                 return Command(self._leave, self._quat, CLOSE), "running"
             if abs(error) <= self._tolerance:
                 return Command(view.ee.pos, self._quat, CLOSE), "done"
             self._leave, self._at_work = None, 0
-        return self._press(view, position, error) if self.control.kind == "rocker" else self._push(view, position, error)
-
-    def _press(self, view: View, position: float, error: float) -> tuple[Command, Verdict]:
-        end = np.array(self.control.pos_m)
-        if error < 0.0:
-            end[:2] = 2.0 * np.array(self._joint.pos_m)[:2] - end[:2]
-        self._quat = multiply(from_yaw(math.remainder(to_yaw(self._here.quat), math.pi)), DOWN)
-        top = self.point(position, end)
         if not self._at_work:
-            target = top + [0, 0, _TIP_M + _ABOVE_M]
+            self._sense = math.copysign(1.0, error)
+            self._quat = multiply(from_yaw(self._hand_turn(position)), DOWN)
+            touch, way = self._touch(position), self._way(position)
+            target = touch - way * (_ABOVE_M if self.control.kind == "rocker" else _BESIDE_M)
             self._at_work = int(self.has_arrived(view, target, self._quat) and _is_closed(view))
             return self.approach(view, target, self._quat, CLOSE, _is_closed(view)), "running"
         self._at_work += 1
-        if abs(error) <= 0.4 * self._tolerance or self._at_work > _GIVE_UP_STEPS:
-            self._leave = view.ee.pos + [0, 0, 0.04]
-        return Command(np.array([top[0], top[1], view.ee.pos[2] - _PRESS_SPEED_M]), self._quat, CLOSE, _PRESS_SPEED_M), "running"
+        way = self._way(position)
+        if self._sense * error <= 0.4 * self._tolerance or self._at_work > _GIVE_UP_STEPS:
+            self._leave = view.ee.pos - 0.02 * way + [0, 0, 0.04]
+            return Command(self._leave, self._quat, CLOSE), "running"
+        # The fingers follow the path of the cap and slow down before it is in its place.
+        ahead = self._wanted if self._joint.type == "slide" else position + self._sense * min(_AHEAD_RAD, abs(error))
+        return Command(self._touch(ahead) + way * min(0.01, _FIRMLY_M + 0.0005 * self._at_work), self._quat, CLOSE, _PRESS_SPEED_M), "running"
 
-    def _push(self, view: View, position: float, error: float) -> tuple[Command, Verdict]:
-        cap, goal = self.point(position), self.point(self._wanted)
-        way = goal - cap if abs(error) > 0.3 * self._tolerance else goal - self.point(2.0 * position - self._wanted)
-        along = np.array([way[0], way[1], 0.0]) / math.hypot(way[0], way[1])
-        self._quat = multiply(from_yaw(_nearest_half_turn(math.atan2(along[1], along[0]))), DOWN)
-        behind = cap - along * ((self.control.cap_radius_m or 0.0) + _TIP_M)
-        if not self._at_work:
-            target = behind - along * _BESIDE_M
-            self._at_work = int(self.has_arrived(view, target, self._quat) and _is_closed(view))
-            return self.approach(view, target, self._quat, CLOSE, _is_closed(view)), "running"
-        self._at_work += 1
-        if abs(error) <= 0.4 * self._tolerance or self._at_work > _GIVE_UP_STEPS:
-            self._leave = view.ee.pos - 0.02 * along + [0, 0, 0.04]
-        rest = float((goal - cap) @ along)
-        ahead = view.ee.pos + along * (max(0.0, rest) + 0.006)
-        return Command(np.array([ahead[0], ahead[1], behind[2]]), self._quat, CLOSE, 0.016), "running"
+    def _place(self, position: float) -> Array:
+        """Returns where what is worked on is at a joint position: the cap, or the end of the rocker that goes down."""
+        local = np.array(self.control.pos_m)
+        if self.control.kind == "rocker" and self._sense < 0.0:
+            local[:2] = 2.0 * np.array(self._joint.pos_m)[:2] - local[:2]
+        return self.point(position, local)
+
+    def _way(self, position: float) -> Array:
+        """Returns the direction in which the fingers push: down on a rocker, level on a cap."""
+        if self.control.kind == "rocker":
+            return np.array([0.0, 0.0, -1.0])
+        step = self._place(position + 0.01 * self._sense) - self._place(position)
+        return np.array([step[0], step[1], 0.0]) / math.hypot(step[0], step[1])
+
+    def _touch(self, position: float) -> Array:
+        """Returns where the pinch point is while the fingers touch what they push; a cap with the middle of one finger, not the gap between two."""
+        way = self._way(position)
+        if self.control.kind == "rocker":
+            return self._place(position) - _TIP_M * way
+        beside = np.array([-way[1], way[0], 0.0])
+        return self._place(position) - way * ((self.control.cap_radius_m or 0.0) + _TIP_M) + beside * _FINGER_M
+
+    def _hand_turn(self, position: float) -> float:
+        """Returns the turn of the hand that puts the fingers side by side, square to the way of a cap."""
+        if self.control.kind == "rocker":
+            return math.remainder(to_yaw(self._here.quat), math.pi)
+        way = self._way(position)
+        return math.remainder(math.atan2(way[1], way[0]), math.pi)
 
 
 def _is_closed(view: View) -> bool:
     return view.opening_m < 0.012
-
-
-def _nearest_half_turn(turn_rad: float) -> float:
-    """Returns the turn of the hand, at most a quarter turn, whose fingers lie across a direction."""
-    return math.remainder(turn_rad, math.pi)
 
 
 SKILLS: Mapping[str, type[SkillBase]] = {"press": Press, "turn": Turn, "flip": Flip}
