@@ -270,6 +270,15 @@ class EpisodeSpec:
         """Props and fixtures that the goal or one of its steps names, in order of first mention."""
         return tuple(dict.fromkeys(t for p in (*self.goal, *(q for step in self.steps for q in step)) for t in p.things))
 
+    @functools.cached_property
+    def concerned(self) -> tuple[str, ...]:
+        """What the goal names, and what lies in it: a prop called "<name>_bead_<number>" belongs to what is called <name>."""
+        return (*self.named, *(p.name for p in self.scene.props if p.name.partition("_bead_")[0] in self.named and "_bead_" in p.name))
+
+    def contents(self, name: str) -> tuple[str, ...]:
+        """Returns the props that lie in a vessel when the episode begins: those called "<name>_bead_<number>"."""
+        return tuple(p.name for p in self.scene.props if p.name.startswith(f"{name}_bead_"))
+
     def to_json(self) -> str:
         """Returns the canonical JSON: sorted keys, no spaces, floats as Python's repr."""
         return canonical_json({"schema": SPEC_SCHEMA, **to_plain(self)})

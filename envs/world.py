@@ -86,7 +86,7 @@ class World:
             scene,
             props=[p.name for p in spec.scene.props],
             fixtures=[f.name for f in spec.scene.fixtures],
-            named=spec.named,
+            named=spec.concerned,
             fingers=[hand.finger_sides],
         )
         self._goal = [compile_predicate(p, spec) for p in spec.goal]

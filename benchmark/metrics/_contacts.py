@@ -21,7 +21,7 @@ def force_by_kind(trace: Trace, spec: EpisodeSpec) -> dict[str, NDArray[Any] | N
     props = [p.name for p in spec.scene.props]
     possible = {
         "robot_fixture": True,  # every arena has at least its table or floor
-        "robot_prop": any(name not in spec.named for name in props),
+        "robot_prop": any(name not in spec.concerned for name in props),
         "self": True,
         "held_fixture": len(props) > 0,
         "held_prop": len(props) > 1,

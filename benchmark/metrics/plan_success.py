@@ -9,7 +9,7 @@ from vlagym.envs.types import EpisodeSpec, Trace
 def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
     if not spec.stages:
         return None
-    return float(stages_in_order(trace) == len(spec.stages) and set(first_manipulated(trace, spec)) <= set(spec.named))
+    return float(stages_in_order(trace) == len(spec.stages) and set(first_manipulated(trace, spec)) <= set(spec.concerned))
 
 
 METRIC = Metric(unit="share", better="higher", kind="rate", measure=_measure)

@@ -11,7 +11,7 @@ def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
         return None
     start = min(first.values())
     # Of several in the same control step all must be named: a policy that sweeps two objects along did not choose one.
-    return float(all(name in spec.named for name, row in first.items() if row == start))
+    return float(all(name in spec.concerned for name, row in first.items() if row == start))
 
 
 METRIC = Metric(unit="share", better="higher", kind="rate", measure=_measure, headline=True)

@@ -7,7 +7,7 @@ from vlagym.envs.types import EpisodeSpec, Trace
 
 
 def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
-    wrong = [i for i, prop in enumerate(spec.scene.props) if prop.name not in spec.named]
+    wrong = [i for i, prop in enumerate(spec.scene.props) if prop.name not in spec.concerned]
     if not wrong:
         return None
     pos = trace.columns["prop_pos_world_m"][:, wrong]

@@ -71,8 +71,9 @@ def obstacle(spec: EpisodeSpec, view: View, name: str) -> Obstacle:
 
 
 def obstacles(spec: EpisodeSpec, view: View, without: Sequence[str]) -> list[Obstacle]:
-    """Returns the props and fixtures of the scene where they are now, but for those that are named."""
-    found = [obstacle(spec, view, name) for name in view.props if name not in without]
+    """Returns the props and fixtures of the scene where they are now, but for those that are named, and for what lies in them."""
+    inside = [content for name in without for content in spec.contents(name)]
+    found = [obstacle(spec, view, name) for name in view.props if name not in without and name not in inside]
     for fixture in spec.scene.fixtures:
         if fixture.name not in without:
             (long, wide, tall), (x, y, z) = get_fixture(fixture.asset).size_m, fixture.pos_world
