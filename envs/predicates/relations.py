@@ -10,7 +10,7 @@ import numpy as np
 
 from vlagym.envs.frames import Array
 from vlagym.envs.objects import get
-from vlagym.envs.predicates.state import WorldState, prop_of
+from vlagym.envs.predicates.state import REST_M_S, WorldState, prop_of
 from vlagym.envs.task import footprint_m
 from vlagym.envs.types import EpisodeSpec
 
@@ -24,8 +24,6 @@ BETWEEN_SHARE = 0.25
 """A thing is between two others while its middle lies in the middle half of the line between theirs ..."""
 BETWEEN_M = 0.04
 """... and at most this far beside that line."""
-REST_M_S = 0.02
-"""What moves no faster than this is at rest."""
 
 TABLE_FRAME: Mapping[str, tuple[float, float]] = {
     "left_of": (0.0, 1.0),
@@ -58,28 +56,36 @@ def disc(spec: EpisodeSpec, name: str, pos: Array | Sequence[float]) -> Disc:
     return Disc(float(pos[0]), float(pos[1]), prop.scale * footprint_m(get(prop.asset)))
 
 
-def margin_m(relation: str, thing: Disc, landmarks: Sequence[Disc]) -> float:
-    """Returns how far within the region of a relation a thing lies, in m; below 0 where it lies outside.
+def margin_m(relation: str, x: Array, y: Array, radius_m: float, landmarks: Sequence[Disc]) -> Array:
+    """Returns how far within the region of a relation places lie, in m; below 0 where they lie outside.
 
     Args:
       relation: One of DIRECTIONS, "next_to" or "between".
-      thing: What is to lie there.
+      x: Of the places, any shape, m.
+      y: Likewise.
+      radius_m: Of the outline of what is to lie there.
       landmarks: With respect to what: two for "between", one otherwise.
     """
     mark = landmarks[0]
-    away = (thing.x - mark.x, thing.y - mark.y)
-    apart = math.hypot(*away) - thing.radius_m - mark.radius_m
+    away = (x - mark.x, y - mark.y)
+    apart = np.hypot(*away) - radius_m - mark.radius_m
     if relation == "next_to":
-        return NEXT_M - apart
+        return np.asarray(NEXT_M - apart)
     if relation == "between":
         line = (landmarks[1].x - mark.x, landmarks[1].y - mark.y)
         length = math.hypot(*line)
         along = (away[0] * line[0] + away[1] * line[1]) / length
-        beside = abs(away[0] * line[1] - away[1] * line[0]) / length
-        return min(along - BETWEEN_SHARE * length, (1.0 - BETWEEN_SHARE) * length - along, BETWEEN_M - beside)
-    x, y = DIRECTIONS[relation]
-    along, beside = away[0] * x + away[1] * y, abs(away[0] * y - away[1] * x)
-    return min(along * math.sin(WEDGE_RAD) - beside * math.cos(WEDGE_RAD), FAR_M - apart)
+        beside = np.abs(away[0] * line[1] - away[1] * line[0]) / length
+        inner = np.minimum(along - BETWEEN_SHARE * length, (1.0 - BETWEEN_SHARE) * length - along)
+        return np.asarray(np.minimum(inner, BETWEEN_M - beside))
+    u, v = DIRECTIONS[relation]
+    along, beside = away[0] * u + away[1] * v, np.abs(away[0] * v - away[1] * u)
+    return np.asarray(np.minimum(along * math.sin(WEDGE_RAD) - beside * math.cos(WEDGE_RAD), FAR_M - apart))
+
+
+def disc_at(outline: Disc, pos: Array) -> Disc:
+    """Returns an outline moved to a place (3,), m."""
+    return outline._replace(x=float(pos[0]), y=float(pos[1]))
 
 
 class _Relation:
@@ -89,16 +95,18 @@ class _Relation:
     relation = ""
 
     def __init__(self, spec: EpisodeSpec, a: str, *landmarks: str) -> None:
-        self._a, self._landmarks = a, landmarks
-        # Positions are filled in from the state; the radii do not change.
-        self._discs = {name: disc(spec, name, (0.0, 0.0, 0.0)) for name in (a, *landmarks)}
+        self._a, self._radius = a, disc(spec, a, np.zeros(3)).radius_m
+        self._landmarks = {name: disc(spec, name, np.zeros(3)) for name in landmarks}
 
     def __call__(self, state: WorldState) -> bool:
-        here = {name: d._replace(x=float(state.props[name].pos[0]), y=float(state.props[name].pos[1])) for name, d in self._discs.items()}
-        if self._a in state.held or margin_m(self.relation, here[self._a], [here[name] for name in self._landmarks]) < 0.0:
+        if self._a in state.held:
             return False
-        beneath = {other for pair in state.touching if self._a in pair for other in pair - {self._a}}
-        return "table" in beneath and not beneath & {"robot", *self._landmarks} and state.speed_m_s(self._a) <= REST_M_S
+        marks = [disc_at(outline, state.props[name].pos) for name, outline in self._landmarks.items()]
+        x, y, _ = state.props[self._a].pos
+        if margin_m(self.relation, x, y, self._radius, marks) < 0.0:
+            return False
+        beside = {name for pair in state.touching if self._a in pair for name in pair - {self._a}}
+        return "table" in beside and not beside & {"robot", *self._landmarks} and state.speed_m_s(self._a) <= REST_M_S
 
 
 def _predicate(name: str, arity: int, meaning: str) -> type[Any]:

@@ -47,6 +47,9 @@ Check = Callable[[WorldState], bool]
 TILT_COS = float(np.cos(np.radians(20.0)))
 """A thing stands upright while its z axis is within 20 degrees of the vertical."""
 
+REST_M_S = 0.02
+"""What moves no faster than this is at rest."""
+
 
 def prop_of(spec: EpisodeSpec, name: str) -> PropSpec:
     """Returns the prop of that name. Raises UnknownName."""

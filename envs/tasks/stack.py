@@ -1,21 +1,20 @@
-"""Stack one block on another; the sentence says which on which."""
+"""Stack one block on another, or three into a tower; the sentence says which on which."""
 
+from itertools import permutations
+
+from vlagym.envs.milestones import carried
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 _REGION = Region(x_m=(0.37, 0.63), y_m=(-0.22, 0.22))
+_TOWER_SHARE = 0.35
+_TOWER_EXPERT_S = 6.0
 
 
-def _goal(upper: str, lower: str) -> Goal:
-    done = Predicate(name="stacked", args=(upper, lower))
-    stages = (
-        Predicate(name="touched", args=(upper,)),
-        Predicate(name="held", args=(upper,)),
-        Predicate(name="lifted", args=(upper,)),
-        Predicate(name="over", args=(upper, lower)),
-        done,
-    )
-    return Goal(conditions=(done,), stages=stages)
+def _goal(*blocks: str) -> Goal:
+    """Returns the goal of a stack, its blocks named from the top to the bottom. It is built from the bottom up."""
+    moves = tuple(Predicate(name="stacked", args=pair) for pair in zip(blocks, blocks[1:], strict=False))[::-1]
+    return Goal(conditions=moves, stages=carried(moves), expert_s=_TOWER_EXPERT_S if len(moves) > 1 else None)
 
 
 def _layout(draft: Draft) -> list[Goal]:
@@ -23,13 +22,16 @@ def _layout(draft: Draft) -> list[Goal]:
     others = draft.choose(int(draft.rng.integers(0, 2)), role="graspable", first_split="seen", kinds=("can", "fruit"))
     for name in blocks + others:
         draft.put(name, _REGION)
-    asked = (blocks[0], blocks[1])
-    return [_goal(*asked), *(_goal(a, b) for a in blocks for b in blocks if a != b and (a, b) != asked)]
+    count = 3 if draft.catalogue != "core" and draft.rng.random() < _TOWER_SHARE else 2
+    asked = tuple(blocks[:count])
+    return [_goal(*asked), *(_goal(*order) for order in permutations(blocks, count) if order != asked)]
 
 
 def _plan(spec: EpisodeSpec) -> list[Skill]:
-    upper, lower = spec.goal[0].args
-    return [Skill(name="pick", args=(upper,)), Skill(name="place", args=(upper, lower)), Skill(name="retreat", args=())]
+    plan: list[Skill] = []
+    for move in spec.goal:
+        plan += [Skill(name="pick", args=move.args[:1], purpose=move), Skill(name="place", args=move.args, purpose=move)]
+    return [*plan, Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="stack a block on another one", expert_s=4.0, layout=_layout, plan=_plan)
+TASK = Task(summary="stack blocks on each other", expert_s=6.0, layout=_layout, plan=_plan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,17 @@ _PATIENCE = 14
 _SLIP_STEPS = 3
 
 
+class Grip(NamedTuple):
+    """Where and how the fingers close."""
+
+    point: Array
+    """Pinch point, base frame, m."""
+    quat: Array
+    """Of the hand, wxyz."""
+    width_m: float
+    """Between the pads when they touch."""
+
+
 class Pick(SkillBase):
     """pick(a): reaches a grasp of the prop from above, closes, and is done when the prop is held. Tries another one when it closes on nothing."""
 
@@ -30,32 +42,39 @@ class Pick(SkillBase):
         self._firm = 0
         self._held_at = np.zeros(3)
 
+    def aim(self, view: View) -> Grip:
+        """Returns where to close the fingers, from what is seen now."""
+        if self._grasp is None:
+            self._grasp = choose_grasp(self.spec, self.args[0], view, self._tried)
+        point, turn = self._grasp.at(view.props[self.args[0]])
+        return Grip(point, multiply(from_yaw(turn), DOWN), self._grasp.width_m)
+
+    def missed(self) -> None:
+        """Is told that the fingers closed on nothing: `aim` chooses anew."""
+        self._tried += [self._grasp] if self._grasp else []
+        self._grasp = None
+
     def step(self, view: View) -> tuple[Command, Verdict]:
         name = self.args[0]
-        thing = view.props[name]
-        if self._grasp is None:
-            self._grasp = choose_grasp(self.spec, name, view, self._tried)
-        grasp = self._grasp
-        point, turn = grasp.at(thing)
-        quat = multiply(from_yaw(turn), DOWN)
+        point, quat, width_m = self.aim(view)
         if self._closing:
             self._closing += 1
             self._firm = self._firm + 1 if name in view.held else 0
             if self._firm >= 2:
                 return Command(view.ee.pos, quat, CLOSE), "done"
-            if self._closing > _PATIENCE or (self._closing > 4 and view.opening_m < 0.4 * grasp.width_m):
-                self._tried.append(grasp)
-                self._closing, self._firm, self._grasp = 0, 0, None  # closed on nothing: look again, try again
+            if self._closing > _PATIENCE or (self._closing > 4 and view.opening_m < 0.4 * width_m):
+                self._closing, self._firm = 0, 0
+                self.missed()
                 return Command(view.ee.pos + [0, 0, 0.05], quat, OPEN), "running"
             return Command(self._held_at, quat, CLOSE), "running"
         away = point - view.ee.pos
         across, turn_error = math.hypot(away[0], away[1]), turn_between(view.ee.quat, quat)
-        is_open = view.opening_m > 0.9 * min(0.078, grasp.width_m + 0.02)
+        is_open = view.opening_m > 0.9 * min(0.078, width_m + 0.02)
         if across < 0.005 and abs(away[2]) < 0.006 and turn_error < 0.06 and is_open:
             self._closing, self._held_at = 1, point
             return Command(point, quat, CLOSE), "running"
-        around = obstacles(self.spec, view, (name,))
-        pass_m = height_to_pass(self._hand.room, around, view.ee.pos, point, below_m=self._hand.room.finger_below_m)
+        around, room = obstacles(self.spec, view, (name,)), self._hand.room
+        pass_m = height_to_pass(room, around, view.ee.pos, point, below_m=room.finger_below_m)
         height = min(max(0.06, pass_m - point[2]), 3.0 * max(0.0, across - 0.006) + 0.3 * max(0.0, turn_error - 0.08))
         if not is_open:
             height = max(height, 0.05)

@@ -11,19 +11,19 @@ import numpy as np
 from vlagym.envs.errors import BadSpec, NotGraspable
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate
 from vlagym.envs.kinematics import kinematics
-from vlagym.envs.predicates.relations import Disc, disc, margin_m
+from vlagym.envs.predicates.relations import disc
 from vlagym.envs.predicates.state import place_of, prop_of
+from vlagym.envs.spots import Spot, free_spots
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import risen_first
 from vlagym.policies.skills.grasping import hand_of, opening_command
-from vlagym.policies.skills.surroundings import Obstacle, crowding, height_to_pass, obstacle, obstacles
+from vlagym.policies.skills.surroundings import crowding, height_to_pass, obstacle, obstacles
 from vlagym.policies.skills.view import CLOSE, DOWN, Command, SkillBase, Verdict, View, asset_of, hand_yaw, turn_between
 
 _TURNS_RAD = tuple(math.radians(d) for d in (0, 30, -30, 60, -60, 90, -90))
 _RELEASE_M = 0.024
 """The fingers open by so much to let go: fully opened they would knock at what stands beside."""
 _SLIP_STEPS = 3
-_CLEAR_M = 0.012
 _AWAY_M = 0.05  # what lies farther from where it was put has fallen
 
 
@@ -150,7 +150,7 @@ def _spots(spec: EpisodeSpec, destination: str, inner_radius_m: float) -> list[t
     count = len(dict.fromkeys(things))
     if count < 2:
         return [(0.0, 0.0)]
-    radius = max(disc(spec, name, (0.0, 0.0, 0.0)).radius_m for name in things)
+    radius = max(disc(spec, name, np.zeros(3)).radius_m for name in things)
     ring = min(inner_radius_m - 0.012, (radius + 0.006) / math.sin(math.pi / count))
     angles = [2 * math.pi * k / count for k in range(count)]
     return [(ring * math.cos(a), ring * math.sin(a)) for a in angles]
@@ -182,8 +182,6 @@ def _best_turn(spec: EpisodeSpec, view: View, without: Sequence[str], base: Arra
 
 _OUT_OF_REACH = 1e3
 _LOOKED_AT = 12
-_GRID_X = np.arange(0.32, 0.681, 0.015)
-_GRID_Y = np.arange(-0.30, 0.301, 0.015)
 
 
 def _spot_beside(spec: EpisodeSpec, view: View, relation: str, names: Sequence[str]) -> Target:
@@ -193,32 +191,26 @@ def _spot_beside(spec: EpisodeSpec, view: View, relation: str, names: Sequence[s
       NotGraspable: If there is none in reach.
     """
     name, *landmarks = names
-    around = obstacles(spec, view, (name,))
-    own = disc(spec, name, view.props[name].pos)
+    around, here = obstacles(spec, view, (name,)), view.props[name].pos
+
+    def distance(points: Array) -> Array:
+        nearest: Array = np.min([thing.distance(points) for thing in around], axis=0)
+        return nearest
+
+    def cost(spot: Spot) -> float:
+        way = math.hypot(spot.x - here[0], spot.y - here[1])
+        return round(way + 3.0 * max(0.0, 0.03 - spot.gap_m) + 4.0 * max(0.0, 0.025 - spot.margin_m), 6)
+
     marks = [disc(spec, mark, view.props[mark].pos) for mark in landmarks]
-    places = sorted(_free_places(relation, own, marks, around))[:_LOOKED_AT]
+    spots = sorted(free_spots(relation, disc(spec, name, here).radius_m, marks, distance), key=cost)[:_LOOKED_AT]
     ranked = []
-    for cost, x, y in places:
-        turn = _best_turn(spec, view, (name,), np.array([x, y, 0.0]))
-        ranked.append((round(cost + turn.cost, 6), x, y, turn.turn_rad))
+    for spot in spots:
+        turn = _best_turn(spec, view, (name,), np.array([spot.x, spot.y, 0.0]))
+        ranked.append((round(cost(spot) + turn.cost, 6), spot.x, spot.y, turn.turn_rad))
     if not ranked or min(ranked)[0] >= _OUT_OF_REACH:
         raise NotGraspable(f"there is no free place {relation} {', '.join(landmarks)} that {spec.robot} reaches with {name!r}")
     _, x, y, turn_rad = min(ranked)
     return Target(np.array([x, y, 0.003]), turn_rad)
-
-
-def _free_places(relation: str, own: Disc, marks: Sequence[Disc], around: Sequence[Obstacle]) -> list[tuple[float, float, float]]:
-    found = []
-    for x in _GRID_X:
-        for y in _GRID_Y:
-            inside = margin_m(relation, own._replace(x=float(x), y=float(y)), marks)
-            if inside < _CLEAR_M:
-                continue
-            gap = min((float(o.distance(np.array([[x, y]]))[0]) for o in around), default=1.0) - own.radius_m
-            if gap >= _CLEAR_M:
-                cost = math.hypot(x - own.x, y - own.y) + 3.0 * max(0.0, 0.03 - gap) + 4.0 * max(0.0, 0.025 - inside)
-                found.append((round(cost, 6), float(x), float(y)))
-    return found
 
 
 SKILLS: Mapping[str, type[SkillBase]] = {"place": Place, "put_beside": PutBeside}
