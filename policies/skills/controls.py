@@ -45,7 +45,7 @@ class _Worker(SkillBase):
         self._tops = [f.pos_world[2] + get_fixture(f.asset).height_m for f in spec.scene.fixtures]
         self._at_work = 0
 
-    def point(self, position: float, local: Sequence[float] | None = None) -> Array:
+    def point(self, position: float, local: Sequence[float] | Array | None = None) -> Array:
         """Returns where a point of the moving part is (world frame) at a joint position; the control's own point if none is given."""
         return self._here.apply(self._joint.at(position).apply(self.control.pos_m if local is None else local))
 
@@ -63,7 +63,7 @@ class _Worker(SkillBase):
 
 
 class Press(_Worker):
-    """press(fixture/joint): closed fingers come from above and push the button down; done when it has been down for three steps."""
+    """press(fixture/joint): closed fingers come from above and push the button down; done when it has been down for long enough to count."""
 
     def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
         super().__init__(spec, args)
@@ -83,7 +83,7 @@ class Press(_Worker):
         top = self.point(position)
         is_down = position >= self._pressed_from
         self._down = self._down + 1 if is_down else 0
-        if self._down >= 3:
+        if self._down > max(2, self.spec.hold_steps):
             return Command(view.ee.pos, quat, CLOSE), "done"
         if self._at_work > _GIVE_UP_STEPS or math.hypot(*(top - view.ee.pos)[:2]) > 0.02:
             self._at_work = 0
