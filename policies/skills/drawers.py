@@ -125,7 +125,9 @@ def _choose_spot(spec: EpisodeSpec, view: View, args: Sequence[str]) -> _Spot:
         middle = (low + high) / 2
         for x, y, z in itertools.product(xs, ys, zs):
             pinch = np.array([x, y, z])
-            if _is_free(boxes + pinch, around):
+            swept = boxes + pinch
+            swept[0, 0, 2] = low[2] + _PLAY_M  # what is let go falls straight down to the floor
+            if _is_free(swept, around):
                 drop, aside = float(z - zs[0]), abs(float(y - middle[1]))
                 cost = drop + 0.3 * aside + 0.02 * abs(turn - now) + 0.1 * abs(float(x) - float(xs.mean()))
                 point = here.apply(pinch)

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from vlagym.envs.fixtures import get_fixture
-from vlagym.envs.frames import Array, Pose, to_matrix
+from vlagym.envs.frames import Array, Pose, from_yaw, pose, to_matrix, to_yaw
 from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import GraspRoom
-from vlagym.envs.types import EpisodeSpec
+from vlagym.envs.shapes import joint_bounds
+from vlagym.envs.types import EpisodeSpec, FixtureSpec
 from vlagym.policies.skills.view import View, asset_of
 
 _SPARE_M = 0.01
@@ -78,7 +79,29 @@ def obstacles(spec: EpisodeSpec, view: View, without: Sequence[str]) -> list[Obs
         if fixture.name not in without:
             (long, wide, tall), (x, y, z) = get_fixture(fixture.asset).size_m, fixture.pos_world
             found.append(Obstacle(fixture.name, x, y, fixture.yaw_rad, long / 2, wide / 2, False, z, z + tall))
+            found += _opened(fixture, view)
     return found
+
+
+def _opened(fixture: FixtureSpec, view: View) -> list[Obstacle]:
+    """Returns the drawers and doors of a piece of furniture that are not closed."""
+    asset, found = get_fixture(fixture.asset), []
+    for joint in asset.joints:
+        name = f"{fixture.name}/{joint.name}"
+        if joint.handle is None or view.joints[name] <= joint.closed_threshold_m:
+            continue
+        frame = pose(fixture.pos_world, from_yaw(fixture.yaw_rad)) @ joint.at(view.joints[name])
+        low, high = _joint_box(asset.id, joint.name)
+        x, y, z = frame.apply((low + high) / 2).tolist()
+        half = (high - low) / 2
+        found.append(Obstacle(name, x, y, to_yaw(frame.quat), float(half[0]), float(half[1]), False, z - float(half[2]), z + float(half[2])))
+    return found
+
+
+@functools.cache
+def _joint_box(fixture_id: str, joint: str) -> Array:
+    """Returns the (2, 3) corners of what is touched of a joint, in its frame."""
+    return joint_bounds(get_fixture(fixture_id).joint(joint).collision)
 
 
 def crowding(room: GraspRoom, around: Sequence[Obstacle], point: Array, turn_rad: float) -> float:
