@@ -24,7 +24,7 @@ FIRST_DEMO_SEED = 1_000_000
 FOLDER = "benchmark/suites"
 
 Sample = Callable[..., EpisodeSpec]
-"""`vlagym.envs.sampling.sample(task, *, robot, seed, objects, phrases, control, catalogue, arena_name)`."""
+"""`vlagym.envs.sampling.sample(task, *, robot, seed, objects, phrases, control, catalogue, arena_name, level)`."""
 
 
 def sample_episode(task: str, **options: Any) -> EpisodeSpec:
@@ -52,6 +52,8 @@ class Entry:
     catalogue: str = "full"
     """Which part of the assets is drawn from: "full", or "core", the small world of the shipped checkpoint."""
     arena: str = "studio"
+    level: str = "plain"
+    """How sentences say it: plain, paraphrase, compositional, indirect, or mixed."""
     axes: tuple[str, ...] = ()
     """Variations that are applied to each episode, one after another: "blank" or "blank=1"."""
 
@@ -79,6 +81,7 @@ class Entry:
             control=self.control,
             catalogue=self.catalogue,
             arena_name=self.arena,
+            level=self.level,
         )
         for name, level in map(parse_axis, self.axes):
             spec = vary(spec, name, level)
@@ -257,6 +260,7 @@ _KINDS: Mapping[str, tuple[type, str]] = {
     "control": (str, "a text"),
     "catalogue": (str, "a text"),
     "arena": (str, "a text"),
+    "level": (str, "a text"),
     "objects": (str, "'seen' or 'unseen'"),
     "phrases": (str, "'seen' or 'unseen'"),
     "episodes": (int, "a whole number"),

@@ -44,6 +44,8 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
       objects: Split of the object that the goal is about: seen | unseen.
       phrases: Split of the sentence's template: seen | unseen.
       catalogue: Which part of the assets episodes are drawn from: full, or core, the small world of the shipped checkpoint.
+      arena_name: Where episodes happen.
+      level: How sentences say it: plain | paraphrase | compositional | indirect | mixed.
       cameras: Which of front, side and wrist are rendered.
       image_size: Width and height of the images.
       quality: fast | medium | high.
@@ -64,6 +66,8 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         objects: str = "seen",
         phrases: str = "seen",
         catalogue: str = "full",
+        arena_name: str = "studio",
+        level: str = "plain",
         cameras: Sequence[str] = CAMERAS,
         image_size: tuple[int, int] = (256, 256),
         quality: str = "fast",
@@ -82,7 +86,8 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         if min(image_size) < 8 or max(image_size) > 4096:
             raise BadSpec(f"image_size is {image_size}; width and height must lie between 8 and 4096")
         self.render_mode = render_mode
-        self._draw = {"task": task, "robot": robot, "control": control, "objects": objects, "phrases": phrases, "catalogue": catalogue}
+        self._draw = {"task": task, "robot": robot, "control": control, "objects": objects, "phrases": phrases}
+        self._draw |= {"catalogue": catalogue, "arena_name": arena_name, "level": level}
         self._camera_names = tuple(cameras)
         self._image_size = image_size
         self._world = World(quality=quality, look=look, depth=depth, segmentation=segmentation)

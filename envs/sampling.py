@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Sequence
@@ -47,6 +48,7 @@ def sample(
     control: str = "ee_delta",
     arena_name: str = "studio",
     catalogue: str = "full",
+    level: str = "plain",
 ) -> EpisodeSpec:
     """Draws an episode and checks its premises: at rest, nothing penetrates, no goal is met, named things are visible in `front` and in reach.
 
@@ -59,9 +61,10 @@ def sample(
       control: Action convention of the environment.
       arena_name: Where it happens.
       catalogue: Which part of the assets is drawn from: full | core.
+      level: How the sentence says it: a level of `vlagym.envs.language`, or mixed, which draws one.
 
     Raises:
-      UnknownName: For an unknown task, robot, arena or control.
+      UnknownName: For an unknown task, robot, arena, catalogue, level or control.
       BadSpec: If the robot cannot do the task, or a split is neither seen nor unseen.
       Unsatisfiable: If no scene with these premises was found in MAX_TRIES tries; says why they failed.
     """
@@ -109,24 +112,18 @@ def sample(
             instruction="",
             phrase="",
             control=action_spec(body, control),
-            horizon_s=definition.horizon_s(goals[0]),
+            horizon_s=round(definition.horizon_s(goals[0]) * body.pace, 3),
             hold_s=definition.hold_s,
             split="unseen" if "unseen" in (objects, phrases) else "seen",
             seed=seed,
         )
         broken = broken_premise(spec, world)
         if broken is None:
-            sentence = say(spec, stream(seed, task, phrases, "sentence"), split="unseen" if phrases == "unseen" else "seen")
-            return _with_sentence(spec, sentence.text, sentence.template_id)
+            sentence = say(spec, stream(seed, task, phrases, "sentence"), split="unseen" if phrases == "unseen" else "seen", level=level)
+            return dataclasses.replace(spec, instruction=sentence.text, phrase=sentence.template_id, level=sentence.level)
         reasons[broken] += 1
     listed = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(4))
     raise Unsatisfiable(f"no episode of {task!r} with seed {seed} and {objects} objects in {MAX_TRIES} tries: {listed}")
-
-
-def _with_sentence(spec: EpisodeSpec, text: str, phrase: str) -> EpisodeSpec:
-    import dataclasses
-
-    return dataclasses.replace(spec, instruction=text, phrase=phrase)
 
 
 def broken_premise(spec: EpisodeSpec, world: World | None = None) -> str | None:
@@ -180,7 +177,7 @@ def _points_to_reach(spec: EpisodeSpec, name: str) -> list[Any]:
             return [base + [0, 0, max(0.02, height / 2)], base + [0, 0, height + 0.14]]
     for f in spec.scene.fixtures:
         if f.name == name:
-            return [target for joint in _joints_of_the_goal(spec, f) for target in _joint_targets(f, joint)]
+            return [target for joint in _joints_of_the_goal(spec, f) for target in _joint_targets(spec.robot, f, joint)]
     raise AssertionError(name)
 
 
@@ -191,15 +188,17 @@ def _joints_of_the_goal(spec: EpisodeSpec, fixture: FixtureSpec) -> list[Fixture
     return [joint for joint in asset.joints if not said or joint.name in said]
 
 
-def _joint_targets(fixture: FixtureSpec, joint: FixtureJoint) -> list[Any]:
+def _joint_targets(robot: str, fixture: FixtureSpec, joint: FixtureJoint) -> list[Any]:
     """Returns where the hand works with a joint: along the way of its handle, or above the middle of what has none."""
     start = dict(fixture.joints).get(joint.name, 0.0)
     if joint.handle is None:
         middle = pose(fixture.pos_world, from_yaw(fixture.yaw_rad)) @ joint.at(start)
         point = middle.apply(joint_bounds([part.shape for part in joint.visual]).mean(axis=0))
         return [point, point + [0, 0, 0.05]]
-    hooks = [hook_pose(fixture, joint, position) for position in (start, *joint.range_m)]
-    if joint.type == "slide" and joint.handle.hook_tilt_rad == 0.0:
+    body: Robot = catalog.load("robot", robot)
+    hand = body.end_effectors[0]
+    hooks = [hook_pose(fixture, joint, position, hand) for position in (start, *joint.range_m)]
+    if joint.type == "slide" and joint.handle.hook_tilt_rad == 0.0 and hand.bar_opening_m is None:
         return [hooks[0].pos, hooks[0].pos + [0, 0, 0.10], hooks[2].pos]
     return [*hooks, Pose(hooks[0].pos + [0, 0, 0.08], hooks[0].quat)]
 

@@ -36,6 +36,9 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--objects", default="seen", choices=("seen", "unseen"), help="of a task's episode")
     parser.add_argument("--phrases", default="seen", choices=("seen", "unseen"), help="of a task's episode")
     parser.add_argument("--robot", default="panda", help="of a task's episode")
+    parser.add_argument("--level", default="plain", help="of a task's sentence: plain (default), paraphrase, compositional, indirect or mixed")
+    parser.add_argument("--arena", default="studio", help="of a task's episode")
+    parser.add_argument("--catalogue", default="full", help="of a task's episode: full (default) or core")
     parser.add_argument("--json", action="store_true", help="prints the specs as canonical JSON, one a line")
     parser.add_argument("--png", type=Path, metavar="FILE", help=f"the first frame of each camera, a row an episode ({_SHEET_ROWS_MAX} at most)")
     parser.add_argument("--quality", default="high", help="of those images: fast, medium or high (default)")
@@ -53,7 +56,15 @@ def main(args: Sequence[str]) -> int:
         catalog.known("task", options.what)
         seed = 0 if options.seed is None else options.seed
         entry = Entry(
-            task=options.what, episodes=1, first_seed=seed, objects=options.objects, phrases=options.phrases, robot=options.robot
+            task=options.what,
+            episodes=1,
+            first_seed=seed,
+            objects=options.objects,
+            phrases=options.phrases,
+            robot=options.robot,
+            catalogue=options.catalogue,
+            arena=options.arena,
+            level=options.level,
         )
         specs: tuple[EpisodeSpec, ...] = (entry.sample(seed),)
         suite: Suite | None = None
