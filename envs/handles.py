@@ -8,6 +8,7 @@ import numpy as np
 
 from vlagym.envs.fixtures import FixtureJoint
 from vlagym.envs.frames import Array, Pose, from_axis_angle, from_yaw, multiply, pose, rotate
+from vlagym.envs.robot import EndEffector
 from vlagym.envs.types import FixtureSpec
 
 DOWN = np.array([0.0, 1.0, 0.0, 0.0])
@@ -20,18 +21,24 @@ _UPRIGHT_M = 0.07
 """Opened so far, a drawer's handle is clear of what stands out above it."""
 
 
-def hook_pose(fixture: FixtureSpec, joint: FixtureJoint, position: float) -> Pose:
+def hook_pose(fixture: FixtureSpec, joint: FixtureJoint, position: float, hand: EndEffector | None = None) -> Pose:
     """Returns the pose of the pinch point (world frame) with closed fingers in the gap behind the handle.
+
+    A hand that has a `bar_opening_m` takes the bar between its sides instead: its pinch point is in the bar.
 
     Args:
       fixture: Where the furniture stands.
       joint: Its joint, with a handle.
       position: Of the joint, in m, or rad for a hinge.
+      hand: Whose pinch point; None: one that hooks.
 
     Raises:
       BadSpec: If the joint has no handle.
     """
     handle = joint.require_handle()
+    if hand is not None and hand.bar_opening_m is not None:
+        quat = _lean(fixture, joint, position, _turned_to(pull_direction(fixture, joint, position)))
+        return Pose(_frame(fixture, joint, position).apply(handle.pos_m), quat)
     return Pose(_frame(fixture, joint, position).apply(handle.hook_pos_m), _hand(fixture, joint, position))
 
 
@@ -72,8 +79,17 @@ def _hand(fixture: FixtureSpec, joint: FixtureJoint, position: float) -> Array:
     turn = math.remainder(math.atan2(bar[1], bar[0]) + math.pi / 2, math.pi)
     if joint.type == "hinge":
         turn += joint.axis[2] * position
-    quat = multiply(from_yaw(turn), DOWN)
-    tilt_rad = handle.hook_tilt_rad * min(1.0, max(0.0, 1.0 - position / _UPRIGHT_M))
+    return _lean(fixture, joint, position, multiply(from_yaw(turn), DOWN))
+
+
+def _turned_to(pull: Array) -> Array:
+    """Returns the orientation of a hand that looks down, its +y side opposite to a direction."""
+    return multiply(from_yaw(math.atan2(-pull[0], pull[1])), DOWN)
+
+
+def _lean(fixture: FixtureSpec, joint: FixtureJoint, position: float, quat: Array) -> Array:
+    """Returns an orientation leaning back by the handle's tilt, less the more the joint is open."""
+    tilt_rad = joint.require_handle().hook_tilt_rad * min(1.0, max(0.0, 1.0 - position / _UPRIGHT_M))
     if tilt_rad == 0.0:
         return quat
     return multiply(from_axis_angle(tilt_rad * np.cross([0.0, 0.0, 1.0], pull_direction(fixture, joint, position))), quat)

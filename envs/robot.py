@@ -52,6 +52,10 @@ class EndEffector:
     distance is the sum of their positions."""
     is_symmetric: bool = True
     """Whether a half turn about the site's z leaves the hand as it is. Where not, the +y side is the slender one."""
+    bar_opening_m: float | None = None
+    """Opening with which it takes the bar of a handle between its sides, the +y side behind the bar; None: its closed fingers hook the bar."""
+    pregrasp_margin_m: float | None = None
+    """How much wider than the grasp it opens beforehand; None: all the way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +80,8 @@ class Robot:
     cameras: tuple[CameraSpec, ...]
     """Those that are mounted on it."""
     base_pos_world: Vec3
+    pace: float = 1.0
+    """How many times as long as the panda it is given for a task: horizons are measured with the panda's expert."""
     add: Callable[[Any, str | None], None]
     """Adds bodies, joints, actuators, sites and contact exclusions to a `mujoco.MjSpec`. The second argument is the look; None adds no visual
     meshes (the physics is the same)."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from vlagym.envs.frames import Array, from_yaw, multiply
 from vlagym.envs.types import EpisodeSpec
-from vlagym.policies.skills.grasping import ChosenGrasp, choose_grasp, hand_of
+from vlagym.policies.skills.grasping import ChosenGrasp, choose_grasp, hand_of, opening_before, opening_command
 from vlagym.policies.skills.surroundings import height_to_pass, obstacles
 from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, Verdict, View, hand_yaw, turn_between
 
@@ -54,6 +54,10 @@ class Pick(SkillBase):
         self._tried += [self._grasp] if self._grasp else []
         self._grasp = None
 
+    def _open(self, width_m: float) -> float:
+        wanted_m = opening_before(self._hand, width_m)
+        return OPEN if wanted_m >= self._hand.opening_max_m else opening_command(self._hand, wanted_m)
+
     def step(self, view: View) -> tuple[Command, Verdict]:
         name = self.args[0]
         point, quat, width_m = self.aim(view)
@@ -78,7 +82,7 @@ class Pick(SkillBase):
         height = min(max(0.06, pass_m - point[2]), 3.0 * max(0.0, across - 0.006) + 0.3 * max(0.0, turn_error - 0.08))
         if not is_open:
             height = max(height, 0.05)
-        return Command(risen_first(view.ee.pos, point + [0, 0, height]), quat, OPEN), "running"
+        return Command(risen_first(view.ee.pos, point + [0, 0, height]), quat, self._open(width_m)), "running"
 
 
 class Lift(SkillBase):

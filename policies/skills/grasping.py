@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,10 +15,12 @@ from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate, to_matri
 from vlagym.envs.kinematics import Kinematics, kinematics
 from vlagym.envs.objects import UPRIGHT, Grasp, ObjectAsset
 from vlagym.envs.predicates.state import prop_of
-from vlagym.envs.robot import EndEffector, Robot
+from vlagym.envs.robot import EndEffector, GraspRoom, Robot
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.surroundings import crowding, obstacles
 from vlagym.policies.skills.view import DOWN, View, asset_of
+
+_WIDE_INSIDE_COST = 0.5
 
 
 class ChosenGrasp(NamedTuple):
@@ -68,7 +71,8 @@ def choose_grasp(spec: EpisodeSpec, name: str, view: View, tried: Sequence[Chose
             for turn in turns(hand, yaw + direction):
                 chosen = ChosenGrasp(grasp, direction, turn, scale * grasp.width_m, asset, scale)
                 point, turn = chosen.at(thing)
-                cost = 20.0 * crowding(hand.room, around, point, turn) + 0.05 * abs(turn) + sum(_is_alike(chosen, other) for other in tried)
+                cost = 20.0 * crowding(room_of(hand, chosen.width_m), around, point, turn) + 0.05 * abs(turn)
+                cost += sum(_is_alike(chosen, other) for other in tried) + (_WIDE_INSIDE_COST if _is_wide_inside(hand, chosen, thing) else 0.0)
                 ranked.append((round(cost, 6), len(ranked), chosen))
     ranked.sort(key=lambda item: item[:2])
     arm = kinematics(spec.robot)
@@ -127,6 +131,31 @@ def opening_command(hand: EndEffector, opening_m: float) -> float:
     else:
         ctrl = opening_m / len(hand.finger_joints)
     return float(np.clip(2.0 * (ctrl - hand.open_ctrl) / (hand.closed_ctrl - hand.open_ctrl) - 1.0, -1.0, 1.0))
+
+
+def opening_before(hand: EndEffector, width_m: float) -> float:
+    """Returns how far the hand opens, in m, before it closes on something of a width."""
+    if hand.pregrasp_margin_m is None:
+        return hand.opening_max_m
+    return min(hand.opening_max_m, width_m + hand.pregrasp_margin_m)
+
+
+def room_of(hand: EndEffector, width_m: float) -> GraspRoom:
+    """Returns the room that the hand takes around a grasp of a width: less where it does not open all the way."""
+    less_m = (hand.opening_max_m - opening_before(hand, width_m)) / 2
+    if less_m <= 0.0:
+        return hand.room
+    room = hand.room
+    return dataclasses.replace(room, finger_from_m=room.finger_from_m - less_m, finger_to_m=room.finger_to_m - less_m)
+
+
+def _is_wide_inside(hand: EndEffector, chosen: ChosenGrasp, thing: Pose) -> bool:
+    """Returns whether the wider side of the hand would be inside of a rim."""
+    if hand.is_symmetric or chosen.grasp.kind != "rim":
+        return False
+    _, turn = chosen.at(thing)
+    outward = yaw_in_pose(chosen.asset, chosen.grasp.pose, thing) + chosen.direction_rad
+    return math.sin(turn) * math.cos(outward) - math.cos(turn) * math.sin(outward) > 0.0  # the +y side lies at (sin, -cos) of the turn
 
 
 def _is_alike(a: ChosenGrasp, b: ChosenGrasp) -> bool:
