@@ -22,6 +22,8 @@ from vlagym.envs.types import CameraSpec, LightSpec, Rgba, Vec3, from_plain
 
 WORK_X_M, WORK_Y_M = (0.20, 0.75), (-0.36, 0.36)
 """What the robot works on: every table covers it, with the robot's base."""
+FLOOR_HALF_M = 3.0
+"""Half the side of the floor."""
 WORK_HEIGHT_M = 0.30
 """Up to here the cameras `front` and `side` see the whole of it: no scenery stands in between."""
 
@@ -53,8 +55,6 @@ class Floor:
     texture: str | None = None
     tile_m: float = 1.0
     """Side of the square that one copy of the texture covers."""
-    reflectance: float = 0.0
-    """How much it mirrors; only seen at high quality."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ def surroundings(name: str) -> tuple[SceneryMesh, ...]:
       UnknownName, BadData: As `arena`; and if a shape of the arena or of a furnishing is wrong.
     """
     here = arena(name)
-    panels = [*_dressing(here.table), *(_walls(here.room, here.floor.height_m) if here.room else ()), *here.panel]
+    panels = [*_dressing(here.table), *_ground(here.floor), *(_walls(here.room, here.floor.height_m) if here.room else ()), *here.panel]
     tables = [*_edge(here.table), *here.visual]
     return scenery.compose(panels, here.item, tables, here.floor.height_m, f"arenas/{name}.toml")
 
@@ -211,6 +211,18 @@ def _edge(table: Table) -> list[dict[str, Any]]:
     return [{"shape": "box", "size_m": [width, depth, thick], **body}]
 
 
+def _ground(floor: Floor) -> list[Panel]:
+    if floor.texture is None:
+        return []
+    side = 2 * FLOOR_HALF_M
+    centre = (0.0, 0.0, floor.height_m)
+    # A picture on a plane of the engine costs twice the frame time that it costs here.
+    here = Panel(
+        surface=floor.texture, centre_m=centre, size_m=(side, side), facing=(0.0, 0.0, 1.0), tile_m=floor.tile_m, rgba=floor.rgba, is_far=True
+    )
+    return [here]
+
+
 def _walls(room: Room, floor_m: float) -> list[Panel]:
     if room.texture is None:
         return []
@@ -223,6 +235,7 @@ def _walls(room: Room, floor_m: float) -> list[Panel]:
         facing=(1.0, 0.0, 0.0),
         tile_m=room.tile_m,
         rgba=room.rgba,
+        is_far=True,
     )
     sides = [
         Panel(
@@ -232,6 +245,7 @@ def _walls(room: Room, floor_m: float) -> list[Panel]:
             facing=(0.0, -float(side), 0.0),
             tile_m=room.tile_m,
             rgba=room.rgba,
+            is_far=True,
         )
         for side in (1, -1)
     ]

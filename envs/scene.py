@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs import catalog
-from vlagym.envs.arenas import arena, is_dressed, surroundings, texture, top_boxes
+from vlagym.envs.arenas import FLOOR_HALF_M, arena, is_dressed, surroundings, texture, top_boxes
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import from_yaw
 from vlagym.envs.fixtures import FixtureAsset, get_fixture
 from vlagym.envs.objects import ObjectAsset, get
 from vlagym.envs.robot import Robot
+from vlagym.envs.scenery import SceneryMesh
 from vlagym.envs.shapes import MATERIALS, Material, Part, Primitive
 from vlagym.envs.textures import Texture, draw
 from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, LightSpec, PropSpec, Rgba, sha_arrays
@@ -148,7 +149,7 @@ def _add_arena(mj: Any, name: str, *, is_seen: bool) -> None:
     dressed = is_dressed(here.table)
     material = ""
     if here.table.texture and not dressed:
-        _add_surface(mj, "table", here.table.texture)
+        _add_surface(mj, "table", texture(here.table.texture))
         surface = mj.add_material(name="table", specular=0.08, shininess=0.2, rgba=here.table.rgba, texrepeat=(1, 1))
         surface.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = "table"
         material = "table"
@@ -163,15 +164,14 @@ def _add_arena(mj: Any, name: str, *, is_seen: bool) -> None:
     for i, (sx, sy) in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1)) if here.table.legs == "four" else ()):
         pos = (x + sx * (width / 2 - 0.06), y + sy * (depth / 2 - 0.06), (leg - 2 * thick) / 2)
         world.add_geom(name=f"{TABLE}_{i}", type=box, size=(0.025, 0.025, -leg / 2), pos=pos, rgba=(0.35, 0.36, 0.38, 1), contype=0, conaffinity=0)
+    # What is drawn first hides what comes later before that has cost much: the table, what stands around, the floor, the walls.
+    around = surroundings(name) if is_seen else ()
+    _add_surroundings(mj, [part for part in around if not part.finish.is_far])
     plane = mujoco.mjtGeom.mjGEOM_PLANE
-    floor = world.add_geom(name=FLOOR, type=plane, size=(3, 3, 0.1), pos=(0, 0, here.floor.height_m), rgba=here.floor.rgba)
+    size = (FLOOR_HALF_M, FLOOR_HALF_M, 0.1)
+    floor = world.add_geom(name=FLOOR, type=plane, size=size, pos=(0, 0, here.floor.height_m), rgba=here.floor.rgba)
     if here.floor.texture:
-        _add_surface(mj, FLOOR, here.floor.texture)
-        repeat = 6.0 / here.floor.tile_m
-        surface = mj.add_material(name=FLOOR, specular=0.1, shininess=0.3, rgba=here.floor.rgba, texrepeat=(repeat, repeat))
-        surface.reflectance = here.floor.reflectance
-        surface.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = FLOOR
-        floor.material = FLOOR
+        floor.group = 3  # what is seen of it is scenery
     if here.room is not None and here.room.texture is None:
         room, base = here.room, here.floor.height_m
         for i, (size, pos) in enumerate(
@@ -182,39 +182,31 @@ def _add_arena(mj: Any, name: str, *, is_seen: bool) -> None:
             )
         ):
             world.add_geom(name=f"{WALL}_{i}", type=box, size=size, pos=pos, rgba=room.rgba, contype=0, conaffinity=0)
-    if is_seen:
-        _add_surroundings(mj, name)
+    _add_surroundings(mj, [part for part in around if part.finish.is_far])
 
 
-def _add_surface(mj: Any, name: str, surface: str) -> None:
+def _add_surface(mj: Any, name: str, pixels: NDArray[np.uint8]) -> None:
     import mujoco
 
-    pixels = texture(surface)
     image = mj.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=pixels.shape[1], height=pixels.shape[0], nchannel=3)
     image.data = pixels.tobytes()
 
 
-def _add_surroundings(mj: Any, arena_name: str) -> None:
+def _add_surroundings(mj: Any, parts: Sequence[SceneryMesh]) -> None:
     """Adds what stands around the table: a mesh for each finish, in the group of what is only seen."""
     import mujoco
 
-    finishes = set()
-    for i, part in enumerate(surroundings(arena_name)):
-        finish, name = part.finish, f"{WALL}_around_{i}"
+    for part in parts:
+        finish, name = part.finish, f"{WALL}_around_{len(mj.meshes)}"
         mesh = mj.add_mesh(name=name, uservert=part.vertices.ravel(), userface=part.faces.ravel())
         mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
-        geom = mj.worldbody.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, rgba=finish.rgba)
-        geom.contype, geom.conaffinity, geom.group, geom.mass = 0, 0, 2, 0.0
-        if finish.surface is None:
-            geom.material = finish.material
-            continue
         mesh.usertexcoord, mesh.userfacetexcoord = part.texcoords.ravel(), part.faces.ravel()
-        if finish.surface not in finishes:
-            _add_surface(mj, f"surface:{finish.surface}", finish.surface)
-            finishes.add(finish.surface)
-        look = mj.add_material(name=name, specular=0.06, shininess=0.2, emission=finish.glow, rgba=finish.rgba)
-        look.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = f"surface:{finish.surface}"
-        geom.material = name
+        _add_surface(mj, name, part.picture)
+        shine = MATERIALS[finish.material]
+        look = mj.add_material(name=name, specular=shine.specular, shininess=shine.shininess, emission=finish.glow, rgba=finish.rgba)
+        look.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = name
+        geom = mj.worldbody.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=name, rgba=finish.rgba)
+        geom.contype, geom.conaffinity, geom.group, geom.mass = 0, 0, 2, 0.0
 
 
 def _add_light(mj: Any, light: LightSpec) -> None:

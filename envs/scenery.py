@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym import assets
-from vlagym.envs.arena_textures import surface_names
+from vlagym.envs.arena_textures import surface, surface_names
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.frames import from_yaw, to_matrix
 from vlagym.envs.shape_tables import visual_part
@@ -22,6 +23,7 @@ from vlagym.envs.types import Rgba, Vec3, from_plain
 
 _WHITE: Rgba = (1.0, 1.0, 1.0, 1.0)
 _DISC_SIDES = 48
+_SQUARE = 4  # pixels of a colour in a palette, so that neighbours do not bleed into it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,8 @@ class Panel:
     """Share of its colour that needs no light: 0 a picture, 1 a window on a bright day."""
     rgba: Rgba = _WHITE
     """Multiplies the picture."""
+    is_far: bool = False
+    """Whether it lies behind all else, as walls do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +64,15 @@ class Item:
 
 
 class Finish(NamedTuple):
-    """How a mesh looks; scenery of one finish is one mesh."""
+    """How a mesh looks; scenery of one finish is one mesh, for each mesh costs a frame time of its own."""
 
-    rgba: Rgba
     material: Material
     surface: str | None = None
+    """None: painted; its picture is a palette."""
+    rgba: Rgba = _WHITE
     glow: float = 0.0
+    is_far: bool = False
+    """Whether it lies behind all else, as walls do: drawn last, for what is hidden then costs little."""
 
 
 class SceneryMesh(NamedTuple):
@@ -76,8 +83,10 @@ class SceneryMesh(NamedTuple):
     """(V, 3) in m."""
     faces: NDArray[np.int32]
     """(F, 3) counter-clockwise as seen from outside."""
-    texcoords: NDArray[np.float32] | None
-    """(V, 2) where there is a surface: u to the right, v down, 1 a copy of the picture."""
+    texcoords: NDArray[np.float32]
+    """(V, 2) u to the right, v down, 1 a copy of the picture."""
+    picture: NDArray[np.uint8]
+    """(H, W, 3) RGB: the surface, or the palette of what is painted."""
 
 
 class _Piece(NamedTuple):
@@ -85,6 +94,8 @@ class _Piece(NamedTuple):
     vertices: NDArray[np.float64]
     faces: NDArray[np.int64]
     texcoords: NDArray[np.float64] | None
+    paint: Rgba
+    """Of what has no texcoords."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,8 +194,8 @@ def _parts(tables: Sequence[Any], rgba: Rgba, where: str) -> list[_Piece]:
     for i, table in enumerate(tables):
         part = visual_part(table, f"{where}.visual[{i}]")
         mesh = part.shape if isinstance(part.shape, Mesh) else _box(part.shape)
-        finish = Finish(part.rgba or rgba, part.material)
-        pieces.append(_Piece(finish, np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64), None))
+        vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+        pieces.append(_Piece(Finish(part.material), vertices, faces, None, part.rgba or rgba))
     return pieces
 
 
@@ -221,7 +232,7 @@ def _panel(panel: Panel) -> _Piece:
     vertices = np.array(panel.centre_m) + flat[:, :1] * right + flat[:, 1:] * up
     copies = np.ones(2) if panel.tile_m is None else np.array(panel.size_m) / panel.tile_m
     texcoords = (unit * [1.0, -1.0] + 0.5) * copies
-    return _Piece(Finish(panel.rgba, "matte", panel.surface, panel.glow), vertices, faces, texcoords)
+    return _Piece(Finish("matte", panel.surface, panel.rgba, panel.glow, panel.is_far), vertices, faces, texcoords, panel.rgba)
 
 
 def _merged(pieces: Iterable[_Piece]) -> list[SceneryMesh]:
@@ -229,17 +240,33 @@ def _merged(pieces: Iterable[_Piece]) -> list[SceneryMesh]:
     for piece in pieces:
         finishes.setdefault(piece.finish, []).append(piece)
     meshes = []
-    for finish, group in finishes.items():
+    for finish, group in sorted(finishes.items(), key=lambda item: item[0].is_far):
         counts = np.cumsum([0, *(len(p.vertices) for p in group)])
-        texcoords = None
-        if finish.surface is not None:
-            texcoords = np.concatenate([p.texcoords for p in group if p.texcoords is not None]).astype(np.float32)
+        if finish.surface is None:
+            picture, texcoords = _painted(group)
+        else:
+            picture, texcoords = surface(finish.surface), [p.texcoords for p in group if p.texcoords is not None]
         meshes.append(
             SceneryMesh(
                 finish=finish,
                 vertices=np.concatenate([p.vertices for p in group]).astype(np.float32),
                 faces=np.concatenate([p.faces + first for p, first in zip(group, counts, strict=False)]).astype(np.int32),
-                texcoords=texcoords,
+                texcoords=np.concatenate(texcoords).astype(np.float32),
+                picture=picture,
             )
         )
     return meshes
+
+
+def _painted(group: Sequence[_Piece]) -> tuple[NDArray[np.uint8], list[NDArray[np.float64]]]:
+    """Returns a picture with a square for each colour, and the texcoords of each piece: all in the middle of its square."""
+    colours = sorted({p.paint for p in group})
+    columns = max(1, math.ceil(math.sqrt(len(colours))))
+    palette = np.zeros((columns * _SQUARE, columns * _SQUARE, 3), np.uint8)
+    middles = {}
+    for i, colour in enumerate(colours):
+        row, column = divmod(i, columns)
+        square = (slice(row * _SQUARE, (row + 1) * _SQUARE), slice(column * _SQUARE, (column + 1) * _SQUARE))
+        palette[square] = np.round(255.0 * np.array(colour[:3]))
+        middles[colour] = (np.array([column, row]) + 0.5) / columns
+    return palette, [np.tile(middles[p.paint], (len(p.vertices), 1)) for p in group]
