@@ -7,10 +7,19 @@ from collections.abc import Mapping, Sequence
 from vlagym.envs.errors import unknown_name
 from vlagym.envs.task import Skill
 from vlagym.envs.types import EpisodeSpec, Observation
-from vlagym.policies.skills import carry, controls, drawers, handles, pushing, putting
+from vlagym.policies.skills import carry, controls, drawers, handles, pushing, putting, reach, upright
 from vlagym.policies.skills.view import Command, SkillBase, View
 
-SKILLS: Mapping[str, type[SkillBase]] = {**carry.SKILLS, **handles.SKILLS, **drawers.SKILLS, **controls.SKILLS, **putting.SKILLS, **pushing.SKILLS}
+SKILLS: Mapping[str, type[SkillBase]] = {
+    **carry.SKILLS,
+    **handles.SKILLS,
+    **drawers.SKILLS,
+    **controls.SKILLS,
+    **putting.SKILLS,
+    **pushing.SKILLS,
+    **reach.SKILLS,
+    **upright.SKILLS,
+}
 """Name -> class. Each module has its own such mapping."""
 
 
