@@ -244,6 +244,9 @@ def _add_prop(mj: Any, prop: PropSpec, asset: ObjectAsset, meshes: dict[int, str
     for geom in _add_collision(mj, body, asset.collision, mass, prop.scale):
         geom.condim = 6 if asset.rolling_friction > 0 else 4
         geom.friction = (friction, 0.01, max(asset.rolling_friction, 1e-4))
+        if "bead" in asset.roles:
+            # A bead rolls as beads do, also in a cup that is kept from rolling itself, and does not sink through the floor that it falls on.
+            geom.priority, geom.solref = 1, (0.004, 1.0)
     for i, part in enumerate(asset.visual_parts()):
         geom = _add_part(mj, body, f"{prop.name}@{i}", part, prop.scale, meshes)
         _paint(mj, geom, part, asset.rgba, prop.rgba)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlagym.envs.errors import BadSpec, unknown_name
-from vlagym.envs.predicates import controls, hand, joints, placing, pushing, relations
+from vlagym.envs.predicates import controls, fitting, hand, joints, placing, pouring, pushing, relations
 from vlagym.envs.predicates.state import Check as Check
 from vlagym.envs.predicates.state import WorldState as WorldState
 from vlagym.envs.types import EpisodeSpec, Predicate
@@ -17,6 +17,8 @@ PREDICATES: Mapping[str, type[Any]] = {
     **joints.PREDICATES,
     **hand.PREDICATES,
     **pushing.PREDICATES,
+    **pouring.PREDICATES,
+    **fitting.PREDICATES,
     **relations.PREDICATES,
     **controls.PREDICATES,
 }

@@ -1,0 +1,184 @@
+"""Pour: a cup is taken near its rim, carried beside a vessel and tilted until what lies in it has run out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from vlagym.envs.errors import NotGraspable
+from vlagym.envs.frames import Array, Pose, conjugate, from_axis_angle, from_yaw, multiply, rotate
+from vlagym.envs.kinematics import kinematics
+from vlagym.envs.objects import ObjectAsset
+from vlagym.envs.predicates.pouring import contents_of, is_in
+from vlagym.envs.predicates.state import prop_of
+from vlagym.envs.types import EpisodeSpec
+from vlagym.policies.skills.carry import Pick, risen_first
+from vlagym.policies.skills.grasping import ChosenGrasp, hand_of, turns, yaw_in_pose
+from vlagym.policies.skills.surroundings import crowding, height_to_pass, obstacles
+from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, Verdict, View, asset_of, hand_yaw
+
+_GRIP_BELOW_RIM_M = 0.014  # high, so that what runs out falls between the rim and the palm, which is 45 mm above the pinch point
+_LIP_ABOVE_M = 0.045  # the lip of the tilted cup over the rim of the vessel; lower, and the arm behind the hand would meet the table
+_LIP_SHORT_M = 0.025  # before the middle of the vessel: what rolls out of the cup flies on
+_CLEAR_M = 0.015  # below the bottom of the cup, over the rim of the vessel
+_TILT_MAX_RAD = math.radians(102.0)
+_LEVEL_RAD = math.radians(76.0)  # from here on the tilt is slow: the wall of the cup is nearly level
+_FAST_RAD, _SLOW_RAD = 0.10, 0.035  # per control step
+_SHAKE_RAD = math.radians(14.0)
+_PATIENCE = 12  # control steps without a bead leaving the cup, after which it is shaken
+_SLIP_STEPS = 3
+
+
+class PickToPour(Pick):
+    """pick_to_pour(a, b): takes the cup a near its rim, from a side from which it can be tilted over b."""
+
+    def step(self, view: View) -> tuple[Command, Verdict]:
+        if self._grasp is None:
+            if self.args[0] in view.held:
+                return Command(view.ee.pos, view.ee.quat, CLOSE), "done"
+            self._grasp = _grasp_to_pour(self.spec, *self.args, view, self._tried)
+        return super().step(view)
+
+
+class Pour(SkillBase):
+    """pour(a, b): tilts the held cup a over the vessel b, its lip kept in place, until it is empty, and holds it upright again.
+
+    Lost when the cup slips out of the hand.
+    """
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        self._beads = contents_of(spec, args[0])
+        self._way: _Way | None = None
+        self._tilt = 0.0
+        self._left = len(self._beads)
+        self._waited = 0
+        self._slipped = 0
+        self._is_back = False
+
+    def step(self, view: View) -> tuple[Command, Verdict]:
+        name = self.args[0]
+        self._slipped = 0 if name in view.held else self._slipped + 1
+        if self._slipped > _SLIP_STEPS:
+            return Command(view.ee.pos, view.ee.quat, OPEN), "lost"
+        cup = view.props[name]
+        if self._way is None:
+            turn = hand_yaw(view.ee.quat)
+            self._way = min((_Way.of(self.spec, *self.args, view, turn, side, cup, view.ee.pos) for side in (1.0, -1.0)), key=lambda way: way.cost)
+        way = self._way
+        lip_ee = rotate(conjugate(view.ee.quat), way.lip(cup, view.ee.quat) - view.ee.pos)
+        there, _ = way.hand(self._tilt, lip_ee, view.props[self.args[1]])
+        away = float(np.linalg.norm(there[:2] - view.ee.pos[:2]))
+        if self._tilt == 0.0 and (away > 0.015 or abs(there[2] - view.ee.pos[2]) > 0.02):
+            hand = hand_of(self.spec)
+            below = float(view.ee.pos[2] - cup.pos[2])
+            room = height_to_pass(hand.room, obstacles(self.spec, view, self.args), view.ee.pos, there, below_m=below, radius_m=way.radius_m)
+            height = max(there[2], min(room, there[2] + 3.0 * max(0.0, away - 0.02)))
+            return Command(risen_first(view.ee.pos, np.array([*there[:2], height])), way.upright, CLOSE), "running"
+        self._advance(view, cup)
+        there, quat = way.hand(self._tilt, lip_ee, view.props[self.args[1]])
+        verdict: Verdict = "done" if self._is_back and self._tilt == 0.0 else "running"
+        return Command(there, quat, CLOSE), verdict
+
+    def _advance(self, view: View, cup: Pose) -> None:
+        """Tilts a little further, shakes, or tilts back."""
+        asset, scale = asset_of(self.spec, self.args[0]), prop_of(self.spec, self.args[0]).scale
+        left = sum(is_in(asset, scale, cup, view.props[bead]) for bead in self._beads)
+        self._waited = 0 if left < self._left else self._waited + 1
+        self._left = left
+        if self._is_back or (left == 0 and self._waited > 3):
+            self._is_back = True
+            self._tilt = max(0.0, self._tilt - _FAST_RAD)
+        elif self._tilt < _TILT_MAX_RAD:
+            self._tilt = min(_TILT_MAX_RAD, self._tilt + (_FAST_RAD if self._tilt < _LEVEL_RAD else _SLOW_RAD))
+            self._waited = 0
+        elif self._waited > _PATIENCE:
+            self._tilt, self._waited = _TILT_MAX_RAD - _SHAKE_RAD, 0
+
+
+class _Way(NamedTuple):
+    """How a cup is tilted over a vessel."""
+
+    mouth: Array
+    """(3,) horizontal direction towards which it is tilted."""
+    side: float
+    """1 where that is the x axis of the hand, -1 where it is the other way."""
+    upright: Array
+    """Orientation wxyz of the hand while the cup is upright."""
+    radius_m: float
+    """Of the cup's rim."""
+    rim_m: float
+    """Height of the cup's rim above its base."""
+    vessel_rim_m: float
+    cost: float
+
+    @staticmethod
+    def of(spec: EpisodeSpec, cup: str, vessel: str, view: View, turn_rad: float, side: float, here: Pose, ee_pos: Array) -> _Way:
+        """Returns the way for a turn of the hand about the vertical; its cost is infinite where the arm cannot go it."""
+        asset, scale = asset_of(spec, cup), prop_of(spec, cup).scale
+        mouth = side * np.array([math.cos(turn_rad), math.sin(turn_rad), 0.0])
+        upright = multiply(from_yaw(turn_rad), DOWN)
+        vessel_rim = prop_of(spec, vessel).scale * asset_of(spec, vessel).size_m[2]
+        way = _Way(mouth, side, upright, scale * min(asset.size_m[:2]) / 2, scale * asset.size_m[2], vessel_rim, 0.0)
+        lip_ee = rotate(conjugate(upright), way.rim_m * np.array([0.0, 0.0, 1.0]) + way.radius_m * mouth + here.pos - ee_pos)
+        arm = kinematics(spec.robot)
+        posture = None
+        for tilt in (0.0, 0.35, 0.7, 1.05, 1.4, _TILT_MAX_RAD):
+            target = Pose(*way.hand(tilt, lip_ee, view.props[vessel]))
+            posture, position, rotation = arm.solve(target, posture)
+            if position > 0.005 or rotation > 0.05:
+                return way._replace(cost=math.inf)
+        there, _ = way.hand(0.0, lip_ee, view.props[vessel])
+        return way._replace(cost=float(np.linalg.norm(there[:2] - ee_pos[:2])))
+
+    def lip(self, cup: Pose, quat: Array) -> Array:
+        """Returns the point (3,) of the cup's rim that is lowest when it is tilted, for the pose of the cup and the orientation of the hand."""
+        return cup.apply([0.0, 0.0, self.rim_m]) + self.radius_m * rotate(quat, np.array([self.side, 0.0, 0.0]))
+
+    def hand(self, tilt_rad: float, lip_ee: Array, vessel: Pose) -> tuple[Array, Array]:
+        """Returns position and orientation of the hand at which the cup is tilted so far and its lip is where it should be.
+
+        Args:
+          tilt_rad: Of the cup.
+          lip_ee: The lip in the frame of the hand, (3,) m.
+          vessel: Its pose.
+        """
+        axis = np.array([-self.mouth[1], self.mouth[0], 0.0])
+        quat = multiply(from_axis_angle(tilt_rad * axis), self.upright)
+        height = self.vessel_rim_m + max(_LIP_ABOVE_M, _CLEAR_M + self.rim_m * math.cos(tilt_rad))
+        lip = vessel.pos + [0.0, 0.0, height] - _LIP_SHORT_M * self.mouth
+        return lip - rotate(quat, lip_ee), quat
+
+
+def _grasp_to_pour(spec: EpisodeSpec, cup: str, vessel: str, view: View, tried: Sequence[ChosenGrasp]) -> ChosenGrasp:
+    """Returns a grasp of a cup near its rim, from which it can be tilted over a vessel.
+
+    Raises:
+      NotGraspable: If there is none.
+    """
+    asset, here, scale = asset_of(spec, cup), view.props[cup], prop_of(spec, cup).scale
+    arm, hand, around = kinematics(spec.robot), hand_of(spec), obstacles(spec, view, (cup,))
+    ranked: list[tuple[float, int, ChosenGrasp]] = []
+    for grasp in (g for g in asset.grasps_in("upright") if g.kind == "top"):
+        high = dataclasses.replace(grasp, height_m=asset.size_m[2] - _GRIP_BELOW_RIM_M, width_m=max(grasp.width_m, min(asset.size_m[:2])))
+        yaw = yaw_in_pose(asset, "upright", here)
+        for direction in [math.pi * k / 12 - yaw for k in range(12)] if grasp.symmetric else grasp.yaw_rad:
+            for turn in turns(hand, yaw + direction):
+                chosen = ChosenGrasp(high, direction, turn, scale * high.width_m, asset, scale)
+                point, turn = chosen.at(here)
+                cost = 20.0 * crowding(hand.room, around, point, turn) + 0.03 * abs(turn) + 0.2 * sum(chosen == other for other in tried)
+                cost += min(_Way.of(spec, cup, vessel, view, turn, side, here, point).cost for side in (1.0, -1.0))
+                ranked.append((round(cost, 6), len(ranked), chosen))
+    for cost, _, chosen in sorted(ranked, key=lambda item: item[:2]):
+        point, turn = chosen.at(here)
+        if math.isfinite(cost) and arm.reaches(Pose(point, multiply(from_yaw(turn), DOWN))):
+            return chosen
+    raise NotGraspable(f"no grasp of {cup!r} ({asset.id}) at {here.pos.round(3).tolist()} lets {spec.robot} pour it into {vessel!r}")
+
+
+SKILLS: Mapping[str, type[SkillBase]] = {"pick_to_pour": PickToPour, "pour": Pour}
+"""Name -> class."""
