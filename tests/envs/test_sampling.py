@@ -35,7 +35,9 @@ def test_an_unseen_target_is_not_told_by_being_the_only_new_thing(task: str) -> 
         like_it = [p.name for p in spec.scene.props if target in catalog_of_objects() and "graspable" in get(p.asset).roles]
         splits = _splits(spec, tuple(like_it) or tuple(f.name for f in spec.scene.fixtures))
         assert splits[target] == "unseen" and spec.split == "unseen"
-        assert sum(split == "unseen" for split in splits.values()) >= 2, (spec.goal, splits)
+        # Drawers of one unseen chest, buttons of one panel: what else could be asked for is as new as the target.
+        rivals = {p.args[0].split("/")[0] for goal in spec.alternatives for p in goal if p.args[0] != spec.goal[0].args[0]}
+        assert sum(split == "unseen" for split in splits.values()) >= 2 or target in rivals, (spec.goal, splits)
 
 
 @pytest.mark.parametrize("task", TASKS)
