@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from vlagym.envs.errors import unknown_name
 from vlagym.envs.task import Skill
 from vlagym.envs.types import EpisodeSpec, Observation
-from vlagym.policies.skills import carry, controls, drawers, handles, pouring, pushing, putting, reach, upright
+from vlagym.policies.skills import carry, controls, drawers, fitting, handles, pouring, pushing, putting, reach, upright
 from vlagym.policies.skills.view import Command, SkillBase, View
 
 SKILLS: Mapping[str, type[SkillBase]] = {
@@ -18,6 +18,7 @@ SKILLS: Mapping[str, type[SkillBase]] = {
     **putting.SKILLS,
     **pushing.SKILLS,
     **pouring.SKILLS,
+    **fitting.SKILLS,
     **reach.SKILLS,
     **upright.SKILLS,
 }
