@@ -94,7 +94,7 @@ def texcoords(vertices: NDArray[np.float64], faces: NDArray[np.int64], wrap: Wra
         middle = (low + high) / 2.0
         away = corners - middle
         flat = np.hypot(away[..., 0], away[..., 1])
-        angle = np.arctan2(away[..., 1], away[..., 0]) / (2.0 * np.pi) + 0.5
+        angle = np.mod(np.arctan2(away[..., 1], away[..., 0]) / (2.0 * np.pi) + 0.25, 1.0)  # a quarter across lies on +x
         on_axis = flat < 1e-7
         # A face that straddles the seam would show the whole picture backwards; a corner on the axis has no angle of its own.
         first = np.where(on_axis, np.nan, angle)
@@ -135,6 +135,12 @@ def _mix(image: _Image, colour: Rgb, share: NDArray[Any]) -> _Image:
     weight = np.clip(share, 0.0, 1.0)[..., None]
     mixed: _Image = image * (1.0 - weight) + np.array(colour) * weight
     return mixed
+
+
+def _edge(inside: _Image) -> _Image:
+    """Returns how far a pixel belongs to a figure: 1 where `inside` is well above 0, 0 where it is well below, and a soft edge between."""
+    share: _Image = np.clip(0.5 + inside * 60.0, 0.0, 1.0)
+    return share
 
 
 def _noise(texture: Texture, cells_v: int, cells_u: int) -> _Image:
@@ -179,17 +185,17 @@ def _label(t: Texture, image: _Image, u: _Image, v: _Image) -> _Image:
     image = _mix(image, t.ink, (np.abs(np.abs(v - 0.5) - 0.415) < 0.012).astype(float))
     sides = (0.25, 0.75)
     for side in sides:
-        away = np.hypot((u - side) * t.size_px[1] / t.size_px[0] * 0.5, v - 0.64)
+        across, down = (u - side) * t.size_px[1] / t.size_px[0], v - 0.68
+        away, angle = np.hypot(across, down), np.arctan2(down, across)
         if t.count > 1:
-            image = _mix(image, t.accent, (away < 0.16).astype(float))
-            spokes = np.cos(np.arctan2(v - 0.64, (u - side)) * t.count)
-            image = _mix(image, t.ink, ((away < 0.12) & (spokes > 0.2) & (away > 0.03)).astype(float))
+            image = _mix(image, t.accent, _edge(0.145 + 0.012 * np.cos(t.count * angle) - away))
+            image = _mix(image, t.ink, _edge(0.1 - away) * _edge(away - 0.03) * _edge(0.05 * np.cos(t.count * angle)))
         for k, line in enumerate(t.text[:2]):
-            image = _write(image, line, t.ink if k else t.accent, (side, 0.24 + 0.19 * k), 0.2 if k == 0 else 0.12, 0.42)
-    bars = np.random.default_rng(7).integers(0, 2, 11)
-    block = (np.abs(u - 0.5) < 0.055) & (np.abs(v - 0.72) < 0.1)
+            image = _write(image, line, t.ink if k else t.accent, (side, 0.25 + 0.18 * k), 0.19 if k == 0 else 0.12, 0.34)
+    block = (np.abs(u - 0.5) < 0.05) & (np.abs(v - 0.72) < 0.11)
+    bars = np.sin(u * 700.0) + 0.6 * np.sin(u * 1130.0) > 0.0
     image = _mix(image, (1.0, 1.0, 1.0), block.astype(float))
-    return _mix(image, (0.05, 0.05, 0.05), (block & (bars[np.clip(((u - 0.445) * 100).astype(int), 0, 10)] > 0)).astype(float))
+    return _mix(image, (0.05, 0.05, 0.05), (block & bars & (np.abs(u - 0.5) < 0.04) & (np.abs(v - 0.7) < 0.075)).astype(float))
 
 
 def _card(t: Texture, image: _Image, u: _Image, v: _Image) -> _Image:
@@ -199,8 +205,8 @@ def _card(t: Texture, image: _Image, u: _Image, v: _Image) -> _Image:
     if t.count > 1:
         du, dv = u - 0.5, v - 0.68
         away, angle = np.hypot(du, dv), np.arctan2(dv, du)
-        image = _mix(image, t.accent, (away < 0.17 + 0.035 * np.cos(t.count * angle)).astype(float))
-        image = _mix(image, t.ink, (away < 0.075).astype(float))
+        image = _mix(image, t.accent, _edge(0.17 + 0.035 * np.cos(t.count * angle) - away))
+        image = _mix(image, t.ink, _edge(0.075 - away))
     rows = len(t.text)
     for k, line in enumerate(t.text):
         image = _write(image, line, t.accent if k == 0 else t.ink, (0.5, 0.24 + 0.17 * k if rows > 1 else 0.28), 0.17 if k == 0 else 0.1, 0.8)
@@ -229,7 +235,7 @@ def _dots(t: Texture, image: _Image, u: _Image, v: _Image) -> _Image:
     y = v * rows
     x = u * t.count + 0.5 * (np.floor(y) % 2)
     away = np.hypot((x % 1.0) - 0.5, ((y % 1.0) - 0.5) * 0.5 * 1.0)
-    return _mix(image, t.accent, (away < 0.22).astype(float))
+    return _mix(image, t.accent, np.clip((0.24 - away) * 10.0, 0, 1))
 
 
 def _wood(t: Texture, image: _Image, u: _Image, v: _Image) -> _Image:
@@ -273,7 +279,7 @@ def _speckle(t: Texture, image: _Image, u: _Image, v: _Image) -> _Image:
     column = np.floor(x).astype(int) % t.count
     dx = (x % 1.0) - 0.5 - offset[row, column, 0]
     dy = (v * rows) % 1.0 - 0.5 - offset[row, column, 1]
-    return _mix(image, t.accent, t.strength * (np.hypot(dx * 1.25, dy * 0.8) < 0.17))
+    return _mix(image, t.accent, t.strength * np.clip((0.19 - np.hypot(dx * 1.3, dy * 0.75)) * 14.0, 0, 1))
 
 
 def _pores(t: Texture, image: _Image, u: _Image, v: _Image) -> _Image:
