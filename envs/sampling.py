@@ -13,6 +13,7 @@ import numpy as np
 
 from vlagym.envs import catalog
 from vlagym.envs.arenas import arena
+from vlagym.envs.catalogues import FULL
 from vlagym.envs.control import action_spec
 from vlagym.envs.errors import BadSpec, Divergence, Unsatisfiable
 from vlagym.envs.frames import Pose, from_yaw, multiply, pose, rotate, to_matrix
@@ -24,7 +25,8 @@ from vlagym.envs.objects import get
 from vlagym.envs.robot import Robot
 from vlagym.envs.scene import TABLE
 from vlagym.envs.shapes import joint_bounds
-from vlagym.envs.task import Crowded, Draft, Task
+from vlagym.envs.split import arena_split, arenas_of, place_split, start_of
+from vlagym.envs.task import Crowded, Draft, Goal, Task
 from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, SceneSpec, stream
 from vlagym.envs.world import World
 
@@ -49,6 +51,7 @@ def sample(
     arena_name: str = "studio",
     catalogue: str = "full",
     level: str = "plain",
+    layout: str = "default",
 ) -> EpisodeSpec:
     """Draws an episode and checks its premises: at rest, nothing penetrates, no goal is met, named things are visible in `front` and in reach.
 
@@ -59,9 +62,10 @@ def sample(
       objects: Split of the object that the goal is about: seen | unseen.
       phrases: Split of the sentence's template: seen | unseen.
       control: Action convention of the environment.
-      arena_name: Where it happens.
+      arena_name: Where it happens: an arena, or seen | unseen | any, which draws one of that split, or of the split of `objects`.
       catalogue: Which part of the assets is drawn from: full | core.
       level: How the sentence says it: a level of `vlagym.envs.language`, or mixed, which draws one.
+      layout: Where things start: any | seen | unseen, see `vlagym.envs.layout`; default: seen, and any with the catalogue core.
 
     Raises:
       UnknownName: For an unknown task, robot, arena, catalogue, level or control.
@@ -71,6 +75,9 @@ def sample(
     for what, split in (("objects", objects), ("phrases", phrases)):
         if split not in ("seen", "unseen"):
             raise BadSpec(f"{what} is {split!r}; it must be seen or unseen")
+    if layout == "default":
+        layout = "seen" if catalogue == FULL else "any"
+    arena_name = _drawn_arena(arena_name, objects, stream(seed, task, "arena"))
     definition: Task = catalog.load("task", task)
     body: Robot = catalog.load("robot", robot)
     if robot not in definition.robots:
@@ -79,7 +86,7 @@ def sample(
     world = World(render=False)
     for attempt in range(MAX_TRIES):
         rng = stream(seed, task, robot, objects, "layout", str(attempt))
-        draft = Draft(rng, objects, catalogue)
+        draft = Draft(rng, objects, catalogue, layout)
         try:
             laid_out = definition.layout(draft)
         except Crowded as crowded:
@@ -90,6 +97,9 @@ def sample(
         goals = list(laid_out)
         if len(goals) < 2:
             reasons["fewer than two feasible goals"] += 1
+            continue
+        if layout == "unseen" and not _starts_unseen(goals[0], draft):
+            reasons["what the goal is about starts in a seen place"] += 1
             continue
         place = arena(arena_name)
         scene = SceneSpec(
@@ -114,7 +124,7 @@ def sample(
             control=action_spec(body, control),
             horizon_s=round(definition.horizon_s(goals[0]) * body.pace, 3),
             hold_s=definition.hold_s,
-            split="unseen" if "unseen" in (objects, phrases) else "seen",
+            split="unseen" if "unseen" in (objects, phrases, layout, arena_split(arena_name)) else "seen",
             seed=seed,
         )
         broken = broken_premise(spec, world)
@@ -124,6 +134,21 @@ def sample(
         reasons[broken] += 1
     listed = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(4))
     raise Unsatisfiable(f"no episode of {task!r} with seed {seed} and {objects} objects in {MAX_TRIES} tries: {listed}")
+
+
+def _drawn_arena(name: str, objects: str, rng: np.random.Generator) -> str:
+    """Returns the name, or one that is drawn where it is a split."""
+    if name not in ("any", "seen", "unseen"):
+        return name
+    known = arenas_of("unseen" if "unseen" in (name, objects if name == "any" else name) else "seen")
+    return known[int(rng.integers(len(known)))]
+
+
+def _starts_unseen(goal: Goal, draft: Draft) -> bool:
+    """Tells whether the first thing that a goal names starts in a place that is kept for evaluation."""
+    places = {p.name: start_of(p) for p in draft.props} | {f.name: (f.pos_world[0], f.pos_world[1]) for f in draft.fixtures}
+    subject = (*goal.conditions, *(predicate for step in goal.steps for predicate in step))[0].things[0]
+    return place_split(*places[subject]) == "unseen"
 
 
 def broken_premise(spec: EpisodeSpec, world: World | None = None) -> str | None:

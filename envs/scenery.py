@@ -201,7 +201,8 @@ def _parts(tables: Sequence[Any], rgba: Rgba, where: str) -> list[_Piece]:
 
 def _box(box: Primitive) -> Mesh:
     """Returns a plain box, four corners a side, so that each side is flat to the light."""
-    vertices, faces = [], []
+    vertices: list[NDArray[np.float64]] = []
+    faces: list[list[int]] = []
     for axis in range(3):
         u, v = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
         for sign in (-1.0, 1.0):

@@ -12,6 +12,8 @@ from vlagym.envs.errors import BadSpec, Unsatisfiable, unknown_name
 from vlagym.envs.fixtures import FixtureAsset, fixtures
 from vlagym.envs.frames import multiply, rotate, to_matrix
 from vlagym.envs.objects import UPRIGHT, ObjectAsset, StablePose, catalog
+from vlagym.envs.layout import check_layout
+from vlagym.envs.split import place_split
 from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgba
 
 
@@ -58,12 +60,14 @@ class Crowded(Exception):
 class Draft:
     """A scene that is being laid out. Handed to a task's `layout`, which draws from `rng` only."""
 
-    def __init__(self, rng: np.random.Generator, objects: str, catalogue: str = "full") -> None:
+    def __init__(self, rng: np.random.Generator, objects: str, catalogue: str = "full", layout: str = "any") -> None:
         self.rng = rng
         self.objects = objects
         """seen | unseen: the split that the goal's objects come from. What only stands around may be seen."""
         self.catalogue = catalogue
         """core | full: which part of the assets is drawn from."""
+        self.layout = check_layout(layout)
+        """any | seen | unseen: the cells of the table in which things start. unseen: those first, others where they are full."""
         self._assets = catalogue_of(catalogue)
         self.props: list[PropSpec] = []
         self.fixtures: list[FixtureSpec] = []
@@ -157,9 +161,11 @@ class Draft:
         asset = catalog()[asset_id]
         lies = asset.pose(pose)
         radius, graspable = footprint_m(asset, pose), "graspable" in asset.roles
-        for _ in range(tries):
+        # Not every thing goes to the few unseen cells, or they would be full before the thing comes that the goal is about.
+        prefers = self.layout == "unseen" and self.rng.random() < 0.5
+        for k in range(tries):
             x, y = (float(self.rng.uniform(*side)) for side in (region.x_m, region.y_m))
-            if self._is_free(x, y, radius, graspable):
+            if self._may_start(x, y, prefers=prefers and 2 * k < tries) and self._is_free(x, y, radius, graspable):
                 break
         else:
             raise Crowded(f"no free place for {asset_id}")
@@ -177,6 +183,7 @@ class Draft:
         """
         asset = catalog()[asset_id]
         lies, radius = asset.pose(pose), footprint_m(asset, pose)
+        self._check_start(asset_id, x, y)
         if not self._is_free(x, y, radius, "graspable" in asset.roles):
             raise Crowded(f"no free place for {asset_id}")
         return self._add(asset, x, y, yaw, radius, lies, name, rgba)
@@ -227,6 +234,7 @@ class Draft:
         Raises:
           Crowded: If that place is taken.
         """
+        self._check_start(asset_id, x, y)
         if not self._is_free(x, y, keep_free_m, False):
             raise Crowded(f"no free place for {asset_id}")
         self._discs.append((x, y, keep_free_m, False))
@@ -237,6 +245,16 @@ class Draft:
         pos = (round(x, 5), round(y, 5), 0.0)
         self.fixtures.append(FixtureSpec(name=asset_id, asset=asset_id, pos_world=pos, yaw_rad=round(yaw, 5), joints=start))
         return asset_id
+
+    def _may_start(self, x: float, y: float, *, prefers: bool = False) -> bool:
+        if self.layout == "any":
+            return True
+        found = place_split(x, y)
+        return found == "seen" if self.layout == "seen" else (found == "unseen" or not prefers)
+
+    def _check_start(self, asset_id: str, x: float, y: float) -> None:
+        if not self._may_start(x, y):
+            raise Crowded(f"{asset_id} would start in a place that is kept for evaluation")
 
     def _is_free(self, x: float, y: float, radius: float, graspable: bool) -> bool:
         for ox, oy, other, other_graspable in self._discs:
