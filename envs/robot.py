@@ -28,6 +28,20 @@ class GraspRoom:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PushFace:
+    """The side of the hand that pushes things over the table while it looks down."""
+
+    turn_rad: float
+    """From the site's x to where the face looks, about the vertical, counter-clockwise from above."""
+    distance_m: float
+    """From the pinch point to the face."""
+    opening_m: float = 0.0
+    """Between the pads while it pushes."""
+    is_on_both_sides: bool = True
+    """Whether the opposite side of the hand pushes as well."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndEffector:
     """A hand, and the joints of the arm that carries it."""
 
@@ -47,6 +61,7 @@ class EndEffector:
     opening_max_m: float
     """Widest distance between the pads."""
     room: GraspRoom
+    push: PushFace
     opening_of_joint_m: tuple[tuple[float, float], ...] = ()
     """(mean position of the finger joints, distance between the pads) of a hand whose fingers turn, ascending; empty: they slide, and the
     distance is the sum of their positions."""

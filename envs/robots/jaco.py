@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from vlagym import assets
 from vlagym.envs.errors import BadData, MissingPackage, unknown_name
 from vlagym.envs.meshes import TriangleMesh, decimated, package_folder
-from vlagym.envs.robot import EndEffector, GraspRoom, Robot
+from vlagym.envs.robot import EndEffector, GraspRoom, PushFace, Robot
 from vlagym.envs.types import CameraSpec
 
 # The base is let into the table, in front of the mount: from there the arm reaches all of the working area with the hand looking down and stays
@@ -285,6 +285,8 @@ ROBOT = Robot(
                 hand_above_m=0.05,
                 hand_half_size_m=(0.075, 0.055),
             ),
+            # The closed fist from its side: thumb and one finger are flush there and upright. The backs of the fingers lean over what they push.
+            push=PushFace(turn_rad=math.pi, distance_m=0.024, is_on_both_sides=False),
         ),
     ),
     home_qpos=(0.161, 3.101, 4.664, 0.621, -1.921, 0.782),

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from vlagym import assets
 from vlagym.envs.errors import MissingPackage, unknown_name
 from vlagym.envs.meshes import TriangleMesh, decimated, package_folder, read
-from vlagym.envs.robot import EndEffector, GraspRoom, Robot
+from vlagym.envs.robot import EndEffector, GraspRoom, PushFace, Robot
 from vlagym.envs.types import CameraSpec
 
 _S = math.sqrt(0.5)
@@ -238,6 +238,8 @@ ROBOT = Robot(
                 hand_above_m=0.03,
                 hand_half_size_m=(0.105, 0.035),
             ),
+            # The closed fingers are 2 cm wide at their tips and 4 cm above them, and 1 cm thick.
+            push=PushFace(turn_rad=0.0, distance_m=0.010),
         ),
     ),
     home_qpos=(0.0, -0.35, 0.0, -2.45, 0.0, 2.10, math.pi / 4),

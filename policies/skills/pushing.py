@@ -14,11 +14,9 @@ from vlagym.envs.predicates.pushing import LINE_END_M, LINE_START_SHARE, LINE_WI
 from vlagym.envs.predicates.state import fixture_pose
 from vlagym.envs.task import footprint_m
 from vlagym.envs.types import EpisodeSpec
+from vlagym.policies.skills.grasping import hand_of, opening_command
 from vlagym.policies.skills.view import CLOSE, DOWN, Command, SkillBase, Verdict, View, asset_of, clear_height, hand_yaw, turn_between
 
-FINGERS_M = 0.010
-"""From the pinch point to the face that pushes. It is 2 cm wide at the finger tips and 4 cm above them, across the fingers: a front that carries
-a thing along without turning it."""
 _LOW_M = 0.013  # of the pinch point above what the thing stands on: the tips are 9 mm lower
 _STANDOFF_M = 0.022  # between that face and the thing when the hand comes down behind it
 _SPEED_M = 0.013  # per control step: 0.26 m/s; a thing that slides with friction 1 stops within 4 mm of the fingers
@@ -34,6 +32,9 @@ class Push(SkillBase):
         super().__init__(spec, args)
         self._corners, self._radius = outline(spec, args[0])
         self._height = asset_of(spec, args[0]).size_m[2]
+        hand = hand_of(spec)
+        self._face = hand.push
+        self._gripper = opening_command(hand, hand.push.opening_m) if hand.push.opening_m > 0.0 else CLOSE
         self._phase = "above"
         self._turn: float | None = None
         self._direction = np.array([1.0, 0.0])
@@ -58,14 +59,14 @@ class Push(SkillBase):
             return self._leave(view)
         if self.is_there(view):
             if self._phase == "above":
-                return Command(view.ee.pos, self._quat(view), CLOSE), "done"
+                return Command(view.ee.pos, self._quat(view), self._gripper), "done"
             self._phase, self._left_at = "leaving", view.ee.pos.copy()
             return self._leave(view)
         middle = self._middle(view)
         away = self.target(view) - middle
         self._direction = away / max(1e-9, float(np.linalg.norm(away)))
         side = np.array([-self._direction[1], self._direction[0]])
-        behind_m = self._extent(thing, -self._direction) + FINGERS_M
+        behind_m = self._extent(thing, -self._direction) + self._face.distance_m
         rel = view.ee.pos[:2] - middle
         ahead, beside = float(rel @ self._direction), float(rel @ side)
         quat = self._quat(view)
@@ -78,24 +79,24 @@ class Push(SkillBase):
             else:
                 ceiling = max(clear_height(self.spec, view, without=()), self._height + 0.03)
                 lift = min(ceiling, 3.0 * max(0.0, across - 0.008) + 0.3 * max(0.0, turn_error - 0.1))
-                return Command(np.array([*start, height + lift]), quat, CLOSE), "running"
+                return Command(np.array([*start, height + lift]), quat, self._gripper), "running"
         if abs(beside) > 0.75 * self._extent(thing, side) or ahead > -0.4 * behind_m:
             self._phase, self._turn = "above", None  # slipped past: come down behind it once more
-            return Command(view.ee.pos + [0, 0, 0.04], quat, CLOSE), "running"
+            return Command(view.ee.pos + [0, 0, 0.04], quat, self._gripper), "running"
         speed = min(_SPEED_M, 0.004 + 0.16 * self.remaining_m(view))
         if ahead < -(behind_m + 0.004):
             speed = _SPEED_M  # not yet in touch
         step = speed * self._direction - _CENTRING * beside * side
         goal = view.ee.pos[:2] + 3.0 * step
-        return Command(np.array([*goal, height]), quat, CLOSE, max(0.004, float(np.linalg.norm(step)))), "running"
+        return Command(np.array([*goal, height]), quat, self._gripper, max(0.004, float(np.linalg.norm(step)))), "running"
 
     def _leave(self, view: View) -> tuple[Command, Verdict]:
         goal = self._left_at - _WITHDRAW_M * np.array([*self._direction, 0.0])
         if np.linalg.norm(view.ee.pos[:2] - self._left_at[:2]) > 0.6 * _WITHDRAW_M:
             if self.is_there(view):
-                return Command(goal, self._quat(view), CLOSE), "done"
+                return Command(goal, self._quat(view), self._gripper), "done"
             self._phase, self._turn = "above", None
-        return Command(goal, self._quat(view), CLOSE, 0.015), "running"
+        return Command(goal, self._quat(view), self._gripper, 0.015), "running"
 
     def _middle(self, view: View) -> Array:
         """Returns the middle (2,) of the thing's outline."""
@@ -111,11 +112,14 @@ class Push(SkillBase):
         return float(((corners - corners.mean(axis=0)) @ direction).max())
 
     def _quat(self, view: View) -> Array:
-        """Returns the hand looking down with the wide front of its closed fingers towards where the thing should go."""
-        wanted = math.atan2(self._direction[1], self._direction[0])
+        """Returns the hand looking down with the face that pushes towards where the thing should go."""
+        wanted = math.atan2(self._direction[1], self._direction[0]) - self._face.turn_rad
         here = hand_yaw(view.ee.quat) if self._turn is None else self._turn
-        turn = here + math.remainder(wanted - here, math.pi)
-        self._turn = turn if abs(turn) <= _TURN_MAX_RAD else math.remainder(wanted, math.pi)
+        if self._face.is_on_both_sides:
+            turn = here + math.remainder(wanted - here, math.pi)
+            self._turn = turn if abs(turn) <= _TURN_MAX_RAD else math.remainder(wanted, math.pi)
+        else:
+            self._turn = here + math.remainder(wanted - here, 2 * math.pi)
         return multiply(from_yaw(self._turn), DOWN)
 
 
