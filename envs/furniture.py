@@ -27,7 +27,7 @@ class _Stand:
 
 _STANDS = {
     "cabinet": _Stand(x_m=(0.36, 0.42), keep_free_m=0.115, opened=(0.7, 1.2)),
-    "chest": _Stand(x_m=(0.34, 0.39), keep_free_m=0.125, can_be_alone=True, opened=(0.7, 1.15)),
+    "chest": _Stand(x_m=(0.34, 0.38), keep_free_m=0.125, can_be_alone=True, opened=(0.7, 1.15)),
     "sideboard": _Stand(x_m=(0.36, 0.42), keep_free_m=0.18, is_wide=True, can_be_alone=True, opened=(0.7, 1.15)),
     "cupboard": _Stand(x_m=(0.38, 0.44), keep_free_m=0.12, opened=(0.7, 1.2)),
     "microwave": _Stand(x_m=(0.38, 0.44), keep_free_m=0.125, opened=(0.7, 1.2)),

@@ -102,16 +102,6 @@ def test_a_wrong_object_is_refused_with_file_and_key(tmp_path: Path, text: str, 
         objects.load_object(write_object(tmp_path, text, change))
 
 
-def test_the_drawer_says_where_to_hook_it() -> None:
-    for asset in fixtures.fixtures().values():
-        drawer = asset.joint("drawer")
-        assert drawer.axis == (1.0, 0.0, 0.0) and drawer.range_m[0] < drawer.open_threshold_m < drawer.range_m[1]
-        front = asset.size_m[0] / 2
-        assert front < drawer.hook_pos_m[0] < drawer.handle_pos_m[0]
-        # Two closed fingers are about 2.2 cm thick together.
-        assert drawer.hook_gap_m >= 0.03
-
-
 @pytest.mark.parametrize(
     ("text", "change", "message"),
     [
