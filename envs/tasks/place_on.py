@@ -1,49 +1,58 @@
-"""Put an object onto a plate or mat, or into a bowl; the sentence says which object and where."""
+"""Put an object, or two of a kind, on or into another one: plates, bowls, trays, baskets … The sentence says which object and where."""
 
-from vlagym.envs.objects import catalog
+from itertools import combinations
+
+from vlagym.envs.milestones import carried
+from vlagym.envs.objects import ObjectAsset, catalog
+from vlagym.envs.room import fit_together, put_into
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task, footprint_m
-from vlagym.envs.types import EpisodeSpec, Predicate
+from vlagym.envs.types import EpisodeSpec
 
 _REGION = Region(x_m=(0.36, 0.62), y_m=(-0.22, 0.22))
+_CORE_KINDS = ("bowl", "plate", "mat")
+_BOTH_SHARE = 0.25
+_BOTH_EXPERT_S = 5.8
 
 
-def _fits(thing: str, destination: str) -> bool:
-    place = catalog()[destination].place
-    return place is not None and footprint_m(catalog()[thing]) <= place.inner_radius_m + 0.01
+def _goal(things: tuple[str, ...], destination: str) -> Goal:
+    moves = tuple(put_into(thing, destination) for thing in things)
+    return Goal(conditions=moves, stages=carried(moves), expert_s=_BOTH_EXPERT_S if len(moves) > 1 else None)
 
 
-def _goal(thing: str, destination: str) -> Goal:
-    container = "container" in catalog()[destination].roles
-    done = Predicate(name="inside" if container else "on", args=(thing, destination))
-    stages = (
-        Predicate(name="touched", args=(thing,)),
-        Predicate(name="held", args=(thing,)),
-        Predicate(name="lifted", args=(thing,)),
-        Predicate(name="over", args=(thing, destination)),
-        done,
-    )
-    return Goal(conditions=(done,), stages=stages)
+def _is_low(asset: ObjectAsset) -> bool:
+    return asset.size_m[2] <= 0.07 and footprint_m(asset) <= 0.11
 
 
 def _layout(draft: Draft) -> list[Goal]:
     rng = draft.rng
+    core = draft.catalogue == "core"
+    both = not core and rng.random() < _BOTH_SHARE
     destinations: list[str] = []
     for _ in range(2):
         role = "container" if rng.random() < 0.4 else "support"
-        destinations += draft.choose(1, role=role, kinds=("bowl", "plate", "mat"), without=destinations)
-    things = draft.choose(int(rng.integers(2, 4)), role="graspable")
+        destinations += draft.choose(1, role=role, kinds=_CORE_KINDS if core else (), without=destinations, suits=_is_low)
+    if both:
+        things = draft.choose(1, role="graspable", suits=lambda a: footprint_m(a) <= 0.046)
+        like = catalog()[things[0]].kind
+        things += draft.choose(1, role="graspable", kinds=(like,), without=things, suits=lambda a: footprint_m(a) <= 0.046)
+        things += draft.choose(1, role="graspable", first_split="seen", without=things, suits=lambda a: a.kind != like and footprint_m(a) <= 0.046)
+    else:
+        things = draft.choose(int(rng.integers(2, 4)), role="graspable")
     for name in destinations + things:
         draft.put(name, _REGION)
-    pairs = [(t, d) for t in things for d in destinations if _fits(t, d)]
-    asked = (things[0], destinations[0])
-    if asked not in pairs:
+    groups = list(combinations(things, 2 if both else 1))
+    fitting = [(group, d) for group in groups for d in destinations if fit_together(group, d)]
+    asked = (groups[0], destinations[0])
+    if asked not in fitting:
         return []
-    return [_goal(*asked), *(_goal(*pair) for pair in pairs if pair != asked)]
+    return [_goal(*asked), *(_goal(*pair) for pair in fitting if pair != asked)]
 
 
 def _plan(spec: EpisodeSpec) -> list[Skill]:
-    thing, destination = spec.goal[0].args
-    return [Skill(name="pick", args=(thing,)), Skill(name="place", args=(thing, destination)), Skill(name="retreat", args=())]
+    plan: list[Skill] = []
+    for move in spec.goal:
+        plan += [Skill(name="pick", args=move.args[:1], purpose=move), Skill(name="place", args=move.args, purpose=move)]
+    return [*plan, Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="put an object on a plate or mat, or in a bowl", expert_s=4.0, layout=_layout, plan=_plan)
+TASK = Task(summary="put objects on or into other ones", expert_s=4.0, layout=_layout, plan=_plan)

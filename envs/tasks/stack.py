@@ -8,7 +8,7 @@ from vlagym.envs.types import EpisodeSpec, Predicate
 
 _REGION = Region(x_m=(0.37, 0.63), y_m=(-0.22, 0.22))
 _TOWER_SHARE = 0.35
-_TOWER_EXPERT_S = 6.0
+_TOWER_EXPERT_S = 6.2
 
 
 def _goal(*blocks: str) -> Goal:
@@ -34,4 +34,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [*plan, Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="stack blocks on each other", expert_s=6.0, layout=_layout, plan=_plan)
+TASK = Task(summary="stack blocks on each other", expert_s=4.0, layout=_layout, plan=_plan)

@@ -13,6 +13,7 @@ from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.predicates.relations import disc
 from vlagym.envs.predicates.state import place_of, prop_of
+from vlagym.envs.room import INNER_M, ring_m
 from vlagym.envs.spots import Spot, free_spots
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import risen_first
@@ -151,7 +152,7 @@ def _spots(spec: EpisodeSpec, destination: str, inner_radius_m: float) -> list[t
     if count < 2:
         return [(0.0, 0.0)]
     radius = max(disc(spec, name, np.zeros(3)).radius_m for name in things)
-    ring = min(inner_radius_m - 0.012, (radius + 0.006) / math.sin(math.pi / count))
+    ring = min(inner_radius_m - INNER_M, ring_m(count, radius))
     angles = [2 * math.pi * k / count for k in range(count)]
     return [(ring * math.cos(a), ring * math.sin(a)) for a in angles]
 

@@ -1,0 +1,84 @@
+"""Sort: all things of one sort to one place, or two sorts to two places; the sentence says what goes where."""
+
+from collections.abc import Callable, Sequence
+from itertools import permutations
+
+from vlagym.envs.milestones import carried
+from vlagym.envs.objects import ObjectAsset, catalog
+from vlagym.envs.room import fit_together, put_into
+from vlagym.envs.task import Draft, Goal, Region, Skill, Task, footprint_m
+from vlagym.envs.types import EpisodeSpec
+
+_REGION = Region(x_m=(0.36, 0.62), y_m=(-0.24, 0.24))
+_CATEGORIES = ("ball", "block", "fruit", "vegetable")
+_SORTS = ("category", "categories", "colours")
+"""All of one category to one place; two categories to two places; things of two colours to two places."""
+_COLOURS = ("blue", "green", "red")
+_SECONDS_A_THING = 3.1
+
+
+def _is_small(asset: ObjectAsset) -> bool:
+    return footprint_m(asset) <= 0.033
+
+
+def _goal(*moves: tuple[Sequence[str], str]) -> Goal:
+    """Returns the goal of bringing props to places, group by group."""
+    conditions = tuple(put_into(thing, destination) for things, destination in moves for thing in things)
+    return Goal(conditions=conditions, stages=carried(conditions), expert_s=_SECONDS_A_THING * len(conditions))
+
+
+def _colours(draft: Draft) -> tuple[list[str], list[str]]:
+    """Draws two things of each of two colours, all of different kinds; returns the assets of the one colour and of the other."""
+    groups: list[list[str]] = []
+    for colour in (_COLOURS[int(i)] for i in draft.rng.permutation(len(_COLOURS))[:2]):
+        kinds: list[str] = []
+        chosen: list[str] = []
+        for _ in range(2):
+            split = draft.objects if not groups else "seen"
+            suits = _of_colour(colour, kinds)
+            chosen += draft.choose(1, role="graspable", first_split=split, suits=suits)
+            kinds.append(catalog()[chosen[-1]].kind)
+        groups.append(chosen)
+    return groups[0], groups[1]
+
+
+def _of_colour(colour: str, without: Sequence[str]) -> Callable[[ObjectAsset], bool]:
+    return lambda a: _is_small(a) and a.colour == colour and a.kind not in without and a.shape != "long"
+
+
+def _categories(draft: Draft, count: int) -> tuple[list[str], list[str]]:
+    """Draws `count` things of one category and two of another one."""
+    first, second = (_CATEGORIES[int(i)] for i in draft.rng.permutation(len(_CATEGORIES))[:2])
+    one = draft.choose(count, role="graspable", suits=lambda a: _is_small(a) and a.category == first)
+    other = draft.choose(2, role="graspable", first_split="seen", suits=lambda a: _is_small(a) and a.category == second)
+    return one, other
+
+
+def _layout(draft: Draft) -> list[Goal]:
+    rng = draft.rng
+    sort = _SORTS[int(rng.integers(len(_SORTS)))]
+    places: list[str] = []
+    for _ in range(2):
+        role = "container" if rng.random() < 0.6 else "support"
+        places += draft.choose(1, role=role, first_split="seen", without=places, suits=lambda a: footprint_m(a) <= 0.1)
+    assets = _colours(draft) if sort == "colours" else _categories(draft, 3 if sort == "category" else 2)
+    if not all(fit_together(group, place) for group in assets for place in places):
+        return []
+    for place in places:
+        draft.put(place, _REGION)
+    one, other = ([draft.put(asset, _REGION, name=f"{asset}_{k}") for k, asset in enumerate(group)] for group in assets)
+    if sort == "category":
+        return [_goal((things, place)) for things in (one, other) for place in places]
+    goals = [_goal((one, a), (other, b)) for a, b in permutations(places)]
+    together = [_goal((one + other, place)) for place in places if fit_together(assets[0] + assets[1], place)]
+    return goals + together
+
+
+def _plan(spec: EpisodeSpec) -> list[Skill]:
+    plan: list[Skill] = []
+    for move in spec.goal:
+        plan += [Skill(name="pick", args=move.args[:1], purpose=move), Skill(name="place", args=move.args, purpose=move)]
+    return [*plan, Skill(name="retreat", args=())]
+
+
+TASK = Task(summary="sort objects to their places", expert_s=12.4, layout=_layout, plan=_plan)
