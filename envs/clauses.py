@@ -88,7 +88,7 @@ def _clause(group: tuple[Predicate, ...], scene: SceneWords) -> Clause:
         meaning = family.means[0]
         if len(first.args) != len(meaning.slots):
             raise BadSpec(f"the goal {first} has {len(first.args)} arguments; sentences of {first.name!r} have the slots {', '.join(meaning.slots)}")
-        slots = {slot: (argument,) for slot, argument in zip(meaning.slots, first.args, strict=True)}
+        slots: dict[str, tuple[str, ...]] = {slot: (argument,) for slot, argument in zip(meaning.slots, first.args, strict=True)}
         slots[meaning.slots[0]] = tuple(dict.fromkeys(p.args[0] for p in group))
         if all(scene.fits(argument, family.sort(slot)) for slot, arguments in slots.items() for argument in arguments):
             ways.append(Filled(family, slots))

@@ -40,6 +40,10 @@ class Unsatisfiable(VlagymError):
     """No episode with the wanted premises was found within the bounded number of tries."""
 
 
+class Unspeakable(VlagymError):
+    """No sentence of the wanted kind asks for the goal of an episode and for nothing else in its scene."""
+
+
 class NotGraspable(VlagymError):
     """No grasp of the prop fits the gripper and the reach of the arm."""
 

@@ -1,4 +1,8 @@
-"""Goals become English sentences: templates of assets/language/en, filled with noun phrases, drawn with an explicit generator."""
+"""Goals become English sentences: templates of assets/language/en, filled with noun phrases, drawn with an explicit generator.
+
+Every sentence is read back by `envs.understand`, which knows nothing of how it was made, before it leaves this file: it asks for the goal of
+its episode in that scene, and for nothing else.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,26 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from vlagym.envs.asset_files import Split
-from vlagym.envs.clauses import Clause, Filled, clauses_of
-from vlagym.envs.errors import BadSpec, unknown_name
+from vlagym.envs.clauses import Clause, Filled, clauses_of, wish_of
+from vlagym.envs.errors import BadSpec, Unspeakable, unknown_name
+from vlagym.envs.inflection import gerund
+from vlagym.envs.noun_phrases import Reading
 from vlagym.envs.phrases import Phrase, language
-from vlagym.envs.reference import describe
-from vlagym.envs.referents import SETTING_SORTS
-from vlagym.envs.scene_words import SceneWords, scene_words
-from vlagym.envs.types import EpisodeSpec
+from vlagym.envs.scene_words import scene_words
+from vlagym.envs.speaker import Manner, Speaker
+from vlagym.envs.types import EpisodeSpec, Predicate
+from vlagym.envs.understand import Reader
 
 Level = Literal["plain", "paraphrase", "compositional", "indirect", "multi_step"]
 LEVELS: tuple[Level, ...] = ("plain", "paraphrase", "compositional", "indirect", "multi_step")
+"""plain: an order with plain nouns. paraphrase: other words for things, more politeness. compositional: things are told apart by comparing,
+counting, denying, or by what they stand next to. indirect: a need or a state, and the wish is left to the listener. multi_step: several
+orders, one after another."""
+MAX_CHARACTERS = 400
+"""No sentence is longer."""
+MAX_TRIES = 60
+_PLAIN_TRIES = 6  # until then a plain sentence has the noun and colour of `describe` alone
+_POLITE_PROBABILITY = 0.4
 
 
 class Sentence(NamedTuple):
@@ -29,80 +43,208 @@ class Sentence(NamedTuple):
     level: Level = "plain"
 
 
+class _Said(NamedTuple):
+    """A request, before frames are put around it."""
+
+    text: str
+    template_id: str
+    mentioned: tuple[Reading, ...]
+    num_complex: int
+    """Noun phrases that say more than what a thing is."""
+
+
 def say(spec: EpisodeSpec, rng: np.random.Generator, *, split: Split = "seen", level: str = "plain", nouns: Split = "seen") -> Sentence:
-    """Returns a sentence that asks for the goal of an episode; nothing but its goal, its steps and its scene is read.
+    """Returns a sentence that asks for the goal of an episode and for nothing else; only its goal, its steps and its scene are read.
 
     Args:
-      spec: The episode.
-      rng: Draws the template and the words; the same state gives the same sentence.
-      split: Of the templates.
-      level: plain | paraphrase | compositional | indirect | multi_step | mixed.
+      spec: The episode. Where it has ordered steps, the sentence asks for them one after another.
+      rng: Draws the templates and the words; the same state gives the same sentence.
+      split: Of the templates and frames.
+      level: plain | paraphrase | compositional | indirect | multi_step, or mixed: drawn among those that `levels` returns.
       nouns: Of the nouns; "unseen" says "the dish" for a plate.
 
     Raises:
-      UnknownName: If there is no such level, or no family for a predicate of the goal.
-      BadSpec: If no phrase singles a thing out.
+      UnknownName: If there is no such level or split, no family for a predicate of the goal, or nothing in the scene that it names.
+      BadSpec: If the episode cannot be spoken of at this level at all.
+      Unspeakable: If no sentence was found that asks for the goal alone; says what came nearest.
     """
+    for what, word in (("split of templates", split), ("split of nouns", nouns)):
+        if word not in ("seen", "unseen"):
+            raise unknown_name(what, word, ("seen", "unseen"))
     if level not in (*LEVELS, "mixed"):
         raise unknown_name("level of sentences", level, (*LEVELS, "mixed"))
-    scene = scene_words(spec)
+    possible = levels(spec)
+    if level == "mixed":
+        wanted = [possible[int(i)] for i in rng.permutation(len(possible))]
+    else:
+        wanted = [known for known in LEVELS if known == level]
+        if level not in possible and not (spec.steps and level != "indirect"):
+            raise BadSpec(f"the goal of {spec.task!r} has no {level} sentence; it has: {', '.join(possible)}")
+    draft = _Draft(spec, rng, split, nouns)
+    for one in wanted:
+        if (sentence := draft.sentence(one)) is not None:
+            return sentence
+    goal = "; then ".join(", ".join(map(str, step)) for step in spec.steps or (spec.goal,))
+    raise Unspeakable(
+        f"no {level} {split} sentence was found in {MAX_TRIES} tries that asks for {goal} and nothing else in the scene of {spec.task!r} with "
+        f"seed {spec.seed}. The last one was {draft.last!r}. Give the things other colours, kinds or places, or leave one out"
+    )
+
+
+def levels(spec: EpisodeSpec) -> tuple[Level, ...]:
+    """Returns the levels at which the goal of an episode can be asked for.
+
+    Raises:
+      UnknownName: If there is no family for a predicate of the goal, or nothing in the scene that it names.
+      BadSpec: If no family takes such things.
+    """
     if spec.steps:
-        frames = [f for f in language().ordered if f.split == split and len(f.slots) == len(spec.steps)]
-        if not frames:
-            raise BadSpec(f"no {split} frame orders {len(spec.steps)} steps; frames are in assets/language/en/frames.toml")
-        frame = frames[int(rng.integers(len(frames)))]
-        said = [_join(clauses_of(step, scene), scene, rng, split, nouns, is_order=True) for step in spec.steps]
-        by_number = {str(i + 1): sentence for i, sentence in enumerate(said)}
-        texts = [_gerund(by_number[slot.name].text) if slot.is_gerund else by_number[slot.name].text for slot in frame.slots]
-        identifier = f"{frame.id}({'; '.join(s.template_id for s in said)})"
-        return Sentence(frame.fill(texts), identifier, "multi_step")
-    clauses = clauses_of(spec.goal, scene)
-    return _join(clauses, scene, rng, split, nouns, is_order=len(clauses) > 1)
+        return ("multi_step",)
+    clauses = clauses_of(spec.goal, scene_words(spec))
+    is_indirect = len(clauses) == 1 and any(p.is_indirect for way in clauses[0].ways for p in way.family.phrases)
+    return ("plain", "paraphrase", "compositional", *(("indirect",) if is_indirect else ()))
 
 
-def _join(clauses: Sequence[Clause], scene: SceneWords, rng: np.random.Generator, split: Split, nouns: Split, *, is_order: bool) -> Sentence:
-    said = [_clause(clause, scene, rng, split, nouns, is_order) for clause in clauses]
-    if len(said) == 1:
-        return said[0]
-    frames = [f for f in language().together if f.split == split and len(f.slots) == len(said)]
-    frame = frames[int(rng.integers(len(frames)))]
-    return Sentence(frame.fill([s.text for s in said]), f"{frame.id}({'; '.join(s.template_id for s in said)})")
+class _Draft:
+    """Draws sentences for one episode until one is good."""
+
+    def __init__(self, spec: EpisodeSpec, rng: np.random.Generator, split: Split, nouns: Split) -> None:
+        self._spec = spec
+        self._rng = rng
+        self._split: Split = split
+        self._scene = scene_words(spec)
+        self._reader = Reader(self._scene)
+        self._wish = wish_of(spec)
+        self._speaker = Speaker(self._scene, self._reader.noun_phrases, rng, nouns, avoid=spec.named)
+        self._steps = [clauses_of(step, self._scene) for step in spec.steps or (spec.goal,)]
+        self.last = ""
+        """The last sentence that was drawn, good or not."""
+
+    def sentence(self, level: Level) -> Sentence | None:
+        """Returns a good sentence, None if none is found."""
+        for attempt in range(MAX_TRIES):
+            try:
+                said = self._draw(level, attempt)
+            except BadSpec as error:
+                self.last = f"{self.last} ({error})" if not self.last else self.last
+                continue
+            if said is None:
+                continue
+            self.last = said.text
+            if len(said.text) <= MAX_CHARACTERS and self._reader.read(said.text) == (self._wish,):
+                return said
+        return None
+
+    def _draw(self, level: Level, attempt: int) -> Sentence | None:
+        told: Level = "multi_step" if self._spec.steps else level
+        if level == "multi_step":
+            level = ("plain", "paraphrase", "compositional")[int(self._rng.integers(3))]
+        manner = Manner(
+            is_described=level == "plain" and attempt < _PLAIN_TRIES,
+            is_simple=level in ("plain", "indirect") and attempt < 2 * _PLAIN_TRIES,
+            wants_complex=level == "compositional",
+        )
+        is_polite = level in ("paraphrase", "compositional") and bool(self._rng.random() < _POLITE_PROBABILITY)
+        if self._spec.steps:
+            said = self._ordered(manner)
+            is_polite = is_polite and said.text.startswith("first ")
+        else:
+            said = self._together(self._steps[0], manner, (), is_order=is_polite, is_indirect=level == "indirect")
+        if manner.wants_complex and not said.num_complex:
+            return None
+        if not is_polite:
+            return Sentence(said.text, said.template_id, told)
+        frame = self._frame(language().polite, 1, "politeness")
+        return Sentence(frame.fill([said.text]), f"{frame.id}({said.template_id})", told)
+
+    def _ordered(self, manner: Manner) -> _Said:
+        """Returns the steps, one after another."""
+        frame = self._frame(language().ordered, len(self._steps), "order")
+        said: list[_Said] = []
+        mentioned: tuple[Reading, ...] = ()
+        for slot in frame.slots:
+            step = self._together(self._steps[int(slot.name) - 1], manner, mentioned, is_order=True, is_gerund=slot.is_gerund)
+            mentioned = step.mentioned
+            said.append(step._replace(text=gerund(step.text)) if slot.is_gerund else step)
+        return _Said(
+            frame.fill([s.text for s in said]), f"{frame.id}({'; '.join(s.template_id for s in said)})", mentioned, sum(s.num_complex for s in said)
+        )
+
+    def _together(
+        self,
+        clauses: Sequence[Clause],
+        manner: Manner,
+        mentioned: tuple[Reading, ...],
+        *,
+        is_order: bool,
+        is_gerund: bool = False,
+        is_indirect: bool = False,
+    ) -> _Said:
+        """Returns clauses, joined without an order."""
+        if len(clauses) == 1:
+            return self._clause(clauses[0], manner, mentioned, is_order=is_order, is_gerund=is_gerund, is_indirect=is_indirect)
+        frame = self._frame(language().together, len(clauses), "joining", "seen" if is_order else self._split)  # an inner frame is a plain "and"
+        said: list[_Said] = []
+        for index, clause in enumerate(clauses):
+            said.append(self._clause(clause, manner, mentioned, is_order=True, is_gerund=is_gerund and index == 0))
+            mentioned = said[-1].mentioned
+        return _Said(
+            frame.fill([s.text for s in said]), f"{frame.id}({'; '.join(s.template_id for s in said)})", mentioned, sum(s.num_complex for s in said)
+        )
+
+    def _clause(
+        self, clause: Clause, manner: Manner, mentioned: tuple[Reading, ...], *, is_order: bool, is_gerund: bool = False, is_indirect: bool = False
+    ) -> _Said:
+        """Returns one request, made of one template."""
+        way, phrase = self._template(clause, is_order, is_gerund, is_indirect)
+        spoken = mentioned
+        words: dict[int, str] = {}
+        is_plural, num_complex = False, 0
+        use = self._speaker.draw_use(way.slots, phrase)
+        indices = list(range(len(phrase.slots)))
+        if manner.is_described:
+            # Slot by slot as the family lists them. Otherwise as the text has them, so that "the other one" has something to be other than.
+            indices.sort(key=lambda i: way.family.slots.index(phrase.slots[i].name))
+        for index in indices:
+            slot = phrase.slots[index]
+            sort = way.family.sort(slot.name)
+            is_short = phrase.fragments[False][index + 1].startswith("'s")
+            said = self._speaker.fill(way.slots[slot.name], sort, slot.form, manner, spoken, is_short=is_short, use=use, split=self._split)
+            words[index] = said.text
+            num_complex += said.is_complex
+            if said.reading is not None:
+                spoken = (*spoken, said.reading)
+                is_plural = said.reading.is_plural if slot.name == way.family.slots[0] else is_plural
+        return _Said(phrase.fill([words[i] for i in range(len(words))], plural=is_plural), phrase.id, spoken, num_complex)
+
+    def _template(self, clause: Clause, is_order: bool, is_gerund: bool, is_indirect: bool) -> tuple[Filled, Phrase]:
+        pool = [
+            (way, phrase)
+            for way in clause.ways
+            for phrase in way.family.phrases
+            if phrase.is_indirect == is_indirect
+            and (phrase.is_order or not is_order)
+            and (not is_gerund or not (" and " in phrase.text or "," in phrase.text))
+            and self._speaker.knows_uses(way.slots, phrase)
+        ]
+        own = [(way, phrase) for way, phrase in pool if phrase.split == self._split]
+        if not own and is_order:
+            own = [(way, phrase) for way, phrase in pool if phrase.split == "seen"]  # the frame around it is of the split
+        if not own:
+            names = " or ".join(way.family.name for way in clause.ways)
+            kind = "indirect " if is_indirect else "clause-like " if is_order else ""
+            raise BadSpec(f"the family {names} has no {kind}{self._split} template for {', '.join(map(str, clause.predicates))}")
+        return own[int(self._rng.integers(len(own)))]
+
+    def _frame(self, frames: Sequence[Phrase], count: int, what: str, split: Split | None = None) -> Phrase:
+        split = split or self._split
+        fitting = [f for f in frames if f.split == split and len(f.slots) == count]
+        if not fitting:
+            raise BadSpec(f"there is no {split} frame of {what} for {count} requests; frames are in assets/language/en/frames.toml")
+        return fitting[int(self._rng.integers(len(fitting)))]
 
 
-def _clause(clause: Clause, scene: SceneWords, rng: np.random.Generator, split: Split, nouns: Split, is_order: bool) -> Sentence:
-    pool: list[tuple[Filled, Phrase]] = [
-        (way, p) for way in clause.ways for p in way.family.phrases if p.split == split and not p.is_indirect and (p.is_order or not is_order)
-    ]
-    way, phrase = pool[int(rng.integers(len(pool)))]
-    words = {slot: _words(way.slots[slot], way.family.sort(slot), scene, rng, nouns) for slot in way.family.slots}
-    plural = len(way.slots[way.family.slots[0]]) > 1
-    return Sentence(phrase.fill([words[slot.name] for slot in phrase.slots], plural=plural), phrase.id)
-
-
-def _words(arguments: tuple[str, ...], sort: str, scene: SceneWords, rng: np.random.Generator, nouns: Split) -> str:
-    if sort in SETTING_SORTS:
-        return arguments[0][1:]
-    phrases = [_noun_phrase(a, sort, scene, rng, nouns) for a in arguments]
-    return phrases[0] if len(phrases) == 1 else ", ".join(phrases[:-1]) + " and " + phrases[-1]
-
-
-def _noun_phrase(argument: str, sort: str, scene: SceneWords, rng: np.random.Generator, nouns: Split) -> str:
-    target = scene.spoken(argument, sort)
-    if target.sort != "joint":
-        return describe(target, [r for r in scene.things if r is not target], rng, nouns)
-    if not target.is_own:
-        assert target.owner is not None
-        return describe(scene[target.owner], [r for r in scene.things if r.name != target.owner], rng, nouns)
-    rivals = [r for r in scene.referents.values() if r.sort == "joint" and r is not target and {*r.nouns} & {*target.nouns}]
-    noun, colour = target.names[0], f"{target.colour} " if target.colour else ""
-    if not [r for r in rivals if r.colour in (None, target.colour)]:
-        return f"the {colour}{noun}"
-    if target.label and not [r for r in rivals if r.label == target.label]:
-        return f"the {noun} labelled {target.label}"
-    owner = describe(scene[target.owner or ""], [r for r in scene.things if r.name != target.owner], rng, nouns)
-    return f"the {colour}{noun} of {owner}"
-
-
-def _gerund(text: str) -> str:
-    verb, _, rest = text.partition(" ")
-    return f"{language().words.verbs[verb]} {rest}"
+def goals_said(text: str, spec: EpisodeSpec) -> tuple[tuple[Predicate, ...], ...]:
+    """Returns every goal that a sentence without an order can ask for in the scene of an episode, its predicates sorted."""
+    wishes = Reader(scene_words(spec)).read(text)
+    return tuple(tuple(sorted(wish[0], key=str)) for wish in wishes if len(wish) == 1)

@@ -1,8 +1,4 @@
-"""Noun phrases that are true of a thing: "the banana", "the blue mug", "the second block from the left", "all the fruit".
-
-`describe` says the plain ones and singles its target out by itself. The others are proposed in great variety; `envs.noun_phrases` finds out
-which of them single out what is meant.
-"""
+"""Plain noun phrases that are true of one thing and of no other: "the banana", "the blue mug"."""
 
 from __future__ import annotations
 

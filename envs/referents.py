@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from vlagym.envs.fixtures import FixtureAsset, FixtureJoint
 from vlagym.envs.objects import ObjectAsset
@@ -55,7 +54,7 @@ class Referent:
     @property
     def linear_size_m(self) -> float:
         """Edge of the cube with the volume of its box."""
-        return float(np.prod(self.size_m)) ** (1 / 3)
+        return math.prod(self.size_m) ** (1 / 3)
 
     @property
     def settings(self) -> tuple[str, ...]:

@@ -157,9 +157,10 @@ def _joint(fixture: FixtureSpec, joint: FixtureJoint) -> Referent:
         name=f"{fixture.name}/{joint.name}",
         sort="joint",
         kind=joint.control.kind if joint.control is not None else joint.type,
-        names=joint.names or language().words.members[joint.type],
+        names=joint.names or (language().words.members[joint.type] if joint.control is None else ()),
         unseen_names=joint.unseen_names,
-        colour=joint.colour if is_own else _painted(asset.colour, fixture.rgba),
+        # What has no paint of its own has that of the fixture.
+        colour=joint.colour or (_painted(asset.colour, fixture.rgba) if joint.rgba is None else None),
         label=joint.label,
         pos_world=(x, y, z),
         owner=fixture.name,

@@ -1,0 +1,183 @@
+"""Fills the slots of a template with words for what is meant: noun phrases that single it out, pronouns, settings, needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from vlagym.envs.asset_files import Split
+from vlagym.envs.errors import BadSpec
+from vlagym.envs.expressions import COMPLEX, SIMPLE, Expressions
+from vlagym.envs.inflection import listed
+from vlagym.envs.noun_phrases import NounPhrases, Reading
+from vlagym.envs.phrases import Form, Phrase, UseWords, language
+from vlagym.envs.reference import describe, plain
+from vlagym.envs.referents import SETTING_SORTS, Referent
+from vlagym.envs.scene_words import SceneWords
+
+_PRONOUN_PROBABILITY = 0.6
+_PHRASE_TRIES = 8
+_FALLBACK = ("plain", "label", "part", "adjectives", "category", "size", "extreme", "ordinal", "relation", "state", "negation", "nearest", "use", "viewer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How things are spoken of."""
+
+    is_described: bool
+    """By noun and colour alone, as `describe` does."""
+    is_simple: bool
+    """By the shortest style that singles a thing out."""
+    wants_complex: bool
+    """By comparing, counting, denying, or by other things, where that is possible."""
+
+
+class Words(NamedTuple):
+    """What fills a slot."""
+
+    text: str
+    reading: Reading | None
+    """What later pronouns can stand for; None for a setting, a need or a use."""
+    is_complex: bool = False
+
+
+class Speaker:
+    """Finds words for the things of one scene."""
+
+    def __init__(self, scene: SceneWords, reader: NounPhrases, rng: np.random.Generator, nouns: Split, avoid: Iterable[str]) -> None:
+        self._scene = scene
+        self._reader = reader
+        self._rng = rng
+        self._nouns: Split = nouns
+        self._landmarks: dict[str, str | None] = {}
+        self._expressions = Expressions(scene, self._landmark, avoid, nouns)
+
+    def fill(
+        self,
+        arguments: tuple[str, ...],
+        sort: str,
+        form: Form,
+        manner: Manner,
+        mentioned: tuple[Reading, ...],
+        *,
+        is_short: bool,
+        use: str | None,
+        split: Split,
+    ) -> Words:
+        """Returns words for what stands in a slot.
+
+        Args:
+          arguments: Of the predicates; several only where all are asked for together.
+          sort: What the slot takes.
+          form: How it is filled.
+          manner: How things are spoken of.
+          mentioned: What the sentence spoke of before.
+          is_short: Whether "'s" follows, which wants a short phrase.
+          use: What the need or use is about; from `draw_use`.
+          split: Of the needs and uses.
+
+        Raises:
+          BadSpec: If no phrase singles it out.
+        """
+        if sort in SETTING_SORTS:
+            return Words(arguments[0][1:], None)
+        if form != "thing":
+            if use is None:
+                raise BadSpec(f"{arguments[0]} is good for nothing that words.toml has words for, so it cannot be asked for by a need or a use")
+            words = language().words.uses[use]
+            return Words(self._draw(_words_of_use(words, form, split)), None)
+        if len(arguments) > 1:
+            return self._several(arguments, sort, manner, mentioned)
+        target = self._scene.spoken(arguments[0], sort)
+        if not manner.is_described and not is_short and (pronoun := self._pronoun(arguments, sort, mentioned)) is not None:
+            return pronoun
+        if manner.is_described and target.sort != "joint":
+            text = describe(target, [r for r in self._scene.things if r is not target], self._rng, self._nouns)
+            readings = self._reader.readings(text, mentioned)
+            return Words(text, readings[0] if len(readings) == 1 else Reading(frozenset((target.name,)), False, target.names[0]))
+        return self._one(target, arguments, sort, manner, mentioned, is_short)
+
+    def _one(
+        self, target: Referent, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...], is_short: bool
+    ) -> Words:
+        if manner.is_described or manner.is_simple or is_short:
+            styles: Sequence[str] = ("plain",) if is_short else _FALLBACK
+        elif manner.wants_complex:
+            styles = [COMPLEX[int(i)] for i in self._rng.permutation(len(COMPLEX))][:_PHRASE_TRIES] + list(_FALLBACK)
+        else:
+            styles = [(*SIMPLE, "other")[int(i)] for i in self._rng.permutation(len(SIMPLE) + 1)] + list(_FALLBACK)
+        for style in styles:
+            proposals = self._expressions.propose(target, style, mentioned)
+            for index in self._rng.permutation(len(proposals))[:_PHRASE_TRIES]:
+                text = proposals[int(index)]
+                if (reading := self._singled_out(text, arguments, sort, mentioned)) is not None:
+                    return Words(text, reading, style in COMPLEX)
+        raise BadSpec(f"no phrase tells {plain(target)} ({target.name}) from everything else in the scene")
+
+    def _several(self, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...]) -> Words:
+        targets = [self._scene.spoken(a, sort) for a in arguments]
+        for is_complex in (True, False) if manner.wants_complex else (False,):
+            proposals = self._expressions.propose_all(targets, is_complex=is_complex)
+            for index in self._rng.permutation(len(proposals)):
+                text = proposals[int(index)]
+                if (reading := self._singled_out(text, arguments, sort, mentioned)) is not None:
+                    return Words(text, reading, is_complex)
+        single = Manner(is_described=False, is_simple=True, wants_complex=False)
+        phrases = [self._one(t, (a,), sort, single, (), False).text for t, a in zip(targets, arguments, strict=True)]
+        text = listed(phrases)
+        return Words(text, Reading(frozenset(t.name for t in targets), True, targets[0].names[0]))
+
+    def _pronoun(self, arguments: tuple[str, ...], sort: str, mentioned: tuple[Reading, ...]) -> Words | None:
+        for reading in reversed(mentioned[-2:]):
+            if len(reading.names) == 1 and self._scene.arguments(next(iter(reading.names)), sort) == arguments:
+                if self._rng.random() < _PRONOUN_PROBABILITY:
+                    return Words("them" if reading.is_plural else "it", reading)
+                return None
+        return None
+
+    def knows_uses(self, slots: Mapping[str, tuple[str, ...]], phrase: Phrase) -> bool:
+        """Returns whether what a template asks for by a need or a use is one thing that is good for something."""
+        return all(slot.form == "thing" or bool(self._uses(slots[slot.name])) for slot in phrase.slots)
+
+    def draw_use(self, slots: Mapping[str, tuple[str, ...]], phrase: Phrase) -> str | None:
+        """Returns what a template's needs and uses are about; None if it has none."""
+        for slot in phrase.slots:
+            if slot.form != "thing":
+                return self._draw(self._uses(slots[slot.name]))
+        return None
+
+    def _uses(self, arguments: tuple[str, ...]) -> list[str]:
+        if len(arguments) != 1 or arguments[0].startswith("="):
+            return []
+        return [use for use in self._scene[arguments[0]].uses if use in language().words.uses]
+
+    def _draw(self, words: Sequence[str]) -> str:
+        return words[int(self._rng.integers(len(words)))]
+
+    def _singled_out(self, text: str, arguments: tuple[str, ...], sort: str, mentioned: tuple[Reading, ...]) -> Reading | None:
+        """Returns the reading of a phrase if it can stand for these arguments in the slot and for nothing else there."""
+        readings = self._reader.readings(text, mentioned)
+        fitting = [r for r in readings if any(self._scene.arguments(name, sort) for name in r.names)]
+        if len(fitting) != 1:
+            return None
+        stands_for = [self._scene.arguments(name, sort) for name in sorted(fitting[0].names)]
+        if any(len(names) != 1 for names in stands_for) or {names[0] for names in stands_for} != {*arguments}:
+            return None
+        return fitting[0]
+
+    def _landmark(self, referent: Referent) -> str | None:
+        """Returns the shortest phrase that singles a thing out, whatever else there is; None if none does."""
+        if referent.name not in self._landmarks:
+            proposals = self._expressions.propose(referent, "plain")
+            good = [text for text in proposals if [r.names for r in self._reader.readings(text)] == [{referent.name}]]
+            self._landmarks[referent.name] = good[0] if good else None
+        return self._landmarks[referent.name]
+
+
+def _words_of_use(words: UseWords, form: Form, split: Split) -> tuple[str, ...]:
+    if form == "use":
+        return words.something if split == "seen" else words.unseen_something
+    return words.needs if split == "seen" else words.unseen_needs

@@ -1,0 +1,209 @@
+"""What a sentence can ask for in a scene: every set of predicates, or order of steps, that the templates and its words allow.
+
+The other half of `envs.language`: it reads the text alone, against all templates at once, and finds what its noun phrases are true of. A
+sentence is good if exactly the goal of its episode comes back.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from vlagym.envs.clauses import Wish, canonical, instances
+from vlagym.envs.inflection import order
+from vlagym.envs.noun_phrases import NounPhrases, Reading
+from vlagym.envs.phrases import Family, Phrase, language
+from vlagym.envs.referents import SETTING_SORTS
+from vlagym.envs.scene_words import SceneWords, scene_words
+from vlagym.envs.types import EpisodeSpec, Predicate
+
+
+class Understood(NamedTuple):
+    """What a clause can ask for, and what it spoke of."""
+
+    predicates: frozenset[Predicate]
+    mentioned: tuple[Reading, ...]
+    """In the order of the text."""
+
+
+def understand(text: str, spec: EpisodeSpec) -> tuple[Wish, ...]:
+    """Returns everything that a sentence can ask for in the scene of an episode; nothing but the scene is read.
+
+    Returns:
+      Wishes: the predicates of each step, in order; one step where there is no order. Empty if it cannot be understood.
+    """
+    return Reader(scene_words(spec)).read(text)
+
+
+class Reader:
+    """Reads the sentences about one scene."""
+
+    def __init__(self, scene: SceneWords) -> None:
+        self.noun_phrases = NounPhrases(scene)
+        self._scene = scene
+        self._clauses: dict[tuple[str, tuple[Reading, ...]], tuple[Understood, ...]] = {}
+
+    def read(self, text: str) -> tuple[Wish, ...]:
+        """Returns everything that a sentence can ask for."""
+        found: dict[Wish, None] = {}
+        for inner in (text, *_unwrapped(text)):
+            for step in self._step(inner, ()):
+                found[(step.predicates,)] = None
+            for wish in self._ordered(inner):
+                found[wish] = None
+        return tuple(found)
+
+    def _ordered(self, text: str) -> Iterator[Wish]:
+        for frame in language().ordered:
+            for parts in splits(text, frame.fragments[False]):
+                numbers = [int(slot.name) for slot in frame.slots]
+                requests = [order(part) if slot.is_gerund else part for slot, part in zip(frame.slots, parts, strict=True)]
+                if all(request is not None for request in requests):
+                    for steps in self._in_turn([r for r in requests if r is not None], ()):
+                        by_number = dict(zip(numbers, steps, strict=True))
+                        yield tuple(by_number[n] for n in sorted(by_number))
+
+    def _in_turn(self, requests: Sequence[str], mentioned: tuple[Reading, ...]) -> Iterator[tuple[frozenset[Predicate], ...]]:
+        if not requests:
+            yield ()
+            return
+        for step in self._step(requests[0], mentioned):
+            for rest in self._in_turn(requests[1:], (*mentioned, *step.mentioned)):
+                yield (step.predicates, *rest)
+
+    def _step(self, text: str, mentioned: tuple[Reading, ...]) -> tuple[Understood, ...]:
+        """Returns what one clause asks for, or several that are joined without an order."""
+        clauses = self.clause(text, mentioned)
+        if clauses:
+            return clauses  # "take it and put it down" is one template before it is two requests
+        found: dict[Understood, None] = {}
+        for frame in language().together:
+            for parts in splits(text, frame.fragments[False]):
+                found.update(dict.fromkeys(self._joined(parts, mentioned)))
+        return tuple(found)
+
+    def _joined(self, requests: Sequence[str], mentioned: tuple[Reading, ...]) -> Iterator[Understood]:
+        for clause in self.clause(requests[0], mentioned):
+            if len(requests) == 1:
+                yield clause
+                continue
+            for rest in self._joined(requests[1:], (*mentioned, *clause.mentioned)):
+                yield Understood(clause.predicates | rest.predicates, clause.mentioned + rest.mentioned)
+
+    def clause(self, text: str, mentioned: tuple[Reading, ...]) -> tuple[Understood, ...]:
+        """Returns what a text can ask for that is made of one template."""
+        key = (text, mentioned)
+        if key not in self._clauses:
+            found: dict[Understood, None] = {}
+            for family, phrase in _candidates(text):
+                for is_plural in (False, True) if phrase.agrees else (False,):
+                    for parts in splits(text, phrase.fragments[is_plural]):
+                        agreement = is_plural if phrase.agrees else None
+                        found.update(dict.fromkeys(self._filled(family, phrase, parts, agreement, mentioned)))
+            self._clauses[key] = tuple(found)
+        return self._clauses[key]
+
+    def _filled(
+        self, family: Family, phrase: Phrase, parts: Sequence[str], is_plural: bool | None, mentioned: tuple[Reading, ...]
+    ) -> Iterator[Understood]:
+        """Yields what a template asks for with texts in its gaps."""
+
+        def fill(index: int, slots: dict[str, frozenset[str]], spoken: tuple[Reading, ...]) -> Iterator[Understood]:
+            if index == len(parts):
+                yield from self._meant(family, slots, spoken)
+                return
+            slot, sort = phrase.slots[index], family.sort(phrase.slots[index].name)
+            if sort in SETTING_SORTS:
+                if SETTING_SORTS[sort](parts[index]):
+                    yield from fill(index + 1, {**slots, slot.name: frozenset((f"={parts[index]}",))}, spoken)
+                return
+            for reading in self._readings(parts[index], slot.form, (*mentioned, *spoken)):
+                is_first = slot.name == family.slots[0]
+                if is_first and is_plural is not None and reading.is_plural != is_plural:
+                    continue
+                for names in self._arguments(reading, sort):
+                    if len(names) == 1 or is_first:
+                        if slots.get(slot.name, names) == names:
+                            yield from fill(index + 1, {**slots, slot.name: names}, (*spoken, reading))
+
+        yield from fill(0, {}, ())
+
+    def _readings(self, text: str, form: str, mentioned: tuple[Reading, ...]) -> tuple[Reading, ...]:
+        if form == "use":
+            return self.noun_phrases.somethings(text)
+        return self.noun_phrases.needs(text) if form == "need" else self.noun_phrases.readings(text, mentioned)
+
+    def _arguments(self, reading: Reading, sort: str) -> Iterator[frozenset[str]]:
+        """Yields the arguments that a reading can stand for in a slot."""
+        choices = [self._scene.arguments(name, sort) for name in sorted(reading.names)]
+        for chosen in itertools.product(*choices):
+            yield frozenset(chosen)
+
+    def _meant(self, family: Family, slots: dict[str, frozenset[str]], spoken: tuple[Reading, ...]) -> Iterator[Understood]:
+        """Yields the predicates of a family whose slots are all filled, unless they cannot be."""
+        predicates: set[Predicate] = set()
+        for first in slots[family.slots[0]]:
+            single = {s: next(iter(names)) for s, names in slots.items()} | {family.slots[0]: first}
+            if len({*single.values()}) < len(single) or not self._has_settings(single):
+                return
+            predicates.update(map(canonical, instances(family, single)))
+        yield Understood(frozenset(predicates), spoken)
+
+    def _has_settings(self, slots: dict[str, str]) -> bool:
+        words = [argument[1:] for argument in slots.values() if argument.startswith("=")]
+        things = [self._scene[argument] for argument in slots.values() if not argument.startswith("=")]
+        return all(any(word in thing.settings for thing in things) for word in words)
+
+
+def splits(text: str, fragments: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yields every way to cut a text into non-empty parts between the fragments of a template."""
+    first, *rest = fragments
+    if not text.startswith(first):
+        return
+    if not rest:
+        if text == first:
+            yield ()
+        return
+    if any(fragment not in text for fragment in rest) or not text.endswith(rest[-1]):
+        return
+
+    def cut(start: int, left: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        if len(left) == 1:
+            end = len(text) - len(left[0])
+            if end > start and text.endswith(left[0]):
+                yield (text[start:end],)
+            return
+        at = text.find(left[0], start + 1)
+        while at >= 0:
+            for parts in cut(at + len(left[0]), left[1:]):
+                yield (text[start:at], *parts)
+            at = text.find(left[0], at + 1)
+
+    yield from cut(len(first), rest)
+
+
+def _unwrapped(text: str) -> Iterator[str]:
+    """Yields the requests around which a polite frame stands."""
+    for frame in language().polite:
+        yield from (parts[0] for parts in splits(text, frame.fragments[False]))
+
+
+def _candidates(text: str) -> Iterator[tuple[Family, Phrase]]:
+    """Yields the templates that can begin like a text."""
+    by_word = _by_first_word()
+    yield from by_word.get(text.partition(" ")[0], ())
+    yield from by_word[""]
+
+
+@functools.cache
+def _by_first_word() -> dict[str, list[tuple[Family, Phrase]]]:
+    """Returns the templates by their first word; under "" those that begin with a slot, or with a word that a slot is part of."""
+    found: dict[str, list[tuple[Family, Phrase]]] = {"": []}
+    for family in language().families.values():
+        for phrase in family.phrases:
+            beginning = phrase.fragments[False][0]
+            word = beginning.partition(" ")[0] if " " in beginning else ""
+            found.setdefault(word, []).append((family, phrase))
+    return found
