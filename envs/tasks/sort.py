@@ -1,19 +1,20 @@
 """Sort: all things of one sort to one place, or two sorts to two places; the sentence says what goes where."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 
 from vlagym.envs.milestones import carried
 from vlagym.envs.objects import ObjectAsset, catalog
 from vlagym.envs.room import fit_together, put_into
-from vlagym.envs.task import Draft, Goal, Region, Skill, Task, footprint_m
+from vlagym.envs.task import Crowded, Draft, Goal, Region, Skill, Task, footprint_m
 from vlagym.envs.types import EpisodeSpec
 
 _REGION = Region(x_m=(0.36, 0.62), y_m=(-0.24, 0.24))
 _CATEGORIES = ("ball", "block", "fruit", "vegetable")
 _SORTS = ("category", "categories", "colours")
 """All of one category to one place; two categories to two places; things of two colours to two places."""
-_COLOURS = ("blue", "green", "red")
+_TALL_M = 0.07
+"""Things taller than this fall over in a bowl that holds others: they are sorted onto what is flat."""
 _SECONDS_A_THING = 3.1
 
 
@@ -28,22 +29,31 @@ def _goal(*moves: tuple[Sequence[str], str]) -> Goal:
 
 
 def _colours(draft: Draft) -> tuple[list[str], list[str]]:
-    """Draws two things of each of two colours, all of different kinds; returns the assets of the one colour and of the other."""
+    """Draws two things of each of two colours, of different kinds each; returns the assets of the one colour and of the other."""
     groups: list[list[str]] = []
-    for colour in (_COLOURS[int(i)] for i in draft.rng.permutation(len(_COLOURS))[:2]):
-        kinds: list[str] = []
-        chosen: list[str] = []
-        for _ in range(2):
-            split = draft.objects if not groups else "seen"
-            suits = _of_colour(colour, kinds)
-            chosen += draft.choose(1, role="graspable", first_split=split, suits=suits)
-            kinds.append(catalog()[chosen[-1]].kind)
-        groups.append(chosen)
+    taken: list[str] = []
+    for split in (draft.objects, "seen"):
+        kinds: dict[str, set[str]] = {}
+        for asset in catalog().values():
+            if asset.colour and asset.colour not in taken and asset.split == split and _is_small(asset) and "graspable" in asset.roles:
+                kinds.setdefault(asset.colour, set()).add(asset.kind)
+        colours = sorted(colour for colour, found in kinds.items() if len(found) > 1)
+        if not colours:
+            raise Crowded(f"no two {split} things of different kinds share a colour")
+        taken.append(colours[int(draft.rng.integers(len(colours)))])
+        groups.append(_of_colour(draft, taken[-1], split))
     return groups[0], groups[1]
 
 
-def _of_colour(colour: str, without: Sequence[str]) -> Callable[[ObjectAsset], bool]:
-    return lambda a: _is_small(a) and a.colour == colour and a.kind not in without and a.shape != "long"
+def _of_colour(draft: Draft, colour: str, split: str) -> list[str]:
+    """Draws two things of a colour, of different kinds."""
+    chosen: list[str] = []
+    for _ in range(2):
+        there = [catalog()[name].kind for name in chosen]
+        chosen += draft.choose(
+            1, role="graspable", first_split=split, suits=lambda a: _is_small(a) and a.colour == colour and a.kind not in there
+        )
+    return chosen
 
 
 def _categories(draft: Draft, count: int) -> tuple[list[str], list[str]]:
@@ -57,11 +67,12 @@ def _categories(draft: Draft, count: int) -> tuple[list[str], list[str]]:
 def _layout(draft: Draft) -> list[Goal]:
     rng = draft.rng
     sort = _SORTS[int(rng.integers(len(_SORTS)))]
+    assets = _colours(draft) if sort == "colours" else _categories(draft, 3 if sort == "category" else 2)
+    is_tall = any(catalog()[asset].size_m[2] > _TALL_M for group in assets for asset in group)
     places: list[str] = []
     for _ in range(2):
-        role = "container" if rng.random() < 0.6 else "support"
+        role = "support" if is_tall or rng.random() < 0.4 else "container"
         places += draft.choose(1, role=role, first_split="seen", without=places, suits=lambda a: footprint_m(a) <= 0.1)
-    assets = _colours(draft) if sort == "colours" else _categories(draft, 3 if sort == "category" else 2)
     if not all(fit_together(group, place) for group in assets for place in places):
         return []
     for place in places:
