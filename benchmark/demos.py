@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from vlagym.benchmark.axis import parse_axis
 from vlagym.benchmark.episode import Connections, MakeWorld, RunnableWorld, WorldOptions, asking, make_world
@@ -19,14 +19,24 @@ from vlagym.benchmark.recorder import Recorder
 from vlagym.benchmark.rollout import Rollout, Watch
 from vlagym.benchmark.suite import FIRST_DEMO_SEED, Entry, Sample, sample_episode
 from vlagym.envs import catalog
+from vlagym.envs.catalogues import CORE
 from vlagym.envs.errors import BadData
 from vlagym.envs.images import Shrink
-from vlagym.envs.types import ActionSpec, stream, to_plain
+from vlagym.envs.layout import layout_for
+from vlagym.envs.split import arena_split_for, unseen_in
+from vlagym.envs.split import digest as split_digest
+from vlagym.envs.types import ActionSpec, EpisodeSpec, stream, to_plain
 from vlagym.policies.base import Policy
 from vlagym.policies.chunking import declared
 from vlagym.policies.loading import load_policy
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
 from vlagym.results.format import DatasetWriter, Format, NoDataset
+
+class FindUnseen(Protocol):
+    """Finds, in words, what an episode holds that is kept for evaluation: `vlagym.envs.split.unseen_in`."""
+
+    def __call__(self, spec: EpisodeSpec, *, places: bool) -> Sequence[str]: ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
@@ -35,7 +45,7 @@ class DemoOptions:
     entries: tuple[Entry, ...]
     """Their seeds must be those of demonstrations, and their objects and sentences the seen ones."""
     allow_unseen: bool = False
-    """Whether objects, sentences and variations may be demonstrated that are held out for tests; the dataset and what is trained on it say so."""
+    """Whether objects, sentences, arenas, places and variations may be demonstrated that are held out for tests; the dataset and what is trained on it say so."""
     out: Path
     policy: str = "expert"
     noise: Noise = QUIET
@@ -50,6 +60,8 @@ class DemoOptions:
     look: str = "auto"
     command: tuple[str, ...] = ()
     sample: Sample = sample_episode
+    find_unseen: FindUnseen = unseen_in
+    """Finds what an episode holds that is kept for evaluation; it belongs to what is sampled."""
     make_world: MakeWorld = make_world
 
 
@@ -174,10 +186,13 @@ def _check(options: DemoOptions) -> None:
 
 
 def held_out(entries: Sequence[Entry]) -> list[str]:
-    """Returns, in words, what of some entries is not of the training split: unseen objects and phrases, and variations."""
+    """Returns, in words, what of some entries is not of the training split: unseen objects, phrases, arenas and places, and variations."""
     found: list[str] = []
     for entry in entries:
         what = [f"{split} {name}" for name, split in (("objects", entry.objects), ("phrases", entry.phrases)) if split != "seen"]
+        what += ["unseen arenas"] if arena_split_for(entry.arena, entry.objects) == "unseen" else []
+        # The small world was made before there was a split of places.
+        what += ["unseen places"] if entry.catalogue != CORE and layout_for(entry.layout, entry.catalogue) != "seen" else []
         what += [f"the variation {axis}" for axis in entry.axes if parse_axis(axis)[1]]
         found += [f"{' and '.join(what)} of {entry.task}"] if what else []
     return list(dict.fromkeys(found))
@@ -207,6 +222,7 @@ def _fingerprint(options: DemoOptions) -> dict[str, Any]:
         "frame_stride": options.frame_stride,
         "quality": options.quality,
         "look": options.look,
+        "split_digest": split_digest(),
         "entries": [{**to_plain(e), "episodes": None} for e in options.entries],
     }
 
@@ -257,6 +273,14 @@ def _outcome(finished: Finished, options: DemoOptions) -> tuple[Attempt, Demonst
 
 
 # --------------------------------------------------------------------------------------------------------------- in the worker
+def _refuse_unseen(spec: EpisodeSpec, unseen: Sequence[str]) -> None:
+    if unseen:
+        raise BadData(
+            f"the episode of {spec.task} with seed {spec.seed} holds what is kept for tests: {', '.join(unseen)}. It is demonstrated only with "
+            "--allow-unseen"
+        )
+
+
 class _Made(NamedTuple):
     attempt: Attempt
     demonstration: Demonstration | None
@@ -275,6 +299,8 @@ class _Demonstrator:
         index, seed = job.content
         options, entry = self._options, self._options.entries[index]
         spec = entry.sample(seed, options.sample)
+        if not options.allow_unseen:
+            _refuse_unseen(spec, options.find_unseen(spec, places=entry.catalogue != CORE))
         rollout = Rollout(
             self._world,
             spec,

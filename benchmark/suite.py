@@ -12,8 +12,11 @@ from typing import Any, Literal, get_args
 from vlagym.benchmark.axis import parse_axis, vary
 from vlagym.benchmark.executor import one_thread_each
 from vlagym.envs import catalog
+from vlagym.envs.arenas import arena_names
 from vlagym.envs.catalogues import catalogue_names
 from vlagym.envs.errors import BadData, UnknownName, unknown_name
+from vlagym.envs.layout import LAYOUT_WORDS
+from vlagym.envs.split import ARENA_WORDS
 from vlagym.envs.types import EpisodeSpec, sha
 
 Split = Literal["seen", "unseen"]
@@ -24,7 +27,7 @@ FIRST_DEMO_SEED = 1_000_000
 FOLDER = "benchmark/suites"
 
 Sample = Callable[..., EpisodeSpec]
-"""`vlagym.envs.sampling.sample(task, *, robot, seed, objects, phrases, control, catalogue, arena_name, level)`."""
+"""`vlagym.envs.sampling.sample(task, *, robot, seed, objects, phrases, control, catalogue, arena_name, level, layout)`."""
 
 
 def sample_episode(task: str, **options: Any) -> EpisodeSpec:
@@ -52,6 +55,9 @@ class Entry:
     catalogue: str = "full"
     """Which part of the assets is drawn from: "full", or "core", the small world of the shipped checkpoint."""
     arena: str = "studio"
+    """A name, or seen, unseen or any: drawn from that split, or from that of the objects."""
+    layout: str = "default"
+    """Cells of the table in which things start: any, seen, unseen; default: seen, and any with the catalogue core, which knows no such split."""
     level: str = "plain"
     """How sentences say it: plain, paraphrase, compositional, indirect, or mixed."""
     axes: tuple[str, ...] = ()
@@ -82,6 +88,7 @@ class Entry:
             catalogue=self.catalogue,
             arena_name=self.arena,
             level=self.level,
+            layout=self.layout,
         )
         for name, level in map(parse_axis, self.axes):
             spec = vary(spec, name, level)
@@ -136,7 +143,7 @@ class Suite:
         """Returns the suite after looking at every name and seed in it.
 
         Raises:
-          UnknownName: If a task, robot, catalogue or axis does not exist.
+          UnknownName: If a task, robot, catalogue, arena, layout or axis does not exist.
           BadData: If an outsider's does not import, or a seed is one that demonstrations are made of.
         """
         for entry in self.entries:
@@ -144,6 +151,9 @@ class Suite:
             catalog.known("robot", entry.robot)
             if entry.catalogue not in catalogue_names():
                 raise unknown_name("catalogue", entry.catalogue, catalogue_names())
+            for key, word, known in (("arena", entry.arena, [*arena_names(), *ARENA_WORDS]), ("layout", entry.layout, LAYOUT_WORDS)):
+                if word not in known:
+                    raise unknown_name(key, word, known)
             for name, _ in map(parse_axis, entry.axes):
                 catalog.known("axis", name)
             if entry.seeds.stop > FIRST_DEMO_SEED:
@@ -260,6 +270,7 @@ _KINDS: Mapping[str, tuple[type, str]] = {
     "control": (str, "a text"),
     "catalogue": (str, "a text"),
     "arena": (str, "a text"),
+    "layout": (str, "a text"),
     "level": (str, "a text"),
     "objects": (str, "'seen' or 'unseen'"),
     "phrases": (str, "'seen' or 'unseen'"),

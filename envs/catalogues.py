@@ -14,6 +14,8 @@ from vlagym.envs.types import from_plain
 
 FULL = "full"
 """The catalogue that holds everything."""
+CORE = "core"
+"""The small world of the shipped checkpoint. It is older than the split of places, and its things start anywhere."""
 
 
 @dataclass(frozen=True, kw_only=True)

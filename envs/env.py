@@ -46,6 +46,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
       catalogue: Which part of the assets episodes are drawn from: full, or core, the small world of the shipped checkpoint.
       arena_name: Where episodes happen.
       level: How sentences say it: plain | paraphrase | compositional | indirect | mixed.
+      layout: Where things start: any | seen | unseen; default: seen, and any with the catalogue core.
       cameras: Which of front, side and wrist are rendered.
       image_size: Width and height of the images.
       quality: fast | medium | high.
@@ -68,6 +69,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         catalogue: str = "full",
         arena_name: str = "studio",
         level: str = "plain",
+        layout: str = "default",
         cameras: Sequence[str] = CAMERAS,
         image_size: tuple[int, int] = (256, 256),
         quality: str = "fast",
@@ -87,7 +89,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
             raise BadSpec(f"image_size is {image_size}; width and height must lie between 8 and 4096")
         self.render_mode = render_mode
         self._draw = {"task": task, "robot": robot, "control": control, "objects": objects, "phrases": phrases}
-        self._draw |= {"catalogue": catalogue, "arena_name": arena_name, "level": level}
+        self._draw |= {"catalogue": catalogue, "arena_name": arena_name, "level": level, "layout": layout}
         self._camera_names = tuple(cameras)
         self._image_size = image_size
         self._world = World(quality=quality, look=look, depth=depth, segmentation=segmentation)

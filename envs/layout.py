@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vlagym.envs.asset_files import Split
-from vlagym.envs.errors import BadData, BadSpec
+from vlagym.envs.errors import BadData, BadSpec, unknown_name
 
 LAYOUTS = ("any", "seen", "unseen")
 """any: anywhere. seen: nothing starts in an unseen cell. unseen: what the goal is about starts in one, other things may."""
+
+LAYOUT_WORDS = ("default", *LAYOUTS)
+"""default: seen, and any with the catalogue core."""
 
 _SEEN, _UNSEEN = ".", "#"
 
@@ -43,6 +46,13 @@ class LayoutSplit:
         """Share of the cells that are unseen."""
         drawn = "".join(self.cells)
         return drawn.count(_UNSEEN) / len(drawn)
+
+
+def layout_for(word: str, catalogue: str) -> str:
+    """Returns what a word of LAYOUT_WORDS means with a catalogue. Raises UnknownName."""
+    if word not in LAYOUT_WORDS:
+        raise unknown_name("layout", word, LAYOUT_WORDS)
+    return word if word != "default" else "any" if catalogue == "core" else "seen"
 
 
 def check_layout(layout: str) -> str:

@@ -13,7 +13,6 @@ import numpy as np
 
 from vlagym.envs import catalog
 from vlagym.envs.arenas import arena
-from vlagym.envs.catalogues import FULL
 from vlagym.envs.control import action_spec
 from vlagym.envs.errors import BadSpec, Divergence, Unsatisfiable
 from vlagym.envs.frames import Pose, from_yaw, multiply, pose, rotate, to_matrix
@@ -25,7 +24,8 @@ from vlagym.envs.objects import get
 from vlagym.envs.robot import Robot
 from vlagym.envs.scene import TABLE
 from vlagym.envs.shapes import joint_bounds
-from vlagym.envs.split import arena_split, arenas_of, place_split, start_of
+from vlagym.envs.layout import layout_for
+from vlagym.envs.split import ARENA_WORDS, arena_split, arena_split_for, arenas_of, place_split, start_of
 from vlagym.envs.task import Crowded, Draft, Goal, Task
 from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, SceneSpec, stream
 from vlagym.envs.world import World
@@ -75,8 +75,7 @@ def sample(
     for what, split in (("objects", objects), ("phrases", phrases)):
         if split not in ("seen", "unseen"):
             raise BadSpec(f"{what} is {split!r}; it must be seen or unseen")
-    if layout == "default":
-        layout = "seen" if catalogue == FULL else "any"
+    layout = layout_for(layout, catalogue)
     arena_name = _drawn_arena(arena_name, objects, stream(seed, task, "arena"))
     definition: Task = catalog.load("task", task)
     body: Robot = catalog.load("robot", robot)
@@ -138,9 +137,9 @@ def sample(
 
 def _drawn_arena(name: str, objects: str, rng: np.random.Generator) -> str:
     """Returns the name, or one that is drawn where it is a split."""
-    if name not in ("any", "seen", "unseen"):
+    if name not in ARENA_WORDS:
         return name
-    known = arenas_of("unseen" if "unseen" in (name, objects if name == "any" else name) else "seen")
+    known = arenas_of(arena_split_for(name, objects))
     return known[int(rng.integers(len(known)))]
 
 

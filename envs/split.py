@@ -24,6 +24,8 @@ from vlagym.envs.phrases import language, split_of
 from vlagym.envs.types import EpisodeSpec, PropSpec, canonical_json, from_plain, sha, to_plain
 
 
+ARENA_WORDS = ("any", "seen", "unseen")
+"""Instead of an arena: one that is drawn from a split; any: from the split of the objects."""
 _UPON_M = 0.003  # what starts higher stands on or in something
 
 
@@ -109,6 +111,13 @@ def arena_split(name: str) -> Split:
 def arenas_of(split: Split) -> list[str]:
     """Returns the names of the arenas of a split, sorted."""
     return [name for name in arena_names() if arena_split(name) == split]
+
+
+def arena_split_for(word: str, objects: str) -> Split:
+    """Returns the split of an arena, or of those that a word of ARENA_WORDS draws from. Raises UnknownName."""
+    if word in ARENA_WORDS:
+        return "unseen" if "unseen" in (word, objects if word == "any" else word) else "seen"
+    return arena_split(word)
 
 
 def place_split(x_m: float, y_m: float) -> Split:

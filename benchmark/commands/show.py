@@ -37,7 +37,8 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--phrases", default="seen", choices=("seen", "unseen"), help="of a task's episode")
     parser.add_argument("--robot", default="panda", help="of a task's episode")
     parser.add_argument("--level", default="plain", help="of a task's sentence: plain (default), paraphrase, compositional, indirect or mixed")
-    parser.add_argument("--arena", default="studio", help="of a task's episode")
+    parser.add_argument("--arena", default="studio", help="of a task's episode: a name, or seen, unseen or any, which draws one of that split")
+    parser.add_argument("--layout", default="default", help="of a task's episode: the places in which things start: any, seen or unseen")
     parser.add_argument("--catalogue", default="full", help="of a task's episode: full (default) or core")
     parser.add_argument("--json", action="store_true", help="prints the specs as canonical JSON, one a line")
     parser.add_argument("--png", type=Path, metavar="FILE", help=f"the first frame of each camera, a row an episode ({_SHEET_ROWS_MAX} at most)")
@@ -64,6 +65,7 @@ def main(args: Sequence[str]) -> int:
             robot=options.robot,
             catalogue=options.catalogue,
             arena=options.arena,
+            layout=options.layout,
             level=options.level,
         )
         specs: tuple[EpisodeSpec, ...] = (entry.sample(seed),)

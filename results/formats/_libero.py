@@ -50,6 +50,7 @@ def info_attributes(info: DatasetInfo) -> dict[str, Any]:
         "image_preprocessing": canonical_json(to_plain(info.images)),
         "frame_stride": info.frame_stride,
         "provenance": canonical_json(to_plain(info.provenance)),
+        "split_digest": str(info.provenance.get("split_digest", "")),  # of what was seen and what was kept for tests; empty: not said
     }
 
 

@@ -45,6 +45,7 @@ def options(out: Path, episodes: int = 4, **changes: Any) -> DemoOptions:
         "frame_stride": 3,
         "executor": "serial",
         "sample": unlucky_sample,
+        "find_unseen": fakes.find_nothing_unseen,
         "make_world": fakes.make_world,
     }
     return DemoOptions(**{**defaults, **changes})
