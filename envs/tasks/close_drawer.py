@@ -20,4 +20,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="push_shut", args=joint), Skill(name="unhook", args=joint)]
 
 
-TASK = Task(summary="close a drawer", expert_s=2.4, layout=_layout, plan=_plan)
+TASK = Task(summary="close a drawer", expert_s=2.4, layout=_layout, plan=_plan, robots=("panda", "jaco"))

@@ -52,4 +52,10 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="pick", args=goal.args[:1]), Skill(name=_SKILLS[goal.name], args=goal.args), Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="put a peg into a socket, a key into a lock, or a lid on a pot", expert_s=8.0, layout=_layout, plan=_plan)
+TASK = Task(
+    summary="put a peg into a socket, a key into a lock, or a lid on a pot",
+    expert_s=8.0,
+    layout=_layout,
+    plan=_plan,
+    robots=("panda", "jaco"),
+)

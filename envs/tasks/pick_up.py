@@ -32,4 +32,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="pick", args=thing), Skill(name="lift", args=thing)]
 
 
-TASK = Task(summary="pick an object up and hold it", expert_s=2.0, layout=_layout, plan=_plan)
+TASK = Task(summary="pick an object up and hold it", expert_s=2.0, layout=_layout, plan=_plan, robots=("panda", "jaco"))

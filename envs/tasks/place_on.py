@@ -55,4 +55,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [*plan, Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="put objects on or into other ones", expert_s=4.0, layout=_layout, plan=_plan)
+TASK = Task(summary="put objects on or into other ones", expert_s=4.0, layout=_layout, plan=_plan, robots=("panda", "jaco"))

@@ -73,4 +73,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="pick", args=goal.args[:1]), put, Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="put an object beside, before or between others", expert_s=3.6, layout=_layout, plan=_plan)
+TASK = Task(summary="put an object beside, before or between others", expert_s=3.6, layout=_layout, plan=_plan, robots=("panda", "jaco"))

@@ -106,4 +106,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [*plan, Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="do several things in the order that is told", expert_s=8.0, layout=_layout, plan=_plan)
+TASK = Task(summary="do several things in the order that is told", expert_s=8.0, layout=_layout, plan=_plan, robots=("panda", "jaco"))

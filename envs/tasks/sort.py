@@ -92,4 +92,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [*plan, Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="sort objects to their places", expert_s=12.4, layout=_layout, plan=_plan)
+TASK = Task(summary="sort objects to their places", expert_s=12.4, layout=_layout, plan=_plan, robots=("panda", "jaco"))

@@ -34,4 +34,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [*plan, Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="stack blocks on each other", expert_s=4.0, layout=_layout, plan=_plan)
+TASK = Task(summary="stack blocks on each other", expert_s=4.0, layout=_layout, plan=_plan, robots=("panda", "jaco"))
