@@ -29,7 +29,7 @@ def _core_layout(draft: Draft) -> list[Goal]:
 def _layout(draft: Draft) -> list[Goal]:
     if draft.catalogue == "core":
         return _core_layout(draft)
-    return [_goal(joint, expert_s=2.2) for joint in furnish(draft, kinds=("cabinet", "chest", "sideboard"))]
+    return [_goal(joint, expert_s=2.3) for joint in furnish(draft, kinds=("cabinet", "chest", "sideboard"))]
 
 
 def _plan(spec: EpisodeSpec) -> list[Skill]:
@@ -37,4 +37,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="hook", args=joint), Skill(name="pull", args=joint), Skill(name="unhook", args=joint)]
 
 
-TASK = Task(summary="open a drawer", expert_s=2.0, layout=_layout, plan=_plan)
+TASK = Task(summary="open a drawer", expert_s=2.0, layout=_layout, plan=_plan, robots=("panda", "jaco"))

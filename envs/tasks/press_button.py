@@ -35,4 +35,12 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="press", args=spec.goal[0].args), Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="press one of several buttons", expert_s=3.0, layout=_layout, plan=_plan, hold_s=0.1)
+TASK = Task(
+    summary="press one of several buttons",
+    expert_s=1.6,
+    layout=_layout,
+    plan=_plan,
+    robots=("panda", "jaco"),
+    hold_s=0.1,
+    horizon_factor=3.0,
+)
