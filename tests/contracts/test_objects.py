@@ -8,18 +8,24 @@ import numpy as np
 import pytest
 import trimesh
 
+from vlagym.envs.catalogues import catalogue_of
 from vlagym.envs.fixtures import FixtureAsset, fixtures
-from vlagym.envs.objects import Grasp, ObjectAsset, catalog, get
+from vlagym.envs.objects import UPRIGHT, Grasp, ObjectAsset, catalog, get
 from vlagym.envs.reference import describe
 from vlagym.envs.scene_words import colour_word
 from vlagym.envs.shapes import Mesh, bounds, num_faces
 from vlagym.envs.types import stream
 
-MOST_FACES = 600  # a software renderer pays for each
+MOST_FACES = {ObjectAsset: 1300, FixtureAsset: 1700}  # a software renderer pays for each
+MOST_FACES_OF_FURNITURE = 1800  # with all its knobs and what is written on it
 DT_S = 0.002
 OBJECTS = list(catalog())
 GRASPABLE = [i for i, asset in catalog().items() if "graspable" in asset.roles]
+STANDING = [i for i, asset in catalog().items() if "bead" not in asset.roles]  # a bead is there to roll
+LYING = [(i, pose.name) for i, asset in catalog().items() for pose in asset.poses]
 DESTINATIONS = ("plate_white", "bowl_white", "mat_green", "block_red")
+CARRIED = [(i, to) for i in GRASPABLE for to in (DESTINATIONS if i in catalogue_of("core").objects else ("mat_green",))]
+HANGS_OVER = {("banana", "bowl_white"), ("banana", "block_red"), ("wooden_spoon", "mat_green")}  # it is longer than they are wide
 
 
 def asset_of(name: str) -> ObjectAsset | FixtureAsset:
@@ -32,9 +38,9 @@ def test_its_meshes_are_closed_and_few(name: str) -> None:
     asset = asset_of(name)
     moving = [part for joint in asset.joints for part in joint.visual] if isinstance(asset, FixtureAsset) else []
     parts = [*asset.visual, *moving]
-    assert sum(num_faces(part.shape) for part in parts) <= MOST_FACES
+    assert sum(num_faces(part.shape) for part in parts) <= (MOST_FACES_OF_FURNITURE if isinstance(asset, FixtureAsset) else MOST_FACES)
     for part in parts:
-        if isinstance(part.shape, Mesh):
+        if isinstance(part.shape, Mesh) and isinstance(asset, ObjectAsset):  # letters of a fixture touch each other
             solid = trimesh.Trimesh(part.shape.vertices, part.shape.faces, process=True)
             solid.merge_vertices(merge_norm=True, merge_tex=True)
             assert solid.is_watertight and solid.is_winding_consistent and solid.volume > 0
@@ -47,17 +53,16 @@ def test_its_colour_word_is_that_of_its_paint(name: str) -> None:
     assert any(part.rgba is None for part in asset.visual), "nothing would change if it were painted over"
 
 
-def test_any_two_things_can_be_told_apart_in_words() -> None:
-    names = [*catalog(), *fixtures()]
-    for name in names:
-        phrase = describe(asset_of(name), [asset_of(other) for other in names if other != name], stream(0, name))
+def test_any_two_objects_can_be_told_apart_in_words() -> None:
+    for name in STANDING:
+        phrase = describe(get(name), [get(other) for other in STANDING if other != name], stream(0, name))
         assert phrase.startswith("the ")
 
 
 @pytest.mark.parametrize("name", GRASPABLE)
 def test_its_grasps_meet_its_body(name: str) -> None:
     asset = get(name)
-    for grasp in asset.grasps:
+    for grasp in asset.grasps_in(UPRIGHT):
         # 4.3 cm lie between the pinch point of a Franka hand and its palm, 1 cm between the pinch point and the fingertips.
         low, high = np.stack([bounds(piece) for piece in asset.collision])[:, :, 2].T
         assert grasp.height_m >= 0.012 and high.max() - grasp.height_m <= 0.043
@@ -121,7 +126,7 @@ def compiled(spec: Any) -> World:
     return World(model, mujoco.MjData(model))
 
 
-@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("name", STANDING)
 def test_it_comes_to_rest_upright_where_it_is_set_down(name: str) -> None:
     spec = table()
     add(spec, "it", get(name), (0, 0, 0.002))
@@ -132,7 +137,38 @@ def test_it_comes_to_rest_upright_where_it_is_set_down(name: str) -> None:
     assert world.pos("it") == pytest.approx([0, 0, 0], abs=0.0015)
 
 
-@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize(("name", "pose"), LYING)
+def test_it_lies_quietly_in_its_other_poses(name: str, pose: str) -> None:
+    asset, lying = get(name), get(name).pose(pose)
+    spec = table()
+    add(spec, "it", asset, (0, 0, lying.height_m))
+    spec.body("it").quat = lying.quat_wxyz
+    world = compiled(spec)
+    world.run(0.5)
+    assert world.pos("it") == pytest.approx([0, 0, lying.height_m], abs=0.001)
+    assert world.speed_m_s("it") < 0.002
+
+
+@pytest.mark.parametrize(("name", "pose"), LYING)
+def test_two_pads_lift_it_from_its_other_poses(name: str, pose: str) -> None:
+    asset, lying = get(name), get(name).pose(pose)
+    for grasp in asset.grasps_in(pose):
+        spec = table()
+        add_pads(spec, grasp, grasp.yaw_rad[0])
+        add(spec, "it", asset, (0.003, 0.003, lying.height_m))
+        spec.body("it").quat = lying.quat_wxyz
+        world = compiled(spec)
+        for pad in ("left", "right"):
+            world.data.joint(pad).qpos[0] = world.data.actuator(pad).ctrl[0] = 0.04
+        world.run(0.1)
+        move(world, 0.1, left=-0.01, right=-0.01)
+        world.run(0.3)
+        move(world, 0.5, z=0.12)
+        world.run(0.3)
+        assert world.pos("it")[2] > 0.09, "it slips"
+
+
+@pytest.mark.parametrize("name", STANDING)
 def test_it_stays_when_it_is_let_go_a_little_askew_and_moving(name: str) -> None:
     spec = table()
     tilt = np.radians(3.0)
@@ -184,12 +220,11 @@ def move(world: World, seconds: float, **targets: float) -> None:
         world.run(0.02)
 
 
-@pytest.mark.parametrize("destination", DESTINATIONS)
-@pytest.mark.parametrize("name", GRASPABLE)
+@pytest.mark.parametrize(("name", "destination"), CARRIED)
 def test_two_pads_carry_it_to_a_destination_where_it_stays(name: str, destination: str) -> None:
     asset, goal = get(name), get(destination)
     assert goal.place is not None
-    for grasp in asset.grasps:
+    for grasp in asset.grasps_in(UPRIGHT):
         spec = table()
         add_pads(spec, grasp, grasp.yaw_rad[0] if grasp.yaw_rad else 0.4)
         # The hand is not quite where it means to be, along and across the pads.
@@ -215,11 +250,11 @@ def test_two_pads_carry_it_to_a_destination_where_it_stays(name: str, destinatio
         assert np.hypot(*away[:2]) < goal.place.inner_radius_m + 0.005
         assert goal.place.surface_height_m - 0.003 < away[2] < goal.place.surface_height_m + 0.015
         assert world.tilt_deg("goal") < 2.0
-        if not (name == "banana" and destination in ("bowl_white", "block_red")):  # it is longer than they are wide
+        if (name, destination) not in HANGS_OVER:
             assert world.tilt_deg("it") < 3.0 and world.speed_m_s("it") < 0.002
 
 
-@pytest.mark.parametrize("name", list(fixtures()))
+@pytest.mark.parametrize("name", [name for name, asset in fixtures().items() if [j.name for j in asset.joints] == ["drawer"]])
 def test_the_drawer_slides_without_rubbing_and_stays_where_it_is_left(name: str) -> None:
     import mujoco
 
