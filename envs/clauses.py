@@ -78,7 +78,7 @@ def clauses_of(predicates: Sequence[Predicate], scene: SceneWords) -> tuple[Clau
 
 def instances(family: Family, slots: Mapping[str, str]) -> tuple[Predicate, ...]:
     """Returns the predicates that a family asks for with one argument in each slot."""
-    return tuple(Predicate(name=m.predicate, args=tuple(slots[s] for s in m.slots)) for m in family.means)
+    return tuple(Predicate(name=m.predicate, args=tuple(s if s.startswith("=") else slots[s] for s in m.slots)) for m in family.means)
 
 
 def _clause(group: tuple[Predicate, ...], scene: SceneWords) -> Clause:
@@ -88,7 +88,10 @@ def _clause(group: tuple[Predicate, ...], scene: SceneWords) -> Clause:
         meaning = family.means[0]
         if len(first.args) != len(meaning.slots):
             raise BadSpec(f"the goal {first} has {len(first.args)} arguments; sentences of {first.name!r} have the slots {', '.join(meaning.slots)}")
-        slots: dict[str, tuple[str, ...]] = {slot: (argument,) for slot, argument in zip(meaning.slots, first.args, strict=True)}
+        pairs = tuple(zip(meaning.slots, first.args, strict=True))
+        if any(slot.startswith("=") and slot != argument for slot, argument in pairs):
+            continue
+        slots: dict[str, tuple[str, ...]] = {slot: (argument,) for slot, argument in pairs if not slot.startswith("=")}
         slots[meaning.slots[0]] = tuple(dict.fromkeys(p.args[0] for p in group))
         if all(scene.fits(argument, family.sort(slot)) for slot, arguments in slots.items() for argument in arguments):
             ways.append(Filled(family, slots))
@@ -108,7 +111,7 @@ def _filled_together(family: Family, predicates: Sequence[Predicate], scene: Sce
             if predicate.name != meanings[0].predicate or len(predicate.args) != len(meanings[0].slots):
                 continue
             pairs = dict(zip(meanings[0].slots, predicate.args, strict=True))
-            if all(slots.get(slot, argument) == argument for slot, argument in pairs.items()):
+            if all((slot if slot.startswith("=") else slots.get(slot, argument)) == argument for slot, argument in pairs.items()):
                 if (done := extend(meanings[1:], {**slots, **pairs})) is not None:
                     return done
         return None

@@ -24,8 +24,8 @@ COMPLEX = ("size", "ordinal", "extreme", "viewer", "relation", "nearest", "negat
 """Styles that compare, count, deny, or speak of something else."""
 
 _RELATIONS: Mapping[Side, tuple[str, ...]] = {
-    "left": ("to the left of", "left of"),
-    "right": ("to the right of", "right of"),
+    "left": ("to the left of", "that is to the left of"),
+    "right": ("to the right of", "that is to the right of"),
     "front": ("in front of",),
     "back": ("behind",),
 }
@@ -83,9 +83,12 @@ class Expressions:
         }
         return list(dict.fromkeys(styles[style](target)))
 
-    def propose_all(self, targets: Sequence[Referent], *, is_complex: bool) -> list[str]:
-        """Returns phrases for several things together: "both mugs", "all the fruit", "the two red blocks"."""
+    def propose_all(self, targets: Sequence[Referent], mentioned: Sequence[Reading] = (), *, is_complex: bool) -> list[str]:
+        """Returns phrases for several things together: "both mugs", "all the fruit", "the two red blocks", "the blue ones"."""
         found: list[str] = []
+        nouns = {reading.noun for reading in mentioned if reading.is_plural}
+        if not is_complex and any(nouns & {*r.nouns} for r in targets):
+            found += [f"{which} {word} ones" for word in self._shared_adjectives(targets) for which in ("the", "all the")]
         for head, mass in self._shared_heads(targets):
             several = head if mass else plural(head)
             if is_complex:
@@ -103,8 +106,8 @@ class Expressions:
     def _plain(self, target: Referent) -> Iterator[str]:
         for noun in self.nouns(target):
             yield f"the {noun}"
-            if target.colour:
-                yield f"the {target.colour} {noun}"
+            if colour := _own_colour(target):
+                yield f"the {colour} {noun}"
 
     def _adjectives(self, target: Referent) -> Iterator[str]:
         for noun in self.nouns(target):
@@ -118,7 +121,8 @@ class Expressions:
 
     def _category(self, target: Referent) -> Iterator[str]:
         words = language().words.categories.get(target.category or "")
-        for noun in (*(words.one if words else ()), *(("thing", "object") if target.sort == "prop" else ())):
+        is_destination = {"support", "container"} & {*target.roles}
+        for noun in (*(words.one if words else ()), *(("thing", "object") if target.sort == "prop" and not is_destination else ())):
             if target.colour:
                 yield f"the {target.colour} {noun}"
             if target.material is not None:
@@ -129,7 +133,8 @@ class Expressions:
     def _label(self, target: Referent) -> Iterator[str]:
         if target.label is not None:
             for noun in self.nouns(target):
-                yield from (f"the {noun} {how} {target.label}" for how in ("labelled", "marked", "with the label"))
+                kind = "with the number" if target.label.isdigit() else "with the letter"
+                yield from (f"the {noun} {how} {target.label}" for how in ("labelled", "marked", kind))
                 yield f"{noun} {target.label}"
 
     def _part(self, target: Referent) -> Iterator[str]:
@@ -139,8 +144,8 @@ class Expressions:
         of = "on" if target.joint is not None and target.joint.control is not None else "of"
         for noun in self.nouns(target):
             yield f"the {noun} {of} {owner}"
-            if target.is_own and target.colour and target.joint is not None and target.joint.colour:
-                yield f"the {target.colour} {noun} {of} {owner}"
+            if target.is_own and (colour := _own_colour(target)):
+                yield f"the {colour} {noun} {of} {owner}"
             if target.label is not None:
                 yield f"the {noun} labelled {target.label} {of} {owner}"
         if not target.is_own:
@@ -159,18 +164,21 @@ class Expressions:
         words = language().words.categories.get(target.category or "")
         for noun in words.one if words else ():
             yield noun, tuple(r for r in self._scene.things if r.category == target.category)
+        if target.sort == "joint" and target.is_own and (owner := self._landmark(self._scene[target.owner or ""])) is not None:
+            for noun in self.nouns(target):
+                yield f"{noun} on {owner}", tuple(r for r in self._scene.joints_of(target.owner or "") if noun in r.nouns)
         if target.sort == "prop":
             yield "thing", tuple(r for r in self._scene.things if r.sort == "prop")
 
     def _size(self, target: Referent) -> Iterator[str]:
         for noun, alike in self._heads(target):
             others = [r for r in alike if r.name != target.name]
-            if not others or target.sort == "joint" or noun == "thing":
+            if not others or target.sort == "joint":
                 continue
             sizes = [r.linear_size_m for r in others]
-            if target.linear_size_m >= spatial.CLEAR_RATIO * max(sizes):
+            if noun != "thing" and target.linear_size_m >= spatial.CLEAR_RATIO * max(sizes):
                 yield from (f"the {word} {noun}" for word in (("bigger", "larger", "big") if len(others) == 1 else ("biggest", "largest")))
-            if spatial.CLEAR_RATIO * target.linear_size_m <= min(sizes):
+            if noun != "thing" and spatial.CLEAR_RATIO * target.linear_size_m <= min(sizes):
                 yield from (f"the {word} {noun}" for word in (("smaller", "small") if len(others) == 1 else ("smallest",)))
             heights = [r.size_m[2] for r in others]
             if any(r.is_lying for r in alike):
@@ -182,17 +190,19 @@ class Expressions:
 
     def _ordinal(self, target: Referent) -> Iterator[str]:
         for noun, alike in self._heads(target):
-            if not 3 <= len(alike) <= len(ORDINALS):
+            if not 3 <= len(alike) <= len(ORDINALS) or noun == "thing":
                 continue
+            noun, _, owner = noun.partition(" on ")
+            on = f" on {owner}" if owner else ""
             ranked = sorted(alike, key=lambda r: -r.pos_world[1])
             place = [r.name for r in ranked].index(target.name)
             if place > 0:
-                yield f"the {ORDINALS[place]} {noun} from the left"
+                yield f"the {ORDINALS[place]} {noun} from the left{on}"
             if place < len(ranked) - 1:
-                yield f"the {ORDINALS[len(ranked) - 1 - place]} {noun} from the right"
+                yield f"the {ORDINALS[len(ranked) - 1 - place]} {noun} from the right{on}"
             if 2 * place == len(ranked) - 1:
-                yield f"the middle {noun}"
-                yield f"the {noun} in the middle"
+                yield f"the middle {noun}{on}"
+                yield f"the {noun} in the middle" if not on else f"the middle {noun}{on}"
 
     def _extreme(self, target: Referent) -> Iterator[str]:
         for noun, alike in self._heads(target):
@@ -224,8 +234,9 @@ class Expressions:
     def _is_extreme(self, target: Referent, alike: Sequence[Referent], side: Side, is_viewer: bool) -> bool:
         ux, uy = spatial.direction(side, is_viewer)
         along = {r.name: r.pos_world[0] * ux + r.pos_world[1] * uy for r in alike}
+        gap = self._scene.clear_m(along)
         own = along.pop(target.name)
-        return all(own - other >= spatial.CLEAR_M for other in along.values())
+        return all(own - other >= gap for other in along.values())
 
     def _nearest(self, target: Referent) -> Iterator[str]:
         for noun, alike in self._heads(target):
@@ -245,7 +256,9 @@ class Expressions:
     # ----------------------------------------------------------------------------------------------------------- something else
     def _landmarks(self, target: Referent) -> Iterator[tuple[Referent, str]]:
         """Yields things that a phrase may lean on, near ones first, and what they are called."""
-        near = sorted((r for r in self._scene.things if r.name not in (*self._avoid, target.name, target.owner)), key=lambda r: _distance(r, target))
+        siblings = tuple(r for r in self._scene.joints_of(target.owner) if r.is_own) if target.owner is not None else ()
+        known = [r for r in (*siblings, *self._scene.things) if r.name not in (*self._avoid, target.name, target.owner)]
+        near = sorted(known, key=lambda r: _distance(r, target))
         for referent in near[:_MAX_LANDMARKS]:
             if (words := self._landmark(referent)) is not None:
                 yield referent, words
@@ -258,8 +271,9 @@ class Expressions:
         landmarks = list(self._landmarks(target))
         for noun in (*self.nouns(target), *(("thing",) if target.sort == "prop" else ())):
             for landmark, words in landmarks:
+                scale = spatial.PART_SCALE if target.owner is not None and landmark.owner == target.owner else 1.0
                 for side, relations in _RELATIONS.items():
-                    if spatial.lies(target.pos_world, landmark.pos_world, side):
+                    if spatial.lies(target.pos_world, landmark.pos_world, side, False, scale):
                         yield from (f"the {noun} {relation} {words}" for relation in relations)
                 if spatial.is_next(target.pos_world, target.radius_m, landmark.pos_world, landmark.radius_m):
                     yield from (f"the {noun} {relation} {words}" for relation in ("next to", "beside"))
@@ -271,8 +285,9 @@ class Expressions:
         for noun, alike in self._heads(target):
             others = [r for r in alike if r.name != target.name]
             for other in others if noun != "thing" else ():
-                if target.colour and other.colour and other.colour != target.colour:
-                    yield f"the {noun} that is not {other.colour}"
+                own, theirs = _own_colour(target), _own_colour(other)
+                if own and theirs and own != theirs and " on " not in noun:
+                    yield f"the {noun} that is not {theirs}"
                 if target.material and other.material and other.material != target.material:
                     yield f"the {noun} that isn't {other.material}"
 
@@ -336,6 +351,7 @@ class Expressions:
 
 def _quantified(several: str, one: str, count: int, mass: bool) -> Iterator[str]:
     yield f"all the {several}"
+    yield f"the {several}"
     if mass:
         return
     yield f"the {NUMBERS[count]} {several}"
@@ -350,3 +366,8 @@ def _distance(a: Referent, b: Referent | None) -> float:
     """Returns the distance of two things on the table, in m; from the robot where there is one."""
     x, y = (0.0, 0.0) if b is None else b.pos_world[:2]
     return float(((a.pos_world[0] - x) ** 2 + (a.pos_world[1] - y) ** 2) ** 0.5)
+
+
+def _own_colour(referent: Referent) -> str | None:
+    """Returns the colour that one would say of a thing; a drawer with a name of its own that is painted like its cabinet has none."""
+    return referent.colour if referent.joint is None or not referent.is_own else referent.joint.colour

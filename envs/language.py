@@ -208,8 +208,7 @@ class _Draft:
         for index in indices:
             slot = phrase.slots[index]
             sort = way.family.sort(slot.name)
-            is_short = phrase.fragments[False][index + 1].startswith("'s")
-            said = self._speaker.fill(way.slots[slot.name], sort, slot.form, manner, spoken, is_short=is_short, use=use, split=self._split)
+            said = self._speaker.fill(way.slots[slot.name], sort, slot.form, manner, spoken, room=phrase.room(index), use=use, split=self._split)
             words[index] = said.text
             num_complex += said.is_complex
             if said.reading is not None:

@@ -172,10 +172,12 @@ class NounPhrases:
             for narrow in self._before(first):
                 yield from (narrow(c) for c in self.nominal(rest))
             if first in ORDINALS and (found := re.fullmatch(r"(.+) from (?:the|(my)|your) (left|right)(.*)", rest)):
+                side: Side = "left" if found[3] == "left" else "right"
                 is_viewer = _is_viewer(found[4], found[2] is not None)
                 if is_viewer is not None:
-                    side: Side = "left" if found[3] == "left" else "right"
                     yield from (self._nth(c, ORDINALS.index(first), side, is_viewer) for c in self.nominal(found[1]))
+                elif found[4].startswith((" on ", " of ")):
+                    yield from (self._nth(c, ORDINALS.index(first), side, False) for c in self.nominal(found[1] + found[4]))
         for found in re.finditer(" ", text):
             classes = self.nominal(text[: found.start()])
             if classes:
@@ -210,7 +212,7 @@ class NounPhrases:
             adjective = next((a for a, noun in language().words.substances.items() if noun == found[1]), "")
             if (test := _adjective(adjective)) is not None:
                 yield self._keep(test)
-        if found := re.fullmatch(r"(?:labelled|marked|with the label) (\S+)", text):
+        if found := re.fullmatch(r"(?:labelled|marked|with the label|with the letter|with the number) (\S+)", text):
             yield self._keep(functools.partial(_is_labelled, found[1]))
         if text in _LYING:
             yield self._keep(lambda r: r.is_lying)
@@ -302,7 +304,8 @@ class NounPhrases:
     def _extreme(self, class_: Class, side: Side, is_viewer: bool) -> Class:
         ux, uy = spatial.direction(side, is_viewer)
         values = {n: self._scene[n].pos_world[0] * ux + self._scene[n].pos_world[1] * uy for n in class_.maybe}
-        return _best(class_, values, lambda a, b: abs(a - b) >= spatial.CLEAR_M)
+        gap = self._scene.clear_m(class_.maybe)
+        return _best(class_, values, lambda a, b: abs(a - b) >= gap)
 
     def _middle(self, class_: Class) -> Class:
         if len(class_.maybe) % 2 == 0:
@@ -315,7 +318,7 @@ class NounPhrases:
         ranked = sorted(along, key=lambda n: along[n])
         if index >= len(ranked):
             return class_._replace(sure=frozenset(), maybe=frozenset())
-        if class_.sure != class_.maybe or not in_order([along[n] for n in ranked]):
+        if class_.sure != class_.maybe or not in_order([along[n] for n in ranked], self._scene.clear_m(ranked)):
             return class_._replace(sure=frozenset())
         return class_._replace(sure=frozenset((ranked[index],)), maybe=frozenset((ranked[index],)))
 
@@ -397,7 +400,8 @@ def _is_part(owner: str, referent: Referent) -> bool:
 
 
 def _lies(landmark: Referent, side: Side, is_viewer: bool, referent: Referent) -> bool | None:
-    return spatial.lies(referent.pos_world, landmark.pos_world, side, is_viewer)
+    is_part = landmark.owner is not None and landmark.owner == referent.owner
+    return spatial.lies(referent.pos_world, landmark.pos_world, side, is_viewer, spatial.PART_SCALE if is_part else 1.0)
 
 
 def _is_next(landmark: Referent, referent: Referent) -> bool | None:

@@ -20,6 +20,12 @@ Form = Literal["thing", "use", "need"]
 """How a slot is filled: by a noun phrase, by what one does with the thing ("something to drink from"), by the need for it ("I'm thirsty")."""
 
 
+Room = Literal["short", "light", "inner", "end"]
+"""How long a noun phrase may be: before "'s" a noun and a colour; before "up" and the like nothing that comes after the noun; else anything,
+but how somebody sees it only at the end."""
+_PARTICLES = ("up", "down", "out", "over", "open", "shut", "closed", "again", "upright", "back", "in", "on", "off", "so", "round", "wide")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Slot:
     """A gap of a template."""
@@ -60,6 +66,17 @@ class Phrase:
         """The text around the gaps, for a singular (False) and for a plural (True); one more than there are slots."""
         return {plural: tuple(re.split(r"\{[^{}]*\}", _agree(self.text, plural))) for plural in (False, True)}
 
+    def room(self, index: int) -> Room:
+        """Returns how long the words for a gap may be, by what follows it."""
+        after = self.fragments[False][index + 1]
+        if after.startswith("'s"):
+            return "short"
+        words = after.split()
+        is_last = index == len(self.slots) - 1
+        if after == " " or (words and words[0].strip(",?") in _PARTICLES and (is_last or words[0] in ("down", "over", "out", "up", "upright"))):
+            return "light"
+        return "end" if is_last and (not after or after in ("?", ", please")) else "inner"
+
     def fill(self, words: Sequence[str], *, plural: bool = False) -> str:
         """Returns the text with words for its gaps, in the order of the text."""
         fragments = self.fragments[plural]
@@ -68,10 +85,11 @@ class Phrase:
 
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
-    """A predicate over the slots of a family: `on(object, destination)`."""
+    """A predicate over the slots of a family: `on(object, destination)`, `set_to(switch, =up)`."""
 
     predicate: str
     slots: tuple[str, ...]
+    """Slots, or words that the family stands for itself, beginning with "="."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,8 +292,14 @@ def _read(path: Path, kind: type[T], designs: Path | None = None) -> T:
         if not design.exists():
             there = [p.stem for p in designs.glob("*.toml")]
             raise BadData(f"{path.name}: {unknown_name('design', str(table['design']), there, 'A design is a file of assets/language/en/designs.')}")
-        table = {**_toml(design), **table}
+        table = _merged(_toml(design), table)
     return from_plain(kind, table, path.name)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the keys of two tables; what stands in both is taken from above, tables in tables are merged likewise."""
+    both = {key: _merged(below[key], above[key]) for key in below if isinstance(below[key], dict) and isinstance(above.get(key), dict)}
+    return {**below, **above, **both}
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -365,12 +389,12 @@ def _check_slots(phrase: Phrase, slots: Sequence[str], where: str, is_indirect: 
 
 
 def _meaning(text: str, slots: Sequence[str], where: str) -> Meaning:
-    found = re.fullmatch(r"(\w+)\((\w+(?:, \w+)*)\)", text)
+    found = re.fullmatch(r"(\w+)\((=?\w+(?:, =?\w+)*)\)", text)
     if found is None:
         raise BadData(f"{where}: {text!r} is no predicate over slots; write predicate(slot, slot)")
     names = tuple(found[2].split(", "))
     for name in names:
-        if name not in slots:
+        if name not in slots and not name.startswith("="):
             raise BadData(f"{where}: {unknown_name('slot', name, slots)}")
     return Meaning(predicate=found[1], slots=names)
 

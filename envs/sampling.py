@@ -14,7 +14,7 @@ import numpy as np
 from vlagym.envs import catalog
 from vlagym.envs.arenas import arena
 from vlagym.envs.control import action_spec
-from vlagym.envs.errors import BadSpec, Divergence, Unsatisfiable
+from vlagym.envs.errors import BadSpec, Divergence, Unsatisfiable, Unspeakable
 from vlagym.envs.frames import Pose, from_yaw, multiply, pose, rotate, to_matrix
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.language import say
@@ -128,7 +128,11 @@ def sample(
         )
         broken = broken_premise(spec, world)
         if broken is None:
-            sentence = say(spec, stream(seed, task, phrases, "sentence"), split="unseen" if phrases == "unseen" else "seen", level=level)
+            try:
+                sentence = say(spec, stream(seed, task, phrases, "sentence"), split="unseen" if phrases == "unseen" else "seen", level=level)
+            except Unspeakable:
+                reasons[f"no {level} sentence asks for the goal and for nothing else"] += 1
+                continue
             return dataclasses.replace(spec, instruction=sentence.text, phrase=sentence.template_id, level=sentence.level)
         reasons[broken] += 1
     listed = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from vlagym.envs.frames import from_yaw, pose, rotate
 from vlagym.envs.objects import get
 from vlagym.envs.phrases import language
 from vlagym.envs.referents import SETTING_SORTS, SORTS, Referent
+from vlagym.envs.spatial import CLEAR_M, PART_SCALE
 from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgba, Vec3
 
 _LYING_COS = 0.5  # an up axis that leans by more than 60 degrees
@@ -59,7 +60,14 @@ class SceneWords:
     def spoken(self, argument: str, sort: str) -> Referent:
         """Returns what is spoken of where an argument stands in a slot: a drawer of a one-drawer cabinet is spoken of as the cabinet."""
         referent = self[argument]
-        return self[referent.owner] if SORTS[sort].by_fixture and referent.owner is not None else referent
+        if referent.owner is not None and (SORTS[sort].by_fixture or not referent.names):
+            return self[referent.owner]
+        return referent
+
+    def clear_m(self, names: Iterable[str]) -> float:
+        """Returns how far apart things must lie to be put into an order; less for the parts of one thing."""
+        owners = {self[name].owner for name in names}
+        return CLEAR_M * (PART_SCALE if len(owners) == 1 and None not in owners else 1.0)
 
 
 def scene_words(spec: EpisodeSpec) -> SceneWords:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from vlagym.envs.errors import BadSpec
 from vlagym.envs.expressions import COMPLEX, SIMPLE, Expressions
 from vlagym.envs.inflection import listed
 from vlagym.envs.noun_phrases import NounPhrases, Reading
-from vlagym.envs.phrases import Form, Phrase, UseWords, language
+from vlagym.envs.phrases import Form, Phrase, Room, UseWords, language
 from vlagym.envs.reference import describe, plain
 from vlagym.envs.referents import SETTING_SORTS, Referent
 from vlagym.envs.scene_words import SceneWords
@@ -21,6 +22,8 @@ from vlagym.envs.scene_words import SceneWords
 _PRONOUN_PROBABILITY = 0.6
 _PHRASE_TRIES = 8
 _FALLBACK = ("plain", "label", "part", "adjectives", "category", "size", "extreme", "ordinal", "relation", "state", "negation", "nearest", "use", "viewer")
+_HEAVY = re.compile(r" (?:to|that|next|beside|behind|in|between|nearest|closest|farthest|from|lying|you|children|made|as|at|with)\b| on (?:the \w+$|my|your)")
+_AS_SEEN = (" as I see it", " as seen from my side")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ class Speaker:
         manner: Manner,
         mentioned: tuple[Reading, ...],
         *,
-        is_short: bool,
+        room: Room,
         use: str | None,
         split: Split,
     ) -> Words:
@@ -75,7 +78,7 @@ class Speaker:
           form: How it is filled.
           manner: How things are spoken of.
           mentioned: What the sentence spoke of before.
-          is_short: Whether "'s" follows, which wants a short phrase.
+          room: How long the words may be.
           use: What the need or use is about; from `draw_use`.
           split: Of the needs and uses.
 
@@ -92,25 +95,25 @@ class Speaker:
         if len(arguments) > 1:
             return self._several(arguments, sort, manner, mentioned)
         target = self._scene.spoken(arguments[0], sort)
-        if not manner.is_described and not is_short and (pronoun := self._pronoun(arguments, sort, mentioned)) is not None:
+        if not manner.is_described and room != "short" and (pronoun := self._pronoun(arguments, sort, mentioned)) is not None:
             return pronoun
         if manner.is_described and target.sort != "joint":
             text = describe(target, [r for r in self._scene.things if r is not target], self._rng, self._nouns)
             readings = self._reader.readings(text, mentioned)
             return Words(text, readings[0] if len(readings) == 1 else Reading(frozenset((target.name,)), False, target.names[0]))
-        return self._one(target, arguments, sort, manner, mentioned, is_short)
+        return self._one(target, arguments, sort, manner, mentioned, room)
 
     def _one(
-        self, target: Referent, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...], is_short: bool
+        self, target: Referent, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...], room: Room
     ) -> Words:
-        if manner.is_described or manner.is_simple or is_short:
-            styles: Sequence[str] = ("plain",) if is_short else _FALLBACK
+        if manner.is_described or manner.is_simple or room == "short":
+            styles: Sequence[str] = ("plain",) if room == "short" else _FALLBACK
         elif manner.wants_complex:
             styles = [COMPLEX[int(i)] for i in self._rng.permutation(len(COMPLEX))][:_PHRASE_TRIES] + list(_FALLBACK)
         else:
             styles = [(*SIMPLE, "other")[int(i)] for i in self._rng.permutation(len(SIMPLE) + 1)] + list(_FALLBACK)
         for style in styles:
-            proposals = self._expressions.propose(target, style, mentioned)
+            proposals = [text for text in self._expressions.propose(target, style, mentioned) if _has_room(text, room)]
             for index in self._rng.permutation(len(proposals))[:_PHRASE_TRIES]:
                 text = proposals[int(index)]
                 if (reading := self._singled_out(text, arguments, sort, mentioned)) is not None:
@@ -120,13 +123,13 @@ class Speaker:
     def _several(self, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...]) -> Words:
         targets = [self._scene.spoken(a, sort) for a in arguments]
         for is_complex in (True, False) if manner.wants_complex else (False,):
-            proposals = self._expressions.propose_all(targets, is_complex=is_complex)
+            proposals = self._expressions.propose_all(targets, mentioned, is_complex=is_complex)
             for index in self._rng.permutation(len(proposals)):
                 text = proposals[int(index)]
                 if (reading := self._singled_out(text, arguments, sort, mentioned)) is not None:
                     return Words(text, reading, is_complex)
         single = Manner(is_described=False, is_simple=True, wants_complex=False)
-        phrases = [self._one(t, (a,), sort, single, (), False).text for t, a in zip(targets, arguments, strict=True)]
+        phrases = [self._one(t, (a,), sort, single, (), "inner").text for t, a in zip(targets, arguments, strict=True)]
         text = listed(phrases)
         return Words(text, Reading(frozenset(t.name for t in targets), True, targets[0].names[0]))
 
@@ -175,6 +178,12 @@ class Speaker:
             good = [text for text in proposals if [r.names for r in self._reader.readings(text)] == [{referent.name}]]
             self._landmarks[referent.name] = good[0] if good else None
         return self._landmarks[referent.name]
+
+
+def _has_room(text: str, room: Room) -> bool:
+    if room == "light":
+        return _HEAVY.search(text) is None
+    return room == "end" or not text.endswith(_AS_SEEN)
 
 
 def _words_of_use(words: UseWords, form: Form, split: Split) -> tuple[str, ...]:

@@ -146,15 +146,17 @@ class Reader:
         predicates: set[Predicate] = set()
         for first in slots[family.slots[0]]:
             single = {s: next(iter(names)) for s, names in slots.items()} | {family.slots[0]: first}
-            if len({*single.values()}) < len(single) or not self._has_settings(single):
+            said = instances(family, single)
+            if len({*single.values()}) < len(single) or not all(map(self._has_setting, said)):
                 return
-            predicates.update(map(canonical, instances(family, single)))
+            predicates.update(map(canonical, said))
         yield Understood(frozenset(predicates), spoken)
 
-    def _has_settings(self, slots: dict[str, str]) -> bool:
-        words = [argument[1:] for argument in slots.values() if argument.startswith("=")]
-        things = [self._scene[argument] for argument in slots.values() if not argument.startswith("=")]
-        return all(any(word in thing.settings for thing in things) for word in words)
+    def _has_setting(self, predicate: Predicate) -> bool:
+        """Returns whether each word of a predicate is a setting of something that it speaks of."""
+        words = [argument[1:] for argument in predicate.args if argument.startswith("=")]
+        settings = {word for argument in predicate.args if not argument.startswith("=") for word in self._scene[argument].settings}
+        return settings.issuperset(words)
 
 
 def splits(text: str, fragments: Sequence[str]) -> Iterator[tuple[str, ...]]:
