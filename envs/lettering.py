@@ -8,12 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
-from vlagym.envs.solids import Solid, extrude
+from vlagym.envs.solids import Solid
 
 GRID_WIDTH, GRID_HEIGHT = 4, 6
 """A glyph is drawn on a grid of this many units; its strokes are given as the grid points that they run through."""
 _ADVANCE = {"I": 2, "1": 3, ".": 1, "-": 3, " ": 3}
 """Units from one letter to the next, less the gap; GRID_WIDTH where a letter is not named."""
+
+_SHARP_COS = -0.3
+"""Cosine of the turn from one part of a stroke to the next, below which the two overlap instead of being mitred."""
+
+_NARROWER = 0.01
+"""By how much of its width each further stroke of a letter is narrower: strokes that meet share no corner, so that each stays a closed solid."""
 
 _GLYPHS: Mapping[str, tuple[str, ...]] = {
     "A": ("00 04 26 44 40", "02 42"),
@@ -54,7 +60,7 @@ _GLYPHS: Mapping[str, tuple[str, ...]] = {
     "9": ("01 10 30 41 45 36 16 05 04 13 43",),
     "+": ("13 33", "22 24"),
     "-": ("13 33",),
-    ".": ("00 00",),
+    ".": ("00",),
     " ": (),
 }
 
@@ -79,29 +85,60 @@ def lettering(text: str, height_m: float, stroke_m: float, depth_m: float) -> So
     if stroke_m >= height_m:
         raise BadData(f"stroke_m is {stroke_m}, but the letters are only {height_m} m high")
     unit = (height_m - stroke_m) / GRID_HEIGHT
-    bars: list[Solid] = []
-    at, right = 0.0, 0.0
+    strokes: list[Solid] = []
+    at = 0.0
     for letter in text:
-        for stroke in _GLYPHS[letter]:
-            points = np.array([[at + unit * x, unit * y] for x, y in map(_grid_point, stroke.split())])
-            bars += [_bar(a, b, stroke_m, depth_m) for a, b in zip(points[:-1], points[1:], strict=True)]
-        right = at + unit * _ADVANCE.get(letter, GRID_WIDTH)
-        at = right + stroke_m + unit
-    middle = np.array([right / 2, unit * GRID_HEIGHT / 2, 0.0])
-    offsets = np.cumsum([0, *(len(bar.vertices) for bar in bars)])
-    faces = np.concatenate([bar.faces + offset for bar, offset in zip(bars, offsets, strict=False)])
-    return Solid(vertices=np.concatenate([bar.vertices for bar in bars]) - middle, faces=faces)
+        lines = [np.array([[at + unit * int(x), unit * int(y)] for x, y in stroke.split()]) for stroke in _GLYPHS[letter]]
+        pieces = [piece for line in lines for piece in _without_sharp_turns(line)]
+        strokes += [_ribbon(piece, stroke_m * (1.0 - _NARROWER * k), depth_m) for k, piece in enumerate(pieces)]
+        at += unit * (_ADVANCE.get(letter, GRID_WIDTH) + 1) + stroke_m
+    vertices = np.concatenate([stroke.vertices for stroke in strokes])
+    middle = np.array([(vertices[:, 0].min() + vertices[:, 0].max()) / 2, unit * GRID_HEIGHT / 2, 0.0])
+    offsets = np.cumsum([0, *(len(stroke.vertices) for stroke in strokes)])
+    faces = np.concatenate([stroke.faces + offset for stroke, offset in zip(strokes, offsets, strict=False)])
+    return Solid(vertices=vertices - middle, faces=faces)
 
 
-def _grid_point(digits: str) -> tuple[float, float]:
-    return float(digits[0]), float(digits[1])
+def _without_sharp_turns(points_m: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Returns the pieces of a line of points (P, 2) between the points at which it turns back sharply."""
+    steps = np.diff(points_m, axis=0)
+    cosines = (steps[:-1] * steps[1:]).sum(axis=1) / (np.linalg.norm(steps[:-1], axis=1) * np.linalg.norm(steps[1:], axis=1))
+    cuts = [0, *(np.flatnonzero(cosines < _SHARP_COS) + 1).tolist(), len(points_m) - 1]
+    return [points_m] if len(cuts) == 2 else [points_m[a : b + 1] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
 
 
-def _bar(start: NDArray[np.float64], end: NDArray[np.float64], width_m: float, depth_m: float) -> Solid:
-    """Returns a straight stroke, longer than its line by half its width at both ends, so that strokes join without a notch."""
-    length = float(np.hypot(*(end - start)))
-    along = (end - start) / length if length > 0.0 else np.array([1.0, 0.0])
-    across = np.array([-along[1], along[0]])
-    reach, half = along * width_m / 2, across * width_m / 2
-    outline = np.stack([start - reach - half, end + reach - half, end + reach + half, start - reach + half])
-    return extrude(outline, depth_m, 0.0)
+def _ribbon(points_m: NDArray[np.float64], width_m: float, depth_m: float) -> Solid:
+    """Returns a flat band along a line of points, closed where the line ends where it began, and longer by half its width at open ends.
+
+    Args:
+      points_m: (P, 2), the middle of the band; a single point makes a square dot.
+      width_m: Of the band.
+      depth_m: Its thickness, from z = 0 on.
+    """
+    half = width_m / 2
+    is_loop = len(points_m) > 2 and np.array_equal(points_m[0], points_m[-1])
+    points = points_m[:-1] if is_loop else points_m if len(points_m) > 1 else np.repeat(points_m, 2, axis=0)
+    steps = np.roll(points, -1, axis=0) - points if is_loop else np.diff(points, axis=0)
+    along = steps / np.linalg.norm(steps, axis=1, keepdims=True) if len(points_m) > 1 else np.array([[1.0, 0.0]])
+    before = np.roll(along, 1, axis=0) if is_loop else np.concatenate([along[:1], along])
+    after = along if is_loop else np.concatenate([along, along[-1:]])
+    both = before + after
+    left = half * 2.0 / (both**2).sum(axis=1, keepdims=True) * np.stack([-both[:, 1], both[:, 0]], axis=1)  # mitred
+    middle = points.copy()
+    if not is_loop:
+        middle[0], middle[-1] = middle[0] - half * after[0], middle[-1] + half * before[-1]
+    corners = np.stack([middle + left, middle - left, middle - left, middle + left], axis=1)  # (P, 4, 2): around the band's cross-section
+    heights = np.broadcast_to([0.0, 0.0, depth_m, depth_m], corners.shape[:2])
+    ring = np.arange(4 * len(points)).reshape(-1, 4)
+    following = np.roll(ring, -1, axis=0) if is_loop else ring[1:]
+    faces = [face for a, b in zip(ring, following, strict=False) for face in _tube(a, b)]
+    if not is_loop:
+        faces += [ring[0][[0, 1, 2]], ring[0][[0, 2, 3]], ring[-1][[0, 2, 1]], ring[-1][[0, 3, 2]]]
+    made = Solid(vertices=np.concatenate([corners, heights[..., None]], axis=2).reshape(-1, 3), faces=np.array(faces))
+    return made if made.volume_m3 > 0.0 else Solid(vertices=made.vertices, faces=made.faces[:, ::-1].copy())
+
+
+def _tube(a: NDArray[np.int64], b: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Returns the triangles between two cross-sections of four corners."""
+    quads = [(a[k], b[k], b[(k + 1) % 4], a[(k + 1) % 4]) for k in range(4)]
+    return [np.array(triangle) for q in quads for triangle in ((q[0], q[1], q[2]), (q[0], q[2], q[3]))]

@@ -99,16 +99,16 @@ def _about_spec(spec: EpisodeSpec) -> Iterator[str]:
         yield f"its stages end with {', '.join(map(str, spec.stages[-len(spec.goal) :]))} and not with its goal {', '.join(map(str, spec.goal))}"
     there = {p.name for p in spec.scene.props} | {f.name for f in spec.scene.fixtures}
     for predicate in (*spec.goal, *spec.stages, *(p for goal in spec.alternatives for p in goal)):
-        for argument in predicate.args:
-            if argument.split("/")[0] not in there:
-                yield f"{predicate} speaks of {argument!r}, which its scene does not hold. It holds: {', '.join(sorted(there))}"
+        for thing in predicate.things:
+            if thing not in there:
+                yield f"{predicate} speaks of {thing!r}, which its scene does not hold. It holds: {', '.join(sorted(there))}"
     for name in spec.named:
         if name in there and not _is_named(spec, name):
             yield f"its sentence {spec.instruction!r} does not name {name!r}, which its goal is about"
 
 
 def _is_named(spec: EpisodeSpec, name: str) -> bool:
-    """Returns whether a noun of the thing stands in the sentence, or its colour does ("the red one")."""
+    """Returns whether a noun of the thing, or of that part of it which the goal is about, stands in the sentence, or its colour ("the red one")."""
     from vlagym.envs.objects import get, get_fixture
 
     for prop in spec.scene.props:
@@ -118,7 +118,9 @@ def _is_named(spec: EpisodeSpec, name: str) -> bool:
             break
     else:
         furniture = get_fixture(next(f.asset for f in spec.scene.fixtures if f.name == name))
-        nouns, colour = (*furniture.names, *furniture.unseen_names), furniture.colour
+        said = {a.partition("/")[2] for p in spec.goal for a in p.args if a.startswith(f"{name}/")}
+        members = [noun for joint in furniture.joints if joint.name in said for noun in (*joint.names, *joint.unseen_names)]
+        nouns, colour = (*furniture.names, *furniture.unseen_names, *members), furniture.colour
     sentence = spec.instruction.lower()
     return any(noun in sentence for noun in nouns) or bool(colour and colour in sentence)
 

@@ -43,4 +43,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="turn", args=spec.goal[0].args), Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="turn a knob to a setting", expert_s=6.0, layout=_layout, plan=_plan)
+TASK = Task(summary="turn a knob to a setting", expert_s=2.8, layout=_layout, plan=_plan, horizon_factor=3.0)

@@ -16,8 +16,7 @@ from vlagym.envs.scene_words import colour_word
 from vlagym.envs.shapes import Mesh, bounds, num_faces
 from vlagym.envs.types import stream
 
-MOST_FACES = {ObjectAsset: 1300, FixtureAsset: 1700}  # a software renderer pays for each
-MOST_FACES_OF_FURNITURE = 1800  # with all its knobs and what is written on it
+MOST_FACES = 1300  # a software renderer pays for each
 DT_S = 0.002
 OBJECTS = list(catalog())
 GRASPABLE = [i for i, asset in catalog().items() if "graspable" in asset.roles]
@@ -38,9 +37,9 @@ def test_its_meshes_are_closed_and_few(name: str) -> None:
     asset = asset_of(name)
     moving = [part for joint in asset.joints for part in joint.visual] if isinstance(asset, FixtureAsset) else []
     parts = [*asset.visual, *moving]
-    assert sum(num_faces(part.shape) for part in parts) <= (MOST_FACES_OF_FURNITURE if isinstance(asset, FixtureAsset) else MOST_FACES)
+    assert sum(num_faces(part.shape) for part in parts) <= MOST_FACES[type(asset)]
     for part in parts:
-        if isinstance(part.shape, Mesh) and isinstance(asset, ObjectAsset):  # letters of a fixture touch each other
+        if isinstance(part.shape, Mesh):
             solid = trimesh.Trimesh(part.shape.vertices, part.shape.faces, process=True)
             solid.merge_vertices(merge_norm=True, merge_tex=True)
             assert solid.is_watertight and solid.is_winding_consistent and solid.volume > 0
