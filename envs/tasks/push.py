@@ -14,6 +14,7 @@ from vlagym.envs.task import Draft, Goal, Region, Skill, Task, footprint_m
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 _REGION = Region(x_m=(0.37, 0.63), y_m=(-0.24, 0.24))
+_ZONE_FITS_M, _MAT_HOLDS_M = 0.062, 0.058  # radius of a thing that goes into a zone with room to spare, or stands on a mat
 _SKILLS = {"within": "push_into", "along": "push_along", "off": "push_off"}
 
 
@@ -24,7 +25,7 @@ def _goal(name: str, thing: str, where: str) -> Goal:
 
 def _into_zones(draft: Draft, lanes: Lanes) -> list[Goal]:
     """One or two things and two zones: each thing can be pushed straight into each zone."""
-    things = draft.choose(1 + int(draft.rng.integers(2)), role="pushable")
+    things = draft.choose(1 + int(draft.rng.integers(2)), role="pushable", suits=lambda asset: footprint_m(asset) < _ZONE_FITS_M)
     zones = draft.choose_fixtures(2, kind="zone")
     for thing in things:
         draft.put_at(thing, *lanes.place(thing, footprint_m(get(thing))), lanes.yaw())
@@ -35,7 +36,7 @@ def _into_zones(draft: Draft, lanes: Lanes) -> list[Goal]:
 
 def _along_lines(draft: Draft, lanes: Lanes) -> list[Goal]:
     """Two lines, with a thing at the beginning of each."""
-    things, lines = draft.choose(2, role="pushable"), draft.choose_fixtures(2, kind="line")
+    things, lines = draft.choose(2, role="pushable", suits=lambda asset: footprint_m(asset) < _ZONE_FITS_M), draft.choose_fixtures(2, kind="line")
     for thing, line in zip(things, lines, strict=True):
         mark = get_fixture(line).line
         if mark is None:
@@ -48,7 +49,7 @@ def _along_lines(draft: Draft, lanes: Lanes) -> list[Goal]:
 
 def _off_mats(draft: Draft, lanes: Lanes) -> list[Goal]:
     """Two mats, with a thing on each."""
-    things, mats = draft.choose(2, role="pushable"), draft.choose(2, role="support", kinds=("mat",))
+    things, mats = draft.choose(2, role="pushable", suits=lambda asset: footprint_m(asset) < _MAT_HOLDS_M), draft.choose(2, role="support", kinds=("mat",))
     for thing, mat in zip(things, mats, strict=True):
         x, y = lanes.place(mat, footprint_m(get(mat)))
         draft.put_at(mat, x, y, lanes.yaw())

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply, to_yaw
+from vlagym.envs.kinematics import kinematics
 from vlagym.envs.predicates.fitting import LID_RIM_M, SEATED_M, hole_of
 from vlagym.envs.predicates.state import fixture_pose, prop_of
 from vlagym.envs.types import EpisodeSpec
@@ -40,6 +41,7 @@ class Fit(SkillBase):
         self._stuck = 0
         self._misses = 0
         self._lowering = False
+        self._wanted_rad: float | None = None
 
     def axis(self, view: View) -> Pose:
         """Returns the pose of the hole or pot: its z axis is what the thing must be on."""
@@ -60,8 +62,8 @@ class Fit(SkillBase):
     def step(self, view: View) -> tuple[Command, Verdict]:
         name = self.args[0]
         thing, axis = view.props[name], self.axis(view)
-        turn = hand_yaw(view.ee.quat) + self._turn_left(thing, axis)
-        turn = turn if abs(turn) < 2.6 else turn - math.copysign(math.pi, turn)
+        left = self._turn_left(view, thing, axis)
+        turn = hand_yaw(view.ee.quat) + left
         quat = multiply(from_yaw(turn), DOWN)
         if self._releasing:
             self._releasing += 1
@@ -77,7 +79,7 @@ class Fit(SkillBase):
         if self._lowering:
             return self._lower(view, foot, across, away, quat), "running"
         over = self.rim_m(view) + _OVER_M
-        if across < _ALIGNED_M and abs(self._turn_left(thing, axis)) < _ALIGNED_RAD and foot < over + 0.02:
+        if across < _ALIGNED_M and abs(left) < _ALIGNED_RAD and foot < over + 0.02:
             self._lowering, self._lowest, self._stuck = True, foot, 0
         around = obstacles(self.spec, view, self.args)
         below = float(view.ee.pos[2]) - foot
@@ -97,13 +99,20 @@ class Fit(SkillBase):
         aside = 0.3 * away if guided else away
         return Command(view.ee.pos + [aside[0], aside[1], -3 * _LOWER_M], quat, CLOSE, _LOWER_M)
 
-    def _turn_left(self, thing: Pose, axis: Pose) -> float:
+    def _turn_left(self, view: View, thing: Pose, axis: Pose) -> float:
         """Returns by how much the thing must still be turned, rad; a little more or less after each miss."""
-        period = self.turn_period_rad()
+        period, here = self.turn_period_rad(), to_yaw(thing.quat)
         if period == 0.0:
             return 0.0
+        if self._wanted_rad is None:
+            # Of the ways in which it fits, the first one that the arm reaches, from the least turned hand on.
+            nearest, hand, arm = math.remainder(to_yaw(axis.quat) - here, period), hand_yaw(view.ee.quat), kinematics(self.spec.robot)
+            over = axis.pos + [0.0, 0.0, self.rim_m(view) + float(view.ee.pos[2] - thing.pos[2])]
+            ways = sorted((nearest + flip * period for flip in (-2, -1, 0, 1, 2)), key=lambda left: (round(abs(hand + left), 6), left))
+            reached = (left for left in ways if arm.reaches(Pose(over, multiply(from_yaw(hand + left), DOWN))))
+            self._wanted_rad = here + next(reached, ways[0])
         aside = 0.06 * math.ceil(self._misses / 2) * (-1) ** self._misses
-        return math.remainder(to_yaw(axis.quat) + aside - to_yaw(thing.quat), period)
+        return math.remainder(self._wanted_rad + aside - here, 2 * math.pi)
 
 
 class Insert(Fit):

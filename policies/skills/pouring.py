@@ -24,8 +24,10 @@ from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, V
 _GRIP_BELOW_RIM_M = 0.014  # high, so that what runs out falls between the rim and the palm, which is 45 mm above the pinch point
 _LIP_ABOVE_M = 0.045  # the lip of the tilted cup over the rim of the vessel; lower, and the arm behind the hand would meet the table
 _LIP_SHORT_M = 0.025  # before the middle of the vessel: what rolls out of the cup flies on
+_HAND_M = 0.21  # from the pinch point to where the hand is mounted
 _CLEAR_M = 0.015  # below the bottom of the cup, over the rim of the vessel
 _TILT_MAX_RAD = math.radians(102.0)
+_TILT_LAST_RAD = math.radians(114.0)  # where shaking ends; the lip is raised by then
 _LEVEL_RAD = math.radians(76.0)  # from here on the tilt is slow: the wall of the cup is nearly level
 _FAST_RAD, _SLOW_RAD = 0.10, 0.035  # per control step
 _SHAKE_RAD = math.radians(14.0)
@@ -55,6 +57,7 @@ class Pour(SkillBase):
         self._beads = contents_of(spec, args[0])
         self._way: _Way | None = None
         self._tilt = 0.0
+        self._tilt_max = _TILT_MAX_RAD
         self._left = len(self._beads)
         self._waited = 0
         self._slipped = 0
@@ -93,11 +96,12 @@ class Pour(SkillBase):
         if self._is_back or (left == 0 and self._waited > 3):
             self._is_back = True
             self._tilt = max(0.0, self._tilt - _FAST_RAD)
-        elif self._tilt < _TILT_MAX_RAD:
-            self._tilt = min(_TILT_MAX_RAD, self._tilt + (_FAST_RAD if self._tilt < _LEVEL_RAD else _SLOW_RAD))
+        elif self._tilt < self._tilt_max:
+            self._tilt = min(self._tilt_max, self._tilt + (_FAST_RAD if self._tilt < _LEVEL_RAD else _SLOW_RAD))
             self._waited = 0
         elif self._waited > _PATIENCE:
-            self._tilt, self._waited = _TILT_MAX_RAD - _SHAKE_RAD, 0
+            self._tilt, self._waited = self._tilt_max - _SHAKE_RAD, 0
+            self._tilt_max = min(_TILT_LAST_RAD, self._tilt_max + _SHAKE_RAD / 2)
 
 
 class _Way(NamedTuple):
@@ -149,7 +153,7 @@ class _Way(NamedTuple):
         """
         axis = np.array([-self.mouth[1], self.mouth[0], 0.0])
         quat = multiply(from_axis_angle(tilt_rad * axis), self.upright)
-        height = self.vessel_rim_m + max(_LIP_ABOVE_M, _CLEAR_M + self.rim_m * math.cos(tilt_rad))
+        height = self.vessel_rim_m + max(_LIP_ABOVE_M + _HAND_M * math.sin(max(0.0, tilt_rad - _TILT_MAX_RAD)), _CLEAR_M + self.rim_m * math.cos(tilt_rad))
         lip = vessel.pos + [0.0, 0.0, height] - _LIP_SHORT_M * self.mouth
         return lip - rotate(quat, lip_ee), quat
 

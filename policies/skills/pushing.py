@@ -17,7 +17,7 @@ from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.grasping import hand_of, opening_command
 from vlagym.policies.skills.view import CLOSE, DOWN, Command, SkillBase, Verdict, View, asset_of, clear_height, hand_yaw, turn_between
 
-_LOW_M = 0.013  # of the pinch point above what the thing stands on: the tips are 9 mm lower
+_LOW_M = 0.016  # of the pinch point above what the thing stands on: the tips are 9 mm lower, and must not scrape the table
 _STANDOFF_M = 0.022  # between that face and the thing when the hand comes down behind it
 _SPEED_M = 0.013  # per control step: 0.26 m/s; a thing that slides with friction 1 stops within 4 mm of the fingers
 _WITHDRAW_M = 0.025
@@ -88,7 +88,8 @@ class Push(SkillBase):
             speed = _SPEED_M  # not yet in touch
         step = speed * self._direction - _CENTRING * beside * side
         goal = view.ee.pos[:2] + 3.0 * step
-        return Command(np.array([*goal, height]), quat, self._gripper, max(0.004, float(np.linalg.norm(step)))), "running"
+        up = height + 1.5 * max(0.0, height - float(view.ee.pos[2]))  # under load the hand sinks
+        return Command(np.array([*goal, up]), quat, self._gripper, max(0.004, float(np.linalg.norm(step)))), "running"
 
     def _leave(self, view: View) -> tuple[Command, Verdict]:
         goal = self._left_at - _WITHDRAW_M * np.array([*self._direction, 0.0])
