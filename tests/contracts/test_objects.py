@@ -16,7 +16,7 @@ from vlagym.envs.scene_words import colour_word
 from vlagym.envs.shapes import Mesh, bounds, num_faces
 from vlagym.envs.types import stream
 
-MOST_FACES = 1300  # a software renderer pays for each
+MOST_FACES = {ObjectAsset: 1300, FixtureAsset: 1700}  # a software renderer pays for each
 DT_S = 0.002
 OBJECTS = list(catalog())
 GRASPABLE = [i for i, asset in catalog().items() if "graspable" in asset.roles]
