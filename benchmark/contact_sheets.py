@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from vlagym.envs.bitmap_font import text_mask
 from vlagym.envs.errors import UnknownName, unknown_name
+from vlagym.envs.fixtures import FixtureAsset, fixtures
 from vlagym.envs.objects import ObjectAsset, catalog
-from vlagym.envs.types import PropSpec
+from vlagym.envs.types import FixtureSpec, PropSpec
 
 _INK, _PALE_INK, _PAPER = (38, 38, 42), (128, 126, 122), (255, 255, 255)
 _GAP_PX = 6
@@ -26,7 +28,7 @@ class Picture(NamedTuple):
     """(H, W, 3) RGB."""
     title: str
     note: str = ""
-    """A second, paler line; may be empty."""
+    """Paler lines below it; may be empty, or hold several lines."""
 
 
 def sheet(pictures: Sequence[Picture], columns: int, text_scale: int = 1) -> NDArray[np.uint8]:
@@ -43,7 +45,7 @@ def sheet(pictures: Sequence[Picture], columns: int, text_scale: int = 1) -> NDA
     if not pictures:
         raise UnknownName("a contact sheet needs at least one picture, and nothing matches what was asked for")
     height, width = pictures[0].image.shape[:2]
-    lines = 2 if any(p.note for p in pictures) else 1
+    lines = 1 + max(len(p.note.splitlines()) for p in pictures)
     line_height = 7 * text_scale + _MARGIN_PX
     cell = height + _MARGIN_PX + lines * line_height + _GAP_PX
     columns = min(columns, len(pictures))
@@ -53,7 +55,7 @@ def sheet(pictures: Sequence[Picture], columns: int, text_scale: int = 1) -> NDA
         row, column = divmod(i, columns)
         top, left = row * cell + _GAP_PX, column * (width + _GAP_PX) + _GAP_PX
         page[top : top + height, left : left + width] = picture.image
-        for k, (line, ink) in enumerate(((picture.title, _INK), (picture.note, _PALE_INK))):
+        for k, (line, ink) in enumerate([(picture.title, _INK), *((note, _PALE_INK) for note in picture.note.splitlines())]):
             if line:
                 _write(page[top + height + _MARGIN_PX + k * line_height :, left : left + width], line, ink, text_scale)
     return page
@@ -81,6 +83,34 @@ def object_portraits(kinds: Sequence[str] = (), size_px: int = 200) -> list[Pict
     return [Picture(portrait(props=[_alone(asset)], size_px=size_px), asset.id, f"{asset.kind} - {asset.split}") for asset in chosen]
 
 
+def fixture_portraits(kinds: Sequence[str] = (), size_px: int = 240) -> list[Picture]:
+    """Renders all furniture of some kinds, sorted by kind and id, with its drawers and doors a little open.
+
+    Args:
+      kinds: Kinds of furniture; empty: all of them.
+      size_px: Both sides of a picture.
+
+    Raises:
+      UnknownName: If there is no such kind; with the near ones.
+      NoRenderer: If the GL backend does not render here.
+    """
+    from vlagym.envs.portraits import portrait
+
+    chosen = fixtures_of(kinds)
+    return [
+        Picture(portrait(fixtures=[_ajar(asset)], size_px=size_px, azimuth_deg=155.0), asset.id, f"{asset.kind} - {asset.split}") for asset in chosen
+    ]
+
+
+def fixtures_of(kinds: Sequence[str]) -> list[FixtureAsset]:
+    """Returns all furniture of some kinds, sorted by kind and id; of every kind where none is named. Raises UnknownName."""
+    known = {asset.kind for asset in fixtures().values()}
+    for kind in kinds:
+        if kind not in known:
+            raise unknown_name("kind of furniture", kind, known)
+    return sorted((a for a in fixtures().values() if not kinds or a.kind in kinds), key=lambda asset: (asset.kind, asset.id))
+
+
 def save(page: NDArray[np.uint8], out: Path) -> None:
     """Writes a page as a PNG file; makes the folder where it lacks."""
     import imageio.v2 as imageio
@@ -93,9 +123,16 @@ def _alone(asset: ObjectAsset) -> PropSpec:
     return PropSpec(name="it", asset=asset.id, pos_world=(0.0, 0.0, 0.0), quat_world_wxyz=(1.0, 0.0, 0.0, 0.0))
 
 
+def _ajar(asset: FixtureAsset) -> FixtureSpec:
+    """Returns a fixture whose members that are opened stand open a quarter of their way; what is pressed or turned is left as it is."""
+    joints = tuple((j.name, j.range_m[0] + (0.25 * (j.range_m[1] - j.range_m[0]) if j.handle is not None else 0.0)) for j in asset.joints)
+    return FixtureSpec(name="it", asset=asset.id, pos_world=(0.0, 0.0, 0.0), yaw_rad=0.0, joints=joints)
+
+
 def _write(page: NDArray[np.uint8], line: str, ink: tuple[int, int, int], scale: int) -> None:
     """Writes a line into the upper left corner of a strip, smaller where it is too wide, and cut where it is too wide even so."""
-    mask = text_mask(line.upper())
+    # The font has capital letters without accents.
+    mask = text_mask(unicodedata.normalize("NFKD", line.upper()).encode("ascii", "ignore").decode())
     while scale > 1 and mask.shape[1] * scale > page.shape[1]:
         scale -= 1
     dots = np.kron(mask, np.ones((scale, scale), bool))[:, : page.shape[1]]

@@ -1,4 +1,4 @@
-"""Lists what there is: tasks, robots, suites, policies, axes, metrics, formats, objects, fixtures, executors or commands."""
+"""Lists what there is: tasks, robots, suites, policies, axes, metrics, formats, objects, fixtures, arenas, executors or commands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def main(args: Sequence[str]) -> int:
     if options.kind is None:
         rows: list[Row] = [{"name": kind, "count": len(_names(kind))} for kind in listings]
     else:
-        singulars = {k.name: k.plural for k in catalog.kinds()} | {"suite": "suites", "object": "objects", "fixture": "fixtures"}
+        singulars = {k.name: k.plural for k in catalog.kinds()} | {"suite": "suites", "object": "objects", "fixture": "fixtures", "arena": "arenas"}
         kind = singulars.get(options.kind, options.kind)
         rows = listings[catalog.require(list(listings), kind, "kind")]()
     if options.json:
@@ -48,14 +48,14 @@ def main(args: Sequence[str]) -> int:
 
 def _listings() -> dict[str, Callable[[], list[Row]]]:
     listings: dict[str, Callable[[], list[Row]]] = {k.plural: partial(_files, k.name) for k in catalog.kinds()}
-    listings |= {"metrics": _metrics, "suites": _suites, "objects": _objects, "fixtures": _fixtures}
+    listings |= {"metrics": _metrics, "suites": _suites, "objects": _objects, "fixtures": _fixtures, "arenas": _arenas}
     return dict(sorted(listings.items()))
 
 
 def _names(kind: str) -> Sequence[str]:
     """Returns the names of a plural kind without opening a file."""
-    if kind == "suites":
-        return catalog.toml_names(SUITES)
+    if kind in ("suites", "arenas"):
+        return catalog.toml_names(SUITES if kind == "suites" else "assets/arenas")
     if kind in ("objects", "fixtures"):
         from vlagym.assets import path
 
@@ -96,6 +96,13 @@ def _fixtures() -> list[Row]:
     from vlagym.envs.fixtures import fixtures
 
     return [_asset_row(f) for f in fixtures().values()]
+
+
+def _arenas() -> list[Row]:
+    from vlagym.envs.arenas import arena, arena_names
+    from vlagym.envs.split import arena_split
+
+    return [{"name": name, "split": arena_split(name), "summary": arena(name).about} for name in arena_names()]
 
 
 def _asset_row(asset: ObjectAsset | FixtureAsset) -> Row:

@@ -10,27 +10,29 @@ from typing import TYPE_CHECKING
 
 from vlagym.benchmark import console
 from vlagym.envs import catalog
-from vlagym.envs.errors import unknown_name
+from vlagym.envs.errors import BadData, unknown_name
 
 if TYPE_CHECKING:
     from vlagym.benchmark.suite import Suite
     from vlagym.envs.types import EpisodeSpec
 
-_SHEET_ROWS_MAX = 12
-"""Episodes on a contact sheet."""
-_SHEET_COLUMNS = 12
-"""Objects in a row of one."""
+_SHEET_COLUMNS = 6
+"""Episodes of a suite in a row of one."""
 
 
 def main(args: Sequence[str]) -> int:
     """Prints specs."""
     parser = console.parser(
         prog="vlagym show",
-        description="Prints the episodes of a suite as a table, or one episode of a task in full. `objects` shows what the world is made of.",
-        example="vlagym show smoke\nvlagym show place_on --seed 7\nvlagym show place_on --seed 7 --png first_frames.png\nvlagym show objects --png objects.png",
+        description="Prints the episodes of a suite as a table, or one episode of a task in full. `objects`, `fixtures` and `arenas` show what the "
+        "world is made of.",
+        example="vlagym show smoke\nvlagym show place_on --seed 7 --png first_frames.png\nvlagym show smoke --episodes 2 --png tasks.png\n"
+        "vlagym show objects --png objects.png\nvlagym show arenas --png arenas.png",
     )
-    parser.add_argument("what", metavar="SUITE|TASK|objects", help="a suite, a path that ends in .toml, a task, package.module:TASK, or `objects`")
-    parser.add_argument("--kind", action="append", default=[], metavar="K", help="only objects of this kind; may be repeated")
+    what = "a suite, a path that ends in .toml, a task, package.module:TASK, or objects, fixtures or arenas"
+    parser.add_argument("what", metavar="SUITE|TASK|SORT", help=what)
+    parser.add_argument("--kind", action="append", default=[], metavar="K", help="only objects or fixtures of this kind; may be repeated")
+    parser.add_argument("--episodes", type=int, metavar="N", help="of a suite: only the first N of each entry")
     parser.add_argument("--seed", type=int, metavar="N", help="the episode of this seed; a task's is 0 by default, a suite shows all")
     parser.add_argument("--task", action="append", default=[], metavar="T", help="only this task of the suite; may be repeated")
     parser.add_argument("--objects", default="seen", choices=("seen", "unseen"), help="of a task's episode")
@@ -41,17 +43,25 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--layout", default="default", help="of a task's episode: the places in which things start: any, seen or unseen")
     parser.add_argument("--catalogue", default="full", help="of a task's episode: full (default) or core")
     parser.add_argument("--json", action="store_true", help="prints the specs as canonical JSON, one a line")
-    parser.add_argument("--png", type=Path, metavar="FILE", help=f"the first frame of each camera, a row an episode ({_SHEET_ROWS_MAX} at most)")
+    parser.add_argument(
+        "--png", type=Path, metavar="FILE", help="a contact sheet: of a task, the first frame of each camera; of a suite, that of `front` with the sentence"
+    )
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="of each picture on the contact sheet of a suite or a sort")
     parser.add_argument("--quality", default="high", help="of those images: fast, medium or high (default)")
     parser.add_argument("--look", default="auto", help="of the robot in them")
     options = parser.parse_args(args)
+    if options.size is not None and not 32 <= options.size <= 1024:
+        raise BadData(f"pictures of a contact sheet are 32 to 1024 pixels wide, not {options.size}")
 
+    from vlagym.benchmark import inventory
     from vlagym.benchmark.suite import Entry, load_suite
     from vlagym.envs import backend
 
     backend.choose()
-    if options.what == "objects":
-        return _show_objects(options.kind, options.png)
+    if options.what in inventory.sorts():
+        wanted = inventory.Wanted(kinds=tuple(options.kind), png=options.png, size_px=options.size, quality=options.quality, look=options.look)
+        inventory.show(options.what, wanted)
+        return 0
     is_file = options.what.endswith(".toml")
     if options.what in catalog.names("task") or (":" in options.what and not is_file):
         catalog.known("task", options.what)
@@ -71,13 +81,13 @@ def main(args: Sequence[str]) -> int:
         specs: tuple[EpisodeSpec, ...] = (entry.sample(seed),)
         suite: Suite | None = None
     elif is_file or options.what in catalog.toml_names("benchmark/suites"):
-        suite = load_suite(options.what).restrict(tasks=options.task)
+        suite = load_suite(options.what).restrict(tasks=options.task, episodes=options.episodes)
         specs = _specs(suite, options.seed)
     else:
-        raise unknown_name("suite or task", options.what, [*catalog.toml_names("benchmark/suites"), *catalog.names("task")])
+        raise unknown_name("suite or task", options.what, [*catalog.toml_names("benchmark/suites"), *catalog.names("task"), *inventory.sorts()])
 
     if options.png is not None:
-        count = _write_sheet(specs, options.png, options.quality, options.look)
+        count = _write_sheet(specs, options.png, options.quality, options.look, options.size, is_suite=suite is not None)
         console.note(f"{options.png}: the first frames of {count} episode{'s' if count > 1 else ''}")
     if options.json:
         console.answer("\n".join(spec.to_json() for spec in specs))
@@ -85,24 +95,6 @@ def main(args: Sequence[str]) -> int:
         console.answer(describe(specs[0]))
     else:
         console.answer(_table(suite, specs))
-    return 0
-
-
-def _show_objects(kinds: Sequence[str], png: Path | None) -> int:
-    from vlagym.benchmark import contact_sheets
-    from vlagym.envs.objects import catalog as objects
-
-    found = [a for a in objects().values() if not kinds or a.kind in kinds]
-    known = {a.kind for a in objects().values()}
-    for kind in kinds:
-        if kind not in known:
-            raise unknown_name("kind of object", kind, known)
-    if png is not None:
-        contact_sheets.save(contact_sheets.sheet(contact_sheets.object_portraits(kinds), columns=_SHEET_COLUMNS), png)
-        console.note(f"{png}: {len(found)} objects")
-    found.sort(key=lambda a: (a.kind, a.id))
-    rows = [[a.kind, a.id, a.split, a.colour or "", a.material or "", a.category, ", ".join(a.names), ", ".join(a.roles)] for a in found]
-    console.answer(console.table(rows, ["kind", "object", "split", "colour", "material", "category", "names", "roles"]))
     return 0
 
 
@@ -159,21 +151,23 @@ def _table(suite: Suite, specs: Sequence[EpisodeSpec]) -> str:
     return f"{head}\n{table}\n\n{len(specs)} episodes (digest {digest_of(specs)})"
 
 
-def _write_sheet(specs: Sequence[EpisodeSpec], out: Path, quality: str, look: str) -> int:
-    import imageio.v2 as imageio
-
+def _write_sheet(specs: Sequence[EpisodeSpec], out: Path, quality: str, look: str, size_px: int | None, *, is_suite: bool) -> int:
+    from vlagym.benchmark import contact_sheets
     from vlagym.benchmark.episode import WorldOptions, make_world
+    from vlagym.benchmark.scene_pictures import episode_pictures
     from vlagym.envs.cameras import contact_sheet
 
-    shown = specs[:_SHEET_ROWS_MAX]
-    images, columns = [], max(len(s.scene.cameras) for s in shown)
-    with contextlib.closing(make_world(WorldOptions(quality=quality, look=look))) as world:
-        for spec in shown:
+    options = WorldOptions(quality=quality, look=look)
+    if is_suite:
+        contact_sheets.save(contact_sheets.sheet(episode_pictures(specs, options, size_px=size_px or 320), columns=_SHEET_COLUMNS), out)
+        return len(specs)
+    images, columns = [], max(len(s.scene.cameras) for s in specs)
+    with contextlib.closing(make_world(options)) as world:
+        for spec in specs:
             world.start(spec)
             images += list(world.observe().images.values())
-    out.parent.mkdir(parents=True, exist_ok=True)
-    imageio.imwrite(out, contact_sheet(images, columns))
-    return len(shown)
+    contact_sheets.save(contact_sheet(images, columns), out)
+    return len(specs)
 
 
 def _yaw(quat_wxyz: tuple[float, float, float, float]) -> float:
