@@ -1,5 +1,6 @@
 """Put an object, or two of a kind, on or into another one: plates, bowls, trays, baskets … The sentence says which object and where."""
 
+from collections import Counter
 from itertools import combinations
 
 from vlagym.envs.milestones import carried
@@ -10,6 +11,8 @@ from vlagym.envs.types import EpisodeSpec
 
 _REGION = Region(x_m=(0.36, 0.62), y_m=(-0.22, 0.22))
 _CORE_KINDS = ("bowl", "plate", "mat")
+_PAIR_M = 0.046
+"""Two things of at most this radius are asked for together."""
 _BOTH_SHARE = 0.25
 _BOTH_EXPERT_S = 5.8
 
@@ -23,6 +26,14 @@ def _is_low(asset: ObjectAsset) -> bool:
     return asset.size_m[2] <= 0.07 and footprint_m(asset) <= 0.11
 
 
+def _two_of_a_kind(draft: Draft) -> list[str]:
+    """Draws two small things of a kind that the draft's split has at least two of."""
+    kinds = Counter(a.kind for a in catalog().values() if a.split == draft.objects and "graspable" in a.roles and footprint_m(a) <= _PAIR_M)
+    paired = sorted(kind for kind, count in kinds.items() if count > 1)
+    kind = paired[int(draft.rng.integers(len(paired)))]
+    return draft.choose(2, role="graspable", kinds=(kind,), suits=lambda a: footprint_m(a) <= _PAIR_M)
+
+
 def _layout(draft: Draft) -> list[Goal]:
     rng = draft.rng
     core = draft.catalogue == "core"
@@ -32,10 +43,9 @@ def _layout(draft: Draft) -> list[Goal]:
         role = "container" if rng.random() < 0.4 else "support"
         destinations += draft.choose(1, role=role, kinds=_CORE_KINDS if core else (), without=destinations, suits=_is_low)
     if both:
-        things = draft.choose(1, role="graspable", suits=lambda a: footprint_m(a) <= 0.046)
+        things = _two_of_a_kind(draft)
         like = catalog()[things[0]].kind
-        things += draft.choose(1, role="graspable", kinds=(like,), without=things, suits=lambda a: footprint_m(a) <= 0.046)
-        things += draft.choose(1, role="graspable", first_split="seen", without=things, suits=lambda a: a.kind != like and footprint_m(a) <= 0.046)
+        things += draft.choose(1, role="graspable", first_split="seen", suits=lambda a: a.kind != like and footprint_m(a) <= _PAIR_M)
     else:
         things = draft.choose(int(rng.integers(2, 4)), role="graspable")
     for name in destinations + things:

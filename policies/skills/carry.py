@@ -10,7 +10,7 @@ import numpy as np
 
 from vlagym.envs.frames import Array, from_yaw, multiply
 from vlagym.envs.types import EpisodeSpec
-from vlagym.policies.skills.grasping import ChosenGrasp, choose_grasp, hand_of, opening_before, opening_command
+from vlagym.policies.skills.grasping import ChosenGrasp, choose_grasp, hand_of, opening_command
 from vlagym.policies.skills.surroundings import height_to_pass, obstacles
 from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, Verdict, View, hand_yaw, turn_between
 
@@ -28,6 +28,8 @@ class Grip(NamedTuple):
     """Of the hand, wxyz."""
     width_m: float
     """Between the pads when they touch."""
+    opening_m: float
+    """Between the pads on the way there."""
 
 
 class Pick(SkillBase):
@@ -47,20 +49,17 @@ class Pick(SkillBase):
         if self._grasp is None:
             self._grasp = choose_grasp(self.spec, self.args[0], view, self._tried)
         point, turn = self._grasp.at(view.props[self.args[0]])
-        return Grip(point, multiply(from_yaw(turn), DOWN), self._grasp.width_m)
+        return Grip(point, multiply(from_yaw(turn), DOWN), self._grasp.width_m, self._grasp.opening_m)
 
     def missed(self) -> None:
         """Is told that the fingers closed on nothing: `aim` chooses anew."""
         self._tried += [self._grasp] if self._grasp else []
         self._grasp = None
 
-    def _open(self, width_m: float) -> float:
-        wanted_m = opening_before(self._hand, width_m)
-        return OPEN if wanted_m >= self._hand.opening_max_m else opening_command(self._hand, wanted_m)
-
     def step(self, view: View) -> tuple[Command, Verdict]:
         name = self.args[0]
-        point, quat, width_m = self.aim(view)
+        point, quat, width_m, opening_m = self.aim(view)
+        opened = opening_command(self._hand, opening_m)
         if self._closing:
             self._closing += 1
             self._firm = self._firm + 1 if name in view.held else 0
@@ -69,11 +68,11 @@ class Pick(SkillBase):
             if self._closing > _PATIENCE or (self._closing > 4 and view.opening_m < 0.4 * width_m):
                 self._closing, self._firm = 0, 0
                 self.missed()
-                return Command(view.ee.pos + [0, 0, 0.05], quat, OPEN), "running"
+                return Command(view.ee.pos + [0, 0, 0.05], quat, opened), "running"
             return Command(self._held_at, quat, CLOSE), "running"
         away = point - view.ee.pos
         across, turn_error = math.hypot(away[0], away[1]), turn_between(view.ee.quat, quat)
-        is_open = view.opening_m > 0.9 * min(0.078, width_m + 0.02)
+        is_open = 0.9 * min(opening_m, width_m + 0.02) < view.opening_m < opening_m + 0.012
         if across < 0.005 and abs(away[2]) < 0.006 and turn_error < 0.06 and is_open:
             self._closing, self._held_at = 1, point
             return Command(point, quat, CLOSE), "running"
@@ -82,7 +81,7 @@ class Pick(SkillBase):
         height = min(max(0.06, pass_m - point[2]), 3.0 * max(0.0, across - 0.006) + 0.3 * max(0.0, turn_error - 0.08))
         if not is_open:
             height = max(height, 0.05)
-        return Command(risen_first(view.ee.pos, point + [0, 0, height]), quat, self._open(width_m)), "running"
+        return Command(risen_first(view.ee.pos, point + [0, 0, height]), quat, opened), "running"
 
 
 class Lift(SkillBase):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,11 +15,14 @@ from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate, to_matri
 from vlagym.envs.kinematics import Kinematics, kinematics
 from vlagym.envs.objects import UPRIGHT, Grasp, ObjectAsset
 from vlagym.envs.predicates.state import prop_of
-from vlagym.envs.robot import EndEffector, GraspRoom, Robot
+from vlagym.envs.robot import EndEffector, Robot
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.surroundings import crowding, obstacles
 from vlagym.policies.skills.view import DOWN, View, asset_of
 
+_PLAY_M = 0.024
+"""How much wider than the thing the pads are apart at least, together."""
+_NARROW_COST = 0.03
 _WIDE_INSIDE_COST = 0.5
 
 
@@ -32,6 +35,8 @@ class ChosenGrasp(NamedTuple):
     turn_rad: float
     """Of the hand about the vertical, when it was chosen."""
     width_m: float
+    opening_m: float
+    """Between the pads on the way there."""
     asset: ObjectAsset
     scale: float
 
@@ -68,10 +73,10 @@ def choose_grasp(spec: EpisodeSpec, name: str, view: View, tried: Sequence[Chose
         count = 24 if rim else 12
         directions = [math.pi * (2 if rim else 1) * k / count - yaw for k in range(count)] if grasp.symmetric else list(grasp.yaw_rad)
         for direction in directions:
-            for turn in turns(hand, yaw + direction):
-                chosen = ChosenGrasp(grasp, direction, turn, scale * grasp.width_m, asset, scale)
+            for turn, opening_m in itertools.product(turns(hand, yaw + direction), openings(hand, grasp, scale)):
+                chosen = ChosenGrasp(grasp, direction, turn, scale * grasp.width_m, opening_m, asset, scale)
                 point, turn = chosen.at(thing)
-                cost = 20.0 * crowding(room_of(hand, chosen.width_m), around, point, turn) + 0.05 * abs(turn)
+                cost = 20.0 * crowding(hand.room, around, point, turn, opening_m) + 0.05 * abs(turn) + _NARROW_COST * (opening_m < hand.opening_max_m)
                 cost += sum(_is_alike(chosen, other) for other in tried) + (_WIDE_INSIDE_COST if _is_wide_inside(hand, chosen, thing) else 0.0)
                 ranked.append((round(cost, 6), len(ranked), chosen))
     ranked.sort(key=lambda item: item[:2])
@@ -104,6 +109,13 @@ def yaw_in_pose(asset: ObjectAsset, pose: str, thing: Pose) -> float:
     return math.atan2(turned[1, 0], turned[0, 0])
 
 
+def openings(hand: EndEffector, grasp: Grasp, scale: float) -> tuple[float, ...]:
+    """Returns how far the pads may be apart on the way to a grasp: wide, or with little play; about a wall there is room for little only."""
+    margin_m = _PLAY_M if hand.pregrasp_margin_m is None else hand.pregrasp_margin_m
+    narrow = min(hand.opening_max_m, scale * grasp.width_m + margin_m)
+    return (narrow,) if grasp.kind == "rim" or hand.pregrasp_margin_m is not None else (hand.opening_max_m, narrow)
+
+
 def turns(hand: EndEffector, direction_rad: float) -> list[float]:
     """Returns the turns of the hand that line up its fingers with a direction: one, or two that differ where its sides do."""
     turn = nearest_turn(direction_rad, 0.0)
@@ -131,22 +143,6 @@ def opening_command(hand: EndEffector, opening_m: float) -> float:
     else:
         ctrl = opening_m / len(hand.finger_joints)
     return float(np.clip(2.0 * (ctrl - hand.open_ctrl) / (hand.closed_ctrl - hand.open_ctrl) - 1.0, -1.0, 1.0))
-
-
-def opening_before(hand: EndEffector, width_m: float) -> float:
-    """Returns how far the hand opens, in m, before it closes on something of a width."""
-    if hand.pregrasp_margin_m is None:
-        return hand.opening_max_m
-    return min(hand.opening_max_m, width_m + hand.pregrasp_margin_m)
-
-
-def room_of(hand: EndEffector, width_m: float) -> GraspRoom:
-    """Returns the room that the hand takes around a grasp of a width: less where it does not open all the way."""
-    less_m = (hand.opening_max_m - opening_before(hand, width_m)) / 2
-    if less_m <= 0.0:
-        return hand.room
-    room = hand.room
-    return dataclasses.replace(room, finger_from_m=room.finger_from_m - less_m, finger_to_m=room.finger_to_m - less_m)
 
 
 def _is_wide_inside(hand: EndEffector, chosen: ChosenGrasp, thing: Pose) -> bool:

@@ -17,7 +17,7 @@ from vlagym.envs.predicates.pouring import contents_of, is_in
 from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import Pick, risen_first
-from vlagym.policies.skills.grasping import ChosenGrasp, hand_of, turns, yaw_in_pose
+from vlagym.policies.skills.grasping import ChosenGrasp, hand_of, openings, turns, yaw_in_pose
 from vlagym.policies.skills.surroundings import crowding, height_to_pass, obstacles
 from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, Verdict, View, asset_of, hand_yaw
 
@@ -172,7 +172,7 @@ def _grasp_to_pour(spec: EpisodeSpec, cup: str, vessel: str, view: View, tried: 
         yaw = yaw_in_pose(asset, "upright", here)
         for direction in [math.pi * k / 12 - yaw for k in range(12)] if grasp.symmetric else grasp.yaw_rad:
             for turn in turns(hand, yaw + direction):
-                chosen = ChosenGrasp(high, direction, turn, scale * high.width_m, asset, scale)
+                chosen = ChosenGrasp(high, direction, turn, scale * high.width_m, openings(hand, high, scale)[0], asset, scale)
                 point, turn = chosen.at(here)
                 cost = 20.0 * crowding(hand.room, around, point, turn) + 0.03 * abs(turn) + 0.2 * sum(chosen == other for other in tried)
                 cost += min(_Way.of(spec, cup, vessel, view, turn, side, here, point).cost for side in (1.0, -1.0))

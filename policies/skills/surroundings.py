@@ -104,7 +104,7 @@ def _joint_box(fixture_id: str, joint: str) -> Array:
     return joint_bounds(get_fixture(fixture_id).joint(joint).collision)
 
 
-def crowding(room: GraspRoom, around: Sequence[Obstacle], point: Array, turn_rad: float) -> float:
+def crowding(room: GraspRoom, around: Sequence[Obstacle], point: Array, turn_rad: float, opening_m: float | None = None) -> float:
     """Returns by how many m the open fingers and the hand would overlap with what stands around (with 1 cm to spare), summed.
 
     Args:
@@ -112,12 +112,13 @@ def crowding(room: GraspRoom, around: Sequence[Obstacle], point: Array, turn_rad
       around: What stands there.
       point: Pinch point `(3,)`, base frame, m; the hand looks down.
       turn_rad: Of the hand about the vertical.
+      opening_m: Between the pads; as far as they open where None.
     """
     # The hand looks down with y across: its +y side lies at (sin, -cos) of the turn.
     line = np.array([math.sin(turn_rad), -math.cos(turn_rad)])
     across = np.array([line[1], -line[0]])
     reach = max(room.hand_half_size_m[0], room.finger_to_m) + 2 * _SPARE_M
-    fingers, hand = _sample_points(room)
+    fingers, hand = _sample_points(room, room.finger_from_m if opening_m is None else min(room.finger_from_m, opening_m / 2))
     parts = [point[:2] + places[:, :1] * line + places[:, 1:] * across for places in (fingers, hand)]
     floors = (point[2] - room.finger_below_m, point[2] + room.hand_above_m)
     total = 0.0
@@ -133,9 +134,9 @@ def crowding(room: GraspRoom, around: Sequence[Obstacle], point: Array, turn_rad
 
 
 @functools.cache
-def _sample_points(room: GraspRoom) -> tuple[Array, Array]:
-    """Returns points (n, 2) of the open fingers and of the hand: along the line from finger to finger, and across it."""
-    along = np.linspace(room.finger_from_m + 0.004, room.finger_to_m, 3)
+def _sample_points(room: GraspRoom, inner_m: float) -> tuple[Array, Array]:
+    """Returns points (n, 2) of the fingers, `inner_m` from the middle, and of the hand: along the line from finger to finger, and across it."""
+    along = np.linspace(inner_m + 0.004, inner_m + room.finger_to_m - room.finger_from_m, 3)
     sides = ((1.0, room.finger_half_width_m[0]), (-1.0, room.finger_half_width_m[1]))
     fingers = np.array([(side * u, v) for side, half in sides for u in along for v in (-half, 0.0, half)])
     long, wide = room.hand_half_size_m

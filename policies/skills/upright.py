@@ -54,7 +54,7 @@ class GraspLying(Pick):
             self._choice = self._choose(view)
         grasp, side, lean_rad = self._choice
         point, quat = _lying_grip(self.spec, name, view.props[name], grasp, side, lean_rad)
-        return Grip(point, quat, prop_of(self.spec, name).scale * grasp.width_m)
+        return Grip(point, quat, prop_of(self.spec, name).scale * grasp.width_m, self._hand.opening_max_m)
 
     def missed(self) -> None:
         self._choice, self._misses = None, self._misses + 1
