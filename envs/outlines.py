@@ -122,15 +122,26 @@ def _ears(outline: Array) -> NDArray[np.int64]:
     x, y = outline.T
     if float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) <= 0.0:
         raise BadData("outline_m must run counter-clockwise")
+    if _crosses_itself(outline):
+        raise BadData("outline_m crosses itself")
     left = list(range(len(outline)))
     triangles: list[tuple[int, int, int]] = []
     while len(left) > 3:
         ear = next((i for i in range(len(left)) if _is_ear(outline, left, i)), None)
         if ear is None:
-            raise BadData("outline_m crosses itself or has two equal corners")
+            raise BadData("outline_m touches itself or has two equal corners")
         triangles.append((left[ear - 1], left[ear], left[(ear + 1) % len(left)]))
         del left[ear]
     return np.array([*triangles, tuple(left)], np.int64)
+
+
+def _crosses_itself(outline: Array) -> bool:
+    """Tells whether two edges of a polygon cross."""
+    start, end = outline, np.roll(outline, -1, axis=0)
+    along = end - start
+    sides = [np.sign(_cross(along[:, None], points[None] - start[:, None])) for points in (start, end)]
+    apart = sides[0] * sides[1] < 0.0  # the ends of edge j lie on both sides of edge i
+    return bool(np.any(apart & apart.T))
 
 
 def _is_ear(outline: Array, left: list[int], i: int) -> bool:
