@@ -173,7 +173,7 @@ def _folder() -> Path:
     model = _source()["model"]
     advice = "the jaco's model lies in dm_control's third_party/kinova: pip install 'vlagym[dm]'"
     try:
-        folder = package_folder(model["package"]) / model["folder"]
+        folder = package_folder(model["package"]) / str(model["folder"])
     except MissingPackage as missing:
         raise MissingPackage(f"dm_control is not installed, and {advice}") from missing
     for file in (model["arm"], model["hand"]):

@@ -206,7 +206,8 @@ def test_the_cameras_see_it(blocks: EpisodeSpec) -> None:
     with_robot = world.observe(("front", "wrist")).images
     world.close()
     assert with_robot["wrist"].std() > 10 and with_robot["front"].std() > 10
-    bare, seen = [], []
+    bare: list[str] = []
+    seen: list[str] = []
     for render, models in ((False, bare), (True, seen)):
         world = World(render=render)
         world.start(blocks)
