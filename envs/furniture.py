@@ -66,7 +66,8 @@ def furnish(draft: Draft, *, kinds: Sequence[str], opened: bool = False) -> list
     else:
         paired = [kind for kind in kinds if not _STANDS[kind].is_wide]
         second = paired[int(rng.integers(len(paired)))]
-        chosen = draft.choose_fixtures(2, kind=first) if first == second else [*draft.choose_fixtures(1, kind=first), *draft.choose_fixtures(1, kind=second)]
+        counts = {first: 2} if first == second else {first: 1, second: 1}
+        chosen = [asset_id for kind, count in counts.items() for asset_id in draft.choose_fixtures(count, kind=kind)]
     side = 1.0 if rng.random() < 0.5 else -1.0
     joints: list[str] = []
     for asset_id, sign in zip(chosen, (side, -side), strict=False):
@@ -92,16 +93,17 @@ def _members(draft: Draft, asset_id: str, *, opened: bool) -> list[FixtureJoint]
 
 
 def _fill(draft: Draft, *, beside: float | None) -> None:
-    """Puts up to three things on what is left of the table; with furniture that stands alone, sometimes a shelf or a rack beside it."""
+    """Puts up to four things on what is left of the table; with furniture that stands alone, sometimes a shelf or a rack beside it."""
     rng = draft.rng
     if beside is not None and rng.random() < 0.5:
         kind = _BESIDE[int(rng.integers(len(_BESIDE)))]
         (name,) = draft.choose_fixtures(1, kind=kind)
         try:
-            draft.stand(name, float(rng.uniform(0.36, 0.42)), beside * float(rng.uniform(0.27, 0.29)), float(rng.uniform(-0.15, 0.15)), keep_free_m=0.10)
+            x, y, yaw = (float(rng.uniform(low, high)) for low, high in ((0.36, 0.42), (0.27, 0.29), (-0.15, 0.15)))
+            draft.stand(name, x, beside * y, yaw, keep_free_m=0.10)
         except Crowded:
             pass  # the table is full: the shelf is only there to be looked at
-    for name in draft.choose(int(rng.integers(0, 4)), role="graspable", first_split="seen", suits=_is_small):
+    for name in draft.choose(int(rng.integers(1, 5)), role="graspable", first_split="seen", suits=_is_small):
         try:
             draft.put(name, _AROUND, tries=10)
         except Crowded:

@@ -140,7 +140,10 @@ def _choose_spot(spec: EpisodeSpec, view: View, args: Sequence[str]) -> _Spot:
 
 
 def _moving_boxes(spec: EpisodeSpec, view: View, name: str, room: GraspRoom, quat: Array, yaw_rad: float, *, along_y: bool) -> Array:
-    """Returns (3, 2, 3) boxes about the pinch point, axes of the fixture: what is held, the fingers, the hand; each open upwards, where it came from."""
+    """Returns (3, 2, 3) boxes about the pinch point, axes of the fixture: what is held, the fingers, the hand.
+
+    Each is open upwards, where it comes from.
+    """
     asset, scale = asset_of(spec, name), prop_of(spec, name).scale
     half = scale * np.array(asset.size_m) / 2
     corners = np.array([[sx * half[0], sy * half[1], z] for sx in (-1, 1) for sy in (-1, 1) for z in (0.0, 2 * half[2])])

@@ -15,7 +15,7 @@ from vlagym.envs.types import EpisodeSpec, FixtureSpec
 from vlagym.policies.skills.carry import risen_first
 from vlagym.policies.skills.grasping import hand_of, opening_command
 from vlagym.policies.skills.surroundings import height_to_pass, obstacles
-from vlagym.policies.skills.view import CLOSE, OPEN, Command, SkillBase, Verdict, View, turn_between
+from vlagym.policies.skills.view import CLOSE, OPEN, SPEED_M, Command, SkillBase, Verdict, View, turn_between
 
 _EMPTY_M = 0.005
 """Closed up to here, the hand has no bar between its fingers."""
@@ -135,23 +135,34 @@ class PullOut(Pull):
 
 
 class PushShut(_OnHandle):
-    """push_shut(fixture/joint): brings the closed fingers in front of the handle and pushes until the joint is closed.
+    """push_shut(fixture/joint): brings the closed fingers in front of the handle, pushes until the joint is closed, and leaves the handle.
 
     Goes back in front of the handle when it has slid off.
     """
 
     _LEAD_M = 0.03
+    _PRESS_M = 0.004
+    _SLOWEST_M = 0.004
+    _NEAR_M = 0.008
+    _OFF_M = 0.012
 
     def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
         super().__init__(spec, args)
         self._pushing = False
+        self._is_leaving = False
 
     def step(self, view: View) -> tuple[Command, Verdict]:
         position = self.position(view)
         target = push_pose(self.fixture, self.joint, position)
-        if position <= 0.5 * (self.joint.range_m[0] + self.joint.closed_threshold_m):
-            return Command(view.ee.pos, target.quat, CLOSE), "done"
         outward = pull_direction(self.fixture, self.joint, position)
+        is_closed = position <= 0.5 * (self.joint.range_m[0] + self.joint.closed_threshold_m)
+        before_m = float((view.ee.pos - target.pos) @ outward)
+        # What slides on by itself is closed before the hand has come to rest.
+        self._is_leaving = is_closed and (self._is_leaving or (self._pushing and before_m < self._NEAR_M))
+        if is_closed and (not self._pushing or (self._is_leaving and before_m > self._OFF_M)):
+            return Command(view.ee.pos, target.quat, CLOSE), "done"
+        if self._is_leaving:  # off the bar first: a rising finger would drag it along
+            return Command(target.pos + 2 * self._OFF_M * outward, target.quat, CLOSE), "running"
         if not self._pushing:
             waiting = Pose(target.pos + 0.012 * outward, target.quat)
             command, self._pushing = self.approach(view, waiting, lift_m=0.09)
@@ -161,8 +172,11 @@ class PushShut(_OnHandle):
         if np.linalg.norm(aside) > 0.03 or float(away @ outward) > 0.03:
             self._pushing = False
             return Command(view.ee.pos + [0, 0, 0.05], target.quat, CLOSE), "running"
-        beyond = push_pose(self.fixture, self.joint, position - self.ahead(self._LEAD_M))
-        return Command(beyond.pos, beyond.quat, CLOSE), "running"
+        # No farther than to its stop, and slowly at last, so that it does not bang.
+        stop = self.joint.range_m[0] - self.ahead(self._PRESS_M)
+        beyond = push_pose(self.fixture, self.joint, max(position - self.ahead(self._LEAD_M), stop))
+        left_m = float((view.ee.pos - push_pose(self.fixture, self.joint, stop).pos) @ outward)
+        return Command(beyond.pos, beyond.quat, CLOSE, min(SPEED_M, self._SLOWEST_M + 0.3 * max(0.0, left_m))), "running"
 
 
 class Unhook(SkillBase):

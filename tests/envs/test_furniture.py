@@ -95,7 +95,7 @@ def test_drawers_over_each_other_are_things_of_their_own() -> None:
         (CUPBOARD_RED, ("closed_threshold_m = 0.08", "closed_threshold_m = 1.2"), r"closed_threshold_m is 1\.2; it must lie between 0\.0"),
         (CUPBOARD_RED, ("frictionloss = 0.04", "frictionloss = 0.04\nunseen_names = ['flap']"), r"joint\[0\] has unseen_names but no names"),
         (CUPBOARD_RED, ("frictionloss = 0.04", "frictionloss = 0.04\nstiffness = -1.0"), r"joint\[0\]\.stiffness is -1\.0; it must not be negative"),
-        (CUPBOARD_RED, ("frictionloss = 0.04", "frictionloss = 0.04\ninside_m = [[0,0,0],[1,0,1]]"), r"inside_m is .* the lowest corner, then the highest"),
+        (CUPBOARD_RED, ("damping", "inside_m = [[0,0,0],[1,0,1]]\ndamping"), r"inside_m is .* the lowest corner, then the highest"),
     ],
 )
 def test_a_wrong_door_is_refused_with_file_and_key(tmp_path: Path, text: str, change: tuple[str, str], message: str) -> None:

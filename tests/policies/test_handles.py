@@ -92,7 +92,10 @@ def test_it_hooks_again_when_the_drawer_slides_back_from_under_its_fingers(world
     assert opened[0] > 0.06 and facts[-1].goal_met.all()
 
 
-@pytest.mark.parametrize(("asset", "joint"), [("tall_chest_green", "bottom"), ("chest_white", "top"), ("sideboard_red_blue", "red"), ("cabinet_red", "drawer")])
+DRAWERS = [("tall_chest_green", "bottom"), ("chest_white", "top"), ("sideboard_red_blue", "red"), ("cabinet_red", "drawer")]
+
+
+@pytest.mark.parametrize(("asset", "joint"), DRAWERS)
 def test_a_banana_goes_into_an_open_drawer_which_is_shut_over_it(world: World, asset: str, joint: str) -> None:
     drawer = get_fixture(asset).joint(joint)
     stands = FixtureSpec(name="chest", asset=asset, pos_world=(0.37, 0.14, 0.0), yaw_rad=0.1, joints=((joint, drawer.range_m[1] - 0.006),))
