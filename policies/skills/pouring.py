@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 from vlagym.envs.errors import NotGraspable
 from vlagym.envs.frames import Array, Pose, conjugate, from_axis_angle, from_yaw, multiply, rotate
 from vlagym.envs.kinematics import kinematics
-from vlagym.envs.objects import ObjectAsset
+from vlagym.envs.objects import UPRIGHT
 from vlagym.envs.predicates.pouring import contents_of, is_in
 from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.types import EpisodeSpec
@@ -25,6 +26,7 @@ _GRIP_BELOW_RIM_M = 0.014  # high, so that what runs out falls between the rim a
 _LIP_ABOVE_M = 0.045  # the lip of the tilted cup over the rim of the vessel; lower, and the arm behind the hand would meet the table
 _LIP_SHORT_M = 0.025  # before the middle of the vessel: what rolls out of the cup flies on
 _HAND_M = 0.21  # from the pinch point to where the hand is mounted
+_ASIDE_M = 0.10  # half the width of the hand, beside the middle of its way
 _CLEAR_M = 0.015  # below the bottom of the cup, over the rim of the vessel
 _TILT_MAX_RAD = math.radians(102.0)
 _TILT_LAST_RAD = math.radians(114.0)  # where shaking ends; the lip is raised by then
@@ -71,9 +73,11 @@ class Pour(SkillBase):
         cup = view.props[name]
         if self._way is None:
             turn = hand_yaw(view.ee.quat)
-            self._way = min((_Way.of(self.spec, *self.args, view, turn, side, cup, view.ee.pos) for side in (1.0, -1.0)), key=lambda way: way.cost)
+            ways = [_Way.of(self.spec, *self.args, view, turn, side, cup, view.ee.pos) for side in (1.0, -1.0)]
+            ways.sort(key=lambda way: way.cost)
+            self._way = next((way for way in ways if way.in_reach(self.spec, view.props[self.args[1]])), ways[0])
         way = self._way
-        lip_ee = rotate(conjugate(view.ee.quat), way.lip(cup, view.ee.quat) - view.ee.pos)
+        lip_ee = rotate(conjugate(view.ee.quat), way.lip(cup, view.ee.quat) - view.ee.pos)  # as the cup really hangs in the hand
         there, _ = way.hand(self._tilt, lip_ee, view.props[self.args[1]])
         away = float(np.linalg.norm(there[:2] - view.ee.pos[:2]))
         if self._tilt == 0.0 and (away > 0.015 or abs(there[2] - view.ee.pos[2]) > 0.02):
@@ -118,26 +122,48 @@ class _Way(NamedTuple):
     rim_m: float
     """Height of the cup's rim above its base."""
     vessel_rim_m: float
+    lip_ee: Array
+    """(3,) the lowest point of the tilted cup's rim, in the frame of the hand, m."""
     cost: float
 
     @staticmethod
     def of(spec: EpisodeSpec, cup: str, vessel: str, view: View, turn_rad: float, side: float, here: Pose, ee_pos: Array) -> _Way:
-        """Returns the way for a turn of the hand about the vertical; its cost is infinite where the arm cannot go it."""
+        """Returns the way for a turn of the hand about the vertical, and what it costs: its length, and how near it comes to what stands around.
+
+        Args:
+          spec: The episode.
+          cup: Name of what is tilted.
+          vessel: Name of what it is tilted over.
+          view: The scene as it is.
+          turn_rad: Of the hand.
+          side: 1 or -1: towards which of its flat sides the hand tilts.
+          here: Pose of the cup.
+          ee_pos: Of the hand when it holds the cup there, (3,) m.
+        """
         asset, scale = asset_of(spec, cup), prop_of(spec, cup).scale
         mouth = side * np.array([math.cos(turn_rad), math.sin(turn_rad), 0.0])
         upright = multiply(from_yaw(turn_rad), DOWN)
+        radius, rim = scale * min(asset.size_m[:2]) / 2, scale * asset.size_m[2]
+        lip_ee = rotate(conjugate(upright), here.pos + [0.0, 0.0, rim] + radius * mouth - ee_pos)
         vessel_rim = prop_of(spec, vessel).scale * asset_of(spec, vessel).size_m[2]
-        way = _Way(mouth, side, upright, scale * min(asset.size_m[:2]) / 2, scale * asset.size_m[2], vessel_rim, 0.0)
-        lip_ee = rotate(conjugate(upright), way.rim_m * np.array([0.0, 0.0, 1.0]) + way.radius_m * mouth + here.pos - ee_pos)
+        way = _Way(mouth, side, upright, radius, rim, vessel_rim, lip_ee, 0.0)
+        there = way.hand(0.0, lip_ee, view.props[vessel])[0]
+        # The tilted hand and the arm behind it lie level beyond the vessel.
+        lip = view.props[vessel].pos
+        swept = lip[:2] + np.linspace(-0.06, _HAND_M + 0.06, 10)[:, None] * mouth[:2]
+        tall = [thing for thing in obstacles(spec, view, (cup, vessel)) if thing.top_m > vessel_rim + 0.015]
+        near = sum(max(0.0, _ASIDE_M - float(thing.distance(swept).min())) for thing in tall)
+        return way._replace(cost=float(np.linalg.norm(there[:2] - ee_pos[:2])) + 10.0 * near)
+
+    def in_reach(self, spec: EpisodeSpec, vessel: Pose) -> bool:
+        """Returns whether the arm can go all of the way."""
         arm = kinematics(spec.robot)
-        posture = None
+        posture: Array | None = None
         for tilt in (0.0, 0.35, 0.7, 1.05, 1.4, _TILT_MAX_RAD):
-            target = Pose(*way.hand(tilt, lip_ee, view.props[vessel]))
-            posture, position, rotation = arm.solve(target, posture)
+            posture, position, rotation = arm.solve(Pose(*self.hand(tilt, self.lip_ee, vessel)), posture)
             if position > 0.005 or rotation > 0.05:
-                return way._replace(cost=math.inf)
-        there, _ = way.hand(0.0, lip_ee, view.props[vessel])
-        return way._replace(cost=float(np.linalg.norm(there[:2] - ee_pos[:2])))
+                return False
+        return True
 
     def lip(self, cup: Pose, quat: Array) -> Array:
         """Returns the point (3,) of the cup's rim that is lowest when it is tilted, for the pose of the cup and the orientation of the hand."""
@@ -166,20 +192,22 @@ def _grasp_to_pour(spec: EpisodeSpec, cup: str, vessel: str, view: View, tried: 
     """
     asset, here, scale = asset_of(spec, cup), view.props[cup], prop_of(spec, cup).scale
     arm, hand, around = kinematics(spec.robot), hand_of(spec), obstacles(spec, view, (cup,))
-    ranked: list[tuple[float, int, ChosenGrasp]] = []
-    for grasp in (g for g in asset.grasps_in("upright") if g.kind == "top"):
+    yaw = yaw_in_pose(asset, UPRIGHT, here)
+    ranked: list[tuple[float, int, ChosenGrasp, _Way]] = []
+    for grasp in (g for g in asset.grasps_in(UPRIGHT) if g.kind == "top"):
         high = dataclasses.replace(grasp, height_m=asset.size_m[2] - _GRIP_BELOW_RIM_M, width_m=max(grasp.width_m, min(asset.size_m[:2])))
-        yaw = yaw_in_pose(asset, "upright", here)
-        for direction in [math.pi * k / 12 - yaw for k in range(12)] if grasp.symmetric else grasp.yaw_rad:
+        directions = [math.pi * k / 12 - yaw for k in range(12)] if grasp.symmetric else list(grasp.yaw_rad)
+        for direction, opening_m in itertools.product(directions, openings(hand, high, scale)):
             for turn in turns(hand, yaw + direction):
-                chosen = ChosenGrasp(high, direction, turn, scale * high.width_m, openings(hand, high, scale)[0], asset, scale)
+                chosen = ChosenGrasp(high, direction, turn, scale * high.width_m, opening_m, asset, scale)
                 point, turn = chosen.at(here)
-                cost = 20.0 * crowding(hand.room, around, point, turn) + 0.03 * abs(turn) + 0.2 * sum(chosen == other for other in tried)
-                cost += min(_Way.of(spec, cup, vessel, view, turn, side, here, point).cost for side in (1.0, -1.0))
-                ranked.append((round(cost, 6), len(ranked), chosen))
-    for cost, _, chosen in sorted(ranked, key=lambda item: item[:2]):
+                cost = 20.0 * crowding(hand.room, around, point, turn, opening_m) + 0.03 * abs(turn) + 0.2 * sum(chosen == other for other in tried)
+                for side in (1.0, -1.0):
+                    way = _Way.of(spec, cup, vessel, view, turn, side, here, point)
+                    ranked.append((round(cost + way.cost, 6), len(ranked), chosen, way))
+    for _, _, chosen, way in sorted(ranked, key=lambda item: item[:2]):
         point, turn = chosen.at(here)
-        if math.isfinite(cost) and arm.reaches(Pose(point, multiply(from_yaw(turn), DOWN))):
+        if arm.reaches(Pose(point, multiply(from_yaw(turn), DOWN))) and way.in_reach(spec, view.props[vessel]):
             return chosen
     raise NotGraspable(f"no grasp of {cup!r} ({asset.id}) at {here.pos.round(3).tolist()} lets {spec.robot} pour it into {vessel!r}")
 
