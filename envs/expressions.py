@@ -92,7 +92,7 @@ class Expressions:
         for head, mass in self._shared_heads(targets):
             several = head if mass else plural(head)
             if is_complex:
-                found += self._complex_sets(targets, several, mass)
+                found += self._complex_sets(targets, head, several, mass)
             else:
                 for adjective in ("", *(f"{a} " for a in self._shared_adjectives(targets))):
                     found += _quantified(adjective + several, adjective + head, len(targets), mass)
@@ -111,18 +111,18 @@ class Expressions:
 
     def _adjectives(self, target: Referent) -> Iterator[str]:
         for noun in self.nouns(target):
-            for word in (target.material, target.shape):
+            shapes = {r.shape for r in self._scene.things if noun in r.nouns}
+            for word in (target.material, target.shape if len(shapes) > 1 else None):
                 if word is not None and word not in noun:
                     yield f"the {word} {noun}"
                     if target.colour:
                         yield f"the {target.colour} {word} {noun}" if word == target.material else f"the {word} {target.colour} {noun}"
-            if target.material is not None and target.material not in noun:
+            if target.material is not None and target.material not in noun and len({r.material for r in self._scene.things if noun in r.nouns}) > 1:
                 yield f"the {noun} made of {language().words.substances[target.material]}"
 
     def _category(self, target: Referent) -> Iterator[str]:
         words = language().words.categories.get(target.category or "")
-        is_destination = {"support", "container"} & {*target.roles}
-        for noun in (*(words.one if words else ()), *(("thing", "object") if target.sort == "prop" and not is_destination else ())):
+        for noun in (*(words.one if words else ()), *(("thing", "object") if target.sort == "prop" and not _is_destination(target) else ())):
             if target.colour:
                 yield f"the {target.colour} {noun}"
             if target.material is not None:
@@ -167,7 +167,7 @@ class Expressions:
         if target.sort == "joint" and target.is_own and (owner := self._landmark(self._scene[target.owner or ""])) is not None:
             for noun in self.nouns(target):
                 yield f"{noun} on {owner}", tuple(r for r in self._scene.joints_of(target.owner or "") if noun in r.nouns)
-        if target.sort == "prop":
+        if target.sort == "prop" and not _is_destination(target):
             yield "thing", tuple(r for r in self._scene.things if r.sort == "prop")
 
     def _size(self, target: Referent) -> Iterator[str]:
@@ -212,7 +212,7 @@ class Expressions:
                         yield f"the {most} {noun}"
                     if len(alike) == 2:
                         yield f"the {noun} {at}"
-                        if side in ("left", "right"):
+                        if side in ("left", "right") and noun != "thing":
                             yield f"the {side} {noun}"
 
     def _viewer(self, target: Referent) -> Iterator[str]:
@@ -269,7 +269,7 @@ class Expressions:
             if (words := self._landmark(below)) is not None:
                 yield from (f"the {noun} {'in' if 'container' in below.roles else 'on'} {words}" for noun in self.nouns(target))
         landmarks = list(self._landmarks(target))
-        for noun in (*self.nouns(target), *(("thing",) if target.sort == "prop" else ())):
+        for noun in (*self.nouns(target), *(("thing",) if target.sort == "prop" and not _is_destination(target) else ())):
             for landmark, words in landmarks:
                 scale = spatial.PART_SCALE if target.owner is not None and landmark.owner == target.owner else 1.0
                 for side, relations in _RELATIONS.items():
@@ -294,7 +294,7 @@ class Expressions:
     def _use(self, target: Referent) -> Iterator[str]:
         for use in target.uses:
             words = language().words.uses.get(use)
-            for noun in ("thing", *self.nouns(target)) if words is not None else ():
+            for noun in ("thing",) if words is not None else ():
                 yield f"the {noun} {words.clause}" if words is not None else ""
 
     def _state(self, target: Referent) -> Iterator[str]:
@@ -329,14 +329,16 @@ class Expressions:
             yield "thing", False
 
     def _shared_adjectives(self, targets: Sequence[Referent]) -> Iterator[str]:
-        for words in ({r.colour for r in targets}, {r.material for r in targets}, {r.shape for r in targets}):
+        for words in ({r.colour for r in targets}, {r.material for r in targets}):
             if len(words) == 1 and (word := next(iter(words))) is not None:
                 yield word
 
-    def _complex_sets(self, targets: Sequence[Referent], several: str, mass: bool) -> Iterator[str]:
+    def _complex_sets(self, targets: Sequence[Referent], head: str, several: str, mass: bool) -> Iterator[str]:
         quantifiers = ["all the", *(["both"] if len(targets) == 2 and not mass else [])]
         names = {r.name for r in targets}
-        colours = {r.colour for r in self._scene.things if r.name not in names and r.colour is not None}
+        words = {category: (*w.one, *w.mass) for category, w in language().words.categories.items()}
+        alike = [r for r in self._scene.things if head in (*r.nouns, *words.get(r.category or "", ()))]
+        colours = {r.colour for r in alike if r.name not in names and r.colour is not None}
         is_not = "that is not" if mass else "that are not"
         for quantifier in quantifiers:
             for colour in sorted(colours) if not any(r.colour in colours or r.colour is None for r in targets) else ():
@@ -366,6 +368,11 @@ def _distance(a: Referent, b: Referent | None) -> float:
     """Returns the distance of two things on the table, in m; from the robot where there is one."""
     x, y = (0.0, 0.0) if b is None else b.pos_world[:2]
     return float(((a.pos_world[0] - x) ** 2 + (a.pos_world[1] - y) ** 2) ** 0.5)
+
+
+def _is_destination(referent: Referent) -> bool:
+    """Returns whether things are put on or into it, which one does not call a thing."""
+    return bool({"support", "container"} & {*referent.roles})
 
 
 def _own_colour(referent: Referent) -> str | None:

@@ -152,7 +152,7 @@ class _Draft:
             said = self._together(self._steps[0], manner, (), is_order=is_polite, is_indirect=level == "indirect")
         if manner.wants_complex and not said.num_complex:
             return None
-        if not is_polite:
+        if not is_polite or ":" in said.text:
             return Sentence(said.text, said.template_id, told)
         frame = self._frame(language().polite, 1, "politeness")
         return Sentence(frame.fill([said.text]), f"{frame.id}({said.template_id})", told)

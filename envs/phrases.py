@@ -73,7 +73,7 @@ class Phrase:
             return "short"
         words = after.split()
         is_last = index == len(self.slots) - 1
-        if after == " " or (words and words[0].strip(",?") in _PARTICLES and (is_last or words[0] in ("down", "over", "out", "up", "upright"))):
+        if after == " " or words[:2] == ["the", "right"] or (words and words[0].strip(",?") in _PARTICLES and (is_last or words[0] in ("down", "over", "out", "up", "upright"))):
             return "light"
         return "end" if is_last and (not after or after in ("?", ", please")) else "inner"
 

@@ -22,6 +22,8 @@ SIDE_MIN_M, SIDE_NOT_M = 0.04, 0.01
 """From the first on a thing lies clearly to a side, below the second clearly not."""
 STEEP, TOO_STEEP = 1.0, 2.2
 """How far a thing may lie off the direction, as a multiple of how far it lies along it: clearly within, clearly beyond."""
+PART_STEEP, PART_TOO_STEEP = 0.6, 0.95
+"""The same for parts of one thing, which stand in rows and columns."""
 PART_SCALE = 0.3
 """Buttons and drawers of one piece of furniture stand in a row: what tells them apart may be so much smaller."""
 NEXT_M, NOT_NEXT_M = 0.06, 0.12
@@ -38,12 +40,13 @@ def direction(side: Side, is_viewer: bool = False) -> tuple[float, float]:
 
 def lies(a: Vec3, b: Vec3, side: Side, is_viewer: bool = False, scale: float = 1.0) -> bool | None:
     """Returns whether `a` lies to a side of `b`; None where one could argue. `scale`: PART_SCALE for parts of one thing."""
+    steep, too_steep = (STEEP, TOO_STEEP) if scale == 1.0 else (PART_STEEP, PART_TOO_STEEP)
     ux, uy = direction(side, is_viewer)
     dx, dy = a[0] - b[0], a[1] - b[1]
     along, across = dx * ux + dy * uy, abs(dx * uy - dy * ux)
-    if along >= scale * SIDE_MIN_M and across <= STEEP * along:
+    if along >= scale * SIDE_MIN_M and across <= steep * along:
         return True
-    if along <= scale * SIDE_NOT_M or across > TOO_STEEP * along:
+    if along <= scale * SIDE_NOT_M or across > too_steep * along:
         return False
     return None
 

@@ -23,6 +23,8 @@ _PRONOUN_PROBABILITY = 0.6
 _PHRASE_TRIES = 8
 _FALLBACK = ("plain", "label", "part", "adjectives", "category", "size", "extreme", "ordinal", "relation", "state", "negation", "nearest", "use", "viewer")
 _HEAVY = re.compile(r" (?:to|that|next|beside|behind|in|between|nearest|closest|farthest|from|lying|you|children|made|as|at|with)\b| on (?:the \w+$|my|your)")
+_GENERIC = re.compile(r"\b(?:thing|object)\b")
+_ANYTHING = ("movable", "thing", "prop")
 _AS_SEEN = (" as I see it", " as seen from my side")
 
 
@@ -99,8 +101,10 @@ class Speaker:
             return pronoun
         if manner.is_described and target.sort != "joint":
             text = describe(target, [r for r in self._scene.things if r is not target], self._rng, self._nouns)
-            readings = self._reader.readings(text, mentioned)
-            return Words(text, readings[0] if len(readings) == 1 else Reading(frozenset((target.name,)), False, target.names[0]))
+            if self._nouns == "seen" and not any(text.endswith(f" {noun}") for noun in target.names):
+                raise BadSpec(f"no seen noun tells {plain(target)} from everything else in the scene; {text!r} is kept for evaluation")
+            own = [r for r in self._reader.readings(text, mentioned) if r.names == {target.name}]
+            return Words(text, own[0] if own else None)
         return self._one(target, arguments, sort, manner, mentioned, room)
 
     def _one(
@@ -113,7 +117,7 @@ class Speaker:
         else:
             styles = [(*SIMPLE, "other")[int(i)] for i in self._rng.permutation(len(SIMPLE) + 1)] + list(_FALLBACK)
         for style in styles:
-            proposals = [text for text in self._expressions.propose(target, style, mentioned) if _has_room(text, room)]
+            proposals = [text for text in self._expressions.propose(target, style, mentioned) if _has_room(text, room) and _suits(text, sort)]
             for index in self._rng.permutation(len(proposals))[:_PHRASE_TRIES]:
                 text = proposals[int(index)]
                 if (reading := self._singled_out(text, arguments, sort, mentioned)) is not None:
@@ -164,7 +168,7 @@ class Speaker:
         """Returns the reading of a phrase if it can stand for these arguments in the slot and for nothing else there."""
         readings = self._reader.readings(text, mentioned)
         fitting = [r for r in readings if any(self._scene.arguments(name, sort) for name in r.names)]
-        if len(fitting) != 1:
+        if len({r.names for r in fitting}) != 1:
             return None
         stands_for = [self._scene.arguments(name, sort) for name in sorted(fitting[0].names)]
         if any(len(names) != 1 for names in stands_for) or {names[0] for names in stands_for} != {*arguments}:
@@ -174,10 +178,15 @@ class Speaker:
     def _landmark(self, referent: Referent) -> str | None:
         """Returns the shortest phrase that singles a thing out, whatever else there is; None if none does."""
         if referent.name not in self._landmarks:
-            proposals = self._expressions.propose(referent, "plain")
-            good = [text for text in proposals if [r.names for r in self._reader.readings(text)] == [{referent.name}]]
+            proposals = [text for style in ("plain", "label") for text in self._expressions.propose(referent, style)]
+            good = [text for text in proposals if {r.names for r in self._reader.readings(text)} == {frozenset((referent.name,))}]
             self._landmarks[referent.name] = good[0] if good else None
         return self._landmarks[referent.name]
+
+
+def _suits(text: str, sort: str) -> bool:
+    """Returns whether a phrase names well enough what a slot takes: one pours a cup, not a green thing."""
+    return sort in _ANYTHING or _GENERIC.search(text) is None
 
 
 def _has_room(text: str, room: Room) -> bool:
