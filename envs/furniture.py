@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vlagym.envs.errors import unknown_name
-from vlagym.envs.fixtures import FixtureJoint, fixtures
+from vlagym.envs.fixtures import FixtureJoint, fixtures, get_fixture
 from vlagym.envs.objects import ObjectAsset
-from vlagym.envs.task import Crowded, Draft, Region
+from vlagym.envs.task import Crowded, Draft, Region, footprint_m
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,8 @@ _STANDS = {
 _ALONE = 0.4
 _BESIDE = ("shelf", "dish_rack")
 _AROUND = Region(x_m=(0.44, 0.66), y_m=(-0.27, 0.27))
+_OPENED_M = 0.1
+"""So much of every drawer is free once it is pulled open."""
 _WAY_M = 0.12
 """How far before the front the hand works."""
 
@@ -58,14 +60,13 @@ def furnish(draft: Draft, *, kinds: Sequence[str], opened: bool = False) -> list
         if kind not in _STANDS:
             raise unknown_name("kind of furniture with handles", kind, _STANDS)
     rng = draft.rng
-    first = kinds[int(rng.integers(len(kinds)))]
+    first = _draw_kind(draft, kinds)
     stands = _STANDS[first]
     alone = stands.is_wide or (stands.can_be_alone and not opened and rng.random() < _ALONE)
     if alone:
         chosen = draft.choose_fixtures(1, kind=first)
     else:
-        paired = [kind for kind in kinds if not _STANDS[kind].is_wide]
-        second = paired[int(rng.integers(len(paired)))]
+        second = _draw_kind(draft, [kind for kind in kinds if not _STANDS[kind].is_wide])
         counts = {first: 2} if first == second else {first: 1, second: 1}
         chosen = [asset_id for kind, count in counts.items() for asset_id in draft.choose_fixtures(count, kind=kind)]
     side = 1.0 if rng.random() < 0.5 else -1.0
@@ -81,6 +82,22 @@ def furnish(draft: Draft, *, kinds: Sequence[str], opened: bool = False) -> list
         joints += [f"{name}/{m.name}" for m in members]
     _fill(draft, beside=-side if alone else None)
     return [joints[int(i)] for i in rng.permutation(len(joints))]
+
+
+def fits_drawer(asset: ObjectAsset, joint: str) -> bool:
+    """Returns whether a drawer, "fixture/joint" by the fixture's asset, can be shut over an object that lies in it as it stands on a table."""
+    fixture, _, name = joint.partition("/")
+    inside = get_fixture(fixture).joint(name).inside_m
+    if inside is None:
+        return False
+    wide, tall = inside[1][1] - inside[0][1], inside[1][2] - inside[0][2]
+    return asset.size_m[2] <= tall and 2 * footprint_m(asset) <= min(wide, _OPENED_M) - 0.01
+
+
+def _draw_kind(draft: Draft, kinds: Sequence[str]) -> str:
+    """Returns a kind, the likelier the more pieces of it there are in the draft's split."""
+    there = [f.kind for f in fixtures().values() if f.kind in kinds and f.split == draft.objects]
+    return there[int(draft.rng.integers(len(there)))]
 
 
 def _members(draft: Draft, asset_id: str, *, opened: bool) -> list[FixtureJoint]:

@@ -306,8 +306,7 @@ def _joint_points(joint: FixtureJoint, position: float) -> list[Any]:
     if joint.handle is None:
         return [frame.apply(point) for point in _grid(joint_bounds([part.shape for part in joint.visual]))]
     middle, axis = np.array(joint.handle.pos_m), np.array(joint.handle.axis)
-    reach = (0.0,) if joint.type == "hinge" else (-0.03, -0.015, 0.0, 0.015, 0.03)
-    return [frame.apply(middle + t * axis) for t in reach]
+    return [frame.apply(middle + t * axis) for t in (-0.03, -0.015, 0.0, 0.015, 0.03)]
 
 
 def _grid(bounds: Any) -> list[Any]:

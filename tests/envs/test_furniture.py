@@ -13,8 +13,9 @@ from vlagym import assets
 from vlagym.envs.errors import BadData, BadSpec, UnknownName
 from vlagym.envs.fixtures import FixtureAsset, fixtures, get_fixture, load_fixture
 from vlagym.envs.frames import rotate
-from vlagym.envs.furniture import furnish
+from vlagym.envs.furniture import fits_drawer, furnish
 from vlagym.envs.handles import hook_pose, pull_direction, push_pose
+from vlagym.envs.objects import get
 from vlagym.envs.sampling import sample
 from vlagym.envs.shapes import joint_bounds
 from vlagym.envs.task import Draft
@@ -170,6 +171,12 @@ def test_of_drawers_over_each_other_one_is_open() -> None:
         draft = Draft(np.random.default_rng(seed), "seen")
         furnish(draft, kinds=("chest",), opened=True)
         assert all(sum(value > 0.0 for _, value in f.joints) == 1 for f in draft.fixtures if get_fixture(f.asset).kind == "chest")
+
+
+def test_a_drawer_shuts_over_what_is_flat_and_short_enough() -> None:
+    assert fits_drawer(get("lemon"), "cabinet_red/drawer") and not fits_drawer(get("bottle_blue"), "cabinet_red/drawer")
+    assert fits_drawer(get("block_red"), "tall_chest_green/bottom") and not fits_drawer(get("apple"), "tall_chest_green/bottom")
+    assert not fits_drawer(get("lemon"), "microwave_white/door")
 
 
 def test_furniture_without_handles_is_refused() -> None:
