@@ -14,6 +14,7 @@ from vlagym.envs.frames import Array, from_yaw, multiply, rotate, to_yaw
 from vlagym.envs.predicates.controls import control_of
 from vlagym.envs.predicates.state import fixture_of, fixture_pose, joint_of, word
 from vlagym.envs.types import EpisodeSpec
+from vlagym.policies.skills.grasping import hand_of
 from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, Verdict, View, clear_height, hand_yaw, turn_between
 
 _TIP_M = 0.010
@@ -99,6 +100,8 @@ class Turn(_Worker):
 
     _WRIST_RAD = 2.0
     """How far the hand is turned to either side."""
+    _OPEN_M = 0.055
+    """From this opening on the fingers pass the bar on both sides."""
 
     def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
         super().__init__(spec, args)
@@ -107,49 +110,58 @@ class Turn(_Worker):
         self._wanted = self.control.setting(word(args[1]), self.joint)
         self._tolerance = self.control.tolerance or 0.0
         self._sense = 1.0 if rotate(self._here.quat, np.array(self._joint.axis))[2] > 0 else -1.0
-        self._turn: float | None = None
+        self._phase = self._reach
+        self._turn: float | None = None  # of the hand while it grips
         self._goal_turn = 0.0
-        self._phase = "reach"
-        self._width_m = 0.0
+        self._last = 0.0  # the opening, or the error, one step ago
 
     def step(self, view: View) -> tuple[Command, Verdict]:
         position = view.joints[self.joint]
-        error = self._wanted - position
-        bar = self.point(position)
-        if self._phase == "reach":
-            if abs(error) <= 0.5 * self._tolerance and self._turn is None:
+        return self._phase(view, self.point(position), position)
+
+    def _reach(self, view: View, bar: Array, position: float) -> tuple[Command, Verdict]:
+        if self._turn is None:
+            if abs(self._wanted - position) <= 0.5 * self._tolerance:
                 return Command(view.ee.pos, view.ee.quat, OPEN), "done"
-            if self._turn is None:
-                self._turn = self._choose_turn(position)
-            quat = multiply(from_yaw(self._turn), DOWN)
-            is_open = view.opening_m > 0.055
-            if is_open and self.has_arrived(view, bar, quat):
-                self._phase, self._at_work = "grip", 0
-                self._width_m = view.opening_m
-            return self.approach(view, bar, quat, OPEN, is_open), "running"
+            self._turn = self._choose_turn(position)
+        quat = multiply(from_yaw(self._turn), DOWN)
+        is_open = view.opening_m > self._OPEN_M
+        if is_open and self.has_arrived(view, bar, quat):
+            self._phase, self._at_work, self._last = self._grip, 0, view.opening_m
+        return self.approach(view, bar, quat, OPEN, is_open), "running"
+
+    def _grip(self, view: View, bar: Array, position: float) -> tuple[Command, Verdict]:
         assert self._turn is not None
         self._at_work += 1
-        if self._phase == "grip":
-            has_stopped = abs(view.opening_m - self._width_m) < 0.0005 and self._at_work > 3
-            self._width_m = view.opening_m
-            if has_stopped or self._at_work > 16:
-                self._phase, self._at_work = "turn", 0
-                self._goal_turn = self._turn + float(np.clip(self._sense * error, -self._WRIST_RAD - self._turn, self._WRIST_RAD - self._turn))
-            return Command(bar, multiply(from_yaw(self._turn), DOWN), CLOSE), "running"
-        if self._phase == "turn":
-            now = self._turn + math.remainder(hand_yaw(view.ee.quat) - self._turn, 2 * math.pi)
-            ahead = now + float(np.clip(self._goal_turn - now, -1.0, 1.0))  # no farther than half a turn: the short way round is the right one
-            if abs(self._goal_turn - now) < 0.03 or (abs(error) < 0.3 * self._tolerance and self._at_work > 2) or self._at_work > _GIVE_UP_STEPS:
-                self._phase, self._at_work, self._turn = "release", 0, now
-            return Command(bar, multiply(from_yaw(ahead), DOWN), CLOSE), "running"
+        has_stopped = abs(view.opening_m - self._last) < 0.0005 and self._at_work > 3
+        self._last = view.opening_m
+        if has_stopped or self._at_work > 16:
+            self._phase, self._at_work, self._last = self._twist, 0, math.inf
+            wanted = self._turn + self._sense * (self._wanted - position)
+            self._goal_turn = min(max(wanted, -self._WRIST_RAD), self._WRIST_RAD)
+        return Command(bar, multiply(from_yaw(self._turn), DOWN), CLOSE), "running"
+
+    def _twist(self, view: View, bar: Array, position: float) -> tuple[Command, Verdict]:
+        assert self._turn is not None
+        error = abs(self._wanted - position)
+        self._at_work = 0 if error < self._last - 0.002 else self._at_work + 1  # steps without progress
+        self._last = error
+        now = self._turn + math.remainder(hand_yaw(view.ee.quat) - self._turn, 2 * math.pi)
+        ahead = now + min(max(self._goal_turn - now, -1.0), 1.0)  # no farther than half a turn: the short way round is the right one
+        if abs(self._goal_turn - now) < 0.03 or error < 0.3 * self._tolerance or self._at_work > 12:
+            self._phase, self._turn = self._release, now
+        return Command(bar, multiply(from_yaw(ahead), DOWN), CLOSE), "running"
+
+    def _release(self, view: View, bar: Array, position: float) -> tuple[Command, Verdict]:
+        assert self._turn is not None
         quat = multiply(from_yaw(self._turn), DOWN)
-        if view.opening_m < 0.055:
+        if view.opening_m < self._OPEN_M:
             return Command(bar, quat, OPEN), "running"
         if view.ee.pos[2] - bar[2] < 0.045:
             return Command(bar + [0, 0, 0.06], quat, OPEN), "running"
-        if abs(error) <= self._tolerance:
+        if abs(self._wanted - position) <= self._tolerance:
             return Command(view.ee.pos, quat, OPEN), "done"
-        self._phase, self._turn = "reach", None
+        self._phase, self._turn = self._reach, None
         return Command(view.ee.pos, quat, OPEN), "running"
 
     def _choose_turn(self, position: float) -> float:
@@ -173,6 +185,7 @@ class Flip(_Worker):
         self._sense = 0.0
         self._leave: Array | None = None
         self._quat = DOWN
+        self._face = hand_of(spec).push
 
     def step(self, view: View) -> tuple[Command, Verdict]:
         position = view.joints[self.joint]
@@ -218,15 +231,15 @@ class Flip(_Worker):
         way = self._way(position)
         if self.control.kind == "rocker":
             return self._place(position) - _TIP_M * way
-        beside = np.array([-way[1], way[0], 0.0])
-        return self._place(position) - way * ((self.control.cap_radius_m or 0.0) + _TIP_M) + beside * _FINGER_M
+        beside = np.array([-way[1], way[0], 0.0]) * (_FINGER_M if self._face.is_on_both_sides else 0.0)
+        return self._place(position) - way * ((self.control.cap_radius_m or 0.0) + self._face.distance_m) + beside
 
     def _hand_turn(self, position: float) -> float:
-        """Returns the turn of the hand that puts the fingers side by side, square to the way of a cap."""
+        """Returns the turn of the hand whose pushing face looks along the way of a cap."""
         if self.control.kind == "rocker":
             return math.remainder(to_yaw(self._here.quat), math.pi)
         way = self._way(position)
-        return math.remainder(math.atan2(way[1], way[0]), math.pi)
+        return math.remainder(math.atan2(way[1], way[0]) - self._face.turn_rad, math.pi if self._face.is_on_both_sides else 2 * math.pi)
 
 
 def _is_closed(view: View) -> bool:
