@@ -13,6 +13,8 @@ LAYOUTS = ("any", "seen", "unseen")
 LAYOUT_WORDS = ("default", *LAYOUTS)
 """default: seen, and any with the catalogue core."""
 
+UPON_M = 0.003
+"""What starts higher above the table stands on or in something, and has that thing's place."""
 _SEEN, _UNSEEN = ".", "#"
 
 

@@ -18,7 +18,7 @@ from vlagym.envs.asset_files import Split
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.fixtures import FixtureAsset, fixtures, get_fixture
 from vlagym.envs.frames import rotate
-from vlagym.envs.layout import LayoutSplit
+from vlagym.envs.layout import UPON_M, LayoutSplit
 from vlagym.envs.objects import ObjectAsset, catalog, get
 from vlagym.envs.phrases import language, split_of
 from vlagym.envs.types import EpisodeSpec, PropSpec, canonical_json, from_plain, sha, to_plain
@@ -26,7 +26,6 @@ from vlagym.envs.types import EpisodeSpec, PropSpec, canonical_json, from_plain,
 
 ARENA_WORDS = ("any", "seen", "unseen")
 """Instead of an arena: one that is drawn from a split; any: from the split of the objects."""
-_UPON_M = 0.003  # what starts higher stands on or in something
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,11 +161,13 @@ def unseen_nouns(spec: EpisodeSpec) -> tuple[str, ...]:
     for fixture in spec.scene.fixtures:
         asset = get_fixture(fixture.asset)
         things += [asset, *asset.joints]
-    left = spec.instruction.lower()
-    for noun in sorted({n for t in things for n in t.names}, key=len, reverse=True):
-        left = re.sub(_word(noun), " ", left)
-    unseen = {n for t in things for n in t.unseen_names}
-    return tuple(noun for noun in sorted(unseen) if re.search(_word(noun), left))
+    seen, unseen = ({noun for t in things for noun in nouns(t)} for nouns in (lambda t: t.names, lambda t: t.unseen_names))
+    # The longest noun counts: "soda can" is one word of its own, and the "can" in it is none.
+    longest_first = sorted(seen | unseen, key=lambda noun: (-len(noun), noun))
+    if not longest_first:
+        return ()
+    found = re.findall(rf"\b({'|'.join(map(re.escape, longest_first))})(?:s|es)?\b", spec.instruction.lower())
+    return tuple(dict.fromkeys(noun for noun in found if noun not in seen))
 
 
 # ------------------------------------------------------------------------------------------------------------------------------- the digest
@@ -209,8 +210,5 @@ def _unseen_traits(asset: ObjectAsset | FixtureAsset, of: SplitRules) -> Iterato
 def _stands_on_the_table(prop: PropSpec) -> bool:
     """Tells whether a prop has a place of its own: what lies in or on another thing has that thing's."""
     upright = abs(prop.quat_world_wxyz[1]) + abs(prop.quat_world_wxyz[2]) < 1e-6
-    return not (upright and prop.pos_world[2] > _UPON_M)
+    return not (upright and prop.pos_world[2] > UPON_M)
 
-
-def _word(noun: str) -> str:
-    return rf"\b{re.escape(noun)}(?:s|es)?\b"

@@ -12,7 +12,7 @@ from vlagym.envs.errors import BadSpec, Unsatisfiable, unknown_name
 from vlagym.envs.fixtures import FixtureAsset, fixtures
 from vlagym.envs.frames import multiply, rotate, to_matrix
 from vlagym.envs.objects import UPRIGHT, ObjectAsset, StablePose, catalog
-from vlagym.envs.layout import check_layout
+from vlagym.envs.layout import UPON_M, check_layout
 from vlagym.envs.split import place_split
 from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgba
 
@@ -209,7 +209,12 @@ class Draft:
         """Puts an object upright on or in what stands at a place, its base `height_m` above the table; returns its name.
 
         Whether there is room for it is not looked at.
+
+        Raises:
+          Crowded: If it stands on the table itself, in a place that the layout keeps for evaluation.
         """
+        if height_m <= UPON_M:
+            self._check_start(asset_id, x, y)
         quat = (round(float(np.cos(yaw / 2)), 6), 0.0, 0.0, round(float(np.sin(yaw / 2)), 6))
         pos = (round(float(x), 5), round(float(y), 5), round(float(height_m), 5))
         self.props.append(PropSpec(name=name or asset_id, asset=asset_id, pos_world=pos, quat_world_wxyz=quat))
