@@ -24,7 +24,7 @@ _UPRIGHT_M = 0.07
 def hook_pose(fixture: FixtureSpec, joint: FixtureJoint, position: float, hand: EndEffector | None = None) -> Pose:
     """Returns the pose of the pinch point (world frame) with closed fingers in the gap behind the handle.
 
-    A hand that has a `bar_opening_m` takes the bar between its sides instead: its pinch point is in the bar.
+    A hand that has a `bar_opening_m` takes the bar between its sides instead: its pinch point is in the bar, near its middle.
 
     Args:
       fixture: Where the furniture stands.
@@ -38,7 +38,7 @@ def hook_pose(fixture: FixtureSpec, joint: FixtureJoint, position: float, hand: 
     handle = joint.require_handle()
     if hand is not None and hand.bar_opening_m is not None:
         quat = _lean(fixture, joint, position, _turned_to(pull_direction(fixture, joint, position)))
-        return Pose(_frame(fixture, joint, position).apply(handle.pos_m), quat)
+        return Pose(_frame(fixture, joint, position).apply(handle.pos_m) + rotate(quat, np.array([hand.bar_shift_m, 0.0, 0.0])), quat)
     return Pose(_frame(fixture, joint, position).apply(handle.hook_pos_m), _hand(fixture, joint, position))
 
 

@@ -69,6 +69,8 @@ class EndEffector:
     """Whether a half turn about the site's z leaves the hand as it is. Where not, the +y side is the slender one."""
     bar_opening_m: float | None = None
     """Opening with which it takes the bar of a handle between its sides, the +y side behind the bar; None: its closed fingers hook the bar."""
+    bar_shift_m: float = 0.0
+    """Where along the site's x the pinch point is then, counted from the middle of the bar: the +y side comes to the middle."""
     pregrasp_margin_m: float | None = None
     """How much wider than the grasp it opens beforehand; None: all the way."""
 

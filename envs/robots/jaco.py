@@ -276,6 +276,7 @@ ROBOT = Robot(
             opening_of_joint_m=_OPENINGS_M,
             is_symmetric=False,
             bar_opening_m=0.036,
+            bar_shift_m=0.0077,
             pregrasp_margin_m=0.04,
             room=GraspRoom(
                 finger_from_m=0.045,
