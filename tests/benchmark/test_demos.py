@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vlagym.benchmark.demos import Attempt, Collection, DemoOptions
+from vlagym.benchmark import demos
+from vlagym.benchmark.demos import Attempt, Collection, DemoOptions, held_out
 from vlagym.benchmark.episode import WorldOptions, make_world
 from vlagym.benchmark.noise import QUIET, Noise, perturbation
 from vlagym.benchmark.suite import FIRST_DEMO_SEED, Entry
 from vlagym.benchmark.targets import targets
-from vlagym.envs import catalog
+from vlagym.envs import catalog, split
 from vlagym.envs.errors import BadData, BadSpec
 from vlagym.envs.images import Shrink
 from vlagym.envs.types import EpisodeSpec, Predicate, stream
@@ -286,3 +287,50 @@ def test_a_target_that_is_not_in_the_scene_is_refused() -> None:
     facts = world.start(spec)
     with pytest.raises(BadSpec, match="names 'cup', which is neither a prop nor a joint of the scene. There are: block, plate"):
         targets(replace(spec, goal=(Predicate(name="on", args=("cup", "plate")),)), facts)
+
+
+# ----------------------------------------------------------------------------------------------------------- what is kept for tests
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arena": "nursery"}, "unseen arenas of place_on"),
+        ({"arena": "unseen"}, "unseen arenas of place_on"),
+        ({"layout": "unseen"}, "unseen places of place_on"),
+        ({"layout": "any"}, "unseen places of place_on"),
+        ({"arena": "any", "objects": "unseen"}, "unseen objects and unseen arenas of place_on"),
+    ],
+)
+def test_unseen_arenas_and_places_are_refused_before_anything_is_sampled(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    entry = Entry(task="place_on", episodes=1, first_seed=FIRST_DEMO_SEED, **changes)  # type: ignore[arg-type]
+    with pytest.raises(BadData, match=message):
+        Collection(options(tmp_path / "d.hdf5", entries=(entry,)))
+    assert held_out([entry]) and not held_out([Entry(task="place_on", episodes=1, catalogue="core", layout="any")])
+
+
+def test_an_episode_that_holds_what_is_kept_for_tests_is_not_demonstrated_unless_asked_for(tmp_path: Path) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    (attempt,) = Collection(options(out, episodes=1, find_unseen=lambda spec, *, places: ["the arena nursery"]))
+    assert not attempt.kept and not out.exists()
+    assert "the episode of place_on with seed 1000000 holds what is kept for tests: the arena nursery" in attempt.how
+    assert "--allow-unseen" in attempt.how
+    (attempt,) = Collection(options(tmp_path / f"e{SUFFIX}", episodes=1, allow_unseen=True, find_unseen=lambda spec, *, places: ["the arena nursery"]))
+    assert attempt.kept
+
+
+def test_a_dataset_carries_the_digest_of_the_split(tmp_path: Path) -> None:
+    import h5py
+
+    out = tmp_path / f"d{SUFFIX}"
+    list(Collection(options(out, episodes=1)))
+    with h5py.File(out) as file:
+        assert file["data"].attrs["split_digest"] == split.digest()
+    with catalog.load("format", "hdf5").open(out) as reader:
+        assert reader.info.provenance["split_digest"] == split.digest()
+
+
+def test_a_collection_is_not_continued_under_another_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / f"d{SUFFIX}"
+    list(Collection(options(out, episodes=1)))
+    monkeypatch.setattr(demos, "split_digest", lambda: "0" * 32)
+    with pytest.raises(BadData, match="begun with other options: split_digest was"):
+        Collection(options(out, episodes=2))
