@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vlagym.envs.errors import BadSpec
-from vlagym.envs.phrases import Family, Meaning, language
+from vlagym.envs.phrases import language
 from vlagym.envs.scene_words import SceneWords
+from vlagym.envs.templates import Family, Meaning
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 Wish = tuple[frozenset[Predicate], ...]

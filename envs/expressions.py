@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from vlagym.envs import spatial
 from vlagym.envs.asset_files import Split
-from vlagym.envs.inflection import NUMBERS, ORDINALS, plural
+from vlagym.envs.inflection import ORDINALS
 from vlagym.envs.noun_phrases import Reading
 from vlagym.envs.phrases import language
 from vlagym.envs.referents import Referent
@@ -23,12 +23,13 @@ SIMPLE = ("plain", "adjectives", "category", "label", "part")
 COMPLEX = ("size", "ordinal", "extreme", "viewer", "relation", "nearest", "negation", "use", "other", "state")
 """Styles that compare, count, deny, or speak of something else."""
 
-_RELATIONS: Mapping[Side, tuple[str, ...]] = {
+RELATIONS: Mapping[Side, tuple[str, ...]] = {
     "left": ("to the left of", "that is to the left of"),
     "right": ("to the right of", "that is to the right of"),
     "front": ("in front of",),
     "back": ("behind",),
 }
+"""What one says of a thing that lies to a side of another one."""
 _EXTREMES: tuple[tuple[Side, str, str], ...] = (
     ("left", "leftmost", "on the left"),
     ("right", "rightmost", "on the right"),
@@ -82,21 +83,6 @@ class Expressions:
             "state": self._state,
         }
         return list(dict.fromkeys(styles[style](target)))
-
-    def propose_all(self, targets: Sequence[Referent], mentioned: Sequence[Reading] = (), *, is_complex: bool) -> list[str]:
-        """Returns phrases for several things together: "both mugs", "all the fruit", "the two red blocks", "the blue ones"."""
-        found: list[str] = []
-        nouns = {reading.noun for reading in mentioned if reading.is_plural}
-        if not is_complex and any(nouns & {*r.nouns} for r in targets):
-            found += [f"{which} {word} ones" for word in self._shared_adjectives(targets) for which in ("the", "all the")]
-        for head, mass in self._shared_heads(targets):
-            several = head if mass else plural(head)
-            if is_complex:
-                found += self._complex_sets(targets, head, several, mass)
-            else:
-                for adjective in ("", *(f"{a} " for a in self._shared_adjectives(targets))):
-                    found += _quantified(adjective + several, adjective + head, len(targets), mass)
-        return list(dict.fromkeys(found))
 
     # ------------------------------------------------------------------------------------------------------------- the thing itself
     def nouns(self, target: Referent) -> tuple[str, ...]:
@@ -226,10 +212,10 @@ class Expressions:
                 if len(alike) == 2 and self._is_extreme(target, alike, side, False):
                     yield f"the {noun} on your {side}"
         for noun in self.nouns(target):
-            for landmark, words in self._landmarks(target):
-                for side in _RELATIONS:
+            for landmark, words in self.landmarks(target):
+                for side in RELATIONS:
                     if spatial.lies(target.pos_world, landmark.pos_world, side, True):
-                        yield f"the {noun} {_RELATIONS[side][0]} {words} as I see it"
+                        yield f"the {noun} {RELATIONS[side][0]} {words} as I see it"
 
     def _is_extreme(self, target: Referent, alike: Sequence[Referent], side: Side, is_viewer: bool) -> bool:
         ux, uy = spatial.direction(side, is_viewer)
@@ -248,13 +234,13 @@ class Expressions:
                 if min(gaps) >= spatial.CLEAR_M:
                     yield f"the {noun} {words} the robot"
                     yield f"the {noun} {words} you"
-                for landmark, where in self._landmarks(target):
+                for landmark, where in self.landmarks(target):
                     rivals = [r for r in others if r.name != landmark.name]
                     if rivals and min(sign * (_distance(r, landmark) - _distance(target, landmark)) for r in rivals) >= spatial.CLEAR_M:
                         yield f"the {noun} {words} {where}"
 
     # ----------------------------------------------------------------------------------------------------------- something else
-    def _landmarks(self, target: Referent) -> Iterator[tuple[Referent, str]]:
+    def landmarks(self, target: Referent) -> Iterator[tuple[Referent, str]]:
         """Yields things that a phrase may lean on, near ones first, and what they are called."""
         siblings = tuple(r for r in self._scene.joints_of(target.owner) if r.is_own) if target.owner is not None else ()
         known = [r for r in (*siblings, *self._scene.things) if r.name not in (*self._avoid, target.name, target.owner)]
@@ -268,11 +254,11 @@ class Expressions:
             below = self._scene[target.lies_on]
             if (words := self._landmark(below)) is not None:
                 yield from (f"the {noun} {'in' if 'container' in below.roles else 'on'} {words}" for noun in self.nouns(target))
-        landmarks = list(self._landmarks(target))
+        landmarks = list(self.landmarks(target))
         for noun in (*self.nouns(target), *(("thing",) if target.sort == "prop" and not _is_destination(target) else ())):
             for landmark, words in landmarks:
                 scale = spatial.PART_SCALE if target.owner is not None and landmark.owner == target.owner else 1.0
-                for side, relations in _RELATIONS.items():
+                for side, relations in RELATIONS.items():
                     if spatial.lies(target.pos_world, landmark.pos_world, side, False, scale):
                         yield from (f"the {noun} {relation} {words}" for relation in relations)
                 if spatial.is_next(target.pos_world, target.radius_m, landmark.pos_world, landmark.radius_m):
@@ -314,62 +300,6 @@ class Expressions:
                 if target.colour:
                     yield f"the {target.colour} one"
 
-    # ------------------------------------------------------------------------------------------------------------------- several
-    def _shared_heads(self, targets: Sequence[Referent]) -> Iterator[tuple[str, bool]]:
-        """Yields nouns that all targets share, and whether they cannot be counted."""
-        for noun in self.nouns(targets[0]):
-            if all(noun in r.nouns for r in targets):
-                yield noun, False
-        categories = {r.category for r in targets}
-        words = language().words.categories.get(next(iter(categories)) or "") if len(categories) == 1 else None
-        if words is not None:
-            yield from ((noun, False) for noun in words.one if words.many)
-            yield from ((noun, True) for noun in words.mass)
-        if all(r.sort == "prop" for r in targets):
-            yield "thing", False
-
-    def _shared_adjectives(self, targets: Sequence[Referent]) -> Iterator[str]:
-        for words in ({r.colour for r in targets}, {r.material for r in targets}):
-            if len(words) == 1 and (word := next(iter(words))) is not None:
-                yield word
-
-    def _complex_sets(self, targets: Sequence[Referent], head: str, several: str, mass: bool) -> Iterator[str]:
-        quantifiers = ["all the", *(["both"] if len(targets) == 2 and not mass else [])]
-        names = {r.name for r in targets}
-        words = {category: (*w.one, *w.mass) for category, w in language().words.categories.items()}
-        alike = [r for r in self._scene.things if head in (*r.nouns, *words.get(r.category or "", ()))]
-        colours = {r.colour for r in alike if r.name not in names and r.colour is not None}
-        is_not = "that is not" if mass else "that are not"
-        for quantifier in quantifiers:
-            for colour in sorted(colours) if not any(r.colour in colours or r.colour is None for r in targets) else ():
-                yield f"{quantifier} {several} {is_not} {colour}"
-            for landmark, words in self._landmarks(targets[0]):
-                if landmark.name in names:
-                    continue
-                for side, relations in _RELATIONS.items():
-                    if all(spatial.lies(r.pos_world, landmark.pos_world, side) for r in targets):
-                        yield f"{quantifier} {several} {relations[0]} {words}"
-
-
-def _quantified(several: str, one: str, count: int, mass: bool) -> Iterator[str]:
-    yield f"all the {several}"
-    yield f"the {several}"
-    if mass:
-        return
-    yield f"the {NUMBERS[count]} {several}"
-    if count == 2:
-        yield f"both {several}"
-    else:
-        yield f"all {NUMBERS[count]} {several}"
-        yield f"every {one}"
-
-
-def _distance(a: Referent, b: Referent | None) -> float:
-    """Returns the distance of two things on the table, in m; from the robot where there is one."""
-    x, y = (0.0, 0.0) if b is None else b.pos_world[:2]
-    return float(((a.pos_world[0] - x) ** 2 + (a.pos_world[1] - y) ** 2) ** 0.5)
-
-
 def _is_destination(referent: Referent) -> bool:
     """Returns whether things are put on or into it, which one does not call a thing."""
     return bool({"support", "container"} & {*referent.roles})
@@ -378,3 +308,9 @@ def _is_destination(referent: Referent) -> bool:
 def _own_colour(referent: Referent) -> str | None:
     """Returns the colour that one would say of a thing; a drawer with a name of its own that is painted like its cabinet has none."""
     return referent.colour if referent.joint is None or not referent.is_own else referent.joint.colour
+
+
+def _distance(a: Referent, b: Referent | None) -> float:
+    """Returns the distance of two things on the table, in m; from the robot where there is one."""
+    x, y = (0.0, 0.0) if b is None else b.pos_world[:2]
+    return float(((a.pos_world[0] - x) ** 2 + (a.pos_world[1] - y) ** 2) ** 0.5)

@@ -16,9 +16,10 @@ from vlagym.envs.clauses import Clause, Filled, clauses_of, wish_of
 from vlagym.envs.errors import BadSpec, Unspeakable, unknown_name
 from vlagym.envs.inflection import gerund
 from vlagym.envs.noun_phrases import Reading
-from vlagym.envs.phrases import Phrase, language
+from vlagym.envs.phrases import language
 from vlagym.envs.scene_words import scene_words
 from vlagym.envs.speaker import Manner, Speaker
+from vlagym.envs.templates import Phrase
 from vlagym.envs.types import EpisodeSpec, Predicate
 from vlagym.envs.understand import Reader
 
@@ -115,8 +116,10 @@ class _Draft:
         self._scene = scene_words(spec)
         self._reader = Reader(self._scene)
         self._wish = wish_of(spec)
-        self._speaker = Speaker(self._scene, self._reader.noun_phrases, rng, nouns, avoid=spec.named)
-        self._steps = [clauses_of(step, self._scene) for step in spec.steps or (spec.goal,)]
+        steps = spec.steps or (spec.goal,)
+        moved = {p.args[0] for step in steps for p in step if p.args}
+        self._speaker = Speaker(self._scene, self._reader.noun_phrases, rng, nouns, avoid=moved)
+        self._steps = [clauses_of(step, self._scene) for step in steps]
         self.last = ""
         """The last sentence that was drawn, good or not."""
 
@@ -208,7 +211,17 @@ class _Draft:
         for index in indices:
             slot = phrase.slots[index]
             sort = way.family.sort(slot.name)
-            said = self._speaker.fill(way.slots[slot.name], sort, slot.form, manner, spoken, room=phrase.room(index), use=use, split=self._split)
+            said = self._speaker.fill(
+                way.slots[slot.name],
+                sort,
+                slot.form,
+                manner,
+                spoken,
+                room=phrase.room(index),
+                before=phrase.fragments[False][index],
+                use=use,
+                split=self._split,
+            )
             words[index] = said.text
             num_complex += said.is_complex
             if said.reading is not None:

@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from vlagym.envs import spatial
-from vlagym.envs.inflection import NUMBERS, ORDINALS, head, is_always_plural, plural
+from vlagym.envs.classes import GENERIC, Class, Names, Narrow, Narrowing, Test, adjective, lexicon
+from vlagym.envs.inflection import NUMBERS, ORDINALS, is_always_plural, plural
 from vlagym.envs.phrases import language
 from vlagym.envs.referents import Referent
 from vlagym.envs.scene_words import SceneWords
-from vlagym.envs.spatial import Side, in_order
-
-Names = frozenset[str]
+from vlagym.envs.spatial import Side
 
 
 class Reading(NamedTuple):
@@ -28,21 +27,6 @@ class Reading(NamedTuple):
     """What it was called, for "the blue one" and "the other one"."""
 
 
-class Class(NamedTuple):
-    """What a noun with its modifiers is true of."""
-
-    sure: Names
-    maybe: Names
-    """The sure ones and those of which one could argue."""
-    number: str
-    """one | many | mass"""
-    noun: str
-
-
-Test = Callable[[Referent], "bool | None"]
-Narrow = Callable[[Class], Class]
-
-_GENERIC = {"one": "one", "thing": "one", "object": "one", "item": "one", "ones": "many", "things": "many", "objects": "many", "items": "many"}
 _MOST: Mapping[str, tuple[str, float]] = {
     **dict.fromkeys(("biggest", "largest", "big", "large", "bigger", "larger"), ("size", 1.0)),
     **dict.fromkeys(("smallest", "small", "little", "smaller"), ("size", -1.0)),
@@ -74,7 +58,8 @@ class NounPhrases:
 
     def __init__(self, scene: SceneWords) -> None:
         self._scene = scene
-        self._nouns = _lexicon(scene)
+        self._narrowing = Narrowing(scene)
+        self._nouns = lexicon(scene)
         self._nominals: dict[str, tuple[Class, ...]] = {}
 
     def readings(self, text: str, mentioned: tuple[Reading, ...] = ()) -> tuple[Reading, ...]:
@@ -111,7 +96,7 @@ class NounPhrases:
         if text.startswith("the other"):
             yield from self._other(text, mentioned)
             return
-        antecedents = [m.noun for m in mentioned if m.noun not in _GENERIC]
+        antecedents = [m.noun for m in mentioned if m.noun not in GENERIC]
         found: list[Reading] = []
         if re.search(r"\bones?\b", text):
             for noun in dict.fromkeys(antecedents):
@@ -155,7 +140,7 @@ class NounPhrases:
         for found in re.finditer(r"'s ", text):
             for owner in self._determined(text[: found.start()]):
                 for class_ in self.nominal(text[found.end() :]):
-                    yield from _the(_where(class_, functools.partial(_is_part, next(iter(owner.names))), self._scene))
+                    yield from _the(self._narrowing.keep(functools.partial(_is_part, next(iter(owner.names))))(class_))
 
     # ------------------------------------------------------------------------------------------------------------ nouns and modifiers
     def nominal(self, text: str) -> tuple[Class, ...]:
@@ -175,9 +160,9 @@ class NounPhrases:
                 side: Side = "left" if found[3] == "left" else "right"
                 is_viewer = _is_viewer(found[4], found[2] is not None)
                 if is_viewer is not None:
-                    yield from (self._nth(c, ORDINALS.index(first), side, is_viewer) for c in self.nominal(found[1]))
+                    yield from (self._narrowing.nth(c, ORDINALS.index(first), side, is_viewer) for c in self.nominal(found[1]))
                 elif found[4].startswith((" on ", " of ")):
-                    yield from (self._nth(c, ORDINALS.index(first), side, False) for c in self.nominal(found[1] + found[4]))
+                    yield from (self._narrowing.nth(c, ORDINALS.index(first), side, False) for c in self.nominal(found[1] + found[4]))
         for found in re.finditer(" ", text):
             classes = self.nominal(text[: found.start()])
             if classes:
@@ -186,36 +171,36 @@ class NounPhrases:
 
     def _before(self, word: str) -> Iterator[Narrow]:
         """Yields what an adjective does."""
-        if (test := _adjective(word)) is not None:
-            yield self._keep(test)
+        if (test := adjective(word)) is not None:
+            yield self._narrowing.keep(test)
         if word in _MOST:
-            yield self._with_most(*_MOST[word])
+            yield self._narrowing.with_most(*_MOST[word])
         if word in _MOST_TO:
-            yield self._at_side(_MOST_TO[word], False)
+            yield self._narrowing.at_side(_MOST_TO[word], False)
         if word == "middle":
-            yield self._middle
+            yield self._narrowing.middle
 
     def _after(self, text: str) -> Iterator[Narrow]:
         """Yields what a phrase after the noun does."""
         for lead in ("that is ", "that are "):
             if text.startswith(lead):
                 yield from self._after(text.removeprefix(lead))
-                if (test := _adjective(text.removeprefix(lead))) is not None:
-                    yield self._keep(test)
+                if (test := adjective(text.removeprefix(lead))) is not None:
+                    yield self._narrowing.keep(test)
         if found := re.fullmatch(r"that (?:is not|isn't|are not|aren't) (\S+)", text):
-            if (test := _adjective(found[1])) is not None:
-                yield self._keep(_not(test))
+            if (test := adjective(found[1])) is not None:
+                yield self._narrowing.keep(_not(test))
         for use, words in language().words.uses.items():
             if text == words.clause:
-                yield self._keep(functools.partial(_is_used, use))
+                yield self._narrowing.keep(functools.partial(_is_used, use))
         if found := re.fullmatch(r"made of (\w+)", text):
-            adjective = next((a for a, noun in language().words.substances.items() if noun == found[1]), "")
-            if (test := _adjective(adjective)) is not None:
-                yield self._keep(test)
+            substance = next((a for a, noun in language().words.substances.items() if noun == found[1]), "")
+            if (test := adjective(substance)) is not None:
+                yield self._narrowing.keep(test)
         if found := re.fullmatch(r"(?:labelled|marked|with the label|with the letter|with the number) (\S+)", text):
-            yield self._keep(functools.partial(_is_labelled, found[1]))
+            yield self._narrowing.keep(functools.partial(_is_labelled, found[1]))
         if text in _LYING:
-            yield self._keep(lambda r: r.is_lying)
+            yield self._narrowing.keep(lambda r: r.is_lying)
         yield from self._placed(text)
         yield from self._related(text)
 
@@ -223,34 +208,34 @@ class NounPhrases:
         """Yields what "on the left" and the like do."""
         for words, side in _AT.items():
             if text.startswith(words) and (is_viewer := _is_viewer(text.removeprefix(words), False)) is not None:
-                yield self._at_side(side, is_viewer)
+                yield self._narrowing.at_side(side, is_viewer)
         if found := re.fullmatch(r"on (my|your) (left|right)", text):
-            yield self._at_side("left" if found[2] == "left" else "right", found[1] == "my")
+            yield self._narrowing.at_side("left" if found[2] == "left" else "right", found[1] == "my")
         if text == "in the middle":
-            yield self._middle
+            yield self._narrowing.middle
         for words, sign in _FROM.items():
             if text.startswith(words) and text.removeprefix(words) in _ROBOT:
-                yield self._with_most("robot", sign)
+                yield self._narrowing.with_most("robot", sign)
 
     def _related(self, text: str) -> Iterator[Narrow]:
         """Yields what a phrase does that speaks of something else: "next to the bowl", "of the white cabinet"."""
         for words, side in _BESIDE:
             if text.startswith(words):
                 for landmark, is_viewer in self._framed(text.removeprefix(words)):
-                    yield self._related_to(landmark, functools.partial(_lies, landmark, side, is_viewer))
+                    yield self._narrowing.related_to(landmark, functools.partial(_lies, landmark, side, is_viewer))
         for words in _NEXT:
-            yield from (self._related_to(m, functools.partial(_is_next, m)) for m in self._landmarks(text, words))
+            yield from (self._narrowing.related_to(m, functools.partial(_is_next, m)) for m in self._landmarks(text, words))
         for words, sign in _FROM.items():
             for m in self._landmarks(text, words):
-                yield _then(self._related_to(m, lambda r: True), self._with_most(m.name, sign))
+                yield _then(self._narrowing.related_to(m, lambda r: True), self._narrowing.with_most(m.name, sign))
         if text.startswith("between "):
             inner = text.removeprefix("between ")
             for found in re.finditer(" and ", inner):
                 for a, b in itertools.product(self._landmarks(inner[: found.start()], ""), self._landmarks(inner[found.end() :], "")):
-                    yield _then(self._related_to(a, lambda r: True), self._related_to(b, functools.partial(_is_between, a, b)))
+                    yield _then(self._narrowing.related_to(a, lambda r: True), self._narrowing.related_to(b, functools.partial(_is_between, a, b)))
         for words in ("on ", "in ", "inside "):
-            yield from (self._keep(functools.partial(_is_on, m.name)) for m in self._landmarks(text, words))
-        yield from (self._keep(functools.partial(_is_part, m.name)) for m in self._landmarks(text, "of "))
+            yield from (self._narrowing.keep(functools.partial(_is_on, m.name)) for m in self._landmarks(text, words))
+        yield from (self._narrowing.keep(functools.partial(_is_part, m.name)) for m in self._landmarks(text, "of "))
 
     def _landmarks(self, text: str, lead: str) -> Iterator[Referent]:
         if text.startswith(lead):
@@ -264,63 +249,6 @@ class NounPhrases:
             for suffix in suffixes:
                 if text.endswith(suffix):
                     yield from ((m, is_viewer) for m in self._landmarks(text.removesuffix(suffix), ""))
-
-    # ----------------------------------------------------------------------------------------------------------------- comparing
-    def _keep(self, test: Test) -> Narrow:
-        """Returns what keeps those of a class that pass a test."""
-        return lambda class_: _where(class_, test, self._scene)
-
-    def _related_to(self, landmark: Referent, test: Test) -> Narrow:
-        """Returns what keeps those of a class, the landmark itself left out, that pass a test."""
-        return self._keep(lambda r: False if r.name == landmark.name else test(r))
-
-    def _with_most(self, measure: str, sign: float) -> Narrow:
-        """Returns what keeps the one with the most of a measure: size, height, or distance from the robot or from a thing."""
-        return lambda class_: self._most(class_, measure, sign)
-
-    def _at_side(self, side: Side, is_viewer: bool) -> Narrow:
-        """Returns what keeps the one that lies furthest to a side."""
-        return lambda class_: self._extreme(class_, side, is_viewer)
-
-    def _most(self, class_: Class, measure: str, sign: float) -> Class:
-        values: dict[str, float] = {}
-        for name in class_.maybe:
-            value = self._measure(self._scene[name], measure)
-            if value is None:
-                return class_._replace(sure=frozenset())
-            values[name] = sign * value
-        if measure in ("size", "height"):
-            return _best(class_, values, lambda a, b: max(abs(a), abs(b)) >= spatial.CLEAR_RATIO * min(abs(a), abs(b)))
-        return _best(class_, values, lambda a, b: abs(a - b) >= spatial.CLEAR_M)
-
-    def _measure(self, referent: Referent, measure: str) -> float | None:
-        if measure in ("size", "height"):
-            if referent.sort == "joint" or (measure == "height" and referent.is_lying):
-                return None
-            return referent.linear_size_m if measure == "size" else referent.size_m[2]
-        x, y = (0.0, 0.0) if measure == "robot" else self._scene[measure].pos_world[:2]
-        return float(((referent.pos_world[0] - x) ** 2 + (referent.pos_world[1] - y) ** 2) ** 0.5)
-
-    def _extreme(self, class_: Class, side: Side, is_viewer: bool) -> Class:
-        ux, uy = spatial.direction(side, is_viewer)
-        values = {n: self._scene[n].pos_world[0] * ux + self._scene[n].pos_world[1] * uy for n in class_.maybe}
-        gap = self._scene.clear_m(class_.maybe)
-        return _best(class_, values, lambda a, b: abs(a - b) >= gap)
-
-    def _middle(self, class_: Class) -> Class:
-        if len(class_.maybe) % 2 == 0:
-            return class_._replace(sure=frozenset(), maybe=frozenset())
-        return self._nth(class_, len(class_.maybe) // 2, "left", False)
-
-    def _nth(self, class_: Class, index: int, side: Side, is_viewer: bool) -> Class:
-        ux, uy = spatial.direction(side, is_viewer)
-        along = {n: -(self._scene[n].pos_world[0] * ux + self._scene[n].pos_world[1] * uy) for n in class_.maybe}
-        ranked = sorted(along, key=lambda n: along[n])
-        if index >= len(ranked):
-            return class_._replace(sure=frozenset(), maybe=frozenset())
-        if class_.sure != class_.maybe or not in_order([along[n] for n in ranked], self._scene.clear_m(ranked)):
-            return class_._replace(sure=frozenset())
-        return class_._replace(sure=frozenset((ranked[index],)), maybe=frozenset((ranked[index],)))
 
     def _useful(self, use: str) -> list[str]:
         return [r.name for r in self._scene.things if use in r.uses]
@@ -347,40 +275,9 @@ def _count(class_: Class, count: int) -> Iterator[Reading]:
             yield Reading(frozenset(names), True, class_.noun)
 
 
-def _where(class_: Class, test: Test, scene: SceneWords) -> Class:
-    """Returns those of a class that pass a test; what it cannot say is kept as a maybe."""
-    verdicts = {name: test(scene[name]) for name in class_.maybe}
-    sure = frozenset(n for n in class_.sure if verdicts[n] is True)
-    return class_._replace(sure=sure, maybe=frozenset(n for n, verdict in verdicts.items() if verdict is not False))
-
-
-def _best(class_: Class, values: Mapping[str, float], is_clear: Callable[[float, float], bool]) -> Class:
-    """Returns the one of a class with the largest value, if it is clearly the largest; else those that could be."""
-    if not values:
-        return class_
-    top = max(values, key=lambda n: (values[n], n))
-    close = {n for n in values if n == top or not is_clear(values[n], values[top])}
-    if len(close) > 1:
-        return class_._replace(sure=frozenset(), maybe=frozenset(close))
-    if top in class_.sure:
-        return class_._replace(sure=frozenset(close), maybe=frozenset(close))
-    return class_._replace(sure=frozenset())
-
-
-def _adjective(word: str) -> Test | None:
-    """Returns what an adjective says of a thing; None for what is no adjective."""
-    words = language().words
-    if word in words.colours:
-        return lambda r: None if r.colour is None else r.colour == word
-    if word in words.substances:
-        return lambda r: (False if r.category in ("fruit", "vegetable") else None) if r.material is None else r.material == word
-    if word in ("round", "square", "long", "tall", "flat"):
-        return lambda r: None if r.shape is None else r.shape == word
-    if word in ("lying", "fallen"):
-        return lambda r: r.is_lying
-    if word in ("standing", "upright"):
-        return lambda r: not r.is_lying
-    return None
+def _is_viewer(suffix: str, otherwise: bool) -> bool | None:
+    """Returns whose view a phrase ends with; None if it ends with something else."""
+    return otherwise if not suffix else True if suffix in _AS_VIEWER else False if suffix in _AS_ROBOT else None
 
 
 def _is_used(use: str, referent: Referent) -> bool:
@@ -412,10 +309,6 @@ def _is_between(a: Referent, b: Referent, referent: Referent) -> bool | None:
     return spatial.is_between(referent.pos_world, a.pos_world, b.pos_world)
 
 
-def _then(first: Narrow, second: Narrow) -> Narrow:
-    return lambda class_: second(first(class_))
-
-
 def _not(test: Test) -> Test:
     def negated(referent: Referent) -> bool | None:
         verdict = test(referent)
@@ -424,37 +317,5 @@ def _not(test: Test) -> Test:
     return negated
 
 
-def _is_viewer(suffix: str, otherwise: bool) -> bool | None:
-    """Returns whose view a phrase ends with; None if it ends with something else."""
-    return otherwise if not suffix else True if suffix in _AS_VIEWER else False if suffix in _AS_ROBOT else None
-
-
-def _lexicon(scene: SceneWords) -> dict[str, tuple[Class, ...]]:
-    """Returns what each noun of a scene is true of, one or many; a can is maybe meant by "tin can" and the other way round."""
-    referents = list(scene.referents.values())
-    nouns: dict[str, set[str]] = {}
-    for r in referents:
-        for noun in r.nouns:
-            nouns.setdefault(noun, set()).add(r.name)
-    maybe = {noun: {r.name for r in referents if any(noun == head(n) for n in r.nouns)} for noun in nouns}
-    of_category = {c: frozenset(r.name for r in referents if r.category == c) for c in language().words.categories}
-    for category, members in of_category.items():
-        for noun in language().words.categories[category].one if members else ():
-            nouns.setdefault(noun, set()).update(members)
-    found: dict[str, list[Class]] = {}
-    for noun, names in nouns.items():
-        unclear = frozenset(names | maybe.get(noun, set()))
-        found.setdefault(noun, []).append(Class(frozenset(names), unclear, "one", noun))
-        found.setdefault(plural(noun), []).append(Class(frozenset(names), unclear, "many", noun))
-    for category, members in of_category.items():
-        words = language().words.categories[category]
-        for noun in words.many if members else ():
-            found.setdefault(noun, []).append(Class(members, members, "many", words.one[0]))
-        for noun in words.mass if members else ():
-            found.setdefault(noun, []).append(Class(members, members, "mass", noun))
-    things = frozenset(r.name for r in scene.things)
-    props = frozenset(r.name for r in scene.things if r.sort == "prop")
-    for noun, number in _GENERIC.items():
-        domain = things if noun in ("one", "ones") else props
-        found.setdefault(noun, []).append(Class(domain, domain if noun in ("one", "ones") else things, number, noun))
-    return {noun: tuple(dict.fromkeys(classes)) for noun, classes in found.items()}
+def _then(first: Narrow, second: Narrow) -> Narrow:
+    return lambda class_: second(first(class_))

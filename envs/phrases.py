@@ -8,154 +8,15 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from vlagym import assets
 from vlagym.envs.asset_files import Split
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.referents import SETTING_SORTS, SORTS
+from vlagym.envs.templates import Family, Meaning, Phrase
 from vlagym.envs.types import Vec3, from_plain
-
-Form = Literal["thing", "use", "need"]
-"""How a slot is filled: by a noun phrase, by what one does with the thing ("something to drink from"), by the need for it ("I'm thirsty")."""
-
-
-Room = Literal["short", "light", "inner", "end"]
-"""How long a noun phrase may be: before "'s" a noun and a colour; before "up" and the like nothing that comes after the noun; else anything,
-but how somebody sees it only at the end."""
-_PARTICLES = ("up", "down", "out", "over", "open", "shut", "closed", "again", "upright", "back", "in", "on", "off", "so", "round", "wide")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slot:
-    """A gap of a template."""
-
-    name: str
-    form: Form = "thing"
-    is_gerund: bool = False
-    """Of a frame: the request begins with its -ing form."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phrase:
-    """A template, or a frame around requests."""
-
-    id: str
-    """family/id, as in "on/put_onto"."""
-    text: str
-    """With a slot in braces for each argument, and [singular|plural] where a word agrees with the family's first slot."""
-    split: Split
-    is_indirect: bool = False
-    """Whether it speaks of a need or a state, and leaves the wish to the listener."""
-
-    is_order: bool = False
-    """Whether it can stand as one clause among several: it begins with a verb and says no "please"."""
-
-    @functools.cached_property
-    def slots(self) -> tuple[Slot, ...]:
-        """Its gaps, in the order of the text."""
-        return tuple(_slot(found) for found in re.findall(r"\{([^{}]*)\}", self.text))
-
-    @functools.cached_property
-    def agrees(self) -> bool:
-        """Whether a word of it depends on singular or plural."""
-        return "[" in self.text
-
-    @functools.cached_property
-    def fragments(self) -> Mapping[bool, tuple[str, ...]]:
-        """The text around the gaps, for a singular (False) and for a plural (True); one more than there are slots."""
-        return {plural: tuple(re.split(r"\{[^{}]*\}", _agree(self.text, plural))) for plural in (False, True)}
-
-    def room(self, index: int) -> Room:
-        """Returns how long the words for a gap may be, by what follows it."""
-        after = self.fragments[False][index + 1]
-        if after.startswith("'s"):
-            return "short"
-        words = after.split()
-        is_last = index == len(self.slots) - 1
-        if after == " " or words[:2] == ["the", "right"] or (words and words[0].strip(",?") in _PARTICLES and (is_last or words[0] in ("down", "over", "out", "up", "upright"))):
-            return "light"
-        return "end" if is_last and (not after or after in ("?", ", please")) else "inner"
-
-    def fill(self, words: Sequence[str], *, plural: bool = False) -> str:
-        """Returns the text with words for its gaps, in the order of the text."""
-        fragments = self.fragments[plural]
-        return fragments[0] + "".join(word + after for word, after in zip(words, fragments[1:], strict=True))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Meaning:
-    """A predicate over the slots of a family: `on(object, destination)`, `set_to(switch, =up)`."""
-
-    predicate: str
-    slots: tuple[str, ...]
-    """Slots, or words that the family stands for itself, beginning with "="."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """The templates that ask for one predicate, or for several together."""
-
-    name: str
-    slots: tuple[str, ...]
-    """Names of its gaps; the first one may stand for several things."""
-    takes: tuple[str, ...]
-    """What may stand in each: a sort of `envs.referents`."""
-    means: tuple[Meaning, ...]
-    phrases: tuple[Phrase, ...]
-
-    def sort(self, slot: str) -> str:
-        """Returns what may stand in a slot."""
-        return self.takes[self.slots.index(slot)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CategoryWords:
-    """Nouns for all that is of one category."""
-
-    one: tuple[str, ...]
-    """Singular nouns that stand for one such thing."""
-    many: tuple[str, ...]
-    """Plural nouns; empty where the noun cannot be counted."""
-    mass: tuple[str, ...] = ()
-    """Nouns that cannot be counted and mean all of it: "fruit"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class UseWords:
-    """How one speaks of what a thing is good for."""
-
-    clause: str
-    """After a noun: "the mug you drink from"."""
-    something: tuple[str, ...]
-    """Seen phrases for whatever it is done with."""
-    unseen_something: tuple[str, ...]
-    needs: tuple[str, ...]
-    """Seen sentences of somebody who needs it."""
-    unseen_needs: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Words:
-    """Keys of words.toml: all words that no object, fixture or template brings."""
-
-    colour_probability: float
-    """How often a colour is said that is not needed."""
-    colours: Mapping[str, Vec3]
-    """Word to RGB."""
-    verbs: Mapping[str, str]
-    """First word of an order, and its -ing form."""
-    plurals: Mapping[str, str]
-    """Plurals that do not follow the rules."""
-    always_plural: tuple[str, ...]
-    """Nouns such as scissors: one of them takes "them" and "are"."""
-    categories: Mapping[str, CategoryWords]
-    substances: Mapping[str, str]
-    """The material as an adjective, and as a noun."""
-    uses: Mapping[str, UseWords]
-    members: Mapping[str, tuple[str, ...]]
-    """Nouns for a joint, by its type, that has no names of its own."""
-
+from vlagym.envs.words import Words
 
 @dataclass(frozen=True, kw_only=True)
 class Language:
@@ -381,7 +242,8 @@ def _check_slots(phrase: Phrase, slots: Sequence[str], where: str, is_indirect: 
         if name not in slots:
             raise BadData(f"{where}: {unknown_name('slot', name, slots)}")
         if form not in ("", "ing") and not (is_indirect and form in ("use", "need")):
-            raise BadData(f"{where}: {{{found}}} is no way to fill a slot; there are {{{name}}}, and {{{name}.use}} and {{{name}.need}} in an indirect template")
+            ways = f"{{{name}}}, and {{{name}.use}} and {{{name}.need}} in an indirect template"
+            raise BadData(f"{where}: {{{found}}} is no way to fill a slot; there are {ways}")
     for slot in slots:
         times = sum(s.name == slot for s in phrase.slots)
         if times != 1 and not (is_indirect and times == 2):
@@ -399,20 +261,8 @@ def _meaning(text: str, slots: Sequence[str], where: str) -> Meaning:
     return Meaning(predicate=found[1], slots=names)
 
 
-def _slot(text: str) -> Slot:
-    name, _, form = text.partition(".")
-    if form == "ing":
-        return Slot(name=name, is_gerund=True)
-    forms: Mapping[str, Form] = {"": "thing", "use": "use", "need": "need"}
-    return Slot(name=name, form=forms.get(form, "thing"))
-
-
 def _worded(text: str, words: Mapping[str, str], where: str) -> str:
     for name in re.findall(r"<(\w+)>", text):
         if name not in words:
             raise BadData(f"{where}: {unknown_name('word', name, words, 'Words of a design stand under [words] of the family.')}")
     return re.sub(r"<(\w+)>", lambda found: words[found[1]], text)
-
-
-def _agree(text: str, plural: bool) -> str:
-    return re.sub(r"\[([^|\]]*)\|([^\]]*)\]", r"\2" if plural else r"\1", text)

@@ -14,17 +14,23 @@ from vlagym.envs.errors import BadSpec
 from vlagym.envs.expressions import COMPLEX, SIMPLE, Expressions
 from vlagym.envs.inflection import listed
 from vlagym.envs.noun_phrases import NounPhrases, Reading
-from vlagym.envs.phrases import Form, Phrase, Room, UseWords, language
+from vlagym.envs.phrases import language
 from vlagym.envs.reference import describe, plain
 from vlagym.envs.referents import SETTING_SORTS, Referent
 from vlagym.envs.scene_words import SceneWords
+from vlagym.envs.set_expressions import SetExpressions
+from vlagym.envs.templates import Form, Phrase, Room
+from vlagym.envs.words import UseWords
 
 _PRONOUN_PROBABILITY = 0.6
 _PHRASE_TRIES = 8
-_FALLBACK = ("plain", "label", "part", "adjectives", "category", "size", "extreme", "ordinal", "relation", "state", "negation", "nearest", "use", "viewer")
-_HEAVY = re.compile(r" (?:to|that|next|beside|behind|in|between|nearest|closest|farthest|from|lying|you|children|made|as|at|with)\b| on (?:the \w+$|my|your)")
+_FALLBACK = ("plain", "label", "part", "adjectives", "category", "size", "extreme", "ordinal", "relation", "state", "negation", "nearest", "use")
+_HEAVY = re.compile(
+    r" (?:to|that|next|beside|behind|in|between|nearest|closest|farthest|from|lying|you|children|made|as|at|with)\b| on (?:the \w+$|my|your)"
+)
 _GENERIC = re.compile(r"\b(?:thing|object)\b")
 _ANYTHING = ("movable", "thing", "prop")
+_RELATION = re.compile(r"(to the left of|to the right of|in front of|behind|next to|beside|between|hand side of) $")
 _AS_SEEN = (" as I see it", " as seen from my side")
 
 
@@ -59,6 +65,7 @@ class Speaker:
         self._nouns: Split = nouns
         self._landmarks: dict[str, str | None] = {}
         self._expressions = Expressions(scene, self._landmark, avoid, nouns)
+        self._sets = SetExpressions(scene, self._expressions)
 
     def fill(
         self,
@@ -69,6 +76,7 @@ class Speaker:
         mentioned: tuple[Reading, ...],
         *,
         room: Room,
+        before: str,
         use: str | None,
         split: Split,
     ) -> Words:
@@ -81,6 +89,7 @@ class Speaker:
           manner: How things are spoken of.
           mentioned: What the sentence spoke of before.
           room: How long the words may be.
+          before: The template's text before them: "to the left of the bowl to the left of the can" is nobody's phrase.
           use: What the need or use is about; from `draw_use`.
           split: Of the needs and uses.
 
@@ -105,10 +114,10 @@ class Speaker:
                 raise BadSpec(f"no seen noun tells {plain(target)} from everything else in the scene; {text!r} is kept for evaluation")
             own = [r for r in self._reader.readings(text, mentioned) if r.names == {target.name}]
             return Words(text, own[0] if own else None)
-        return self._one(target, arguments, sort, manner, mentioned, room)
+        return self._one(target, arguments, sort, manner, mentioned, room, before)
 
     def _one(
-        self, target: Referent, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...], room: Room
+        self, target: Referent, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...], room: Room, before: str
     ) -> Words:
         if manner.is_described or manner.is_simple or room == "short":
             styles: Sequence[str] = ("plain",) if room == "short" else _FALLBACK
@@ -117,7 +126,7 @@ class Speaker:
         else:
             styles = [(*SIMPLE, "other")[int(i)] for i in self._rng.permutation(len(SIMPLE) + 1)] + list(_FALLBACK)
         for style in styles:
-            proposals = [text for text in self._expressions.propose(target, style, mentioned) if _has_room(text, room) and _suits(text, sort)]
+            proposals = [text for text in self._expressions.propose(target, style, mentioned) if _has_room(text, room, before) and _suits(text, sort)]
             for index in self._rng.permutation(len(proposals))[:_PHRASE_TRIES]:
                 text = proposals[int(index)]
                 if (reading := self._singled_out(text, arguments, sort, mentioned)) is not None:
@@ -127,13 +136,13 @@ class Speaker:
     def _several(self, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...]) -> Words:
         targets = [self._scene.spoken(a, sort) for a in arguments]
         for is_complex in (True, False) if manner.wants_complex else (False,):
-            proposals = self._expressions.propose_all(targets, mentioned, is_complex=is_complex)
+            proposals = self._sets.propose_all(targets, mentioned, is_complex=is_complex)
             for index in self._rng.permutation(len(proposals)):
                 text = proposals[int(index)]
                 if (reading := self._singled_out(text, arguments, sort, mentioned)) is not None:
                     return Words(text, reading, is_complex)
         single = Manner(is_described=False, is_simple=True, wants_complex=False)
-        phrases = [self._one(t, (a,), sort, single, (), "inner").text for t, a in zip(targets, arguments, strict=True)]
+        phrases = [self._one(t, (a,), sort, single, (), "inner", "").text for t, a in zip(targets, arguments, strict=True)]
         text = listed(phrases)
         return Words(text, Reading(frozenset(t.name for t in targets), True, targets[0].names[0]))
 
@@ -189,7 +198,10 @@ def _suits(text: str, sort: str) -> bool:
     return sort in _ANYTHING or _GENERIC.search(text) is None
 
 
-def _has_room(text: str, room: Room) -> bool:
+def _has_room(text: str, room: Room, before: str) -> bool:
+    relation = _RELATION.search(before)
+    if relation is not None and relation[1] in text:
+        return False
     if room == "light":
         return _HEAVY.search(text) is None
     return room == "end" or not text.endswith(_AS_SEEN)

@@ -14,9 +14,10 @@ from typing import NamedTuple
 from vlagym.envs.clauses import Wish, canonical, instances
 from vlagym.envs.inflection import order
 from vlagym.envs.noun_phrases import NounPhrases, Reading
-from vlagym.envs.phrases import Family, Phrase, language
+from vlagym.envs.phrases import language
 from vlagym.envs.referents import SETTING_SORTS
 from vlagym.envs.scene_words import SceneWords, scene_words
+from vlagym.envs.templates import Family, Phrase
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 

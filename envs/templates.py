@@ -1,0 +1,117 @@
+"""Templates of sentences: a text with gaps, the family of those that ask for the same, and what a family takes and means."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from vlagym.envs.asset_files import Split
+
+Form = Literal["thing", "use", "need"]
+"""How a slot is filled: by a noun phrase, by what one does with the thing ("something to drink from"), by the need for it ("I'm thirsty")."""
+
+
+Room = Literal["short", "light", "inner", "end"]
+"""How long a noun phrase may be: before "'s" a noun and a colour; before "up" and the like nothing that comes after the noun; else anything,
+but how somebody sees it only at the end."""
+_ADVERBS = ("up", "down", "out", "over", "upright")
+_PARTICLES = (*_ADVERBS, "open", "shut", "closed", "again", "back", "in", "on", "off", "so", "round", "wide")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A gap of a template."""
+
+    name: str
+    form: Form = "thing"
+    is_gerund: bool = False
+    """Of a frame: the request begins with its -ing form."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phrase:
+    """A template, or a frame around requests."""
+
+    id: str
+    """family/id, as in "on/put_onto"."""
+    text: str
+    """With a slot in braces for each argument, and [singular|plural] where a word agrees with the family's first slot."""
+    split: Split
+    is_indirect: bool = False
+    """Whether it speaks of a need or a state, and leaves the wish to the listener."""
+
+    is_order: bool = False
+    """Whether it can stand as one clause among several: it begins with a verb and says no "please"."""
+
+    @functools.cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """Its gaps, in the order of the text."""
+        return tuple(_slot(found) for found in re.findall(r"\{([^{}]*)\}", self.text))
+
+    @functools.cached_property
+    def agrees(self) -> bool:
+        """Whether a word of it depends on singular or plural."""
+        return "[" in self.text
+
+    @functools.cached_property
+    def fragments(self) -> Mapping[bool, tuple[str, ...]]:
+        """The text around the gaps, for a singular (False) and for a plural (True); one more than there are slots."""
+        return {plural: tuple(re.split(r"\{[^{}]*\}", _agree(self.text, plural))) for plural in (False, True)}
+
+    def room(self, index: int) -> Room:
+        """Returns how long the words for a gap may be, by what follows it."""
+        after = self.fragments[False][index + 1]
+        if after.startswith("'s"):
+            return "short"
+        words = after.split()
+        is_last = index == len(self.slots) - 1
+        is_particle = bool(words) and words[0].strip(",?") in (_PARTICLES if is_last else _ADVERBS)
+        if after == " " or words[:2] == ["the", "right"] or is_particle:
+            return "light"
+        return "end" if is_last and (not after or after in ("?", ", please")) else "inner"
+
+    def fill(self, words: Sequence[str], *, plural: bool = False) -> str:
+        """Returns the text with words for its gaps, in the order of the text."""
+        fragments = self.fragments[plural]
+        return fragments[0] + "".join(word + after for word, after in zip(words, fragments[1:], strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """A predicate over the slots of a family: `on(object, destination)`, `set_to(switch, =up)`."""
+
+    predicate: str
+    slots: tuple[str, ...]
+    """Slots, or words that the family stands for itself, beginning with "="."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The templates that ask for one predicate, or for several together."""
+
+    name: str
+    slots: tuple[str, ...]
+    """Names of its gaps; the first one may stand for several things."""
+    takes: tuple[str, ...]
+    """What may stand in each: a sort of `envs.referents`."""
+    means: tuple[Meaning, ...]
+    phrases: tuple[Phrase, ...]
+
+    def sort(self, slot: str) -> str:
+        """Returns what may stand in a slot."""
+        return self.takes[self.slots.index(slot)]
+
+
+def _slot(text: str) -> Slot:
+    name, _, form = text.partition(".")
+    if form == "ing":
+        return Slot(name=name, is_gerund=True)
+    forms: Mapping[str, Form] = {"": "thing", "use": "use", "need": "need"}
+    return Slot(name=name, form=forms.get(form, "thing"))
+
+
+def _agree(text: str, plural: bool) -> str:
+    return re.sub(r"\[([^|\]]*)\|([^\]]*)\]", r"\2" if plural else r"\1", text)
