@@ -34,7 +34,7 @@ _STANDS = {
 }
 _ALONE = 0.4
 _BESIDE = ("shelf", "dish_rack")
-_AROUND = Region(x_m=(0.44, 0.66), y_m=(-0.27, 0.27))
+_AROUND = Region(x_m=(0.40, 0.68), y_m=(-0.27, 0.27))
 _OPENED_M = 0.1
 """So much of every drawer is free once it is pulled open."""
 _WAY_M = 0.12
@@ -122,7 +122,7 @@ def _fill(draft: Draft, *, beside: float | None) -> None:
             pass  # the table is full: the shelf is only there to be looked at
     for name in draft.choose(int(rng.integers(1, 5)), role="graspable", first_split="seen", suits=_is_small):
         try:
-            draft.put(name, _AROUND, tries=10)
+            draft.put(name, _AROUND, tries=60)
         except Crowded:
             continue  # as many as fit
 
