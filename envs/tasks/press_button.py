@@ -37,7 +37,7 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
 
 TASK = Task(
     summary="press one of several buttons",
-    expert_s=1.6,
+    expert_s=1.8,
     layout=_layout,
     plan=_plan,
     robots=("panda", "jaco"),
