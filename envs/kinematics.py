@@ -30,7 +30,7 @@ class Kinematics:
         joints = [self._model.joint(name) for name in end_effector.arm_joints]
         self._qpos = np.array([int(j.qposadr[0]) for j in joints])
         self._dof = np.array([int(j.dofadr[0]) for j in joints])
-        self._anchors = np.array([int(j.id) for j in joints])
+        self._chain = np.array([int(j.id) for j in joints])
         order = [robot.joints.index(name) for name in end_effector.arm_joints]
         self.low = np.array([robot.joint_low_rad[i] for i in order]) + 0.01
         self.high = np.array([robot.joint_high_rad[i] for i in order]) - 0.01
@@ -48,11 +48,11 @@ class Kinematics:
         mj.mju_mat2Quat(self._quat, data.site_xmat[self._site])
         return Pose(data.site_xpos[self._site].copy(), self._quat.copy())
 
-    def wrist_heights_m(self, q: Array) -> Array:
-        """Returns the heights `(n // 2,)` above the base of the last joints of the arm, for joint positions `(n,)` in rad."""
-        self.forward(q)
-        heights: Array = self._data.xanchor[self._anchors[len(self._anchors) // 2 :], 2].copy()
-        return heights
+    def skeleton(self, q: Array) -> Array:
+        """Returns points (m, 3) along the arm, from joint to joint and on to the pinch point, for joint positions `(n,)` in rad; m, base frame."""
+        tip = self.forward(q).pos
+        corners = np.concatenate([self._data.xanchor[self._chain], tip[None]])
+        return np.concatenate([corners[:1], *(np.linspace(a, b, 5)[1:] for a, b in zip(corners[:-1], corners[1:], strict=True))])
 
     def step(self, q: Array, target: Pose, iterations: int = 2) -> Array:
         """Returns joint positions nearer to a target pose, by damped least squares; within the joint limits."""

@@ -77,8 +77,11 @@ class Touch(SkillBase):
             # A bent thing is not where its middle is: where it is grasped, it is.
             middle[:2] = thing.apply(prop_of(self.spec, name).scale * np.array([*grasps[0].offset_xy_m, 0.0]))[:2]
         angle = 2.4 * self._tries  # on a spiral outwards, by the golden angle
+        if asset.place is not None and "graspable" not in asset.roles:
+            # Hollow or flat, and wide: the fingers come down in its middle.
+            middle[2] = float(thing.pos[2]) + prop_of(self.spec, name).scale * asset.place.surface_height_m
         middle[:2] += _RING_M * math.sqrt(self._tries) * np.array([math.cos(angle), math.sin(angle)])
-        return middle, box.top_m
+        return middle, float(middle[2])
 
     def _choose_turn(self, view: View, point: Array) -> float:
         around, room, arm = obstacles(self.spec, view, self.args), self._hand.room, kinematics(self.spec.robot)

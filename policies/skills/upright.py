@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vlagym.envs.errors import NotGraspable
-from vlagym.envs.frames import Array, Pose, from_axis_angle, from_yaw, multiply, rotate, to_axis_angle
-from vlagym.envs.kinematics import Kinematics, kinematics
+from vlagym.envs.frames import Array, Pose, conjugate, from_axis_angle, from_yaw, multiply, rotate, to_axis_angle
+from vlagym.envs.hulls import lowest_m
+from vlagym.envs.kinematics import kinematics
 from vlagym.envs.objects import Grasp
 from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.types import EpisodeSpec
@@ -23,10 +26,16 @@ _LEANS_RAD = (math.radians(12.0), 0.0)
 """The hand leans back by so much when it grasps, and is that much short of horizontal when the thing stands."""
 _TURNS_RAD = tuple(math.radians(d) for d in range(-180, 180, 30))
 _CLEARANCE_M = 0.05  # between the base of the thing and the table while it is tilted
-_SHIFTS_M = (0.0, -0.06, 0.06, -0.12, 0.12)
-_LOWEST_JOINT_M = 0.055  # middle of the wrist above the table: its hull is about 5 cm thick
+_SHIFTS_M = (
+    ((0.0, 0.0),),
+    tuple((x, y) for x in (-0.06, 0.0, 0.06) for y in (-0.12, -0.06, 0.0, 0.06, 0.12)),
+)
+"""Where the thing is stood up, from where it is grasped: on the spot, or else near to it."""
+_LEAN_COST = 0.1
+_LOWEST_M = 0.012  # of the arm above the table, while it sets the thing down
 _RELEASE_M = 0.02
 _SLIP_STEPS = 3
+_PATIENCE = 14  # control steps without coming nearer, after which another way is tried
 _Z = np.array([0.0, 0.0, 1.0])
 
 
@@ -37,6 +46,10 @@ class Way(NamedTuple):
     """Where it will stand, base frame."""
     hand: Pose
     """Of the pinch point then."""
+    turn_rad: float
+    """About the vertical, besides the tilt."""
+    grip: int
+    """Which of the grips it begins with."""
     cost: float
 
 
@@ -61,21 +74,14 @@ class GraspLying(Pick):
 
     def _choose(self, view: View) -> tuple[Grasp, float, float]:
         name = self.args[0]
-        thing = view.props[name]
-        asset = asset_of(self.spec, name)
-        found: list[tuple[float, int, tuple[Grasp, float, float]]] = []
-        for grasp in asset.grasps_in("lying"):
-            for lean_rad in _LEANS_RAD:
-                for side in (1.0, -1.0):
-                    grip = Pose(*_lying_grip(self.spec, name, thing, grasp, side, lean_rad))
-                    way = _best_way(self.spec, view, name, grip)
-                    if way is not None:
-                        found.append((round(way.cost, 6), len(found), (grasp, side, lean_rad)))
-            if found:
-                break
-        if not found:
-            raise NotGraspable(f"{name!r} ({asset.id}) at {thing.pos.round(3).tolist()} cannot be stood up by {self.spec.robot}: no tilted hand is in reach")
-        return sorted(found, key=lambda item: item[:2])[self._misses % len(found)][2]
+        thing, asset = view.props[name], asset_of(self.spec, name)
+        choices = list(itertools.product(asset.grasps_in("lying"), (1.0, -1.0), _LEANS_RAD))
+        grips = [Pose(*_lying_grip(self.spec, name, thing, *choice)) for choice in choices]
+        for shifts in _SHIFTS_M:
+            found = _first_way(self.spec, view, name, grips, shifts, skip=self._misses)
+            if found is not None:
+                return choices[found.grip]
+        raise NotGraspable(f"{name!r} ({asset.id}) at {thing.pos.round(3).tolist()} cannot be stood up by {self.spec.robot}: no tilted hand is in reach")
 
 
 class SetUpright(SkillBase):
@@ -90,6 +96,9 @@ class SetUpright(SkillBase):
         self._way: Way | None = None
         self._slipped = 0
         self._lifted = False
+        self._nearest = math.inf
+        self._stuck = 0
+        self._turned_out_badly: list[float] = []
         self._released_for = 0
         self._released = Pose(np.zeros(3), DOWN)
         self._release = 0.0
@@ -103,7 +112,9 @@ class SetUpright(SkillBase):
         if self._slipped > _SLIP_STEPS:
             return Command(view.ee.pos, view.ee.quat, OPEN), "lost"
         if self._way is None:
-            self._way = _best_way(self.spec, view, name, view.ee)
+            found = (_first_way(self.spec, view, name, [view.ee], shifts, without=self._turned_out_badly) for shifts in _SHIFTS_M)
+            self._way = next((way for way in found if way is not None), None)
+            self._nearest, self._stuck = math.inf, 0
             if self._way is None:
                 return Command(view.ee.pos, view.ee.quat, OPEN), "lost"
         way = self._way
@@ -123,6 +134,13 @@ class SetUpright(SkillBase):
             self._released_for, self._released = 1, Pose(view.ee.pos, view.ee.quat)
             self._release = opening_command(self._hand, view.opening_m + _RELEASE_M)
             return Command(view.ee.pos, view.ee.quat, self._release), "running"
+        left = float(np.linalg.norm(away)) + 0.1 * turn_error
+        self._stuck = 0 if left < self._nearest - 0.002 else self._stuck + 1
+        self._nearest = min(self._nearest, left)
+        if self._stuck > _PATIENCE:
+            self._turned_out_badly.append(way.turn_rad)
+            self._way, self._lifted = None, False
+            return Command(view.ee.pos + [0, 0, 0.03], view.ee.quat, CLOSE), "running"
         height = min(raised - wanted.pos[2], 2.5 * max(0.0, across - 0.008) + 0.4 * max(0.0, turn_error - 0.05))
         point = risen_first(view.ee.pos, wanted.pos + [0, 0, max(0.0, height)])
         return Command(point, wanted.quat, CLOSE), "running"
@@ -157,60 +175,73 @@ def _lying_grip(spec: EpisodeSpec, name: str, thing: Pose, grasp: Grasp, side: f
     return thing.pos + prop_of(spec, name).scale * grasp.offset_xy_m[0] * axis, quat
 
 
-def _best_way(spec: EpisodeSpec, view: View, name: str, grip: Pose) -> Way | None:
-    """Returns the shortest way to stand up what is held, or would be held, with `grip`; None if the arm reaches none."""
-    thing = view.props[name]
-    in_hand = thing.inverse() @ grip
+def _first_way(
+    spec: EpisodeSpec, view: View, name: str, grips: Sequence[Pose], shifts: Sequence[tuple[float, float]], *, skip: int = 0, without: Sequence[float] = ()
+) -> Way | None:
+    """Returns the shortest way to stand up what is held, or would be held, that the arm can follow; None if there is none.
+
+    Args:
+      spec: The episode.
+      view: The scene as it is.
+      name: Of the thing.
+      grips: How the hand holds it or might hold it, base frame; the first ones are liked best.
+      shifts: Where it may be stood up, from where it is grasped, (x, y) in m.
+      skip: So many ways are passed over: they have been tried.
+      without: Turns that turned out badly.
+    """
+    thing, around = view.props[name], obstacles(spec, view, (name,))
     axis = rotate(thing.quat, _Z)
     tilt = np.cross(axis, _Z)
-    angle = math.atan2(float(np.linalg.norm(tilt)), float(axis[2]))
-    upright = multiply(from_axis_angle(tilt / max(1e-9, float(np.linalg.norm(tilt))) * angle), thing.quat)
-    around = obstacles(spec, view, (name,))
-    foot = grip.pos * [1.0, 1.0, 0.0]
+    sine = float(np.linalg.norm(tilt))
+    upright = multiply(from_axis_angle(tilt / max(1e-9, sine) * math.atan2(sine, float(axis[2]))), thing.quat)
     ways = []
-    for turn in _TURNS_RAD:
-        quat = multiply(from_yaw(turn), upright)
-        for dx in _SHIFTS_M:
-            for dy in _SHIFTS_M:
-                stands = Pose(foot + [dx, dy, 0.002], quat)
+    for index, grip in enumerate(grips):
+        in_hand, foot = thing.inverse() @ grip, grip.pos * [1.0, 1.0, 0.0]
+        for turn in (t for t in _TURNS_RAD if t not in without):
+            quat = multiply(from_yaw(turn), upright)
+            for shift in shifts:
+                stands = Pose(foot + [*shift, 0.002], quat)
                 hand = stands @ in_hand
-                cost = 0.25 * abs(turn) + math.hypot(dx, dy) + 20.0 * _sweeps(around, stands, hand)
-                ways.append(Way(stands, hand, round(cost, 6)))
-    arm = kinematics(spec.robot)
-    for way in sorted(ways, key=lambda w: w.cost)[:_LOOKED_AT]:
-        if _is_passable(arm, grip, way.hand):
-            return way
-    return None
-
-
-_LOOKED_AT = 40
+                crowded = _sweeps(around, stands, hand)
+                if crowded < 0.015:
+                    cost = 0.25 * abs(turn) + math.hypot(*shift) + 20.0 * crowded + _LEAN_COST * (index % 2)
+                    ways.append(Way(stands, hand, turn, index, round(cost, 6)))
+    passable = (way for way in sorted(ways, key=lambda way: way.cost) if _is_passable(spec.robot, grips[way.grip], way.hand))
+    return next(itertools.islice(passable, skip, None), None)
 
 
 def _sweeps(around: Sequence[Obstacle], thing: Pose, hand: Pose) -> float:
     """Returns by how much the thing, or a hand behind it, would overlap with what stands around, summed over points, in m."""
     back = rotate(hand.quat, -_Z)
     line = rotate(hand.quat, np.array([0.0, 1.0, 0.0]))
-    points = [(thing.pos, 0.035)] + [(hand.pos + s * back + u * line, 0.045) for s in (0.05, 0.11, 0.18, 0.25) for u in (-0.07, 0.0, 0.07)]
-    total = 0.0
-    for obstacle in around:
-        for point, radius in points:
-            if obstacle.top_m > point[2] - 0.05:
-                total += max(0.0, radius - float(obstacle.distance(point[None, :2])[0]))
-    return total
+    points = np.array([thing.pos] + [hand.pos + s * back + u * line for s in (0.05, 0.11, 0.18, 0.25) for u in (-0.07, 0.0, 0.07)])
+    radii = np.array([0.035] + [0.045] * (len(points) - 1))
+    return sum(float((np.maximum(0.0, radii - o.distance(points[:, :2])) * (o.top_m > points[:, 2] - 0.05)).sum()) for o in around)
 
 
-def _is_passable(arm: Kinematics, grip: Pose, hand: Pose) -> bool:
-    """Returns whether the arm can follow the way from a grip: up, over while it turns, and down; with its wrist above the table."""
+def _is_passable(robot: str, grip: Pose, hand: Pose) -> bool:
+    """Returns whether the arm, as it is controlled, can follow the way from a grip: up, over while it turns, and down above the table."""
+    arm = kinematics(robot)
+    q, position, rotation = _solved(robot, grip.pos.tobytes(), grip.quat.tobytes())
+    if position > 5e-3 or rotation > 0.05:
+        return False
     high = float(hand.pos[2]) + _CLEARANCE_M
-    change = to_axis_angle(multiply(hand.quat, grip.quat * [1.0, -1.0, -1.0, -1.0]))
-    start, end = np.array([*grip.pos[:2], high]), np.array([*hand.pos[:2], high])
-    stops = [Pose(start + t * (end - start), multiply(from_axis_angle(t * change), grip.quat)) for t in np.linspace(0.0, 1.0, 5)]
-    q, position, rotation = arm.solve(grip)
-    for stop in (*stops, hand):
-        if position > 5e-3 or rotation > 0.05:
+    stops = [grip, Pose(np.array([*grip.pos[:2], high]), grip.quat), Pose(np.array([*hand.pos[:2], high]), hand.quat), hand]
+    for start, end in zip(stops, stops[1:], strict=False):
+        change = to_axis_angle(multiply(end.quat, conjugate(start.quat)))
+        count = max(2, math.ceil(float(np.linalg.norm(change)) / 0.25), math.ceil(float(np.linalg.norm(end.pos - start.pos)) / 0.04))
+        for t in np.linspace(0.0, 1.0, count + 1)[1:]:
+            q = arm.step(q, Pose(start.pos + t * (end.pos - start.pos), multiply(from_axis_angle(t * change), start.quat)), 3)
+        reached = arm.forward(q)
+        if float(np.linalg.norm(reached.pos - end.pos)) > 4e-3 or turn_between(reached.quat, end.quat) > 0.03:
             return False
-        q, position, rotation = arm.solve(stop, q)
-    return position < 5e-3 and rotation < 0.05 and float(arm.wrist_heights_m(q).min()) > _LOWEST_JOINT_M
+    return lowest_m(robot, q) > _LOWEST_M
+
+
+@functools.lru_cache(maxsize=16)
+def _solved(robot: str, pos: bytes, quat: bytes) -> tuple[Array, float, float]:
+    """Returns the posture for a grip, with its errors: many ways begin with the same one."""
+    return kinematics(robot).solve(Pose(np.frombuffer(pos), np.frombuffer(quat)))
 
 
 SKILLS: Mapping[str, type[SkillBase]] = {"grasp_lying": GraspLying, "set_upright": SetUpright}
