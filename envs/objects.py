@@ -29,8 +29,8 @@ Category = Literal[
 Substance = Literal["cardboard", "ceramic", "cloth", "glass", "metal", "paper", "plastic", "rubber", "wicker", "wooden"]
 """What a thing is made of, as the adjective that a sentence uses."""
 Use = Literal[
-    "build_with", "carry_with", "clean_with", "cook_in", "cover_with", "cut_with", "drink_from", "eat", "eat_from", "eat_with", "fix_with", "light_with",
-    "play_with", "pour_from", "read", "season_with", "serve_on", "stick_with", "stir_with", "store_in", "write_with",
+    "build_with", "carry_with", "clean_with", "cook_in", "cover_with", "cut_with", "drink_from", "eat", "eat_from", "eat_with", "fix_with",
+    "light_with", "play_with", "pour_from", "read", "season_with", "serve_on", "stick_with", "stir_with", "store_in", "write_with",
 ]  # fmt: skip
 """What a thing is good for."""
 Outline = Literal["flat", "long", "round", "square", "tall"]

@@ -47,8 +47,9 @@ def tub(size_xy_m: tuple[float, float], corner_m: float, profile_m: Array, corne
         raise BadData(f"profile_m goes {profile_m[:, 0].max()} m inward, but the rectangle is only {2 * half.min():g} m wide")
     rings = []
     for inset, height in profile_m:
-        radius = max(corner_m - inset, 1e-4)
-        rings.append(np.column_stack([_round_rectangle(half - inset, min(radius, float((half - inset).min())), corner_sides), np.full(4 * (corner_sides + 1), height)]))
+        inner = half - inset
+        outline = _round_rectangle(inner, min(max(corner_m - inset, 1e-4), float(inner.min())), corner_sides)
+        rings.append(np.column_stack([outline, np.full(len(outline), height)]))
     fan = np.array([[0, i, i + 1] for i in range(1, len(rings[0]) - 1)])
     return stack(rings, fan, fan)
 

@@ -20,7 +20,12 @@ _OVERSAMPLING = 2
 
 
 def portrait(
-    *, props: Sequence[PropSpec] = (), fixtures: Sequence[FixtureSpec] = (), size_px: int = 240, azimuth_deg: float = 215.0, elevation_deg: float = -32.0
+    *,
+    props: Sequence[PropSpec] = (),
+    fixtures: Sequence[FixtureSpec] = (),
+    size_px: int = 240,
+    azimuth_deg: float = 208.0,
+    elevation_deg: float = -32.0,
 ) -> NDArray[np.uint8]:
     """Renders things alone on a pale ground, as large as they fit.
 

@@ -15,8 +15,8 @@ from vlagym.envs.errors import BadData
 
 Rgb = tuple[float, float, float]
 Pattern = Literal[
-    "basketball", "card", "cardboard", "checks", "cloth", "dots", "football", "gradient", "label", "lines", "pores", "ruler", "seams", "speckle", "streaks",
-    "stripes", "weave", "wood",
+    "basketball", "card", "cardboard", "checks", "cloth", "dots", "football", "gradient", "label", "lines", "pores", "ruler", "seams", "speckle",
+    "streaks", "stripes", "weave", "wood",
 ]  # fmt: skip
 Wrap = Literal["flat", "round", "globe", "box"]
 """flat: seen from above, over the outline. round: about the z axis, over the height. globe: longitude and latitude. box: on each side for itself."""
@@ -91,29 +91,36 @@ def texcoords(vertices: NDArray[np.float64], faces: NDArray[np.int64], wrap: Wra
     elif wrap == "box":
         uv = _on_sides(corners, share)
     else:
-        middle = (low + high) / 2.0
-        away = corners - middle
-        flat = np.hypot(away[..., 0], away[..., 1])
-        angle = np.mod(np.arctan2(away[..., 1], away[..., 0]) / (2.0 * np.pi) + 0.25, 1.0)  # a quarter across lies on +x
-        on_axis = flat < 1e-7
-        # A face that straddles the seam would show the whole picture backwards; a corner on the axis has no angle of its own.
-        first = np.where(on_axis, np.nan, angle)
-        reference = np.nanmax(np.where(np.isnan(first), -1.0, first), axis=1, keepdims=True)
-        angle = np.where(reference - angle > 0.5, angle + 1.0, angle)
-        others = np.nanmean(np.where(on_axis, np.nan, angle), axis=1, keepdims=True) if not on_axis.all(axis=1).any() else angle
-        angle = np.where(on_axis, others, angle)
-        down = 1.0 - share[..., 2] if wrap == "round" else np.arccos(np.clip(away[..., 2] / np.maximum(np.linalg.norm(away, axis=-1), 1e-9), -1, 1)) / np.pi
-        uv = np.stack([angle, down], axis=-1)
-    return (uv * np.array(tiles)).reshape(-1, 2).astype(np.float32)
+        away = corners - (low + high) / 2.0
+        slope = np.arccos(np.clip(away[..., 2] / np.maximum(np.linalg.norm(away, axis=-1), 1e-9), -1.0, 1.0))
+        uv = np.stack([_longitude(away), 1.0 - share[..., 2] if wrap == "round" else slope / np.pi], axis=-1)
+    coordinates: NDArray[np.float32] = (uv * np.array(tiles)).reshape(-1, 2).astype(np.float32)
+    return coordinates
+
+
+def _longitude(away: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns (F, 3) how far around the z axis each corner lies, in turns; a quarter lies on +x.
+
+    A face that straddles the seam counts on beyond 1, or else it would show the whole picture backwards. A corner on the axis has no angle of
+    its own and takes the mean of its face's others.
+    """
+    turn = np.mod(np.arctan2(away[..., 1], away[..., 0]) / (2.0 * np.pi) + 0.25, 1.0)
+    has_angle = np.hypot(away[..., 0], away[..., 1]) > 1e-7
+    latest = np.where(has_angle, turn, -1.0).max(axis=1, keepdims=True)
+    turn = np.where(latest - turn > 0.5, turn + 1.0, turn)
+    count = np.maximum(has_angle.sum(axis=1, keepdims=True), 1)
+    mean = np.where(has_angle, turn, 0.0).sum(axis=1, keepdims=True) / count
+    return np.where(has_angle, turn, mean)
 
 
 def _on_sides(corners: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns (F, 3, 2) where the corners lie on the side of the box that their face looks to."""
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    axis = np.argmax(np.abs(normal), axis=1)
-    sign = np.sign(np.take_along_axis(normal, axis[:, None], axis=1))[:, 0]
+    axis = np.argmax(np.abs(normal), axis=1)[:, None]
+    outward = np.take_along_axis(normal, axis, axis=1) > 0.0
     x, y, z = (share[..., i] for i in range(3))
-    across = np.where((axis == 0)[:, None], np.where((sign > 0)[:, None], y, 1.0 - y), np.where((axis == 1)[:, None], np.where((sign > 0)[:, None], 1.0 - x, x), x))
-    down = np.where((axis == 2)[:, None], 1.0 - y, 1.0 - z)
+    across = np.select([axis == 0, axis == 1], [np.where(outward, y, 1.0 - y), np.where(outward, 1.0 - x, x)], x)
+    down = np.where(axis == 2, 1.0 - y, 1.0 - z)
     return np.stack([across, down], axis=-1)
 
 
@@ -271,11 +278,9 @@ def _weave(t: Texture, image: _Image, u: _Image, v: _Image) -> _Image:
 def _speckle(t: Texture, image: _Image, u: _Image, v: _Image) -> _Image:
     """Small round spots of about the same spacing: seeds, freckles, pores of a peel."""
     rows = max(2, round(t.count * t.size_px[0] / t.size_px[1]))
-    rng = np.random.default_rng(t.seed)
-    offset = rng.uniform(-0.22, 0.22, (rows, t.count, 2))
-    row, column = np.clip((v * rows).astype(int), 0, rows - 1), None
-    shift = 0.5 * (row % 2)
-    x = u * t.count + shift
+    offset = np.random.default_rng(t.seed).uniform(-0.22, 0.22, (rows, t.count, 2))
+    row = np.clip((v * rows).astype(int), 0, rows - 1)
+    x = u * t.count + 0.5 * (row % 2)
     column = np.floor(x).astype(int) % t.count
     dx = (x % 1.0) - 0.5 - offset[row, column, 0]
     dy = (v * rows) % 1.0 - 0.5 - offset[row, column, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from vlagym import assets
 from vlagym.benchmark.check import Contract
 from vlagym.benchmark.checks import _samples
 from vlagym.envs.errors import BadData, unknown_name
-from vlagym.envs.objects import ObjectAsset, load_object
+from vlagym.envs.objects import UPRIGHT, ObjectAsset, StablePose, load_object
 from vlagym.envs.types import EpisodeSpec, Predicate, PropSpec, SceneSpec
 
-MAX_FACES = 800
+MAX_FACES = 1300
 """Of all visual meshes of an object: drawn on a CPU, a scene is as slow as its triangles are many."""
 REST_S = 1.0
 MAX_DRIFT_M = 0.003
@@ -28,14 +29,18 @@ def _files() -> dict[str, Path]:
 
 def _complaints(name: str) -> Iterator[str]:
     if name.endswith(".toml"):
-        yield from _about_shapes(load_object(Path(name)))
+        own = load_object(Path(name))
+        yield from _about_shapes(own)
+        yield from _about_split(own)
         return
     files = _files()
     if name not in files:
         raise unknown_name("object", name, files, "One of your own is written as the path of its object.toml.")
     asset = load_object(files[name])
     yield from _about_shapes(asset)
-    yield from _about_rest(asset)
+    yield from _about_split(asset)
+    for pose in (asset.pose(UPRIGHT), *asset.poses):
+        yield from _about_rest(asset, pose)
 
 
 def _about_shapes(asset: ObjectAsset) -> Iterator[str]:
@@ -48,12 +53,20 @@ def _about_shapes(asset: ObjectAsset) -> Iterator[str]:
         yield "it has no [[collision]] shape, so nothing can touch it"
 
 
-def _about_rest(asset: ObjectAsset) -> Iterator[str]:
-    """Stands the object on the table under a robot that does not move, and looks whether it stays."""
+def _about_split(asset: ObjectAsset) -> Iterator[str]:
+    """Looks whether a word that is kept for evaluation is shown in training."""
+    kept = tomllib.loads(assets.path("split.toml").read_text(encoding="utf-8"))
+    for table, word in (("kinds", asset.kind), ("colours", asset.colour), ("materials", asset.material)):
+        if asset.split == "seen" and word in kept[table]["unseen"]:
+            yield f"it is seen, but assets/split.toml keeps its {table[:-1]} {word!r} for evaluation: write split = \"unseen\""
+
+
+def _about_rest(asset: ObjectAsset, pose: StablePose) -> Iterator[str]:
+    """Puts the object on the table under a robot that does not move, and looks whether it stays."""
     from vlagym.envs.frames import to_matrix
     from vlagym.envs.world import World
 
-    spec = _alone(asset)
+    spec = _alone(asset, pose)
     world = World(render=False)
     try:
         facts = before = world.start(spec)
@@ -65,24 +78,27 @@ def _about_rest(asset: ObjectAsset) -> Iterator[str]:
         world.close()
     drift_m = float(np.linalg.norm(facts.prop_pos_world_m[0] - np.array(spec.scene.props[0].pos_world)))
     speed_m_s = float(np.linalg.norm(facts.prop_pos_world_m[0] - before.prop_pos_world_m[0])) * spec.control.rate_hz
-    tilt_deg = float(np.degrees(np.arccos(np.clip(to_matrix(facts.prop_quat_world_wxyz[0])[2, 2], -1.0, 1.0))))
+    # The world's vertical as seen by the object, before and after.
+    turned = to_matrix(pose.quat_wxyz)[2] @ to_matrix(facts.prop_quat_world_wxyz[0])[2]
+    tilt_deg = float(np.degrees(np.arccos(np.clip(turned, -1.0, 1.0))))
+    how = "" if pose.name == UPRIGHT else f" in the pose {pose.name!r}"
     advice = "widen its base, lower its centre of mass or give it rolling_friction"
     if drift_m > MAX_DRIFT_M:
-        yield f"left alone on the table for {REST_S:g} s it moves {1e3 * drift_m:.1f} mm: {advice}"
+        yield f"left alone on the table{how} for {REST_S:g} s it moves {1e3 * drift_m:.1f} mm: {advice}"
     if tilt_deg > MAX_TILT_DEG:
-        yield f"left alone on the table for {REST_S:g} s it tilts by {tilt_deg:.1f} degrees: {advice}"
+        yield f"left alone on the table{how} for {REST_S:g} s it tilts by {tilt_deg:.1f} degrees: {advice}"
     if speed_m_s > MAX_SPEED_M_S:
-        yield f"left alone on the table for {REST_S:g} s it still moves at {1e3 * speed_m_s:.1f} mm/s: {advice}"
+        yield f"left alone on the table{how} for {REST_S:g} s it still moves at {1e3 * speed_m_s:.1f} mm/s: {advice}"
 
 
-def _alone(asset: ObjectAsset) -> EpisodeSpec:
+def _alone(asset: ObjectAsset, pose: StablePose) -> EpisodeSpec:
     from vlagym.envs import catalog
     from vlagym.envs.arenas import arena
     from vlagym.envs.control import action_spec
 
     robot_name = catalog.names("robot")[0]
     robot = catalog.load("robot", robot_name)
-    prop = PropSpec(name=asset.id, asset=asset.id, pos_world=(0.5, 0.25, 0.0), quat_world_wxyz=(1.0, 0.0, 0.0, 0.0))
+    prop = PropSpec(name=asset.id, asset=asset.id, pos_world=(0.5, 0.25, pose.height_m), quat_world_wxyz=pose.quat_wxyz)
     arenas = sorted(file.stem for file in assets.path("arenas").glob("*.toml"))
     if not arenas:
         raise BadData("assets/arenas holds no arena to stand an object in")

@@ -11,14 +11,22 @@ from numpy.typing import NDArray
 from vlagym.envs.types import EpisodeSpec, PropSpec
 from vlagym.envs.world import World
 
-PAINTED = (("soup_can", "football"), ("tea_box", "basket_brown", "carton_blue"), ("apple",), ("melon",), ("tea_box", "tea_box"), ("block_red", "sponge_yellow"))
+PAINTED = (
+    ("soup_can", "football"),
+    ("tea_box", "basket_brown", "carton_blue"),
+    ("apple",),
+    ("melon",),
+    ("tea_box", "tea_box"),
+    ("block_red", "sponge_yellow"),
+)
 """Scenes with one, three, no, one, one shared and one picture of different sizes, so that textures and materials change their places."""
 
 
 def scene_of(spec: EpisodeSpec, assets: tuple[str, ...]) -> EpisodeSpec:
     """Returns the episode with other things in a row, and a goal that speaks of none of those that left."""
+    upright = (1.0, 0.0, 0.0, 0.0)
     props = tuple(
-        PropSpec(name=f"thing_{i}", asset=asset, pos_world=(0.45, 0.2 * i - 0.15, 0.0), quat_world_wxyz=(1.0, 0.0, 0.0, 0.0)) for i, asset in enumerate(assets)
+        PropSpec(name=f"thing_{i}", asset=asset, pos_world=(0.45, 0.2 * i - 0.15, 0.0), quat_world_wxyz=upright) for i, asset in enumerate(assets)
     )
     touched = (dataclasses.replace(spec.goal[0], name="touched", args=("thing_0",)),)
     return dataclasses.replace(spec, scene=dataclasses.replace(spec.scene, props=props), goal=touched, stages=(), alternatives=())

@@ -62,7 +62,8 @@ def test_every_role_and_both_splits_are_there() -> None:
 
 
 def test_what_is_kept_for_evaluation_is_unseen_as_a_whole() -> None:
-    kept = {name: set(table["unseen"]) for name, table in tomllib.loads(assets.path("split.toml").read_text(encoding="utf-8")).items() if "unseen" in table}
+    split = tomllib.loads(assets.path("split.toml").read_text(encoding="utf-8"))
+    kept = {name: set(split[name]["unseen"]) for name in ("kinds", "colours", "materials")}
     kinds = {asset.kind for asset in objects.catalog().values()}
     assert len(kept["kinds"]) >= 4 and kept["kinds"] < kinds
     for asset in objects.catalog().values():
@@ -151,11 +152,11 @@ def test_an_unknown_object_is_answered_with_near_ones() -> None:
         (RED, ('category = "block"', 'category = "gadget"'), r"category is 'gadget'; it must be one of 'ball', 'block'"),
         (RED, ('material = "wooden"', 'material = "wood"'), r"material is 'wood'; it must be one of .*'wooden'"),
         (RED, ('"play_with"', '"juggle_with"'), r"uses\[1\] is 'juggle_with'; it must be one of"),
-        (RED, ('kind = "top"\n', 'kind = "top"\npose = "lyin"\n'), r"grasp\[0\]: no pose is called 'lyin'\. There are: upright\. Poses are the \[\[pose\]\] tables"),
+        (RED, ('kind = "top"\n', 'kind = "top"\npose = "lyin"\n'), r"grasp\[0\]: no pose is called 'lyin'\. There are: upright\. Poses are the"),
         (RED + LYING.replace("lying", "upright"), ("", ""), r"has the pose 'upright' twice; 'upright' is every object's own"),
         (RED + LYING.replace("1.0, 0.0, 0.0, 0.0", "1.0, 1.0, 0.0, 0.0"), ("", ""), r"the pose 'lying' has quat_wxyz .*; it must have length 1"),
         (RED + LYING.replace("0.02", "0.2"), ("", ""), r"the pose 'lying' has height_m 0\.2; it must lie between 0 and the largest of size_m"),
-        (RED, ('shape = "box"\nsize_m = [0.045, 0.045, 0.045]\nbevel_m = 0.002', OPEN_MESH), r"^block/mine/object\.toml: visual\[0\]: the mesh is not closed: \d+ of its"),
+        (RED, ('shape = "box"\nsize_m = [0.045, 0.045, 0.045]\nbevel_m = 0.002', OPEN_MESH), r"visual\[0\]: the mesh is not closed: \d+ of its"),
         (RED, ("[0.045, 0.045, 0.045]\nmass", "[0.05, 0.045, 0.045]\nmass"), r"size_m is \(0\.05, .*shapes measure 0\.0450 x 0\.0450 x 0\.0450 m"),
         (RED, ("bevel_m = 0.002\npos_m = [0.0, 0.0, 0.0225]", "bevel_m = 0.002"), r"from z = -0\.0225; they must begin at z = 0"),
         (RED, ('[[collision]]\nshape = "box"\nsize_m = [0.045, 0', '[[collision]]\nshape = "box"\nsize_m = [0.09, 0'), r"its collision shapes span"),

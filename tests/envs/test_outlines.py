@@ -69,7 +69,10 @@ def test_a_mesh_that_is_not_closed_is_refused(change: dict[str, Any], message: s
         ({"shape": "cutout", "outline_m": L_SHAPE[::-1].tolist(), "height_m": 0.1}, r"outline_m must run counter-clockwise"),
         ({"shape": "cutout", "outline_m": [[0, 0], [2, 2], [2, 0], [0.5, 3], [-3, 3]], "height_m": 0.1}, r"outline_m crosses itself"),
         ({"shape": "cutout", "outline_m": [[0, 0], [1, 0], [1, 1], [1, 1], [0, 1]], "height_m": 0.1}, r"touches itself or has two equal corners"),
-        ({"shape": "tub", "width_m": [0.1, 0.1], "corner_m": 0.01, "profile_m": [[0, 0], [0.06, 0.1]]}, r"goes 0\.06 m inward, but the rectangle is only 0\.1 m"),
+        (
+            {"shape": "tub", "width_m": [0.1, 0.1], "corner_m": 0.01, "profile_m": [[0, 0], [0.06, 0.1]]},
+            r"goes 0\.06 m inward, but the rectangle is only 0\.1 m",
+        ),
         ({"shape": "loft", "stations_m": [[0, 0, 1, 1], [-1, 0, 1, 1]]}, r"x growing and half sizes above 0"),
         ({"shape": "walls", "width_m": [0.1, 0.1], "height_m": 0.1, "thickness_m": 0.01}, r"walls are for contacts only; a tub is what one sees"),
     ],
