@@ -19,16 +19,19 @@ from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import Pick, risen_first
 from vlagym.policies.skills.grasping import ChosenGrasp, hand_of, openings, turns, yaw_in_pose
-from vlagym.policies.skills.surroundings import crowding, height_to_pass, obstacles
-from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, Verdict, View, asset_of, hand_yaw
+from vlagym.policies.skills.surroundings import Obstacle, crowding, height_to_pass, obstacles
+from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, Verdict, View, asset_of, hand_yaw, turn_between
 
 _GRIP_BELOW_RIM_M = 0.014  # high, so that what runs out falls between the rim and the palm, which is 45 mm above the pinch point
 _LIP_ABOVE_M = 0.045  # the lip of the tilted cup over the rim of the vessel; lower, and the arm behind the hand would meet the table
 _LIP_SHORT_M = 0.025  # before the middle of the vessel: what rolls out of the cup flies on
+_ARM_M = 0.09  # radius of the arm and room to spare
 _HAND_M = 0.21  # from the pinch point to where the hand is mounted
 _ASIDE_M = 0.10  # half the width of the hand, beside the middle of its way
 _CLEAR_M = 0.015  # below the bottom of the cup, over the rim of the vessel
 _TILT_MAX_RAD = math.radians(102.0)
+_LAG_RAD = 0.3  # that the hand may be behind
+_SWING_RAD = 0.5  # of any joint, while the cup is tilted by 13 degrees
 _TILT_LAST_RAD = math.radians(114.0)  # where shaking ends; the lip is raised by then
 _LEVEL_RAD = math.radians(76.0)  # from here on the tilt is slow: the wall of the cup is nearly level
 _FAST_RAD, _SLOW_RAD = 0.10, 0.035  # per control step
@@ -74,8 +77,8 @@ class Pour(SkillBase):
         if self._way is None:
             turn = hand_yaw(view.ee.quat)
             ways = [_Way.of(self.spec, *self.args, view, turn, side, cup, view.ee.pos) for side in (1.0, -1.0)]
-            ways.sort(key=lambda way: way.cost)
-            self._way = next((way for way in ways if way.in_reach(self.spec, view.props[self.args[1]])), ways[0])
+            around = obstacles(self.spec, view, self.args)
+            self._way = min(ways, key=lambda way: (way.hindrance(self.spec, view.props[self.args[1]], around), way.cost))
         way = self._way
         lip_ee = rotate(conjugate(view.ee.quat), way.lip(cup, view.ee.quat) - view.ee.pos)  # as the cup really hangs in the hand
         there, _ = way.hand(self._tilt, lip_ee, view.props[self.args[1]])
@@ -86,7 +89,8 @@ class Pour(SkillBase):
             room = height_to_pass(hand.room, obstacles(self.spec, view, self.args), view.ee.pos, there, below_m=below, radius_m=way.radius_m)
             height = max(there[2], min(room, there[2] + 3.0 * max(0.0, away - 0.02)))
             return Command(risen_first(view.ee.pos, np.array([*there[:2], height])), way.upright, CLOSE), "running"
-        self._advance(view, cup)
+        if turn_between(view.ee.quat, way.hand(self._tilt, lip_ee, view.props[self.args[1]])[1]) < _LAG_RAD:
+            self._advance(view, cup)
         there, quat = way.hand(self._tilt, lip_ee, view.props[self.args[1]])
         verdict: Verdict = "done" if self._is_back and self._tilt == 0.0 else "running"
         return Command(there, quat, CLOSE), verdict
@@ -155,15 +159,18 @@ class _Way(NamedTuple):
         near = sum(max(0.0, _ASIDE_M - float(thing.distance(swept).min())) for thing in tall)
         return way._replace(cost=float(np.linalg.norm(there[:2] - ee_pos[:2])) + 10.0 * near)
 
-    def in_reach(self, spec: EpisodeSpec, vessel: Pose) -> bool:
-        """Returns whether the arm can go all of the way."""
-        arm = kinematics(spec.robot)
-        posture: Array | None = None
-        for tilt in (0.0, 0.35, 0.7, 1.05, 1.4, _TILT_MAX_RAD):
-            posture, position, rotation = arm.solve(Pose(*self.hand(tilt, self.lip_ee, vessel)), posture)
-            if position > 0.005 or rotation > 0.05:
-                return False
-        return True
+    def hindrance(self, spec: EpisodeSpec, vessel: Pose, around: Sequence[Obstacle]) -> int:
+        """Returns what is against the way: 0 nothing, 1 the arm leans on what stands around, 2 it does not reach or swings through far postures."""
+        arm, leans = kinematics(spec.robot), False
+        before: Array | None = None
+        for tilt in np.linspace(0.0, _TILT_MAX_RAD, 9):
+            posture, position, rotation = arm.solve(Pose(*self.hand(float(tilt), self.lip_ee, vessel)), before)
+            if position > 0.005 or rotation > 0.05 or (before is not None and float(np.abs(posture - before).max()) > _SWING_RAD):
+                return 2
+            points = arm.skeleton(posture)
+            leans |= any(bool((thing.distance(points[points[:, 2] < thing.top_m + _ARM_M][:, :2]) < _ARM_M).any()) for thing in around)
+            before = posture
+        return int(leans)
 
     def lip(self, cup: Pose, quat: Array) -> Array:
         """Returns the point (3,) of the cup's rim that is lowest when it is tilted, for the pose of the cup and the orientation of the hand."""
@@ -192,6 +199,7 @@ def _grasp_to_pour(spec: EpisodeSpec, cup: str, vessel: str, view: View, tried: 
     """
     asset, here, scale = asset_of(spec, cup), view.props[cup], prop_of(spec, cup).scale
     arm, hand, around = kinematics(spec.robot), hand_of(spec), obstacles(spec, view, (cup,))
+    beside = obstacles(spec, view, (cup, vessel))
     yaw = yaw_in_pose(asset, UPRIGHT, here)
     ranked: list[tuple[float, int, ChosenGrasp, _Way]] = []
     for grasp in (g for g in asset.grasps_in(UPRIGHT) if g.kind == "top"):
@@ -205,10 +213,18 @@ def _grasp_to_pour(spec: EpisodeSpec, cup: str, vessel: str, view: View, tried: 
                 for side in (1.0, -1.0):
                     way = _Way.of(spec, cup, vessel, view, turn, side, here, point)
                     ranked.append((round(cost + way.cost, 6), len(ranked), chosen, way))
+    leaning: ChosenGrasp | None = None
     for _, _, chosen, way in sorted(ranked, key=lambda item: item[:2]):
         point, turn = chosen.at(here)
-        if arm.reaches(Pose(point, multiply(from_yaw(turn), DOWN))) and way.in_reach(spec, view.props[vessel]):
+        if not arm.reaches(Pose(point, multiply(from_yaw(turn), DOWN))):
+            continue
+        hindrance = way.hindrance(spec, view.props[vessel], beside)
+        if hindrance == 0:
             return chosen
+        if hindrance == 1 and leaning is None:
+            leaning = chosen
+    if leaning is not None:
+        return leaning
     raise NotGraspable(f"no grasp of {cup!r} ({asset.id}) at {here.pos.round(3).tolist()} lets {spec.robot} pour it into {vessel!r}")
 
 
