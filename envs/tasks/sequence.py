@@ -10,6 +10,7 @@ from vlagym.envs.tasks import close_drawer, flip_switch, open_drawer, place_on, 
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 _REGION = Region(x_m=(0.36, 0.62), y_m=(-0.24, 0.24))
+_BEFORE = Region(x_m=(0.47, 0.64), y_m=(-0.26, 0.26))
 _RIGHT = Region(x_m=(0.36, 0.62), y_m=(-0.24, -0.02))
 
 
@@ -43,7 +44,7 @@ def _drawer(draft: Draft) -> list[Goal]:
     rng = draft.rng
     joint, *others = furnish(draft, kinds=("cabinet", "chest"))
     small = draft.choose(3, role="graspable", suits=_fits_drawer, without=[p.name for p in draft.props])
-    things = [draft.put(name, _REGION) for name in small]
+    things = [draft.put(name, _BEFORE) for name in small]  # beside a chest the forearm would lean on it
     count, closes = int(rng.integers(1, 3)), rng.random() < 0.6
 
     def into(names: list[str], where: str) -> Goal:

@@ -9,7 +9,8 @@ from vlagym.envs.errors import BadSpec, UnknownName
 from vlagym.envs.fixtures import get_fixture
 from vlagym.envs.objects import catalog as catalog_of_objects
 from vlagym.envs.objects import get
-from vlagym.envs.sampling import broken_premise, sample
+from vlagym.envs.premises import broken_premise
+from vlagym.envs.sampling import sample
 from vlagym.envs.types import EpisodeSpec, PropSpec
 
 TASKS = catalog.names("task")
