@@ -27,6 +27,8 @@ class Wanted:
     """Where the contact sheet is written; None: only the table is printed."""
     size_px: int | None = None
     """Both sides of a picture on it; None: what suits the sort."""
+    is_small: bool = False
+    """Whether it is written with 256 colours."""
     quality: str = "high"
     look: str = "auto"
 
@@ -41,6 +43,7 @@ def show(sort: str, wanted: Wanted) -> None:
 
     Raises:
       UnknownName: If there is no such sort or kind; with the near names.
+      BadData: If a kind is asked for of what has none.
       NoRenderer: If the GL backend does not render here.
     """
     from vlagym.envs.errors import unknown_name
@@ -61,7 +64,7 @@ def _objects(wanted: Wanted) -> str:
             raise unknown_name("kind of object", kind, known)
     found = [a for a in catalog().values() if not wanted.kinds or a.kind in wanted.kinds]
     if wanted.png is not None:
-        _save(contact_sheets.object_portraits(wanted.kinds, wanted.size_px or 200), _OBJECT_COLUMNS, wanted.png, f"{len(found)} objects")
+        _save(contact_sheets.object_portraits(wanted.kinds, wanted.size_px or 200), _OBJECT_COLUMNS, wanted, f"{len(found)} objects")
     found.sort(key=lambda a: (a.kind, a.id))
     rows = [[a.kind, a.id, a.split, a.colour or "", a.material or "", a.category, ", ".join(a.names), ", ".join(a.roles)] for a in found]
     return console.table(rows, ["kind", "object", "split", "colour", "material", "category", "names", "roles"])
@@ -72,7 +75,7 @@ def _fixtures(wanted: Wanted) -> str:
 
     found = contact_sheets.fixtures_of(wanted.kinds)
     if wanted.png is not None:
-        _save(contact_sheets.fixture_portraits(wanted.kinds, wanted.size_px or 200), _FIXTURE_COLUMNS, wanted.png, f"{len(found)} pieces of furniture")
+        _save(contact_sheets.fixture_portraits(wanted.kinds, wanted.size_px or 200), _FIXTURE_COLUMNS, wanted, f"{len(found)} pieces of furniture")
     rows = [[a.kind, a.id, a.split, a.colour or "", ", ".join(a.names), ", ".join(j.name for j in a.joints)] for a in found]
     return console.table(rows, ["kind", "fixture", "split", "colour", "names", "joints"])
 
@@ -83,14 +86,17 @@ def _arenas(wanted: Wanted) -> str:
     from vlagym.benchmark.suite import sample_episode
     from vlagym.envs.arenas import arena, arena_names
     from vlagym.envs.catalogues import CORE
+    from vlagym.envs.errors import BadData
     from vlagym.envs.split import arena_split
 
+    if wanted.kinds:
+        raise BadData(f"arenas have no kinds: leave out --kind {wanted.kinds[0]}")
     names = arena_names()
     if wanted.png is not None:
         task, seed = _SCENE
         spec = sample_episode(task, seed=seed, catalogue=CORE)
         options = WorldOptions(quality=wanted.quality, look=wanted.look)
-        _save(arena_pictures(spec, options, wanted.size_px or 256), _ARENA_COLUMNS, wanted.png, f"{len(names)} arenas")
+        _save(arena_pictures(spec, options, wanted.size_px or 256), _ARENA_COLUMNS, wanted, f"{len(names)} arenas")
     rows = []
     for name in names:
         here = arena(name)
@@ -101,8 +107,9 @@ def _arenas(wanted: Wanted) -> str:
 _SHOWN: Mapping[str, Callable[[Wanted], str]] = {"arenas": _arenas, "fixtures": _fixtures, "objects": _objects}
 
 
-def _save(pictures: Sequence[Picture], columns: int, png: Path, what: str) -> None:
+def _save(pictures: Sequence[Picture], columns: int, wanted: Wanted, what: str) -> None:
     from vlagym.benchmark import contact_sheets
 
-    contact_sheets.save(contact_sheets.sheet(pictures, columns=columns), png)
-    console.note(f"{png}: {what}")
+    assert wanted.png is not None
+    contact_sheets.save(contact_sheets.sheet(pictures, columns=columns), wanted.png, is_small=wanted.is_small)
+    console.note(f"{wanted.png}: {what}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _SHEET_COLUMNS = 6
 """Episodes of a suite in a row of one."""
+_PICTURE_PX = 320
+"""Both sides of each of their pictures."""
 
 
 def main(args: Sequence[str]) -> int:
@@ -47,6 +50,7 @@ def main(args: Sequence[str]) -> int:
         "--png", type=Path, metavar="FILE", help="a contact sheet: of a task, the first frame of each camera; of a suite, that of `front` with the sentence"
     )
     parser.add_argument("--size", type=int, metavar="PIXELS", help="of each picture on the contact sheet of a suite or a sort")
+    parser.add_argument("--small", action="store_true", help="writes the contact sheet with 256 colours, a third of the size")
     parser.add_argument("--quality", default="high", help="of those images: fast, medium or high (default)")
     parser.add_argument("--look", default="auto", help="of the robot in them")
     options = parser.parse_args(args)
@@ -59,7 +63,9 @@ def main(args: Sequence[str]) -> int:
 
     backend.choose()
     if options.what in inventory.sorts():
-        wanted = inventory.Wanted(kinds=tuple(options.kind), png=options.png, size_px=options.size, quality=options.quality, look=options.look)
+        wanted = inventory.Wanted(
+            kinds=tuple(options.kind), png=options.png, size_px=options.size, is_small=options.small, quality=options.quality, look=options.look
+        )
         inventory.show(options.what, wanted)
         return 0
     is_file = options.what.endswith(".toml")
@@ -87,7 +93,7 @@ def main(args: Sequence[str]) -> int:
         raise unknown_name("suite or task", options.what, [*catalog.toml_names("benchmark/suites"), *catalog.names("task"), *inventory.sorts()])
 
     if options.png is not None:
-        count = _write_sheet(specs, options.png, options.quality, options.look, options.size, is_suite=suite is not None)
+        count = _write_sheet(specs, options, is_suite=suite is not None)
         console.note(f"{options.png}: the first frames of {count} episode{'s' if count > 1 else ''}")
     if options.json:
         console.answer("\n".join(spec.to_json() for spec in specs))
@@ -151,22 +157,23 @@ def _table(suite: Suite, specs: Sequence[EpisodeSpec]) -> str:
     return f"{head}\n{table}\n\n{len(specs)} episodes (digest {digest_of(specs)})"
 
 
-def _write_sheet(specs: Sequence[EpisodeSpec], out: Path, quality: str, look: str, size_px: int | None, *, is_suite: bool) -> int:
+def _write_sheet(specs: Sequence[EpisodeSpec], options: Namespace, *, is_suite: bool) -> int:
     from vlagym.benchmark import contact_sheets
     from vlagym.benchmark.episode import WorldOptions, make_world
     from vlagym.benchmark.scene_pictures import episode_pictures
     from vlagym.envs.cameras import contact_sheet
 
-    options = WorldOptions(quality=quality, look=look)
+    rendered = WorldOptions(quality=options.quality, look=options.look)
     if is_suite:
-        contact_sheets.save(contact_sheets.sheet(episode_pictures(specs, options, size_px=size_px or 320), columns=_SHEET_COLUMNS), out)
+        pictures = episode_pictures(specs, rendered, size_px=options.size or _PICTURE_PX)
+        contact_sheets.save(contact_sheets.sheet(pictures, columns=_SHEET_COLUMNS), options.png, is_small=options.small)
         return len(specs)
     images, columns = [], max(len(s.scene.cameras) for s in specs)
-    with contextlib.closing(make_world(options)) as world:
+    with contextlib.closing(make_world(rendered)) as world:
         for spec in specs:
             world.start(spec)
             images += list(world.observe().images.values())
-    contact_sheets.save(contact_sheet(images, columns), out)
+    contact_sheets.save(contact_sheet(images, columns), options.png, is_small=options.small)
     return len(specs)
 
 
