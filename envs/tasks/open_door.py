@@ -20,4 +20,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="hook", args=joint), Skill(name="pull", args=joint), Skill(name="unhook", args=joint)]
 
 
-TASK = Task(summary="open the door of a cupboard or microwave", expert_s=3.0, layout=_layout, plan=_plan, robots=("panda", "jaco"))
+TASK = Task(summary="open the door of a cupboard or microwave", expert_s=3.4, layout=_layout, plan=_plan, robots=("panda", "jaco"))
