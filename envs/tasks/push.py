@@ -49,7 +49,8 @@ def _along_lines(draft: Draft, lanes: Lanes) -> list[Goal]:
 
 def _off_mats(draft: Draft, lanes: Lanes) -> list[Goal]:
     """Two mats, with a thing on each."""
-    things, mats = draft.choose(2, role="pushable", suits=lambda asset: footprint_m(asset) < _MAT_HOLDS_M), draft.choose(2, role="support", kinds=("mat",))
+    things = draft.choose(2, role="pushable", suits=lambda asset: footprint_m(asset) < _MAT_HOLDS_M)
+    mats = draft.choose(2, role="support", kinds=("mat",))
     for thing, mat in zip(things, mats, strict=True):
         x, y = lanes.place(mat, footprint_m(get(mat)))
         draft.put_at(mat, x, y, lanes.yaw())

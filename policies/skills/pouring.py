@@ -47,7 +47,8 @@ class PickToPour(Pick):
         if self._grasp is None:
             if self.args[0] in view.held:
                 return Command(view.ee.pos, view.ee.quat, CLOSE), "done"
-            self._grasp = _grasp_to_pour(self.spec, *self.args, view, self._tried)
+            cup, vessel = self.args
+            self._grasp = _grasp_to_pour(self.spec, cup, vessel, view, self._tried)
         return super().step(view)
 
 
@@ -69,19 +70,19 @@ class Pour(SkillBase):
         self._is_back = False
 
     def step(self, view: View) -> tuple[Command, Verdict]:
-        name = self.args[0]
+        name, vessel = self.args
         self._slipped = 0 if name in view.held else self._slipped + 1
         if self._slipped > _SLIP_STEPS:
             return Command(view.ee.pos, view.ee.quat, OPEN), "lost"
         cup = view.props[name]
         if self._way is None:
             turn = hand_yaw(view.ee.quat)
-            ways = [_Way.of(self.spec, *self.args, view, turn, side, cup, view.ee.pos) for side in (1.0, -1.0)]
+            ways = [_Way.of(self.spec, name, vessel, view, turn, side, cup, view.ee.pos) for side in (1.0, -1.0)]
             around = obstacles(self.spec, view, self.args)
-            self._way = min(ways, key=lambda way: (way.hindrance(self.spec, view.props[self.args[1]], around), way.cost))
+            self._way = min(ways, key=lambda way: (way.hindrance(self.spec, view.props[vessel], around), way.cost))
         way = self._way
         lip_ee = rotate(conjugate(view.ee.quat), way.lip(cup, view.ee.quat) - view.ee.pos)  # as the cup really hangs in the hand
-        there, _ = way.hand(self._tilt, lip_ee, view.props[self.args[1]])
+        there, _ = way.hand(self._tilt, lip_ee, view.props[vessel])
         away = float(np.linalg.norm(there[:2] - view.ee.pos[:2]))
         if self._tilt == 0.0 and (away > 0.015 or abs(there[2] - view.ee.pos[2]) > 0.02):
             hand = hand_of(self.spec)
@@ -89,9 +90,9 @@ class Pour(SkillBase):
             room = height_to_pass(hand.room, obstacles(self.spec, view, self.args), view.ee.pos, there, below_m=below, radius_m=way.radius_m)
             height = max(there[2], min(room, there[2] + 3.0 * max(0.0, away - 0.02)))
             return Command(risen_first(view.ee.pos, np.array([*there[:2], height])), way.upright, CLOSE), "running"
-        if turn_between(view.ee.quat, way.hand(self._tilt, lip_ee, view.props[self.args[1]])[1]) < _LAG_RAD:
+        if turn_between(view.ee.quat, way.hand(self._tilt, lip_ee, view.props[vessel])[1]) < _LAG_RAD:
             self._advance(view, cup)
-        there, quat = way.hand(self._tilt, lip_ee, view.props[self.args[1]])
+        there, quat = way.hand(self._tilt, lip_ee, view.props[vessel])
         verdict: Verdict = "done" if self._is_back and self._tilt == 0.0 else "running"
         return Command(there, quat, CLOSE), verdict
 
@@ -186,7 +187,8 @@ class _Way(NamedTuple):
         """
         axis = np.array([-self.mouth[1], self.mouth[0], 0.0])
         quat = multiply(from_axis_angle(tilt_rad * axis), self.upright)
-        height = self.vessel_rim_m + max(_LIP_ABOVE_M + _HAND_M * math.sin(max(0.0, tilt_rad - _TILT_MAX_RAD)), _CLEAR_M + self.rim_m * math.cos(tilt_rad))
+        above = _LIP_ABOVE_M + _HAND_M * math.sin(max(0.0, tilt_rad - _TILT_MAX_RAD))  # the further, the lower the arm behind the hand
+        height = self.vessel_rim_m + max(above, _CLEAR_M + self.rim_m * math.cos(tilt_rad))
         lip = vessel.pos + [0.0, 0.0, height] - _LIP_SHORT_M * self.mouth
         return lip - rotate(quat, lip_ee), quat
 
