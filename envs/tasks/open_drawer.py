@@ -29,7 +29,7 @@ def _core_layout(draft: Draft) -> list[Goal]:
 def _layout(draft: Draft) -> list[Goal]:
     if draft.catalogue == "core":
         return _core_layout(draft)
-    return [_goal(joint, expert_s=2.6) for joint in furnish(draft, kinds=("cabinet", "chest", "sideboard"))]
+    return [_goal(joint, expert_s=3.0) for joint in furnish(draft, kinds=("cabinet", "chest", "sideboard"))]
 
 
 def _plan(spec: EpisodeSpec) -> list[Skill]:
