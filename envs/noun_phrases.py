@@ -156,6 +156,10 @@ class NounPhrases:
         if rest:
             for narrow in self._before(first):
                 yield from (narrow(c) for c in self.nominal(rest))
+            for suffix in (*_AS_VIEWER, *_AS_ROBOT) if first in _MOST_TO else ():
+                if rest.endswith(suffix):
+                    narrow = self._narrowing.at_side(_MOST_TO[first], suffix in _AS_VIEWER)
+                    yield from map(narrow, self.nominal(rest.removesuffix(suffix)))
             if first in ORDINALS and (found := re.fullmatch(r"(.+) from (?:the|(my)|your) (left|right)(.*)", rest)):
                 side: Side = "left" if found[3] == "left" else "right"
                 is_viewer = _is_viewer(found[4], found[2] is not None)

@@ -109,7 +109,6 @@ SORTS: Mapping[str, Sort] = {
     "member": Sort(lambda r: _is_pulled(r, "slide", None) or _is_pulled(r, "hinge", None)),
     "own_drawer": Sort(lambda r: _is_pulled(r, "slide", True)),
     "drawer_case": Sort(lambda r: _is_pulled(r, "slide", False), by_fixture=True),
-    "own_door": Sort(lambda r: _is_pulled(r, "hinge", True)),
     "door_case": Sort(lambda r: _is_pulled(r, "hinge", False), by_fixture=True),
     "button": Sort(lambda r: _is_control(r, "button")),
     "knob": Sort(lambda r: _is_control(r, "knob")),
