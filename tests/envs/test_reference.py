@@ -135,7 +135,8 @@ def test_a_button_is_told_by_its_colour_label_place_and_panel(lay_table: Any) ->
 
 
 def test_several_things_are_spoken_of_together(lay_table: Any) -> None:
-    spec = lay_table(props={"apple": (0.4, 0.1), "lemon": (0.5, 0.1), "block_red": (0.4, -0.1), "block_blue": (0.5, -0.1), "block_green": (0.6, -0.1)})
+    fruit_and_blocks = {"apple": (0.4, 0.1), "lemon": (0.5, 0.1), "block_red": (0.4, -0.1), "block_blue": (0.5, -0.1), "block_green": (0.6, -0.1)}
+    spec = lay_table(props=fruit_and_blocks)
     scene = scene_words(spec)
     sets = SetExpressions(scene, Expressions(scene, lambda r: None))
     fruit = sets.propose_all([scene["apple"], scene["lemon"]], is_complex=False)

@@ -139,10 +139,16 @@ def test_the_head_of_a_longer_noun_could_be_meant(lay_table: Any) -> None:
         ("open the top drawer", "open(chest_white/top)"),
         ("pull the drawer of the cabinet open", "open(cabinet_blue/drawer)"),
         ("put the banana in the bowl and put the red block on the plate", "inside(banana, bowl_red) & on(block_red, plate_white)"),
-        ("first open the top drawer, then put the banana in it, and finally close it", "open(chest_white/top) > in_drawer(banana, chest_white/top) > closed(chest_white/top)"),
+        (
+            "first open the top drawer, then put the banana in it, and finally close it",
+            "open(chest_white/top) > in_drawer(banana, chest_white/top) > closed(chest_white/top)",
+        ),
         ("before you close the top drawer, put the banana in it", "in_drawer(banana, chest_white/top) > closed(chest_white/top)"),
         ("after opening the cabinet, put the banana in it", "open(cabinet_blue/drawer) > in_drawer(banana, cabinet_blue/drawer)"),
-        ("build a tower of the red block, the blue one and the green one, from bottom to top", "stacked(block_blue, block_red) & stacked(block_green, block_blue)"),
+        (
+            "build a tower of the red block, the blue one and the green one, from bottom to top",
+            "stacked(block_blue, block_red) & stacked(block_green, block_blue)",
+        ),
     ],
 )
 def test_a_sentence_asks_for_one_goal(table: EpisodeSpec, text: str, goal: str) -> None:
