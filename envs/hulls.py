@@ -1,4 +1,4 @@
-"""How low the outer links of an arm hang in a posture: what a tilted hand must know before it goes down to the table."""
+"""What the links of an arm do in a posture: how low they hang, whether they meet. A tilted hand must know before it goes down to the table."""
 
 from __future__ import annotations
 
@@ -39,6 +39,17 @@ def lowest_m(robot_name: str, q: Array) -> float:
     return min(float((corners @ hulls.data.geom_xmat[g].reshape(3, 3)[2]).min() + hulls.data.geom_xpos[g, 2]) for g, corners in hulls.geoms)
 
 
+def touches_itself(robot_name: str, q: Array) -> bool:
+    """Returns whether links of the arm that should be apart meet in a posture `(n,)` rad, its fingers open."""
+    import mujoco
+
+    hulls = _hulls(robot_name)
+    hulls.data.qpos[hulls.qpos] = q
+    mujoco.mj_kinematics(hulls.model, hulls.data)
+    mujoco.mj_collision(hulls.model, hulls.data)
+    return bool(hulls.data.ncon and float(hulls.data.contact.dist.min()) < 0.0)
+
+
 @functools.cache
 def _hulls(robot_name: str) -> _Hulls:
     import mujoco
@@ -52,7 +63,11 @@ def _hulls(robot_name: str) -> _Hulls:
     fingers = {model.joint(name).bodyid[0] for hand in robot.end_effectors for name in hand.finger_joints}
     first = int(joints[_FIRST_JOINT].bodyid[0])
     geoms = [(g, _corners(model, g)) for g in range(model.ngeom) if model.geom_bodyid[g] >= first and not _belongs(model, g, fingers)]
-    return _Hulls(model, mujoco.MjData(model), np.array([int(j.qposadr[0]) for j in joints], np.int32), tuple(geoms))
+    data = mujoco.MjData(model)
+    for hand in robot.end_effectors:
+        for name in hand.finger_joints:
+            data.qpos[model.joint(name).qposadr[0]] = hand.open_ctrl
+    return _Hulls(model, data, np.array([int(j.qposadr[0]) for j in joints], np.int32), tuple(geoms))
 
 
 def _belongs(model: Any, geom: int, bodies: set[Any]) -> bool:

@@ -10,20 +10,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vlagym.envs import catalog
+from vlagym.envs.control import RATE_HZ
 from vlagym.envs.errors import NotGraspable
 from vlagym.envs.frames import Array, Pose, conjugate, from_axis_angle, from_yaw, multiply, rotate, to_axis_angle
-from vlagym.envs.hulls import lowest_m
+from vlagym.envs.hulls import lowest_m, touches_itself
 from vlagym.envs.kinematics import kinematics
-from vlagym.envs.objects import Grasp
+from vlagym.envs.objects import Grasp, ObjectAsset
 from vlagym.envs.predicates.state import prop_of
+from vlagym.envs.robot import Robot
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import Grip, Pick, risen_first
 from vlagym.policies.skills.grasping import hand_of, opening_command
 from vlagym.policies.skills.surroundings import Obstacle, height_to_pass, obstacles
-from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, Verdict, View, asset_of, turn_between
+from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, SPEED_M, Command, SkillBase, Verdict, View, asset_of, turn_between
 
-_LEANS_RAD = (math.radians(12.0), 0.0)
-"""The hand leans back by so much when it grasps, and is that much short of horizontal when the thing stands."""
+_LEANS_RAD = (math.radians(12.0), 0.0, math.radians(25.0), math.radians(40.0))
+"""The hand leans back by so much when it grasps, and is that much short of horizontal when the thing stands; what is liked best first."""
+_PALM_M, _PALM_HALF_M = 0.043, 0.035
+"""From the pinch point to the underside of the hand, and half of its thickness."""
 _TURNS_RAD = tuple(math.radians(d) for d in range(-180, 180, 30))
 _CLEARANCE_M = 0.05  # between the base of the thing and the table while it is tilted
 _SHIFTS_M = (
@@ -32,6 +37,8 @@ _SHIFTS_M = (
 )
 """Where the thing is stood up, from where it is grasped: on the spot, or else near to it."""
 _LEAN_COST = 0.1
+_AHEAD_RAD = 0.2
+_STEP_RAD = 0.1  # about what the hand turns in a control step, sent so far ahead
 _LOWEST_M = 0.012  # of the arm above the table, while it sets the thing down
 _RELEASE_M = 0.02
 _SLIP_STEPS = 3
@@ -75,10 +82,11 @@ class GraspLying(Pick):
     def _choose(self, view: View) -> tuple[Grasp, float, float]:
         name = self.args[0]
         thing, asset = view.props[name], asset_of(self.spec, name)
-        choices = list(itertools.product(asset.grasps_in("lying"), (1.0, -1.0), _LEANS_RAD))
+        choices = [c for c in itertools.product(asset.grasps_in("lying"), (1.0, -1.0), _LEANS_RAD) if _may_lean(asset, c[0], c[2])]
+        dislikes = [_LEAN_COST * _LEANS_RAD.index(lean_rad) for _, _, lean_rad in choices]
         grips = [Pose(*_lying_grip(self.spec, name, thing, *choice)) for choice in choices]
         for shifts in _SHIFTS_M:
-            found = _first_way(self.spec, view, name, grips, shifts, skip=self._misses)
+            found = _first_way(self.spec, view, name, grips, shifts, dislikes=dislikes, skip=self._misses)
             if found is not None:
                 return choices[found.grip]
         raise NotGraspable(f"{name!r} ({asset.id}) at {thing.pos.round(3).tolist()} cannot be stood up by {self.spec.robot}: no tilted hand is in reach")
@@ -143,7 +151,7 @@ class SetUpright(SkillBase):
             return Command(view.ee.pos + [0, 0, 0.03], view.ee.quat, CLOSE), "running"
         height = min(raised - wanted.pos[2], 2.5 * max(0.0, across - 0.008) + 0.4 * max(0.0, turn_error - 0.05))
         point = risen_first(view.ee.pos, wanted.pos + [0, 0, max(0.0, height)])
-        return Command(point, wanted.quat, CLOSE), "running"
+        return Command(point, _towards(view.ee.quat, wanted.quat), CLOSE), "running"
 
     def _leave(self, view: View) -> tuple[Command, Verdict]:
         self._released_for += 1
@@ -154,6 +162,21 @@ class SetUpright(SkillBase):
             return Command(away, self._released.quat, self._release, 0.02), "running"
         stands = rotate(view.props[self.args[0]].quat, _Z)[2] > 0.95
         return Command(away, self._released.quat, self._release, 0.02), "done" if stands else "lost"
+
+
+def _towards(here: Array, wanted: Array) -> Array:
+    """Returns an orientation on the way to the wanted one, so near that the wrist keeps pace: faster, and the arm swerves."""
+    turn = to_axis_angle(multiply(wanted, conjugate(here)))
+    angle = float(np.linalg.norm(turn))
+    return wanted if angle <= _AHEAD_RAD else multiply(from_axis_angle(turn * (_AHEAD_RAD / angle)), here)
+
+
+def _may_lean(asset: ObjectAsset, grasp: Grasp, lean_rad: float) -> bool:
+    """Returns whether a hand that leans towards the top of a lying thing does not touch it with its underside."""
+    ahead = _PALM_M * math.sin(lean_rad) + _PALM_HALF_M * math.cos(lean_rad)
+    above = _PALM_M * math.cos(lean_rad) - _PALM_HALF_M * math.sin(lean_rad)
+    top = asset.size_m[2] - grasp.offset_xy_m[0]
+    return above + math.tan(lean_rad) * max(0.0, ahead - top) > max(asset.size_m[:2]) / 2 + 0.003
 
 
 def _lying_grip(spec: EpisodeSpec, name: str, thing: Pose, grasp: Grasp, side: float, lean_rad: float) -> tuple[Array, Array]:
@@ -176,7 +199,15 @@ def _lying_grip(spec: EpisodeSpec, name: str, thing: Pose, grasp: Grasp, side: f
 
 
 def _first_way(
-    spec: EpisodeSpec, view: View, name: str, grips: Sequence[Pose], shifts: Sequence[tuple[float, float]], *, skip: int = 0, without: Sequence[float] = ()
+    spec: EpisodeSpec,
+    view: View,
+    name: str,
+    grips: Sequence[Pose],
+    shifts: Sequence[tuple[float, float]],
+    *,
+    dislikes: Sequence[float] = (0.0,),
+    skip: int = 0,
+    without: Sequence[float] = (),
 ) -> Way | None:
     """Returns the shortest way to stand up what is held, or would be held, that the arm can follow; None if there is none.
 
@@ -184,8 +215,9 @@ def _first_way(
       spec: The episode.
       view: The scene as it is.
       name: Of the thing.
-      grips: How the hand holds it or might hold it, base frame; the first ones are liked best.
+      grips: How the hand holds it or might hold it, base frame.
       shifts: Where it may be stood up, from where it is grasped, (x, y) in m.
+      dislikes: A cost for each grip, as if the way were so many m longer.
       skip: So many ways are passed over: they have been tried.
       without: Turns that turned out badly.
     """
@@ -204,7 +236,7 @@ def _first_way(
                 hand = stands @ in_hand
                 crowded = _sweeps(around, stands, hand)
                 if crowded < 0.015:
-                    cost = 0.25 * abs(turn) + math.hypot(*shift) + 20.0 * crowded + _LEAN_COST * (index % 2)
+                    cost = 0.25 * abs(turn) + math.hypot(*shift) + 20.0 * crowded + dislikes[index]
                     ways.append(Way(stands, hand, turn, index, round(cost, 6)))
     passable = (way for way in sorted(ways, key=lambda way: way.cost) if _is_passable(spec.robot, grips[way.grip], way.hand))
     return next(itertools.islice(passable, skip, None), None)
@@ -229,13 +261,24 @@ def _is_passable(robot: str, grip: Pose, hand: Pose) -> bool:
     stops = [grip, Pose(np.array([*grip.pos[:2], high]), grip.quat), Pose(np.array([*hand.pos[:2], high]), hand.quat), hand]
     for start, end in zip(stops, stops[1:], strict=False):
         change = to_axis_angle(multiply(end.quat, conjugate(start.quat)))
-        count = max(2, math.ceil(float(np.linalg.norm(change)) / 0.25), math.ceil(float(np.linalg.norm(end.pos - start.pos)) / 0.04))
-        for t in np.linspace(0.0, 1.0, count + 1)[1:]:
-            q = arm.step(q, Pose(start.pos + t * (end.pos - start.pos), multiply(from_axis_angle(t * change), start.quat)), 3)
+        count = max(2, math.ceil(float(np.linalg.norm(change)) / _STEP_RAD), math.ceil(float(np.linalg.norm(end.pos - start.pos)) / SPEED_M))
+        for i in range(1, count + 1):
+            t = i / count
+            ahead = arm.step(q, Pose(start.pos + t * (end.pos - start.pos), multiply(from_axis_angle(t * change), start.quat)), 2) - q
+            q = q + ahead / max(1.0, float(np.max(np.abs(ahead) / _joint_steps(robot))))
+            if i % 3 == 0 and start.pos[2] > grip.pos[2] and (lowest_m(robot, q) < _LOWEST_M or touches_itself(robot, q)):
+                return False
         reached = arm.forward(q)
-        if float(np.linalg.norm(reached.pos - end.pos)) > 4e-3 or turn_between(reached.quat, end.quat) > 0.03:
+        if float(np.linalg.norm(reached.pos - end.pos)) > 6e-3 or turn_between(reached.quat, end.quat) > 0.06:
             return False
-    return lowest_m(robot, q) > _LOWEST_M
+    return lowest_m(robot, q) > _LOWEST_M and not touches_itself(robot, q)
+
+
+@functools.cache
+def _joint_steps(robot: str) -> Array:
+    """Returns how far each joint may turn in a control step, (n,) rad."""
+    body: Robot = catalog.load("robot", robot)
+    return np.array(body.joint_speed_max_rad_s) / RATE_HZ
 
 
 @functools.lru_cache(maxsize=16)
