@@ -27,7 +27,7 @@ TABLE: dict[str, tuple[float, ...]] = {
 CUPS: dict[str, tuple[float, ...]] = {"cup_green": (0.4, 0.1), "cup_red": (0.4, -0.1), "bowl_white": (0.55, 0.1), "bowl_red": (0.55, -0.1)}
 POTS: dict[str, tuple[float, ...]] = {"lid_blue": (0.4, 0.1), "lid_red": (0.4, -0.1), "pot_red": (0.55, 0.12), "pot_blue": (0.55, -0.12)}
 PEGS: dict[str, tuple[float, ...]] = {"round_peg_red": (0.4, 0.1), "round_peg_yellow": (0.4, -0.1)}
-MARKS = {"zone_red": (0.6, 0.1), "zone_white": (0.6, -0.15), "line_red": (0.45, -0.05), "line_blue": (0.45, -0.2)}
+MARKS: dict[str, tuple[float, ...]] = {"zone_red": (0.6, 0.1), "zone_white": (0.6, -0.15), "line_red": (0.45, -0.05), "line_blue": (0.45, -0.2)}
 
 SCENES: dict[str, tuple[str | tuple[str, ...], dict[str, tuple[float, ...]], dict[str, tuple[float, ...]], tuple[str, ...]]] = {
     "on": ("on(banana, plate_white)", TABLE, {}, ()),

@@ -67,7 +67,7 @@ def test_paint_is_called_by_the_nearest_colour_word() -> None:
 @pytest.fixture(scope="module")
 def row(lay_table: Any) -> EpisodeSpec:
     """Returns three blocks in a row from left to right, a mug nearer to the robot than a big plate, and a bottle that lies."""
-    return lay_table(
+    spec: EpisodeSpec = lay_table(
         props={
             "block_red": (0.5, 0.2),
             "block_blue": (0.5, 0.1),
@@ -80,6 +80,7 @@ def row(lay_table: Any) -> EpisodeSpec:
         lying=("water_bottle_blue",),
         scale={"plate_white": 1.3},
     )
+    return spec
 
 
 def proposals(spec: EpisodeSpec, name: str, style: str, **options: Any) -> list[str]:
