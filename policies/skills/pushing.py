@@ -52,6 +52,9 @@ class Push(SkillBase):
         """Returns how far the thing still has to go; the hand slows down towards the end."""
         return float(np.linalg.norm(self.target(view) - self._middle(view)))
 
+    def begin_again(self) -> None:
+        """Forgets what was decided before the thing slipped."""
+
     def step(self, view: View) -> tuple[Command, Verdict]:
         thing = view.props[self.args[0]]
         height = float(thing.pos[2]) + max(_LOW_M, self._height - 0.04)
@@ -82,6 +85,7 @@ class Push(SkillBase):
                 return Command(np.array([*start, height + lift]), quat, self._gripper), "running"
         if abs(beside) > 0.75 * self._extent(thing, side) or ahead > -0.4 * behind_m:
             self._phase, self._turn = "above", None  # slipped past: come down behind it once more
+            self.begin_again()
             return Command(view.ee.pos + [0, 0, 0.04], quat, self._gripper), "running"
         speed = min(_SPEED_M, 0.004 + 0.16 * self.remaining_m(view))
         if ahead < -(behind_m + 0.004):
@@ -186,9 +190,12 @@ class PushOff(Push):
         self._goal: Array | None = None
 
     def target(self, view: View) -> Array:
-        if self._goal is None:
+        if self._goal is None or np.linalg.norm(self._goal - self._middle(view)) < 0.01:
             self._goal = self._way_out(view)
         return self._goal
+
+    def begin_again(self) -> None:
+        self._goal = None
 
     def is_there(self, view: View) -> bool:
         return self._beside_m(view, self._middle(view)) >= self._MARGIN_M
