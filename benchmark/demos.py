@@ -45,7 +45,8 @@ class DemoOptions:
     entries: tuple[Entry, ...]
     """Their seeds must be those of demonstrations, and their objects and sentences the seen ones."""
     allow_unseen: bool = False
-    """Whether objects, sentences, arenas, places and variations may be demonstrated that are held out for tests; the dataset and what is trained on it say so."""
+    """Whether objects, sentences, arenas, places and variations may be demonstrated that are held out for tests; the dataset says so, and so does
+    what is trained on it."""
     out: Path
     policy: str = "expert"
     noise: Noise = QUIET

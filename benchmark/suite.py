@@ -123,7 +123,8 @@ class Suite:
         control: str | None = None,
         catalogue: str | None = None,
     ) -> Suite:
-        """Returns the suite with some of its tasks, or with another robot, control, catalogue, number of episodes, first seed or further axes in each entry.
+        """Returns the suite with some of its tasks, or with another robot, control, catalogue, number of episodes or first seed in each entry, or
+        with further axes.
 
         Raises:
           UnknownName: If a task is not in the suite.

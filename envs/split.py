@@ -161,7 +161,7 @@ def unseen_nouns(spec: EpisodeSpec) -> tuple[str, ...]:
     for fixture in spec.scene.fixtures:
         asset = get_fixture(fixture.asset)
         things += [asset, *asset.joints]
-    seen, unseen = ({noun for t in things for noun in nouns(t)} for nouns in (lambda t: t.names, lambda t: t.unseen_names))
+    seen, unseen = {noun for t in things for noun in t.names}, {noun for t in things for noun in t.unseen_names}
     # The longest noun counts: "soda can" is one word of its own, and the "can" in it is none.
     longest_first = sorted(seen | unseen, key=lambda noun: (-len(noun), noun))
     if not longest_first:

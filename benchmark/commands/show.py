@@ -46,9 +46,8 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--layout", default="default", help="of a task's episode: the places in which things start: any, seen or unseen")
     parser.add_argument("--catalogue", default="full", help="of a task's episode: full (default) or core")
     parser.add_argument("--json", action="store_true", help="prints the specs as canonical JSON, one a line")
-    parser.add_argument(
-        "--png", type=Path, metavar="FILE", help="a contact sheet: of a task, the first frame of each camera; of a suite, that of `front` with the sentence"
-    )
+    sheet = "a contact sheet: of a task, the first frame of each camera; of a suite, that of `front` with the sentence"
+    parser.add_argument("--png", type=Path, metavar="FILE", help=sheet)
     parser.add_argument("--size", type=int, metavar="PIXELS", help="of each picture on the contact sheet of a suite or a sort")
     parser.add_argument("--small", action="store_true", help="writes the contact sheet with 256 colours, a third of the size")
     parser.add_argument("--quality", default="high", help="of those images: fast, medium or high (default)")

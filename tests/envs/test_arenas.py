@@ -173,18 +173,18 @@ def test_a_wrong_surface_says_what_is_wrong(table: dict[str, Any], message: str)
         arena_textures.draw(table, "here")
 
 
+_PANEL = 'visual = []\npanel = [{surface = "books", centre_m = [0, 0, 0], size_m = [1, 1], facing = [1, 0, 0]}]'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ('visual = [{shape = "bax"}]', None),
         ('visuals = []', "furnishings/thing.toml has an unknown key 'visuals'"),
-        ('visual = []\npanel = [{surface = "book", centre_m = [0, 0, 0], size_m = [1, 1], facing = [1, 0, 0]}]', "no texture is called 'book'. Did you mean books"),
-        ('visual = []\npanel = [{surface = "books", centre_m = [0, 0, 0], size_m = [1, 0], facing = [1, 0, 0]}]', "size_m and tile_m must be above 0"),
-        ('visual = []\npanel = [{surface = "books", centre_m = [0, 0, 0], size_m = [1, 1], facing = [0, 0, 0]}]', "facing is zero"),
-        (
-            'visual = []\npanel = [{surface = "books", centre_m = [0, 0, 0], size_m = [1, 1], facing = [1, 0, 0], glow = 2.0}]',
-            "glow is 2.0; it must lie between 0 and 1",
-        ),
+        (_PANEL.replace("books", "book"), "no texture is called 'book'. Did you mean books"),
+        (_PANEL.replace("[1, 1]", "[1, 0]"), "size_m and tile_m must be above 0"),
+        (_PANEL.replace("[1, 0, 0]}", "[0, 0, 0]}"), "facing is zero"),
+        (_PANEL.replace("[1, 0, 0]}", "[1, 0, 0], glow = 2.0}"), "glow is 2.0; it must lie between 0 and 1"),
     ],
 )
 def test_a_wrong_furnishing_says_what_is_wrong(tmp_path: Path, text: str, message: str | None) -> None:

@@ -13,7 +13,7 @@ from vlagym.envs import catalog, split
 from vlagym.envs.errors import BadData, BadSpec, UnknownName
 from vlagym.envs.layout import LayoutSplit, check_layout, layout_for
 from vlagym.envs.objects import catalog as objects
-from vlagym.envs.phrases import language, phrases
+from vlagym.envs.phrases import language, phrases, split_of
 from vlagym.envs.sampling import sample
 from vlagym.envs.split import place_split, unseen_in
 from vlagym.envs.task import Crowded, Draft, Region
@@ -46,7 +46,7 @@ def test_the_templates_of_the_seen_split_are_none_of_the_unseen_ones() -> None:
         seen, unseen = ({p.text for indirect in (False, True) for p in phrases(name, s, indirect=indirect)} for s in ("seen", "unseen"))
         assert seen and not seen & unseen
     for phrase in language().all_phrases.values():
-        assert split.split_of(phrase.id) == phrase.split
+        assert split_of(phrase.id) == phrase.split
 
 
 def test_whatever_is_of_an_unseen_colour_material_or_kind_is_unseen_itself() -> None:
@@ -151,20 +151,15 @@ def test_the_digest_changes_when_anything_changes_sides(monkeypatch: pytest.Monk
     own = split.digest()
     assert own == split.digest() and len(own) == 32
 
-    def digest_with(**changes: object) -> str:
-        rules = dataclasses.replace(split.rules(), **changes)
-        monkeypatch.setattr(split, "rules", lambda: rules)
-        return split.digest.__wrapped__()
-
-    original = split.rules
+    rules = split.rules()
     others = set()
-    for changes in (
-        {"arenas": split.Unseen(unseen=("cafe",))},
-        {"layout": DRAWN},
-        {"colours": split.Unseen(unseen=("pink",))},
+    for changed in (
+        dataclasses.replace(rules, arenas=split.Unseen(unseen=("cafe",))),
+        dataclasses.replace(rules, layout=DRAWN),
+        dataclasses.replace(rules, colours=split.Unseen(unseen=("pink",))),
     ):
-        monkeypatch.setattr(split, "rules", original)
-        others.add(digest_with(**changes))
+        monkeypatch.setattr(split, "rules", lambda changed=changed: changed)
+        others.add(split.digest.__wrapped__())
     assert len(others) == 3 and own not in others
 
 
