@@ -43,7 +43,7 @@ class ContactTracker:
           scene: The compiled scene.
           props: Names of the props, in the order of the spec.
           fixtures: Names of the fixtures, in the order of the spec.
-          named: What the goal names.
+          named: What the goal names; the table among them, where something is to be put down on it.
           fingers: For each hand, the links on its two sides, between which a prop is held.
         """
         self._parties = scene.parties
@@ -152,7 +152,7 @@ class ContactTracker:
             if i < 0:
                 continue
             supported[i] += row
-            if self._airborne[i] and not (self._named[other] and other >= self._first_fixture):
+            if self._airborne[i] and not self._named[other]:
                 series[:, _KIND["held_prop" if other >= self._first_prop else "held_fixture"]] += row
 
     def _update_airborne(self, held: NDArray[np.bool_], supported: NDArray[np.float64]) -> None:

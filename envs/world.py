@@ -14,9 +14,9 @@ from vlagym.envs.control import Controller, action_spec
 from vlagym.envs.errors import BadSpec, NotReset, unknown_name
 from vlagym.envs.frames import Pose, pose
 from vlagym.envs.kinematics import kinematics
-from vlagym.envs.predicates import WorldState, compile_predicate
+from vlagym.envs.predicates import WorldState, compile_predicate, rests_on_table
 from vlagym.envs.robot import Robot
-from vlagym.envs.scene import SceneModel, build
+from vlagym.envs.scene import TABLE, SceneModel, build
 from vlagym.envs.simulation import Simulation, physics_digest
 from vlagym.envs.types import (
     CONTACT_KINDS,
@@ -86,7 +86,7 @@ class World:
             scene,
             props=[p.name for p in spec.scene.props],
             fixtures=[f.name for f in spec.scene.fixtures],
-            named=spec.concerned,
+            named=(*spec.concerned, TABLE) if rests_on_table(spec.goal) else spec.concerned,
             fingers=[hand.finger_sides],
         )
         self._goal = [compile_predicate(p, spec) for p in spec.goal]

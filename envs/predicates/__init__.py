@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vlagym.envs.errors import BadSpec, unknown_name
@@ -22,7 +22,9 @@ PREDICATES: Mapping[str, type[Any]] = {
     **relations.PREDICATES,
     **controls.PREDICATES,
 }
-"""Name -> class: `arity`, made of (spec, *args), called with a WorldState. Each module has its own such mapping."""
+"""Name -> class: `arity`, made of (spec, *args), called with a WorldState; `is_on_table` where it wants a thing put down on the table itself.
+
+Each module has its own such mapping."""
 
 
 def compile_predicate(predicate: Predicate, spec: EpisodeSpec) -> Check:
@@ -39,3 +41,8 @@ def compile_predicate(predicate: Predicate, spec: EpisodeSpec) -> Check:
         raise BadSpec(f"{predicate} speaks of {len(predicate.args)} things; {predicate.name} takes {kind.arity}")
     compiled: Check = kind(spec, *predicate.args)
     return compiled
+
+
+def rests_on_table(goal: Sequence[Predicate]) -> bool:
+    """Returns whether a condition of a goal wants something to stand on the table: putting it down there is no collision."""
+    return any(getattr(PREDICATES.get(p.name), "is_on_table", False) for p in goal)

@@ -62,6 +62,7 @@ class Upright:
     """upright(a): a stands on something, let go and at rest, within 20 degrees of the vertical."""
 
     arity = 1
+    is_on_table = True
 
     def __init__(self, spec: EpisodeSpec, a: str) -> None:
         prop_of(spec, a)

@@ -89,9 +89,10 @@ def disc_at(outline: Disc, pos: Array) -> Disc:
 
 
 class _Relation:
-    """a rests on the table and on nothing else, let go and at rest, within the region that the relation has at its landmarks."""
+    """a rests on the table and touches no landmark, let go and at rest, within the region that the relation has at its landmarks."""
 
     arity = 2
+    is_on_table = True
     relation = ""
 
     def __init__(self, spec: EpisodeSpec, a: str, *landmarks: str) -> None:
