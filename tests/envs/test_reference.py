@@ -66,7 +66,7 @@ def test_paint_is_called_by_the_nearest_colour_word() -> None:
 # ------------------------------------------------------------------------------------------------------------------------ the styles
 @pytest.fixture(scope="module")
 def row(lay_table: Any) -> EpisodeSpec:
-    """Returns three blocks in a row from left to right, a mug nearer to the robot than a big plate, and a bottle that lies."""
+    """Returns three blocks in a row from left to right, a mug nearer to the robot than a big plate, and a carton that lies."""
     spec: EpisodeSpec = lay_table(
         props={
             "block_red": (0.5, 0.2),
@@ -75,9 +75,9 @@ def row(lay_table: Any) -> EpisodeSpec:
             "mug_white": (0.38, -0.2),
             "plate_white": (0.6, -0.18),
             "plate_blue": (0.38, 0.2),
-            "water_bottle_blue": (0.42, 0.02),
+            "carton_blue": (0.42, 0.02),
         },
-        lying=("water_bottle_blue",),
+        lying=("carton_blue",),
         scale={"plate_white": 1.3},
     )
     return spec
@@ -102,7 +102,7 @@ def proposals(spec: EpisodeSpec, name: str, style: str, **options: Any) -> list[
         ("plate_white", "viewer", ["the plate on my left"]),
         ("mug_white", "adjectives", ["the ceramic mug", "the white ceramic mug"]),
         ("plate_blue", "nearest", ["the plate nearest to the robot", "the plate closest to you"]),
-        ("water_bottle_blue", "state", ["the fallen water bottle", "the water bottle lying on its side"]),
+        ("carton_blue", "state", ["the fallen carton", "the carton lying on its side"]),
         ("block_red", "category", ["the red building block", "the wooden thing"]),
     ],
 )
