@@ -33,6 +33,7 @@ MAX_CHARACTERS = 400
 MAX_TRIES = 60
 _PLAIN_TRIES = 6  # until then a plain sentence has the noun and colour of `describe` alone
 _POLITE_PROBABILITY = 0.4
+_SHARED_PROBABILITY = 0.3  # how often several clauses share one verb, where they can
 
 
 class Sentence(NamedTuple):
@@ -186,20 +187,34 @@ class _Draft:
         """Returns clauses, joined without an order."""
         if len(clauses) == 1:
             return self._clause(clauses[0], manner, mentioned, is_order=is_order, is_gerund=is_gerund, is_indirect=is_indirect)
-        frame = self._frame(language().together, len(clauses), "joining", "seen" if is_order else self._split)  # an inner frame is a plain "and"
+        frames = language().together
+        can_share = not is_gerund and all(any(p.is_bare for way in clause.ways for p in way.family.phrases) for clause in clauses)
+        is_shared = can_share and bool(self._rng.random() < _SHARED_PROBABILITY)
+        if is_shared and any(len(f.slots) == len(clauses) for f in language().shared):
+            frames = language().shared
+        frame = self._frame(frames, len(clauses), "joining", "seen" if is_order else self._split)  # an inner frame is a plain "and"
         said: list[_Said] = []
         for index, clause in enumerate(clauses):
-            said.append(self._clause(clause, manner, mentioned, is_order=True, is_gerund=is_gerund and index == 0))
+            is_bare = frames is language().shared
+            said.append(self._clause(clause, manner, mentioned, is_order=True, is_gerund=is_gerund and index == 0, is_bare=is_bare))
             mentioned = said[-1].mentioned
         return _Said(
             frame.fill([s.text for s in said]), f"{frame.id}({'; '.join(s.template_id for s in said)})", mentioned, sum(s.num_complex for s in said)
         )
 
     def _clause(
-        self, clause: Clause, manner: Manner, mentioned: tuple[Reading, ...], *, is_order: bool, is_gerund: bool = False, is_indirect: bool = False
+        self,
+        clause: Clause,
+        manner: Manner,
+        mentioned: tuple[Reading, ...],
+        *,
+        is_order: bool,
+        is_gerund: bool = False,
+        is_indirect: bool = False,
+        is_bare: bool = False,
     ) -> _Said:
         """Returns one request, made of one template."""
-        way, phrase = self._template(clause, is_order, is_gerund, is_indirect)
+        way, phrase = self._template(clause, is_order, is_gerund, is_indirect, is_bare)
         spoken = mentioned
         words: dict[int, str] = {}
         is_plural, num_complex = False, 0
@@ -229,13 +244,13 @@ class _Draft:
                 is_plural = said.reading.is_plural if slot.name == way.family.slots[0] else is_plural
         return _Said(phrase.fill([words[i] for i in range(len(words))], plural=is_plural), phrase.id, spoken, num_complex)
 
-    def _template(self, clause: Clause, is_order: bool, is_gerund: bool, is_indirect: bool) -> tuple[Filled, Phrase]:
+    def _template(self, clause: Clause, is_order: bool, is_gerund: bool, is_indirect: bool, is_bare: bool) -> tuple[Filled, Phrase]:
         pool = [
             (way, phrase)
             for way in clause.ways
             for phrase in way.family.phrases
             if phrase.is_indirect == is_indirect
-            and (phrase.is_order or not is_order)
+            and (phrase.is_bare if is_bare else phrase.is_order or not is_order)
             and (not is_gerund or not (" and " in phrase.text or "," in phrase.text))
             and self._speaker.knows_uses(way.slots, phrase)
         ]

@@ -28,6 +28,8 @@ class Language:
     """Frames around one {request}."""
     together: tuple[Phrase, ...]
     """Frames that join requests {1}, {2} … without an order."""
+    shared: tuple[Phrase, ...]
+    """Frames that join requests without a verb, which the frame itself brings."""
     ordered: tuple[Phrase, ...]
     """Frames that put requests in an order: {1} is done first."""
 
@@ -57,7 +59,7 @@ class Language:
     def all_phrases(self) -> Mapping[str, Phrase]:
         """Every template and frame, by id."""
         listed = [p for f in self.families.values() for p in f.phrases]
-        return {p.id: p for p in (*listed, *self.polite, *self.together, *self.ordered)}
+        return {p.id: p for p in (*listed, *self.polite, *self.together, *self.shared, *self.ordered)}
 
 
 def phrases(family: str, split: Split, *, indirect: bool = False) -> tuple[Phrase, ...]:
@@ -109,6 +111,7 @@ def read_language(folder: Path) -> Language:
         families={f.stem: _family(f.stem, _read(f, _FamilyKeys, folder / "designs"), f.name, words.verbs) for f in files},
         polite=_frames("polite", frames.polite, ("request",)),
         together=_frames("together", frames.together, None),
+        shared=_frames("shared", frames.shared, None),
         ordered=_frames("ordered", frames.ordered, None),
     )
 
@@ -143,6 +146,7 @@ class _Frames:
 
     polite: _Templates
     together: _Templates
+    shared: _Templates
     ordered: _Templates
 
 
@@ -192,7 +196,8 @@ def _family(name: str, keys: _FamilyKeys, where: str, verbs: Mapping[str, str]) 
         for short, template in templates.items():
             text = _worded(template, keys.words, f"{where}: the template {name}/{short}")
             is_order = not is_indirect and text.split(" ")[0] in verbs and "please" not in text and not text.endswith("?")
-            phrase = Phrase(id=f"{name}/{short}", text=text, split=split, is_indirect=is_indirect, is_order=is_order)
+            is_bare = short.startswith("short_")
+            phrase = Phrase(id=f"{name}/{short}", text=text, split=split, is_indirect=is_indirect, is_order=is_order, is_bare=is_bare)
             _check_new(phrase, found, where)
             _check_slots(phrase, keys.slots, f"{where}: the template {phrase.id}", is_indirect)
             found[phrase.id] = phrase

@@ -13,7 +13,9 @@ from typing import Any, overload
 from gymnasium.spaces import Text
 from gymnasium.vector.utils import shared_memory as gym_memory
 
-MAX_LENGTH = 400
+from vlagym.envs.language import MAX_CHARACTERS
+
+MAX_LENGTH = MAX_CHARACTERS
 
 
 class SentenceSpace(Text):

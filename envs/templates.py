@@ -46,6 +46,9 @@ class Phrase:
     is_order: bool = False
     """Whether it can stand as one clause among several: it begins with a verb and says no "please"."""
 
+    is_bare: bool = False
+    """Whether it has no verb, so that one verb can serve several: its name begins with "short_"."""
+
     @functools.cached_property
     def slots(self) -> tuple[Slot, ...]:
         """Its gaps, in the order of the text."""

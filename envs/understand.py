@@ -44,7 +44,7 @@ class Reader:
     def __init__(self, scene: SceneWords) -> None:
         self.noun_phrases = NounPhrases(scene)
         self._scene = scene
-        self._clauses: dict[tuple[str, tuple[Reading, ...]], tuple[Understood, ...]] = {}
+        self._clauses: dict[tuple[str, tuple[Reading, ...], bool], tuple[Understood, ...]] = {}
 
     def read(self, text: str) -> tuple[Wish, ...]:
         """Returns everything that a sentence can ask for."""
@@ -80,25 +80,27 @@ class Reader:
         if clauses:
             return clauses  # "take it and put it down" is one template before it is two requests
         found: dict[Understood, None] = {}
-        for frame in language().together:
+        for frame in (*language().together, *language().shared):
             for parts in splits(text, frame.fragments[False]):
-                found.update(dict.fromkeys(self._joined(parts, mentioned)))
+                found.update(dict.fromkeys(self._joined(parts, mentioned, frame in language().shared)))
         return tuple(found)
 
-    def _joined(self, requests: Sequence[str], mentioned: tuple[Reading, ...]) -> Iterator[Understood]:
-        for clause in self.clause(requests[0], mentioned):
+    def _joined(self, requests: Sequence[str], mentioned: tuple[Reading, ...], is_bare: bool) -> Iterator[Understood]:
+        for clause in self.clause(requests[0], mentioned, is_bare):
             if len(requests) == 1:
                 yield clause
                 continue
-            for rest in self._joined(requests[1:], (*mentioned, *clause.mentioned)):
+            for rest in self._joined(requests[1:], (*mentioned, *clause.mentioned), is_bare):
                 yield Understood(clause.predicates | rest.predicates, clause.mentioned + rest.mentioned)
 
-    def clause(self, text: str, mentioned: tuple[Reading, ...]) -> tuple[Understood, ...]:
-        """Returns what a text can ask for that is made of one template."""
-        key = (text, mentioned)
+    def clause(self, text: str, mentioned: tuple[Reading, ...], is_bare: bool = False) -> tuple[Understood, ...]:
+        """Returns what a text can ask for that is made of one template; `is_bare`: of one without a verb."""
+        key = (text, mentioned, is_bare)
         if key not in self._clauses:
             found: dict[Understood, None] = {}
             for family, phrase in _candidates(text):
+                if is_bare and not phrase.is_bare:
+                    continue
                 for is_plural in (False, True) if phrase.agrees else (False,):
                     for parts in splits(text, phrase.fragments[is_plural]):
                         agreement = is_plural if phrase.agrees else None

@@ -140,6 +140,10 @@ def test_the_head_of_a_longer_noun_could_be_meant(lay_table: Any) -> None:
         ("pull the drawer of the cabinet open", "open(cabinet_blue/drawer)"),
         ("put the banana in the bowl and put the red block on the plate", "inside(banana, bowl_red) & on(block_red, plate_white)"),
         (
+            "put the banana into the bowl and both mugs onto the plate",
+            "inside(banana, bowl_red) & on(mug_blue, plate_white) & on(mug_white, plate_white)",
+        ),
+        (
             "first open the top drawer, then put the banana in it, and finally close it",
             "open(chest_white/top) > in_drawer(banana, chest_white/top) > closed(chest_white/top)",
         ),
