@@ -186,8 +186,9 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
     def _info(self, facts: Facts, ended_by: str | None) -> dict[str, Any]:
         return {
             "instruction": self._world.spec.instruction,
-            "goal_met": facts.goal_met.copy(),
-            "stage_met": facts.stage_met.copy(),
+            # Tuples: a vector of environments cannot stack arrays of as many conditions as each scene happens to have.
+            "goal_met": tuple(facts.goal_met.tolist()),
+            "stage_met": tuple(facts.stage_met.tolist()),
             "success": ended_by == "goal",
             "ended_by": ended_by,
         }
