@@ -16,10 +16,11 @@ from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import from_yaw
 from vlagym.envs.fixtures import FixtureAsset, get_fixture
 from vlagym.envs.objects import ObjectAsset, get
+from vlagym.envs.pictures import draw
 from vlagym.envs.robot import Robot
 from vlagym.envs.scenery import SceneryMesh
 from vlagym.envs.shapes import MATERIALS, Material, Part, Primitive
-from vlagym.envs.textures import Texture, draw
+from vlagym.envs.textures import Texture
 from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, LightSpec, PropSpec, Rgba, sha_arrays
 
 TABLE, FLOOR, WALL = "table", "floor", "wall"
@@ -115,7 +116,7 @@ def _add_finishes(mj: Any) -> None:
             mj.add_material(name=name, specular=finish.specular, shininess=finish.shininess, reflectance=finish.reflectance, rgba=(1, 1, 1, 1))
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=24)  # a run visits many arenas, with and without what is only seen
 def _base(robot_name: str, look: str | None, arena_name: str) -> Any:
     """Returns the part that scenes share: options, arena, robot. It is copied, never changed."""
     import mujoco

@@ -9,9 +9,10 @@ import pytest
 
 from vlagym.envs.bitmap_font import text_mask
 from vlagym.envs.errors import BadData
+from vlagym.envs.pictures import draw
 from vlagym.envs.shape_tables import visual_part
 from vlagym.envs.shapes import Mesh
-from vlagym.envs.textures import PATTERNS, Texture, draw
+from vlagym.envs.textures import PATTERNS, Texture
 
 RED = (0.8, 0.1, 0.1)
 
