@@ -20,6 +20,8 @@ from vlagym.envs.spatial import Side
 
 SIMPLE = ("plain", "adjectives", "category", "label", "part")
 """Styles that speak of nothing but the thing itself."""
+DIRECTED = ("ordinal", "extreme", "viewer", "relation")
+"""Styles that speak of left and right: in a sentence that is told as the viewer sees it, one would not know whose left is meant."""
 COMPLEX = ("size", "ordinal", "extreme", "viewer", "relation", "nearest", "negation", "use", "other", "state")
 """Styles that compare, count, deny, or speak of something else."""
 

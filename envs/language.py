@@ -7,6 +7,7 @@ its episode in that scene, and for nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -215,6 +216,8 @@ class _Draft:
     ) -> _Said:
         """Returns one request, made of one template."""
         way, phrase = self._template(clause, is_order, is_gerund, is_indirect, is_bare)
+        if any(m.predicate.startswith("viewer_") for m in way.family.means):
+            manner = replace(manner, is_directed=False)
         spoken = mentioned
         words: dict[int, str] = {}
         is_plural, num_complex = False, 0
@@ -232,8 +235,7 @@ class _Draft:
                 slot.form,
                 manner,
                 spoken,
-                room=phrase.room(index),
-                before=phrase.fragments[False][index],
+                gap=phrase.gap(index),
                 use=use,
                 split=self._split,
             )

@@ -11,7 +11,7 @@ import numpy as np
 
 from vlagym.envs.asset_files import Split
 from vlagym.envs.errors import BadSpec
-from vlagym.envs.expressions import COMPLEX, SIMPLE, Expressions
+from vlagym.envs.expressions import COMPLEX, DIRECTED, SIMPLE, Expressions
 from vlagym.envs.inflection import listed
 from vlagym.envs.noun_phrases import NounPhrases, Reading
 from vlagym.envs.phrases import language
@@ -19,7 +19,7 @@ from vlagym.envs.reference import describe, plain
 from vlagym.envs.referents import SETTING_SORTS, Referent
 from vlagym.envs.scene_words import SceneWords
 from vlagym.envs.set_expressions import SetExpressions
-from vlagym.envs.templates import Form, Phrase, Room
+from vlagym.envs.templates import Form, Gap, Phrase
 from vlagym.envs.words import UseWords
 
 _PRONOUN_PROBABILITY = 0.6
@@ -30,7 +30,7 @@ _HEAVY = re.compile(
 )
 _GENERIC = re.compile(r"\b(?:thing|object)\b")
 _ANYTHING = ("movable", "thing", "prop")
-_RELATION = re.compile(r"(to the left of|to the right of|in front of|behind|next to|beside|between|hand side of) $")
+_RELATION = re.compile(r"\b(?:to the left of|to the right of|in front of|behind|next to|beside|between|(?:hand|near|far) side of)\b")
 _AS_SEEN = (" as I see it", " as seen from my side")
 
 
@@ -44,6 +44,8 @@ class Manner:
     """By the shortest style that singles a thing out."""
     wants_complex: bool
     """By comparing, counting, denying, or by other things, where that is possible."""
+    is_directed: bool = True
+    """Whether left and right may tell things apart."""
 
 
 class Words(NamedTuple):
@@ -75,8 +77,7 @@ class Speaker:
         manner: Manner,
         mentioned: tuple[Reading, ...],
         *,
-        room: Room,
-        before: str,
+        gap: Gap,
         use: str | None,
         split: Split,
     ) -> Words:
@@ -88,8 +89,7 @@ class Speaker:
           form: How it is filled.
           manner: How things are spoken of.
           mentioned: What the sentence spoke of before.
-          room: How long the words may be.
-          before: The template's text before them: "to the left of the bowl to the left of the can" is nobody's phrase.
+          gap: What stands around the slot.
           use: What the need or use is about; from `draw_use`.
           split: Of the needs and uses.
 
@@ -106,7 +106,7 @@ class Speaker:
         if len(arguments) > 1:
             return self._several(arguments, sort, manner, mentioned)
         target = self._scene.spoken(arguments[0], sort)
-        if not manner.is_described and room != "short" and (pronoun := self._pronoun(arguments, sort, mentioned)) is not None:
+        if not manner.is_described and gap.room != "short" and (pronoun := self._pronoun(arguments, sort, mentioned)) is not None:
             return pronoun
         if manner.is_described and target.sort != "joint":
             text = describe(target, [r for r in self._scene.things if r is not target], self._rng, self._nouns)
@@ -114,19 +114,21 @@ class Speaker:
                 raise BadSpec(f"no seen noun tells {plain(target)} from everything else in the scene; {text!r} is kept for evaluation")
             own = [r for r in self._reader.readings(text, mentioned) if r.names == {target.name}]
             return Words(text, own[0] if own else None)
-        return self._one(target, arguments, sort, manner, mentioned, room, before)
+        return self._one(target, arguments, sort, manner, mentioned, gap)
 
     def _one(
-        self, target: Referent, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...], room: Room, before: str
+        self, target: Referent, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...], gap: Gap
     ) -> Words:
-        if manner.is_described or manner.is_simple or room == "short":
-            styles: Sequence[str] = ("plain",) if room == "short" else _FALLBACK
+        if manner.is_described or manner.is_simple or gap.room == "short":
+            styles: Sequence[str] = ("plain",) if gap.room == "short" else _FALLBACK
         elif manner.wants_complex:
             styles = [COMPLEX[int(i)] for i in self._rng.permutation(len(COMPLEX))][:_PHRASE_TRIES] + list(_FALLBACK)
         else:
             styles = [(*SIMPLE, "other")[int(i)] for i in self._rng.permutation(len(SIMPLE) + 1)] + list(_FALLBACK)
         for style in styles:
-            proposals = [text for text in self._expressions.propose(target, style, mentioned) if _has_room(text, room, before) and _suits(text, sort)]
+            if style in DIRECTED and not manner.is_directed:
+                continue
+            proposals = [text for text in self._expressions.propose(target, style, mentioned) if _has_room(text, gap) and _suits(text, sort)]
             for index in self._rng.permutation(len(proposals))[:_PHRASE_TRIES]:
                 text = proposals[int(index)]
                 if (reading := self._singled_out(text, arguments, sort, mentioned)) is not None:
@@ -135,14 +137,14 @@ class Speaker:
 
     def _several(self, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...]) -> Words:
         targets = [self._scene.spoken(a, sort) for a in arguments]
-        for is_complex in (True, False) if manner.wants_complex else (False,):
+        for is_complex in (True, False) if manner.wants_complex and manner.is_directed else (False,):
             proposals = self._sets.propose_all(targets, mentioned, is_complex=is_complex)
             for index in self._rng.permutation(len(proposals)):
                 text = proposals[int(index)]
                 if (reading := self._singled_out(text, arguments, sort, mentioned)) is not None:
                     return Words(text, reading, is_complex)
         single = Manner(is_described=False, is_simple=True, wants_complex=False)
-        phrases = [self._one(t, (a,), sort, single, (), "inner", "").text for t, a in zip(targets, arguments, strict=True)]
+        phrases = [self._one(t, (a,), sort, single, (), Gap("inner", "")).text for t, a in zip(targets, arguments, strict=True)]
         text = listed(phrases)
         return Words(text, Reading(frozenset(t.name for t in targets), True, targets[0].names[0]))
 
@@ -198,13 +200,12 @@ def _suits(text: str, sort: str) -> bool:
     return sort in _ANYTHING or _GENERIC.search(text) is None
 
 
-def _has_room(text: str, room: Room, before: str) -> bool:
-    relation = _RELATION.search(before)
-    if relation is not None and relation[1] in text:
+def _has_room(text: str, gap: Gap) -> bool:
+    if _RELATION.search(gap.before) and _RELATION.search(text):
         return False
-    if room == "light":
+    if gap.room == "light":
         return _HEAVY.search(text) is None
-    return room == "end" or not text.endswith(_AS_SEEN)
+    return gap.room == "end" or not text.endswith(_AS_SEEN)
 
 
 def _words_of_use(words: UseWords, form: Form, split: Split) -> tuple[str, ...]:

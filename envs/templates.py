@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vlagym.envs.asset_files import Split
 
@@ -19,6 +19,15 @@ Room = Literal["short", "light", "inner", "end"]
 but how somebody sees it only at the end."""
 _ADVERBS = ("up", "down", "out", "over", "upright")
 _PARTICLES = (*_ADVERBS, "open", "shut", "closed", "again", "back", "in", "on", "off", "so", "round", "wide")
+
+
+class Gap(NamedTuple):
+    """What stands around the words for a slot."""
+
+    room: Room
+    """How long the words may be."""
+    before: str
+    """The template's text before them: "to the left of the bowl to the left of the can" is nobody's phrase."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +73,17 @@ class Phrase:
         """The text around the gaps, for a singular (False) and for a plural (True); one more than there are slots."""
         return {plural: tuple(re.split(r"\{[^{}]*\}", _agree(self.text, plural))) for plural in (False, True)}
 
-    def room(self, index: int) -> Room:
-        """Returns how long the words for a gap may be, by what follows it."""
-        after = self.fragments[False][index + 1]
-        if after.startswith("'s"):
-            return "short"
+    def gap(self, index: int) -> Gap:
+        """Returns what stands around a slot, by its place in the text."""
+        before, after = self.fragments[False][index : index + 2]
         words = after.split()
         is_last = index == len(self.slots) - 1
         is_particle = bool(words) and words[0].strip(",?") in (_PARTICLES if is_last else _ADVERBS)
-        if after == " " or words[:2] == ["the", "right"] or is_particle:
-            return "light"
-        return "end" if is_last and (not after or after in ("?", ", please")) else "inner"
+        if after.startswith("'s"):
+            return Gap("short", before)
+        if after == " " or words[:2] == ["the", "right"] or words[:1] == ["to"] or is_particle:
+            return Gap("light", before)
+        return Gap("end" if is_last and (not after or after in ("?", ", please")) else "inner", before)
 
     def fill(self, words: Sequence[str], *, plural: bool = False) -> str:
         """Returns the text with words for its gaps, in the order of the text."""

@@ -20,7 +20,7 @@ FAMILIES = tuple(language().families)
 
 # ------------------------------------------------------------------------------------------------------------------------- what is there
 def test_there_are_three_hundred_templates_and_a_third_is_unseen() -> None:
-    sides = r"on the \w+-hand side of|to the (left|right) of|in front of|behind|next to|on the near side of|at the back of|close beside"
+    sides = r"on the \w+-hand side of|to the (left|right) of|in front of|behind|next to|on the (near|far) side of|close beside"
     texts = {re.sub(sides, "<where>", p.text): p for p in _templates()}
     unseen = [p for p in texts.values() if p.split == "unseen"]
     assert len(texts) >= 600 and len(unseen) >= len(texts) / 3
