@@ -182,7 +182,7 @@ def test_a_wrong_command_line_is_answered_in_one_line(words: list[str], message:
 
 # ------------------------------------------------------------------------------------------------------------------ show and demo
 def test_show_tells_an_episode_in_words(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", "open_drawer", "--seed", "4"]) == 0
+    assert main(["show", "open_drawer", "--seed", "4", "--catalogue", "core"]) == 0
     told = capsys.readouterr().out
     assert told.startswith("open_drawer, seed 4, panda, seen") and "goal          open(cabinet" in told and "translation[3] delta_position" in told
 
