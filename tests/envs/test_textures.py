@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vlagym.envs import pictures
 from vlagym.envs.bitmap_font import text_mask
 from vlagym.envs.errors import BadData
 from vlagym.envs.pictures import draw
@@ -26,7 +27,7 @@ def test_a_pattern_is_the_same_each_time_and_leaves_some_of_the_paint(pattern: A
     lines = ("TEA",) if pattern in ("label", "card") else ()
     made = texture(pattern=pattern, text=lines, size_px=(64, 128))
     pixels = draw(made, RED)
-    draw.__globals__["_draw"].cache_clear()
+    pictures._draw.cache_clear()
     assert pixels.shape == (64, 128, 3) and pixels.dtype == np.uint8
     assert np.array_equal(pixels, draw(made, RED))
     other = draw(made, (0.1, 0.2, 0.8))
