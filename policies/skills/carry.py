@@ -14,6 +14,8 @@ from vlagym.policies.skills.grasping import ChosenGrasp, choose_grasp, hand_of, 
 from vlagym.policies.skills.surroundings import height_to_pass, obstacles
 from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, Verdict, View, hand_yaw, turn_between
 
+_BLOCKED_STEPS = 30
+_BACK_OFF_STEPS = 8
 _PATIENCE = 14
 """Control steps that the fingers may take to close, and that a goal may take to be held once the plan is through."""
 _SLIP_STEPS = 3
@@ -43,6 +45,10 @@ class Pick(SkillBase):
         self._closing = 0
         self._firm = 0
         self._held_at = np.zeros(3)
+        self._nearest = math.inf
+        """How near to the grasp the hand has come."""
+        self._stalled = 0
+        """Control steps since it came nearer; below 0 while it backs off upwards."""
 
     def aim(self, view: View) -> Grip:
         """Returns where to close the fingers, from what is seen now."""
@@ -52,9 +58,17 @@ class Pick(SkillBase):
         return Grip(point, multiply(from_yaw(turn), DOWN), self._grasp.width_m, self._grasp.opening_m)
 
     def missed(self) -> None:
-        """Is told that the fingers closed on nothing: `aim` chooses anew."""
+        """Is told that the fingers closed on nothing, or that something is in the way: `aim` chooses anew."""
         self._tried += [self._grasp] if self._grasp else []
         self._grasp = None
+        self._nearest = math.inf
+
+    def _is_blocked(self, distance: float) -> bool:
+        """Returns whether the hand has not come nearer for long, and keeps count; a way down that leans on something ends here."""
+        self._stalled += 1
+        if distance < self._nearest - 0.001:
+            self._nearest, self._stalled = distance, min(self._stalled, 0)
+        return self._stalled > _BLOCKED_STEPS
 
     def step(self, view: View) -> tuple[Command, Verdict]:
         name = self.args[0]
@@ -76,6 +90,11 @@ class Pick(SkillBase):
         if across < 0.005 and abs(away[2]) < 0.006 and turn_error < 0.06 and is_open:
             self._closing, self._held_at = 1, point
             return Command(point, quat, CLOSE), "running"
+        if self._is_blocked(float(np.linalg.norm(away)) + 0.1 * turn_error):
+            self.missed()
+            self._stalled = -_BACK_OFF_STEPS
+        if self._stalled < 0:
+            return Command(view.ee.pos + [0, 0, 0.05], view.ee.quat, opened), "running"
         around, room = obstacles(self.spec, view, (name,)), self._hand.room
         pass_m = height_to_pass(room, around, view.ee.pos, point, below_m=room.finger_below_m)
         height = min(max(0.06, pass_m - point[2]), 3.0 * max(0.0, across - 0.006) + 0.3 * max(0.0, turn_error - 0.08))
