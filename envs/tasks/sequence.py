@@ -81,4 +81,4 @@ def _layout(draft: Draft) -> list[Goal]:
     return recipes[int(draft.rng.integers(len(recipes)))](draft)
 
 
-TASK = Task(summary="do several things in the order that is told", expert_s=8.0, layout=_layout, plan=plan_in_order)
+TASK = Task(summary="do several things in the order that is told", expert_s=8.0, layout=_layout, plan=plan_in_order, robots=("panda", "jaco"))
