@@ -35,8 +35,9 @@ class Kinematics:
         self.low = np.array([robot.joint_low_rad[i] for i in order]) + 0.01
         self.high = np.array([robot.joint_high_rad[i] for i in order]) - 0.01
         self.home = np.array([robot.home_qpos[i] for i in order])
-        self._is_redundant = len(joints) > 6
-        self._posture_gain = _POSTURE_GAIN if self._is_redundant else 0.0
+        self.is_redundant = len(joints) > 6
+        """Whether it can move while its hand stays where it is."""
+        self._posture_gain = _POSTURE_GAIN if self.is_redundant else 0.0
         self._jac = np.zeros((6, self._model.nv))
         self._quat = np.zeros(4)
 
@@ -67,7 +68,7 @@ class Kinematics:
             gram = jac @ jac.T
             gram.flat[::7] += _DAMPING * _DAMPING
             change = jac.T @ np.linalg.solve(gram, error - jac @ posture)
-            if not self._is_redundant:
+            if not self.is_redundant:
                 change *= min(1.0, _STRIDE_RAD / max(float(np.abs(change).max()), 1e-9))
             q = q + posture + change
             q = np.minimum(np.maximum(q, self.low), self.high)

@@ -1,7 +1,4 @@
-"""Stand up a bottle, can or cup that lies on its side; the sentence says which of several.
-
-Not with the jaco: for a fifth of the scenes its hand, 9 cm thick at the palm, does not come down level behind the thing with its wrist in reach.
-"""
+"""Stand up a bottle, can or cup that lies on its side; the sentence says which of several."""
 
 from vlagym.envs.milestones import grasped
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task
@@ -29,4 +26,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="grasp_lying", args=thing), Skill(name="set_upright", args=thing), Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="stand up an object that lies on its side", expert_s=5.6, layout=_layout, plan=_plan)
+TASK = Task(summary="stand up an object that lies on its side", expert_s=5.6, layout=_layout, plan=_plan, robots=("panda", "jaco"))

@@ -257,11 +257,14 @@ def _is_passable(robot: str, grip: Pose, hand: Pose) -> bool:
     q, position, rotation = _solved(robot, grip.pos.tobytes(), grip.quat.tobytes())
     if position > 5e-3 or rotation > 0.05:
         return False
+    # Six joints pass near singular postures on the way, where they turn much for a little of what the hand turns.
+    slow = 1.0 if arm.is_redundant else min(1.0, float(_joint_steps(robot).max()) / (3.0 * _STEP_RAD))
     high = float(hand.pos[2]) + _CLEARANCE_M
     stops = [grip, Pose(np.array([*grip.pos[:2], high]), grip.quat), Pose(np.array([*hand.pos[:2], high]), hand.quat), hand]
     for start, end in zip(stops, stops[1:], strict=False):
         change = to_axis_angle(multiply(end.quat, conjugate(start.quat)))
-        count = max(2, math.ceil(float(np.linalg.norm(change)) / _STEP_RAD), math.ceil(float(np.linalg.norm(end.pos - start.pos)) / SPEED_M))
+        turned, moved = float(np.linalg.norm(change)) / (slow * _STEP_RAD), float(np.linalg.norm(end.pos - start.pos)) / (slow * SPEED_M)
+        count = max(2, math.ceil(turned), math.ceil(moved))
         for i in range(1, count + 1):
             t = i / count
             ahead = arm.step(q, Pose(start.pos + t * (end.pos - start.pos), multiply(from_axis_angle(t * change), start.quat)), 2) - q
