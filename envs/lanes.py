@@ -38,6 +38,10 @@ class Lane(NamedTuple):
     end: tuple[float, float]
     half_width_m: float
 
+    def distance_m(self, point: Point) -> float:
+        """Returns the distance of a point from the way of the thing and of the fingers behind it."""
+        return distance_m(point, behind(self.start, self.end, self.half_width_m + FINGER_ROOM_M), self.end)
+
 
 def can_push(start: Point, end: Point, radius_m: float, others: Iterable[Disc]) -> bool:
     """Returns whether something can be pushed straight from start to end: the fingers have room and reach behind it, and nothing is in the way.
@@ -48,9 +52,15 @@ def can_push(start: Point, end: Point, radius_m: float, others: Iterable[Disc]) 
       radius_m: Of the circle around its outline.
       others: What stands around.
     """
+    return hindrance_m(start, end, radius_m, others) == 0.0
+
+
+def hindrance_m(start: Point, end: Point, radius_m: float, others: Iterable[Disc]) -> float:
+    """Returns by how many m a push is hindered by what is in the way or out of reach, summed; 0 where it is not. The rest is as with `can_push`."""
     first = behind(start, end, radius_m + FINGER_ROOM_M)
     room = radius_m + ASIDE_M
-    return _holds(REACH, first) and _holds(REACH, end) and all(distance_m(d[:2], first, end) >= room + d.radius_m for d in others)
+    in_the_way = sum(max(0.0, room + other.radius_m - distance_m(other[:2], first, end)) for other in others)
+    return in_the_way + _beyond_m(REACH, first) + _beyond_m(REACH, end)
 
 
 def behind(start: Point, end: Point, distance: float) -> tuple[float, float]:
@@ -93,7 +103,7 @@ class Lanes:
         """Returns a place for a thing, apart from all others and beside their lanes. Raises Crowded."""
         for _ in range(_TRIES):
             x, y = self._point()
-            if self._is_apart(x, y, radius_m) and all(distance_m((x, y), *lane[:2]) > radius_m + lane.half_width_m for lane in self._lanes):
+            if self._is_apart(x, y, radius_m) and all(lane.distance_m((x, y)) > radius_m + lane.half_width_m for lane in self._lanes):
                 self._things[name] = Disc(x, y, radius_m)
                 return x, y
         raise Crowded(f"no free place for {name}")
@@ -105,6 +115,9 @@ class Lanes:
             starts = [(self._things[thing], [disc for other, disc in self._things.items() if other != thing]) for thing in things]
             if not self._is_apart(x, y, radius_m - 0.02) or any(math.dist((x, y), m[:2]) < radius_m + m.radius_m + 0.02 for m in self._marks):
                 continue
+            crosses = any(distance_m(m[:2], here[:2], (x, y)) < m.radius_m for m in self._marks for here, _ in starts)
+            if crosses or any(distance_m((x, y), *lane[:2]) < radius_m for lane in self._lanes):
+                continue  # what slips from the fingers on its way must not come to rest in another goal
             if all(can_push(here[:2], (x, y), here.radius_m, others) for here, others in starts):
                 self._marks.append(Disc(x, y, radius_m))
                 self._lanes += [Lane((here.x, here.y), (x, y), here.radius_m) for here, _ in starts]
@@ -116,14 +129,33 @@ class Lanes:
         for _ in range(_TRIES):
             (x, y), yaw = self._point(), self.yaw()
             end = (x + length_m * math.cos(yaw), y + length_m * math.sin(yaw))
-            if not _holds(self._region, end) or not can_push((x, y), end, radius_m, self._things.values()):
+            if _beyond_m(self._region, end) > 0.0 or not can_push((x, y), end, radius_m, self._things.values()):
                 continue
-            way = [behind((x, y), end, -t) for t in np.linspace(0.0, length_m, 12)]
-            if all(distance_m(p, *other[:2]) > radius_m + other.half_width_m + ASIDE_M for p in way for other in self._lanes):
+            way = [behind((x, y), end, -t) for t in np.linspace(-radius_m - FINGER_ROOM_M, length_m, 15)]
+            if all(other.distance_m(point) > radius_m + other.half_width_m + ASIDE_M for point in way for other in self._lanes):
                 self._things[name] = Disc(x, y, radius_m)
                 self._lanes.append(Lane((x, y), end, radius_m))
                 return self._lanes[-1]
         raise Crowded(f"no free lane for {name}")
+
+    def way_out(self, name: str, start: Point, yaw_rad: float, radius_m: float, length_m: float) -> None:
+        """Keeps a lane free on which a thing can be pushed away, to one of four sides. Raises Crowded.
+
+        Args:
+          name: Of what it stands on.
+          start: Where it stands.
+          yaw_rad: Direction of the first side.
+          radius_m: Of the thing.
+          length_m: How far it must go.
+        """
+        others = [disc for other, disc in self._things.items() if other != name]
+        for k in self._rng.permutation(4):
+            angle = yaw_rad + k * math.pi / 2
+            end = (start[0] + length_m * math.cos(angle), start[1] + length_m * math.sin(angle))
+            if can_push(start, end, radius_m + ASIDE_M, others):
+                self._lanes.append(Lane((start[0], start[1]), end, radius_m + ASIDE_M))
+                return
+        raise Crowded(f"no free way off {name}")
 
     def keep_free(self, draft: Draft) -> None:
         """Sees to it that nothing else is put into a lane, or where the fingers come down at its beginning."""
@@ -139,5 +171,7 @@ class Lanes:
         return float(self._rng.uniform(*self._region.x_m)), float(self._rng.uniform(*self._region.y_m))
 
 
-def _holds(region: Region, point: Point) -> bool:
-    return region.x_m[0] <= point[0] <= region.x_m[1] and region.y_m[0] <= point[1] <= region.y_m[1]
+def _beyond_m(region: Region, point: Point) -> float:
+    """Returns how far a point lies outside a region, along x and y together."""
+    sides = ((region.x_m, point[0]), (region.y_m, point[1]))
+    return sum(max(0.0, low - value, value - high) for (low, high), value in sides)

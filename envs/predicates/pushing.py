@@ -75,15 +75,16 @@ class Along:
     arity = 2
 
     def __init__(self, spec: EpisodeSpec, a: str, line: str) -> None:
-        asset_of(spec, a)
+        self._corners, _ = outline(spec, a)
         fixture, self._line = line_of(spec, line)
         self._a, self._from_world = a, fixture_pose(fixture).inverse()
         self._under_way = False
 
     def __call__(self, state: WorldState) -> bool:
-        x, y, z = (self._from_world @ state.props[self._a]).pos
-        along, beside = self._line.along_m(x, y)
-        if abs(beside) > LINE_WIDTH_M or z > _ON_TABLE_M:
+        here = self._from_world @ state.props[self._a]
+        along, beside = self._line.along_m(here.pos[0], here.pos[1])
+        lowest = min(float(here.apply(corner)[2]) for corner in self._corners)
+        if abs(beside) > LINE_WIDTH_M or lowest > _ON_TABLE_M:
             self._under_way = False
         elif along <= LINE_START_SHARE * self._line.length_m:
             self._under_way = True

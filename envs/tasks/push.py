@@ -9,13 +9,24 @@ import math
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.fixtures import get_fixture
 from vlagym.envs.lanes import Lanes
-from vlagym.envs.objects import get
+from vlagym.envs.objects import ObjectAsset, get
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task, footprint_m
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 _REGION = Region(x_m=(0.37, 0.63), y_m=(-0.24, 0.24))
-_ZONE_FITS_M, _MAT_HOLDS_M = 0.062, 0.058  # radius of a thing that goes into a zone with room to spare, or stands on a mat
+_HAND_PASSES_M = 0.05
+_SIZE_MAX_M, _HEIGHT_MAX_M, _WIDTH_MIN_M = 0.06, 0.06, 0.04
 _SKILLS = {"within": "push_into", "along": "push_along", "off": "push_off"}
+
+
+def _slides(asset: ObjectAsset) -> bool:
+    """Returns whether a thing goes into a zone and onto a mat with room to spare, and is low and broad enough not to topple when it is pushed."""
+    return footprint_m(asset) <= _SIZE_MAX_M and asset.size_m[2] <= _HEIGHT_MAX_M and min(asset.size_m[:2]) >= _WIDTH_MIN_M
+
+
+def _is_low(asset: ObjectAsset) -> bool:
+    """Returns whether the hand passes over a thing while its fingers push another one beside it."""
+    return asset.size_m[2] <= _HAND_PASSES_M
 
 
 def _goal(name: str, thing: str, where: str) -> Goal:
@@ -25,7 +36,7 @@ def _goal(name: str, thing: str, where: str) -> Goal:
 
 def _into_zones(draft: Draft, lanes: Lanes) -> list[Goal]:
     """One or two things and two zones: each thing can be pushed straight into each zone."""
-    things = draft.choose(1 + int(draft.rng.integers(2)), role="pushable", suits=lambda asset: footprint_m(asset) < _ZONE_FITS_M)
+    things = draft.choose(1 + int(draft.rng.integers(2)), role="pushable", suits=_slides)
     zones = draft.choose_fixtures(2, kind="zone")
     for thing in things:
         draft.put_at(thing, *lanes.place(thing, footprint_m(get(thing))), lanes.yaw())
@@ -36,7 +47,7 @@ def _into_zones(draft: Draft, lanes: Lanes) -> list[Goal]:
 
 def _along_lines(draft: Draft, lanes: Lanes) -> list[Goal]:
     """Two lines, with a thing at the beginning of each."""
-    things, lines = draft.choose(2, role="pushable", suits=lambda asset: footprint_m(asset) < _ZONE_FITS_M), draft.choose_fixtures(2, kind="line")
+    things, lines = draft.choose(2, role="pushable", suits=_slides), draft.choose_fixtures(2, kind="line")
     for thing, line in zip(things, lines, strict=True):
         mark = get_fixture(line).line
         if mark is None:
@@ -49,13 +60,14 @@ def _along_lines(draft: Draft, lanes: Lanes) -> list[Goal]:
 
 def _off_mats(draft: Draft, lanes: Lanes) -> list[Goal]:
     """Two mats, with a thing on each."""
-    things = draft.choose(2, role="pushable", suits=lambda asset: footprint_m(asset) < _MAT_HOLDS_M)
+    things = draft.choose(2, role="pushable", suits=_slides)
     mats = draft.choose(2, role="support", kinds=("mat",))
     for thing, mat in zip(things, mats, strict=True):
         x, y = lanes.place(mat, footprint_m(get(mat)))
-        draft.put_at(mat, x, y, lanes.yaw())
-        aside = draft.rng.uniform(-0.02, 0.02, 2)
-        draft.put_upon(thing, x + aside[0], y + aside[1], get(mat).size_m[2], lanes.yaw())
+        yaw, (u, v) = lanes.yaw(), draft.rng.uniform(-0.02, 0.02, 2)
+        draft.put_at(mat, x, y, yaw)
+        draft.put_upon(thing, x + u, y + v, get(mat).size_m[2], lanes.yaw())
+        lanes.way_out(mat, (x + u, y + v), yaw, footprint_m(get(thing)), get(mat).size_m[0] / 2 + footprint_m(get(thing)) + 0.05)
     return [_goal("off", thing, mat) for thing, mat in zip(things, mats, strict=True)]
 
 
@@ -64,7 +76,7 @@ def _layout(draft: Draft) -> list[Goal]:
     kind = (_into_zones, _into_zones, _along_lines, _off_mats)[int(draft.rng.integers(4))]
     goals = kind(draft, lanes)
     lanes.keep_free(draft)
-    for name in draft.choose(int(draft.rng.integers(0, 3)), role="graspable", first_split="seen", kinds=("block", "fruit")):
+    for name in draft.choose(int(draft.rng.integers(0, 3)), role="graspable", first_split="seen", kinds=("block", "fruit"), suits=_is_low):
         if all(prop.name != name for prop in draft.props):
             draft.put(name, _REGION)
     asked = int(draft.rng.integers(len(goals)))

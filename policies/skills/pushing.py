@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vlagym.envs import lanes
-from vlagym.envs.errors import Unsatisfiable
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply
 from vlagym.envs.predicates.pushing import LINE_END_M, LINE_START_SHARE, LINE_WIDTH_M, inside_m, line_of, outline, zone_of
 from vlagym.envs.predicates.state import fixture_pose
@@ -155,7 +154,7 @@ class PushAlong(Push):
         super().__init__(spec, args)
         fixture, self._line = line_of(spec, args[1])
         self._here = fixture_pose(fixture)
-        self._under_way = True
+        self._under_way = False
 
     def target(self, view: View) -> Array:
         along, beside = self._along(view)
@@ -221,18 +220,16 @@ class PushOff(Push):
             for name, where in view.props.items()
             if name not in self.args
         ]
-        ways: list[tuple[float, int]] = []
+        ways: list[tuple[float, float, int]] = []
         ends: list[Array] = []
         for k in range(32):
             direction = np.array([math.cos(math.pi * k / 16), math.sin(math.pi * k / 16)])
             length = next(t for t in np.arange(0.0, 1.0, 0.005) if self._beside_m(view, start + t * direction) >= self._MARGIN_M)
             end = start + (length + 0.02) * direction
             ends.append(end)
-            if lanes.can_push(start.tolist(), end.tolist(), radius, others):
-                ways.append((round(float(length), 6), k))
-        if not ways:
-            raise Unsatisfiable(f"{self.args[0]!r} cannot be pushed off {self.args[1]!r}: no straight way of 32 is free and in reach")
-        return ends[min(ways)[1]]
+            hindrance = lanes.hindrance_m(start.tolist(), end.tolist(), radius, others)
+            ways.append((round(hindrance, 3), round(float(length), 6), k))
+        return ends[min(ways)[2]]
 
 
 SKILLS: Mapping[str, type[SkillBase]] = {"push_into": PushInto, "push_along": PushAlong, "push_off": PushOff}
