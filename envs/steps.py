@@ -44,7 +44,8 @@ def ordered(*steps: Predicate) -> Goal:
       UnknownName: If there is no way to do one of them.
     """
     undone = {p.args for p in steps if p.name == "closed"}
-    lasting = tuple(p for i, p in enumerate(steps) if not (p.name == "open" and p.args in undone) and not (p.name == "pressed" and i < len(steps) - 1))
+    until_closed = {p for p in steps if p.name == "open" and p.args in undone}
+    lasting = tuple(p for i, p in enumerate(steps) if p not in until_closed and (p.name != "pressed" or i == len(steps) - 1))
     needs_s = round(sum(_way(p).expert_s for p in steps), 3)
     return Goal(conditions=lasting, stages=(*steps, *lasting), steps=tuple((p,) for p in steps), expert_s=needs_s)
 

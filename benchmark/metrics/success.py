@@ -1,4 +1,4 @@
-"""Every goal condition holds together, without a break, for the hold time of the spec, before another goal of the scene was held as long, all steps in order."""
+"""The goal holds without a break for the hold time, all steps in order, before another goal of the scene was held as long."""
 
 from vlagym.benchmark.metric import Metric
 from vlagym.envs.outcome import decided
