@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -141,7 +142,7 @@ def unseen_in(spec: EpisodeSpec, *, places: bool = True) -> tuple[str, ...]:
     found += [what for fixture in scene.fixtures for what in _of_asset(get_fixture(fixture.asset))]
     if spec.phrase and split_of(spec.phrase) == "unseen":
         found.append(f"the template {spec.phrase}")
-    found += [f"the word {noun!r}" for noun in unseen_nouns(spec)]
+    found += [f"the word {word!r}" for word in unseen_words(spec)]
     if places:
         starts = [(p.name, start_of(p)) for p in scene.props if _stands_on_the_table(p)]
         starts += [(f.name, (f.pos_world[0], f.pos_world[1])) for f in scene.fixtures]
@@ -155,19 +156,32 @@ def start_of(prop: PropSpec) -> tuple[float, float]:
     return (prop.pos_world[0] + float(up[0]), prop.pos_world[1] + float(up[1]))
 
 
-def unseen_nouns(spec: EpisodeSpec) -> tuple[str, ...]:
-    """Returns the nouns of an instruction that are kept for evaluation, where no seen noun of the scene accounts for them."""
+def unseen_words(spec: EpisodeSpec) -> tuple[str, ...]:
+    """Returns the words of an instruction that are kept for evaluation: unseen nouns of the things of the scene, and unseen needs and uses.
+
+    What its template says is no noun ("cover the pot"), nor is a word that seen sentences say in another role ("both vegetables", "the cloth mat").
+    """
     things: list[Any] = [get(p.asset) for p in spec.scene.props]
     for fixture in spec.scene.fixtures:
         asset = get_fixture(fixture.asset)
         things += [asset, *asset.joints]
-    seen, unseen = {noun for t in things for noun in t.names}, {noun for t in things for noun in t.unseen_names}
-    # The longest noun counts: "soda can" is one word of its own, and the "can" in it is none.
-    longest_first = sorted(seen | unseen, key=lambda noun: (-len(noun), noun))
-    if not longest_first:
-        return ()
-    found = re.findall(rf"\b({'|'.join(map(re.escape, longest_first))})(?:s|es)?\b", spec.instruction.lower())
-    return tuple(dict.fromkeys(noun for noun in found if noun not in seen))
+    words = language().words
+    unseen = {noun for t in things for noun in t.unseen_names} | {w for use in words.uses.values() for w in (*use.unseen_something, *use.unseen_needs)}
+    seen = {noun for t in things for noun in t.names} | {*words.substances, *words.substances.values()}
+    seen |= {w for category in words.categories.values() for w in (*category.one, *category.many, *category.mass)}
+    # The longest one counts: "soda can" is a word of its own, and the "can" in it is none.
+    longest_first = sorted(seen | unseen, key=lambda word: (-len(word), word))
+    pattern = re.compile(rf"\b({'|'.join(map(re.escape, longest_first))})(?:s|es)?\b", re.IGNORECASE)
+    said, framed = Counter(pattern.findall(spec.instruction)), Counter(pattern.findall(_framing(spec.phrase)))
+    lowered = {word.lower() for word in seen}
+    return tuple(word for word in said - framed if word.lower() not in lowered)
+
+
+def _framing(template_id: str) -> str:
+    """Returns what the templates and frames of a sentence say around their slots."""
+    known = language().all_phrases
+    texts = [known[part].text for part in re.findall(r"[a-z_0-9]+/[a-z_0-9]+", template_id) if part in known]
+    return re.sub(r"[\[\]|]", " ", re.sub(r"\{[^{}]*\}", " ; ", " ; ".join(texts)))
 
 
 # ------------------------------------------------------------------------------------------------------------------------------- the digest

@@ -254,8 +254,9 @@ class Draft:
     def _may_start(self, x: float, y: float, *, prefers: bool = False) -> bool:
         if self.layout == "any":
             return True
-        found = place_split(x, y)
-        return found == "seen" if self.layout == "seen" else (found == "unseen" or not prefers)
+        # With a margin, for poses are rounded before they stand in a spec.
+        around = {place_split(x + dx, y + dy) for dx in (-_MARGIN_M, _MARGIN_M) for dy in (-_MARGIN_M, _MARGIN_M)}
+        return around == {"seen"} if self.layout == "seen" else (around == {"unseen"} or not prefers)
 
     def _check_start(self, asset_id: str, x: float, y: float) -> None:
         if not self._may_start(x, y):
@@ -271,6 +272,8 @@ class Draft:
 
 _FINGER_GAP_M = 0.05  # an open finger needs 4 cm beside a grasp and is 2 cm thick; the expert turns its hand where that is not enough
 _GAP_M = 0.015
+_MARGIN_M = 1e-4
+"""To the border of a cell of the layout."""
 
 
 def footprint_m(asset: ObjectAsset | FixtureAsset, pose: str = UPRIGHT) -> float:

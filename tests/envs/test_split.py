@@ -89,7 +89,22 @@ def test_each_sort_of_unseen_thing_is_found_in_an_episode() -> None:
 def test_an_unseen_word_within_a_seen_one_is_not_unseen() -> None:
     spec = sample("pick_up", seed=3)
     asset = objects()[spec.scene.props[0].asset]
-    assert split.unseen_nouns(dataclasses.replace(spec, instruction=f"take the {asset.names[0]}")) == ()
+    assert split.unseen_words(dataclasses.replace(spec, instruction=f"take the {asset.names[0]}")) == ()
+
+
+def test_a_verb_is_no_noun_and_what_one_says_of_a_sort_is_no_unseen_word() -> None:
+    spec = sample("pick_up", seed=3)
+    lid, carrot = (dataclasses.replace(spec.scene.props[0], name=name, asset=name) for name in ("lid_blue", "carrot"))
+    scene = dataclasses.replace(spec.scene, props=(lid, carrot))
+    assert "cover" in objects()["lid_blue"].unseen_names and "vegetable" in objects()["carrot"].unseen_names
+
+    def found(text: str, phrase: str) -> tuple[str, ...]:
+        return split.unseen_words(dataclasses.replace(spec, scene=scene, instruction=text, phrase=phrase))
+
+    assert found("cover the pot with the lid", "covered/cover") == ()
+    assert found("cover the pot with the cover", "covered/cover") == ("cover",)
+    assert found("pick up both vegetables", "lifted/pick_up") == ()
+    assert found("my mouth is dry, pick up the lid", "lifted/pick_up") == ("my mouth is dry",)
 
 
 # ------------------------------------------------------------------------------------------------------------------------- arenas and places
