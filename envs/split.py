@@ -78,7 +78,7 @@ def read_rules(path: Path) -> SplitRules:
     known: Mapping[str, set[str]] = {
         "colours": set(language().colours),
         "materials": {a.material for a in catalog().values() if a.material is not None},
-        "kinds": {a.kind for a in catalog().values()},
+        "kinds": {a.kind for a in catalog().values()} | {a.kind for a in fixtures().values()},
         "arenas": set(arena_names()),
     }
     for key, names in known.items():
@@ -212,11 +212,10 @@ def _of_asset(asset: ObjectAsset | FixtureAsset) -> list[str]:
 
 
 def _unseen_traits(asset: ObjectAsset | FixtureAsset, of: SplitRules) -> Iterator[str]:
-    if isinstance(asset, ObjectAsset):
-        if asset.kind in of.kinds.unseen:
-            yield f"the kind {asset.kind} is not"
-        if asset.material in of.materials.unseen:
-            yield f"the material {asset.material} is not"
+    if asset.kind in of.kinds.unseen:
+        yield f"the kind {asset.kind} is not"
+    if isinstance(asset, ObjectAsset) and asset.material in of.materials.unseen:
+        yield f"the material {asset.material} is not"
     if asset.colour in of.colours.unseen:
         yield f"the colour {asset.colour} is not"
 
