@@ -12,6 +12,7 @@ from vlagym import assets
 from vlagym.envs import catalog, split
 from vlagym.envs.errors import BadData, BadSpec, UnknownName
 from vlagym.envs.layout import LayoutSplit, check_layout, layout_for
+from vlagym.envs.fixtures import fixtures
 from vlagym.envs.objects import catalog as objects
 from vlagym.envs.phrases import language, phrases, split_of
 from vlagym.envs.sampling import sample
@@ -61,7 +62,7 @@ def test_wholly_unseen_kinds_arenas_places_and_templates_exist() -> None:
     assert len(split.arenas_of("unseen")) >= 2 and len(split.arenas_of("seen")) >= 4 and "studio" in split.arenas_of("seen")
     assert 0.1 < rules.layout.unseen_share < 0.4
     for kind in rules.kinds.unseen:
-        assert {a.split for a in objects().values() if a.kind == kind} == {"unseen"}
+        assert {a.split for a in (*objects().values(), *fixtures().values()) if a.kind == kind} == {"unseen"}
 
 
 # ------------------------------------------------------------------------------------------------------------------- what is unseen is found
