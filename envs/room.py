@@ -13,6 +13,8 @@ APART_M = 0.006
 """Half of what is left free between two things that are put side by side."""
 INNER_M = 0.008
 """So far within the radius of a support its things are put down."""
+WALL_M = 0.006
+"""From the outside of a container to where things have room."""
 _FLAT_M = 0.045
 """Things lower than this may be longer than the middle of what they lie on."""
 
@@ -30,7 +32,9 @@ def fit_together(things: Sequence[str], destination: str) -> bool:
         return False
     inner, radius = target.place.inner_radius_m, max(footprint_m(asset) for asset in assets)
     if len(assets) > 1:
-        return ring_m(len(assets), radius) <= inner - INNER_M
+        ring = ring_m(len(assets), radius)
+        wall = min(target.size_m[:2]) / 2 - WALL_M if "container" in target.roles else math.inf
+        return ring <= inner - INNER_M and ring + radius <= wall
     if "container" not in target.roles and assets[0].size_m[2] <= _FLAT_M:
         return radius <= footprint_m(target) + 0.005
     return radius <= inner + 0.01

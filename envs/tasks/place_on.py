@@ -14,7 +14,7 @@ _CORE_KINDS = ("bowl", "plate", "mat")
 _PAIR_M = 0.046
 """Two things of at most this radius are asked for together."""
 _BOTH_SHARE = 0.25
-_BOTH_EXPERT_S = 5.8
+_BOTH_EXPERT_S = 6.1
 
 
 def _goal(things: tuple[str, ...], destination: str) -> Goal:

@@ -8,7 +8,7 @@ from vlagym.envs.types import EpisodeSpec, Predicate
 
 _REGION = Region(x_m=(0.37, 0.63), y_m=(-0.22, 0.22))
 _TOWER_SHARE = 0.35
-_TOWER_EXPERT_S = 6.2
+_TOWER_EXPERT_S = 6.4
 
 
 def _goal(*blocks: str) -> Goal:

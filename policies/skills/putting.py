@@ -79,7 +79,8 @@ class PutDown(SkillBase):
         box = obstacle(self.spec, view, name)
         below = float(view.ee.pos[2]) - box.bottom_m
         around = obstacles(self.spec, view, (name,))
-        pass_m = height_to_pass(self._hand.room, around, thing.pos, target.pos, below_m=below, radius_m=box.radius_m) - below  # of the bottom of the thing
+        over = height_to_pass(self._hand.room, around, thing.pos, target.pos, below_m=below, radius_m=box.radius_m)
+        pass_m = over - below  # of the bottom of the thing
         height = min(max(0.04, pass_m - target.pos[2]), 2.5 * max(0.0, across - 0.008) + 0.2 * max(0.0, turn_error - 0.1))
         step = risen_first(thing.pos, target.pos + [0, 0, height]) - thing.pos
         return Command(view.ee.pos + step, quat, CLOSE), "running"
@@ -124,7 +125,8 @@ class Place(PutDown):
     def _free_spot(self, view: View) -> tuple[float, float]:
         name, destination = self.args
         middle = view.props[destination].pos[:2]
-        there = [o for o in obstacles(self.spec, view, (name, destination)) if o.distance(middle[None])[0] < self._place.inner_radius_m and o.bottom_m > 0.001]
+        others = [o for o in obstacles(self.spec, view, (name, destination)) if o.bottom_m > 0.001]
+        there = [o for o in others if o.distance(middle[None])[0] < self._place.inner_radius_m]
         if not there:
             return self._spots[0]
         room = [round(min(float(o.distance((middle + spot)[None])[0]) for o in there), 3) for spot in self._spots]

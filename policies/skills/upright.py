@@ -89,7 +89,8 @@ class GraspLying(Pick):
             found = _first_way(self.spec, view, name, grips, shifts, dislikes=dislikes, skip=self._misses)
             if found is not None:
                 return choices[found.grip]
-        raise NotGraspable(f"{name!r} ({asset.id}) at {thing.pos.round(3).tolist()} cannot be stood up by {self.spec.robot}: no tilted hand is in reach")
+        where = f"{name!r} ({asset.id}) at {thing.pos.round(3).tolist()}"
+        raise NotGraspable(f"{where} cannot be stood up by {self.spec.robot}: no tilted hand is in reach")
 
 
 class SetUpright(SkillBase):
