@@ -11,7 +11,7 @@ import numpy as np
 from vlagym import assets
 from vlagym.benchmark.check import Contract
 from vlagym.benchmark.checks import _samples
-from vlagym.envs.errors import BadData, unknown_name
+from vlagym.envs.errors import unknown_name
 from vlagym.envs.objects import UPRIGHT, ObjectAsset, StablePose, load_object
 from vlagym.envs.types import EpisodeSpec, Predicate, PropSpec, SceneSpec
 
@@ -91,21 +91,21 @@ def _about_rest(asset: ObjectAsset, pose: StablePose) -> Iterator[str]:
         yield f"left alone on the table{how} for {REST_S:g} s it still moves at {1e3 * speed_m_s:.1f} mm/s: {advice}"
 
 
+_ROBOT, _ARENA = "panda", "studio"
+"""Where an object is looked at."""
+
+
 def _alone(asset: ObjectAsset, pose: StablePose) -> EpisodeSpec:
     from vlagym.envs import catalog
     from vlagym.envs.arenas import arena
     from vlagym.envs.control import action_spec
 
-    robot_name = catalog.names("robot")[0]
-    robot = catalog.load("robot", robot_name)
+    robot = catalog.load("robot", _ROBOT)
     prop = PropSpec(name=asset.id, asset=asset.id, pos_world=(0.5, 0.25, pose.height_m), quat_world_wxyz=pose.quat_wxyz)
-    arenas = sorted(file.stem for file in assets.path("arenas").glob("*.toml"))
-    if not arenas:
-        raise BadData("assets/arenas holds no arena to stand an object in")
     return EpisodeSpec(
         task="check",
-        robot=robot_name,
-        scene=SceneSpec(arena=arenas[0], props=(prop,), lights=arena(arenas[0]).light),
+        robot=_ROBOT,
+        scene=SceneSpec(arena=_ARENA, props=(prop,), lights=arena(_ARENA).light),
         robot_qpos=robot.home_qpos,
         goal=(Predicate(name="touched", args=(asset.id,)),),
         stages=(),
