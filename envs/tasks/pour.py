@@ -5,7 +5,7 @@ from vlagym.envs.task import Draft, Goal, Region, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 _REGION = Region(x_m=(0.40, 0.60), y_m=(-0.20, 0.20))
-_SCENES = ((1, 2, 12), (1, 2, 10), (2, 1, 8), (2, 2, 8))
+_SCENES = ((1, 2, 12), (1, 2, 10), (2, 1, 8))
 """Cups, bowls, and beads in each cup."""
 
 

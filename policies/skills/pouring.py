@@ -24,8 +24,10 @@ from vlagym.policies.skills.view import CLOSE, DOWN, OPEN, Command, SkillBase, V
 
 _GRIP_BELOW_RIM_M = 0.014  # high, so that what runs out falls between the rim and the palm, which is 45 mm above the pinch point
 _LIP_ABOVE_M = 0.045  # the lip of the tilted cup over the rim of the vessel; lower, and the arm behind the hand would meet the table
+_RAISED_M = (0.0, 0.04)
 _LIP_SHORT_M = 0.025  # before the middle of the vessel: what rolls out of the cup flies on
-_ARM_M = 0.09  # radius of the arm and room to spare
+_ARM_M = 0.13  # radius of the arm around its joints, and room to spare
+_MANY = 12  # ways that are looked at before one is taken on which the arm comes too near to something
 _HAND_M = 0.21  # from the pinch point to where the hand is mounted
 _ASIDE_M = 0.10  # half the width of the hand, beside the middle of its way
 _CLEAR_M = 0.015  # below the bottom of the cup, over the rim of the vessel
@@ -77,9 +79,8 @@ class Pour(SkillBase):
         cup = view.props[name]
         if self._way is None:
             turn = hand_yaw(view.ee.quat)
-            ways = [_Way.of(self.spec, name, vessel, view, turn, side, cup, view.ee.pos) for side in (1.0, -1.0)]
-            around = obstacles(self.spec, view, self.args)
-            self._way = min(ways, key=lambda way: (way.hindrance(self.spec, view.props[vessel], around), way.cost))
+            ways, around = _Way.of(self.spec, name, vessel, view, turn, cup, view.ee.pos), obstacles(self.spec, view, self.args)
+            self._way = min(ways, key=lambda way: (way.hindrance_m(self.spec, view.props[vessel], around), way.cost))
         way = self._way
         lip_ee = rotate(conjugate(view.ee.quat), way.lip(cup, view.ee.quat) - view.ee.pos)  # as the cup really hangs in the hand
         there, _ = way.hand(self._tilt, lip_ee, view.props[vessel])
@@ -127,13 +128,15 @@ class _Way(NamedTuple):
     rim_m: float
     """Height of the cup's rim above its base."""
     vessel_rim_m: float
+    raised_m: float
+    """From higher up than usual: the arm keeps clear of what stands around."""
     lip_ee: Array
     """(3,) the lowest point of the tilted cup's rim, in the frame of the hand, m."""
     cost: float
 
     @staticmethod
-    def of(spec: EpisodeSpec, cup: str, vessel: str, view: View, turn_rad: float, side: float, here: Pose, ee_pos: Array) -> _Way:
-        """Returns the way for a turn of the hand about the vertical, and what it costs: its length, and how near it comes to what stands around.
+    def of(spec: EpisodeSpec, cup: str, vessel: str, view: View, turn_rad: float, here: Pose, ee_pos: Array) -> list[_Way]:
+        """Returns the ways for a turn of the hand about the vertical, and what they cost: their length, and how near they come to what stands around.
 
         Args:
           spec: The episode.
@@ -141,37 +144,42 @@ class _Way(NamedTuple):
           vessel: Name of what it is tilted over.
           view: The scene as it is.
           turn_rad: Of the hand.
-          side: 1 or -1: towards which of its flat sides the hand tilts.
           here: Pose of the cup.
           ee_pos: Of the hand when it holds the cup there, (3,) m.
         """
         asset, scale = asset_of(spec, cup), prop_of(spec, cup).scale
-        mouth = side * np.array([math.cos(turn_rad), math.sin(turn_rad), 0.0])
         upright = multiply(from_yaw(turn_rad), DOWN)
         radius, rim = scale * min(asset.size_m[:2]) / 2, scale * asset.size_m[2]
-        lip_ee = rotate(conjugate(upright), here.pos + [0.0, 0.0, rim] + radius * mouth - ee_pos)
         vessel_rim = prop_of(spec, vessel).scale * asset_of(spec, vessel).size_m[2]
-        way = _Way(mouth, side, upright, radius, rim, vessel_rim, lip_ee, 0.0)
-        there = way.hand(0.0, lip_ee, view.props[vessel])[0]
-        # The tilted hand and the arm behind it lie level beyond the vessel.
-        lip = view.props[vessel].pos
-        swept = lip[:2] + np.linspace(-0.06, _HAND_M + 0.06, 10)[:, None] * mouth[:2]
         tall = [thing for thing in obstacles(spec, view, (cup, vessel)) if thing.top_m > vessel_rim + 0.015]
-        near = sum(max(0.0, _ASIDE_M - float(thing.distance(swept).min())) for thing in tall)
-        return way._replace(cost=float(np.linalg.norm(there[:2] - ee_pos[:2])) + 10.0 * near)
+        ways = []
+        for side, raised_m in itertools.product((1.0, -1.0), _RAISED_M):
+            mouth = side * np.array([math.cos(turn_rad), math.sin(turn_rad), 0.0])
+            lip_ee = rotate(conjugate(upright), here.pos + [0.0, 0.0, rim] + radius * mouth - ee_pos)
+            way = _Way(mouth, side, upright, radius, rim, vessel_rim, raised_m, lip_ee, 0.0)
+            there = way.hand(0.0, lip_ee, view.props[vessel])[0]
+            # The tilted hand and the arm behind it lie level beyond the vessel.
+            swept = view.props[vessel].pos[:2] + np.linspace(-0.06, _HAND_M + 0.06, 10)[:, None] * mouth[:2]
+            near = sum(max(0.0, _ASIDE_M - float(thing.distance(swept).min())) for thing in tall)
+            ways.append(way._replace(cost=float(np.linalg.norm(there[:2] - ee_pos[:2])) + 2.0 * raised_m + 10.0 * near))
+        return ways
 
-    def hindrance(self, spec: EpisodeSpec, vessel: Pose, around: Sequence[Obstacle]) -> int:
-        """Returns what is against the way: 0 nothing, 1 the arm leans on what stands around, 2 it does not reach or swings through far postures."""
-        arm, leans = kinematics(spec.robot), False
+    def hindrance_m(self, spec: EpisodeSpec, vessel: Pose, around: Sequence[Obstacle]) -> float:
+        """Returns by how much the arm comes too near to the table or to what stands around; infinite where it does not reach.
+
+        Swinging through postures far away is as bad as not to reach: the cup would tilt on the way.
+        """
+        arm, lack = kinematics(spec.robot), 0.0
         before: Array | None = None
         for tilt in np.linspace(0.0, _TILT_MAX_RAD, 9):
             posture, position, rotation = arm.solve(Pose(*self.hand(float(tilt), self.lip_ee, vessel)), before)
             if position > 0.005 or rotation > 0.05 or (before is not None and float(np.abs(posture - before).max()) > _SWING_RAD):
-                return 2
-            points = arm.skeleton(posture)
-            leans |= any(bool((thing.distance(points[points[:, 2] < thing.top_m + _ARM_M][:, :2]) < _ARM_M).any()) for thing in around)
+                return math.inf
+            points = arm.skeleton(posture)[:-8]  # the hand and what it is mounted on are slimmer, and looked at elsewhere
+            gaps = [float(np.hypot(thing.distance(points[:, :2]), np.maximum(0.0, points[:, 2] - thing.top_m)).min()) for thing in around]
+            lack = max(lack, _ARM_M - min([float(points[:, 2].min()), *gaps]))
             before = posture
-        return int(leans)
+        return round(lack, 4)
 
     def lip(self, cup: Pose, quat: Array) -> Array:
         """Returns the point (3,) of the cup's rim that is lowest when it is tilted, for the pose of the cup and the orientation of the hand."""
@@ -187,7 +195,7 @@ class _Way(NamedTuple):
         """
         axis = np.array([-self.mouth[1], self.mouth[0], 0.0])
         quat = multiply(from_axis_angle(tilt_rad * axis), self.upright)
-        above = _LIP_ABOVE_M + _HAND_M * math.sin(max(0.0, tilt_rad - _TILT_MAX_RAD))  # the further, the lower the arm behind the hand
+        above = _LIP_ABOVE_M + self.raised_m + _HAND_M * math.sin(max(0.0, tilt_rad - _TILT_MAX_RAD))  # the further, the lower the arm behind the hand
         height = self.vessel_rim_m + max(above, _CLEAR_M + self.rim_m * math.cos(tilt_rad))
         lip = vessel.pos + [0.0, 0.0, height] - _LIP_SHORT_M * self.mouth
         return lip - rotate(quat, lip_ee), quat
@@ -212,21 +220,20 @@ def _grasp_to_pour(spec: EpisodeSpec, cup: str, vessel: str, view: View, tried: 
                 chosen = ChosenGrasp(high, direction, turn, scale * high.width_m, opening_m, asset, scale)
                 point, turn = chosen.at(here)
                 cost = 20.0 * crowding(hand.room, around, point, turn, opening_m) + 0.03 * abs(turn) + 0.2 * sum(chosen == other for other in tried)
-                for side in (1.0, -1.0):
-                    way = _Way.of(spec, cup, vessel, view, turn, side, here, point)
+                for way in _Way.of(spec, cup, vessel, view, turn, here, point):
                     ranked.append((round(cost + way.cost, 6), len(ranked), chosen, way))
-    leaning: ChosenGrasp | None = None
-    for _, _, chosen, way in sorted(ranked, key=lambda item: item[:2]):
+    found: list[tuple[float, int, ChosenGrasp]] = []
+    for _, index, chosen, way in sorted(ranked, key=lambda item: item[:2]):
         point, turn = chosen.at(here)
-        if not arm.reaches(Pose(point, multiply(from_yaw(turn), DOWN))):
+        if len(found) == _MANY or not arm.reaches(Pose(point, multiply(from_yaw(turn), DOWN))):
             continue
-        hindrance = way.hindrance(spec, view.props[vessel], beside)
-        if hindrance == 0:
+        lack = way.hindrance_m(spec, view.props[vessel], beside)
+        if lack == 0.0:
             return chosen
-        if hindrance == 1 and leaning is None:
-            leaning = chosen
-    if leaning is not None:
-        return leaning
+        if math.isfinite(lack):
+            found.append((lack, index, chosen))
+    if found:
+        return min(found, key=lambda item: item[:2])[2]
     raise NotGraspable(f"no grasp of {cup!r} ({asset.id}) at {here.pos.round(3).tolist()} lets {spec.robot} pour it into {vessel!r}")
 
 
