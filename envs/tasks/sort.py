@@ -22,9 +22,14 @@ def _is_small(asset: ObjectAsset) -> bool:
     return footprint_m(asset) <= 0.033
 
 
+def _height_m(prop: str) -> float:
+    return catalog()[prop.rpartition("_")[0]].size_m[2]
+
+
 def _goal(*moves: tuple[Sequence[str], str]) -> Goal:
-    """Returns the goal of bringing props to places, group by group."""
-    conditions = tuple(put_into(thing, destination) for things, destination in moves for thing in things)
+    """Returns the goal of bringing props to places, group by group: what is tall first, or else it stands in the way of the hand."""
+    tallest = sorted(moves, key=lambda move: -max(map(_height_m, move[0])))
+    conditions = tuple(put_into(thing, destination) for things, destination in tallest for thing in sorted(things, key=lambda t: -_height_m(t)))
     return Goal(conditions=conditions, stages=carried(conditions), expert_s=_SECONDS_A_THING * len(conditions))
 
 

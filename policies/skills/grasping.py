@@ -13,13 +13,17 @@ from vlagym.envs import catalog
 from vlagym.envs.errors import NotGraspable
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate, to_matrix
 from vlagym.envs.kinematics import Kinematics, kinematics
-from vlagym.envs.objects import UPRIGHT, Grasp, ObjectAsset
+from vlagym.envs.objects import UPRIGHT, WIDEST_GRASP_M, Grasp, ObjectAsset
 from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import EndEffector, Robot
 from vlagym.envs.types import EpisodeSpec
-from vlagym.policies.skills.surroundings import crowding, obstacles
+from vlagym.policies.skills.surroundings import Obstacle, boxed, crowding, obstacles
 from vlagym.policies.skills.view import DOWN, View, asset_of
 
+FALLEN = "fallen"
+"""Name of whatever pose a thing is in that is none of its stable ones."""
+_TILTED = 0.12  # 1 - cosine: 28 degrees away from a stable pose a thing counts as fallen
+_LOWEST_M = 0.012
 _PLAY_M = 0.024
 """How much wider than the thing the pads are apart at least, together."""
 _NARROW_COST = 0.03
@@ -42,6 +46,10 @@ class ChosenGrasp(NamedTuple):
 
     def at(self, thing: Pose) -> tuple[Array, float]:
         """Returns the pinch point and the turn of the hand for the prop's present pose."""
+        if self.grasp.pose == FALLEN:
+            box = boxed("", self.asset, self.scale, thing)
+            middle = np.array([box.x, box.y, max(_LOWEST_M, (box.bottom_m + box.top_m) / 2)])
+            return middle, nearest_turn(box.yaw_rad + self.direction_rad, self.turn_rad)
         grasp, yaw = self.grasp, yaw_in_pose(self.asset, self.grasp.pose, thing)
         offset = np.array(grasp.offset_xy_m)
         if grasp.symmetric and offset.any():
@@ -66,9 +74,9 @@ def choose_grasp(spec: EpisodeSpec, name: str, view: View, tried: Sequence[Chose
     asset, thing, scale = asset_of(spec, name), view.props[name], prop_of(spec, name).scale
     around, hand = obstacles(spec, view, (name,)), hand_of(spec)
     pose = resting_pose(asset, thing)
-    yaw = yaw_in_pose(asset, pose, thing)
+    yaw = boxed(name, asset, scale, thing).yaw_rad if pose == FALLEN else yaw_in_pose(asset, pose, thing)
     ranked: list[tuple[float, int, ChosenGrasp]] = []
-    for grasp in asset.grasps_in(pose):
+    for grasp in _improvised(boxed(name, asset, scale, thing)) if pose == FALLEN else asset.grasps_in(pose):
         rim = bool(np.any(grasp.offset_xy_m))
         count = 24 if rim else 12
         directions = [math.pi * (2 if rim else 1) * k / count - yaw for k in range(count)] if grasp.symmetric else list(grasp.yaw_rad)
@@ -88,7 +96,7 @@ def choose_grasp(spec: EpisodeSpec, name: str, view: View, tried: Sequence[Chose
 
 
 def resting_pose(asset: ObjectAsset, thing: Pose) -> str:
-    """Returns which of an object's stable poses is nearest to the one that it is in."""
+    """Returns in which of an object's stable poses it is; FALLEN where it is in none that has a grasp."""
     matrix = to_matrix(thing.quat)
 
     def tilt(pose: str) -> float:
@@ -97,7 +105,8 @@ def resting_pose(asset: ObjectAsset, thing: Pose) -> str:
             return abs(float(matrix[2, 2] - still[2, 2]))  # round: how it is rolled about its axis does not matter
         return 1.0 - float(matrix[2] @ still[2])
 
-    return min((UPRIGHT, *(p.name for p in asset.poses if asset.grasps_in(p.name))), key=tilt)
+    nearest = min((UPRIGHT, *(p.name for p in asset.poses if asset.grasps_in(p.name))), key=tilt)
+    return nearest if tilt(nearest) <= _TILTED else FALLEN
 
 
 def yaw_in_pose(asset: ObjectAsset, pose: str, thing: Pose) -> float:
@@ -107,6 +116,14 @@ def yaw_in_pose(asset: ObjectAsset, pose: str, thing: Pose) -> float:
         return math.atan2(matrix[1, 2], matrix[0, 2]) - math.atan2(still[1, 2], still[0, 2])
     turned = matrix @ still.T
     return math.atan2(turned[1, 0], turned[0, 0])
+
+
+def _improvised(box: Obstacle) -> tuple[Grasp, ...]:
+    """Returns grasps of a thing that lies as it fell: across the narrow side of its outline, and across the other."""
+    sides = sorted(((2 * box.half_y_m, math.pi / 2), (2 * box.half_x_m, 0.0)))
+    return tuple(
+        Grasp(kind="top", height_m=0.02, width_m=min(width, WIDEST_GRASP_M), yaw_rad=(direction,), pose=FALLEN) for width, direction in sides
+    )
 
 
 def openings(hand: EndEffector, grasp: Grasp, scale: float) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from vlagym.envs.errors import NotGraspable
 from vlagym.envs.fixtures import get_fixture
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate
 from vlagym.envs.kinematics import kinematics
+from vlagym.envs.objects import UPRIGHT
 from vlagym.envs.predicates.state import fixture_pose, prop_of
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import risen_first
@@ -72,8 +73,9 @@ class Touch(SkillBase):
         (box,) = [o for o in obstacles(self.spec, view, [n for n in view.props if n != name]) if o.name == name]
         middle = np.array([box.x, box.y, box.top_m])
         asset, thing = asset_of(self.spec, name), view.props[name]
-        grasps = [g for g in asset.grasps_in(resting_pose(asset, thing)) if g.kind == "top" and not g.symmetric]
-        if grasps and abs(thing.quat[0]) + abs(thing.quat[3]) > 1.0 - 1e-3:
+        upright = asset.grasps_in(UPRIGHT) if resting_pose(asset, thing) == UPRIGHT else ()
+        grasps = [g for g in upright if g.kind == "top" and not g.symmetric]
+        if grasps:
             # A bent thing is not where its middle is: where it is grasped, it is.
             middle[:2] = thing.apply(prop_of(self.spec, name).scale * np.array([*grasps[0].offset_xy_m, 0.0]))[:2]
         angle = 2.4 * self._tries  # on a spiral outwards, by the golden angle

@@ -11,6 +11,7 @@ import numpy as np
 
 from vlagym.envs.fixtures import get_fixture
 from vlagym.envs.frames import Array, Pose, from_yaw, pose, to_matrix, to_yaw
+from vlagym.envs.objects import ObjectAsset
 from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import GraspRoom
 from vlagym.envs.shapes import joint_bounds
@@ -55,7 +56,11 @@ class Obstacle(NamedTuple):
 
 def obstacle(spec: EpisodeSpec, view: View, name: str) -> Obstacle:
     """Returns a prop where it is now."""
-    asset, scale, here = asset_of(spec, name), prop_of(spec, name).scale, view.props[name]
+    return boxed(name, asset_of(spec, name), prop_of(spec, name).scale, view.props[name])
+
+
+def boxed(name: str, asset: ObjectAsset, scale: float, here: Pose) -> Obstacle:
+    """Returns an object in whatever pose it is, with the names and numbers of an obstacle."""
     matrix, half = to_matrix(here.quat), scale * np.array(asset.size_m) / 2
     middle = here.pos + matrix[:, 2] * half[2]
     tall = float(np.abs(matrix[2]) @ half)

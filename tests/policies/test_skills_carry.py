@@ -109,3 +109,22 @@ def test_the_hand_passes_above_what_stands_in_its_way_and_no_higher() -> None:
     assert height_to_pass(room, [_box(0.7, 0.12)], start, end, below_m=0.02) == 0.0
     beside = height_to_pass(room, [_box(0.53, 0.12)], start, end, below_m=0.02)
     assert beside == pytest.approx(0.12 - room.hand_above_m + 0.02), "only the hand is so wide"
+
+
+def test_what_was_knocked_over_is_taken_as_it_lies() -> None:
+    spec = next(s for s in (sample("place_on", seed=860_000 + k) for k in range(80)) if s.goal[0].args[0].startswith(("key", "square_peg", "mug")))
+    name = spec.goal[0].args[0]
+    fallen = [
+        dataclasses.replace(p, quat_world_wxyz=(0.7071068, 0.0, 0.7071068, 0.0), pos_world=(*p.pos_world[:2], 0.04)) if p.name == name else p
+        for p in spec.scene.props
+    ]
+    lying = dataclasses.replace(spec, scene=dataclasses.replace(spec.scene, props=tuple(fallen)))
+    task: Task = catalog.load("task", spec.task)
+    performer, world = Performer(lying, task.plan(lying)), World(render=False)
+    world.start(lying)
+    held = False
+    for _ in range(120):
+        seen = world.observe((), privileged=True)
+        facts = world.advance(action_towards(performer.step(seen), seen, lying.control))
+        held |= bool(facts.prop_is_held[[p.name for p in lying.scene.props].index(name)])
+    assert held
