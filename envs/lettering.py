@@ -88,7 +88,7 @@ def lettering(text: str, height_m: float, stroke_m: float, depth_m: float) -> So
     strokes: list[Solid] = []
     at = 0.0
     for letter in text:
-        lines = [np.array([[at + unit * int(x), unit * int(y)] for x, y in stroke.split()]) for stroke in _GLYPHS[letter]]
+        lines = [np.array([[at + unit * int(p[0]), unit * int(p[1])] for p in stroke.split()]) for stroke in _GLYPHS[letter]]
         pieces = [piece for line in lines for piece in _without_sharp_turns(line)]
         strokes += [_ribbon(piece, stroke_m * (1.0 - _NARROWER * k), depth_m) for k, piece in enumerate(pieces)]
         at += unit * (_ADVANCE.get(letter, GRID_WIDTH) + 1) + stroke_m

@@ -166,7 +166,8 @@ def unseen_words(spec: EpisodeSpec) -> tuple[str, ...]:
         asset = get_fixture(fixture.asset)
         things += [asset, *asset.joints]
     words = language().words
-    unseen = {noun for t in things for noun in t.unseen_names} | {w for use in words.uses.values() for w in (*use.unseen_something, *use.unseen_needs)}
+    unseen = {noun for t in things for noun in t.unseen_names}
+    unseen |= {w for use in words.uses.values() for w in (*use.unseen_something, *use.unseen_needs)}
     seen = {noun for t in things for noun in t.names} | {*words.substances, *words.substances.values()}
     seen |= {w for category in words.categories.values() for w in (*category.one, *category.many, *category.mass)}
     # The longest one counts: "soda can" is a word of its own, and the "can" in it is none.

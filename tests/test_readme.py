@@ -39,7 +39,8 @@ def test_a_policy_of_ones_own_takes_fifteen_lines() -> None:
 
 def test_the_examples_fulfil_their_contracts(outside: Path) -> None:
     for kind, name in (("policy", "my_policy:POLICY"), ("metric", "my_metric:METRIC"), ("task", "my_task:TASK")):
-        assert check.check(kind, name) == check.Verdict(kind=kind, name=name, complaints=())
+        verdict = check.check(kind, name)
+        assert (verdict.complaints, verdict.skipped) == ((), "")
 
 
 @pytest.mark.parametrize("line", COMMANDS)

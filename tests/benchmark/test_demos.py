@@ -309,7 +309,7 @@ def test_unseen_arenas_and_places_are_refused_before_anything_is_sampled(tmp_pat
 
 def test_an_episode_that_holds_what_is_kept_for_tests_is_not_demonstrated_unless_asked_for(tmp_path: Path) -> None:
     out = tmp_path / f"d{SUFFIX}"
-    found = {"episodes": 1, "find_unseen": lambda spec, *, places: ["the arena nursery"]}
+    found: dict[str, Any] = {"episodes": 1, "find_unseen": lambda spec, *, places: ["the arena nursery"]}
     (attempt,) = Collection(options(out, **found))
     assert not attempt.kept and not out.exists()
     assert "the episode of place_on with seed 1000000 holds what is kept for tests: the arena nursery" in attempt.how

