@@ -38,7 +38,7 @@ def fill(draft: Draft, vessel: str, count: int) -> tuple[str, ...]:
     for i, (x, y) in enumerate(spots(place.inner_radius_m, get(bead).size_m[2] / 2, count), 1):
         u, v = math.cos(turn) * x - math.sin(turn) * y, math.sin(turn) * x + math.cos(turn) * y
         height = prop.pos_world[2] + place.surface_height_m
-        names.append(draft.put_upon(bead, prop.pos_world[0] + u, prop.pos_world[1] + v, height, 0.0, name=f"{vessel}_bead_{i}"))
+        names.append(draft.put_upon(bead, prop.pos_world[0] + u, prop.pos_world[1] + v, height, 0.0, name=f"{vessel}_bead_{i}", content_of=vessel))
     return tuple(names)
 
 

@@ -205,10 +205,12 @@ class Draft:
         self.props.append(PropSpec(name=name, asset=asset.id, pos_world=(x, y, z), quat_world_wxyz=(w, i, j, k), rgba=rgba))
         return name
 
-    def put_upon(self, asset_id: str, x: float, y: float, height_m: float, yaw: float, *, name: str | None = None) -> str:
+    def put_upon(
+        self, asset_id: str, x: float, y: float, height_m: float, yaw: float, *, name: str | None = None, content_of: str | None = None
+    ) -> str:
         """Puts an object upright on or in what stands at a place, its base `height_m` above the table; returns its name.
 
-        Whether there is room for it is not looked at.
+        Whether there is room for it is not looked at. `content_of` names the prop that it is put into and counts as a part of.
 
         Raises:
           Crowded: If it stands on the table itself, in a place that the layout keeps for evaluation.
@@ -217,7 +219,7 @@ class Draft:
             self._check_start(asset_id, x, y)
         quat = (round(float(np.cos(yaw / 2)), 6), 0.0, 0.0, round(float(np.sin(yaw / 2)), 6))
         pos = (round(float(x), 5), round(float(y), 5), round(float(height_m), 5))
-        self.props.append(PropSpec(name=name or asset_id, asset=asset_id, pos_world=pos, quat_world_wxyz=quat))
+        self.props.append(PropSpec(name=name or asset_id, asset=asset_id, pos_world=pos, quat_world_wxyz=quat, content_of=content_of))
         return name or asset_id
 
     def keep_free(self, x: float, y: float, radius_m: float) -> None:

@@ -57,6 +57,8 @@ class PropSpec:
     """Replaces the asset's mass."""
     friction: float | None = None
     """Replaces the asset's sliding friction coefficient."""
+    content_of: str | None = None
+    """The prop that it is in at the start, as beads are in a cup. It counts as a part of that one: whoever may move the cup may move them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,12 +274,12 @@ class EpisodeSpec:
 
     @functools.cached_property
     def concerned(self) -> tuple[str, ...]:
-        """What the goal names, and what lies in it: a prop called "<name>_bead_<number>" belongs to what is called <name>."""
-        return (*self.named, *(p.name for p in self.scene.props if p.name.partition("_bead_")[0] in self.named and "_bead_" in p.name))
+        """What the goal names, and what was in it at the start."""
+        return (*self.named, *(p.name for p in self.scene.props if p.content_of in self.named))
 
     def contents(self, name: str) -> tuple[str, ...]:
-        """Returns the props that lie in a vessel when the episode begins: those called "<name>_bead_<number>"."""
-        return tuple(p.name for p in self.scene.props if p.name.startswith(f"{name}_bead_"))
+        """Returns the props that are in a vessel when the episode begins."""
+        return tuple(p.name for p in self.scene.props if p.content_of == name)
 
     def to_json(self) -> str:
         """Returns the canonical JSON: sorted keys, no spaces, floats as Python's repr."""
@@ -349,6 +351,10 @@ def _contradictions(spec: EpisodeSpec) -> Iterator[str]:
     for kind, names in kinds.items():
         yield from (f"{names.count(name)} things are called {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1)
         yield from (f"a {kind} is called {name!r}; a name is not empty and holds no slash" for name in names if not name or "/" in name)
+    vessels = {p.name for p in scene.props}
+    for prop in scene.props:
+        if prop.content_of is not None and (prop.content_of not in vessels or prop.content_of == prop.name):
+            yield f"{prop.name!r} is the content of {prop.content_of!r}, which is no other prop of the scene"
     directions: dict[str, tuple[float, ...]] = {f"the direction of light {light.name!r}": light.direction_world for light in scene.lights}
     directions |= {f"the rotation of {p.name!r}": p.quat_world_wxyz for p in scene.props}
     directions |= {f"the rotation of camera {c.name!r}": c.quat_parent_wxyz for c in scene.cameras}

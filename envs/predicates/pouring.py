@@ -21,7 +21,7 @@ def contents_of(spec: EpisodeSpec, cup: str) -> tuple[str, ...]:
     prop_of(spec, cup)
     beads = spec.contents(cup)
     if not beads:
-        raise BadSpec(f"nothing can be poured out of {cup!r}: the scene has no props called '{cup}_bead_1' and so on")
+        raise BadSpec(f"nothing can be poured out of {cup!r}: no prop of the scene is its content")
     return beads
 
 

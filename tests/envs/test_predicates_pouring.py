@@ -22,7 +22,7 @@ def spec(lay_table: Callable[..., EpisodeSpec]) -> EpisodeSpec:
 
     laid = lay_table(props={CUP: (0.4, 0.0), "cup_blue": (0.4, 0.2), BOWL: (0.6, 0.0), "apple": (0.5, 0.2), "bead_red": (0.4, 0.0)})
     *others, bead = laid.scene.props
-    filled = (*others, *(dataclasses.replace(bead, name=f"{CUP}_bead_{i}") for i in range(1, BEADS + 1)))
+    filled = (*others, *(dataclasses.replace(bead, name=f"{CUP}_bead_{i}", content_of=CUP) for i in range(1, BEADS + 1)))
     return dataclasses.replace(laid, scene=dataclasses.replace(laid.scene, props=filled))
 
 
@@ -52,7 +52,7 @@ def test_a_bead_beside_or_above_the_bowl_or_below_it_is_not_in_it(spec: EpisodeS
 
 
 def test_an_empty_cup_cannot_be_poured(spec: EpisodeSpec) -> None:
-    with pytest.raises(BadSpec, match=r"nothing can be poured out of 'cup_blue': the scene has no props called 'cup_blue_bead_1'"):
+    with pytest.raises(BadSpec, match=r"nothing can be poured out of 'cup_blue': no prop of the scene is its content"):
         compile_predicate(Predicate(name="poured", args=("cup_blue", BOWL)), spec)
 
 
