@@ -74,9 +74,9 @@ class Touch(SkillBase):
         middle = np.array([box.x, box.y, box.top_m])
         asset, thing = asset_of(self.spec, name), view.props[name]
         upright = asset.grasps_in(UPRIGHT) if resting_pose(asset, thing) == UPRIGHT else ()
-        grasps = [g for g in upright if g.kind == "top" and not g.symmetric]
+        grasps = [g for g in upright if g.kind == "rim"] or [g for g in upright if not g.symmetric]
         if grasps:
-            # A bent thing is not where its middle is: where it is grasped, it is.
+            # What is hollow or bent is not where its middle is: where it is grasped, it is.
             middle[:2] = thing.apply(prop_of(self.spec, name).scale * np.array([*grasps[0].offset_xy_m, 0.0]))[:2]
         angle = 2.4 * self._tries  # on a spiral outwards, by the golden angle
         if asset.place is not None and "graspable" not in asset.roles:
