@@ -54,7 +54,7 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
 
 TASK = Task(
     summary="put a peg into a socket, a key into a lock, or a lid on a pot",
-    expert_s=3.8,
+    expert_s=3.6,
     layout=_layout,
     plan=_plan,
     robots=("panda", "jaco"),

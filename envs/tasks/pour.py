@@ -30,4 +30,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="pick_to_pour", args=spec.goal[0].args), Skill(name="pour", args=spec.goal[0].args)]
 
 
-TASK = Task(summary="pour the beads of a cup into a bowl", expert_s=4.8, layout=_layout, plan=_plan, robots=("panda", "jaco"))
+TASK = Task(summary="pour the beads of a cup into a bowl", expert_s=4.5, layout=_layout, plan=_plan, robots=("panda", "jaco"))

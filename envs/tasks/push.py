@@ -88,4 +88,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name=_SKILLS[goal.name], args=goal.args), Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="push something into a zone, along a line, or off a mat", expert_s=4.7, layout=_layout, plan=_plan, robots=("panda", "jaco"))
+TASK = Task(summary="push something into a zone, along a line, or off a mat", expert_s=4.0, layout=_layout, plan=_plan, robots=("panda", "jaco"))

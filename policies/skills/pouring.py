@@ -195,7 +195,8 @@ class _Way(NamedTuple):
         """
         axis = np.array([-self.mouth[1], self.mouth[0], 0.0])
         quat = multiply(from_axis_angle(tilt_rad * axis), self.upright)
-        above = _LIP_ABOVE_M + self.raised_m + _HAND_M * math.sin(max(0.0, tilt_rad - _TILT_MAX_RAD))  # the further, the lower the arm behind the hand
+        # The further it is tilted, the lower the arm behind the hand.
+        above = _LIP_ABOVE_M + self.raised_m + _HAND_M * math.sin(max(0.0, tilt_rad - _TILT_MAX_RAD))
         height = self.vessel_rim_m + max(above, _CLEAR_M + self.rim_m * math.cos(tilt_rad))
         lip = vessel.pos + [0.0, 0.0, height] - _LIP_SHORT_M * self.mouth
         return lip - rotate(quat, lip_ee), quat
