@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs.bitmap_font import text_mask
+from vlagym.envs.textures.bitmap_font import text_mask
 from vlagym.envs.errors import UnknownName, unknown_name
 from vlagym.envs.fixtures import FixtureAsset, fixtures
 from vlagym.envs.objects import ObjectAsset, catalog

@@ -22,7 +22,7 @@ from vlagym.envs import catalog
 from vlagym.envs.catalogues import CORE
 from vlagym.envs.errors import BadData
 from vlagym.envs.images import Shrink
-from vlagym.envs.layout import layout_for
+from vlagym.envs.layouts.cells import layout_for
 from vlagym.envs.split import arena_split_for, unseen_in
 from vlagym.envs.split import digest as split_digest
 from vlagym.envs.types import ActionSpec, EpisodeSpec, stream, to_plain

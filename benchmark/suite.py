@@ -15,7 +15,7 @@ from vlagym.envs import catalog
 from vlagym.envs.arenas import arena_names
 from vlagym.envs.catalogues import catalogue_names
 from vlagym.envs.errors import BadData, UnknownName, unknown_name
-from vlagym.envs.layout import LAYOUT_WORDS
+from vlagym.envs.layouts.cells import LAYOUT_WORDS
 from vlagym.envs.split import ARENA_WORDS
 from vlagym.envs.types import EpisodeSpec, sha
 

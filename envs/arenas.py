@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vlagym import assets
 from vlagym.envs import scenery
-from vlagym.envs.arena_textures import surface, surface_names
+from vlagym.envs.textures.surfaces import surface, surface_names
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.frames import look_at
 from vlagym.envs.scenery import Item, Panel, SceneryMesh

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from vlagym.envs.errors import BadData, unknown_name
-from vlagym.envs.shape_tables import collision_pieces, visual_part
-from vlagym.envs.shapes import Part, Primitive
+from vlagym.envs.shapes.shape_tables import collision_pieces, visual_part
+from vlagym.envs.shapes.parts import Part, Primitive
 from vlagym.envs.types import from_plain
 
 Split = Literal["seen", "unseen"]

@@ -18,7 +18,7 @@ from vlagym.envs.controls import Control, check_control
 from vlagym.envs.errors import BadData, BadSpec, unknown_name
 from vlagym.envs.marks import Hole, Line, Zone, check_marks
 from vlagym.envs.frames import Pose, from_axis_angle, pose, rotate
-from vlagym.envs.shapes import Part, Primitive, as_parts, joint_bounds
+from vlagym.envs.shapes.parts import Part, Primitive, as_parts, joint_bounds
 from vlagym.envs.types import Rgba, Vec3
 
 _SIZE_TOLERANCE_M = 0.0015

@@ -16,8 +16,8 @@ from vlagym.envs.asset_files import Split, check_names, identity, read, shapes
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.fixtures import FixtureAsset as FixtureAsset
 from vlagym.envs.fixtures import get_fixture as get_fixture
-from vlagym.envs.shapes import Part as Part
-from vlagym.envs.shapes import Primitive, as_parts, joint_bounds
+from vlagym.envs.shapes.parts import Part as Part
+from vlagym.envs.shapes.parts import Primitive, as_parts, joint_bounds
 from vlagym.envs.types import Quat, Rgba, Vec3
 
 Role = Literal["graspable", "support", "container", "stackable", "pourable", "peg", "lid", "pot", "pushable", "standable", "bead"]

@@ -17,7 +17,7 @@ from vlagym.envs.handles import hook_pose
 from vlagym.envs.objects import get
 from vlagym.envs.robot import Robot
 from vlagym.envs.scene import TABLE
-from vlagym.envs.shapes import joint_bounds
+from vlagym.envs.shapes.parts import joint_bounds
 from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec
 from vlagym.envs.world import World
 

@@ -12,10 +12,10 @@ from vlagym.envs import catalog
 from vlagym.envs.arenas import arena
 from vlagym.envs.control import action_spec
 from vlagym.envs.errors import BadSpec, Unsatisfiable, Unspeakable
-from vlagym.envs.language import say
+from vlagym.envs.language.sentences import say
 from vlagym.envs.premises import broken_premise
 from vlagym.envs.robot import Robot
-from vlagym.envs.layout import layout_for
+from vlagym.envs.layouts.cells import layout_for
 from vlagym.envs.split import ARENA_WORDS, arena_split, arena_split_for, arenas_of, place_split, start_of
 from vlagym.envs.task import Crowded, Draft, Goal, Task
 from vlagym.envs.types import EpisodeSpec, SceneSpec, stream
@@ -48,8 +48,8 @@ def sample(
       control: Action convention of the environment.
       arena_name: Where it happens: an arena, or seen | unseen | any, which draws one of that split, or of the split of `objects`.
       catalogue: Which part of the assets is drawn from: full | core.
-      level: How the sentence says it: a level of `vlagym.envs.language`, or mixed, which draws one.
-      layout: Where things start: any | seen | unseen, see `vlagym.envs.layout`; default: seen, and any with the catalogue core.
+      level: How the sentence says it: a level of `vlagym.envs.language.sentences`, or mixed, which draws one.
+      layout: Where things start: any | seen | unseen, see `vlagym.envs.layouts.cells`; default: seen, and any with the catalogue core.
 
     Raises:
       UnknownName: For an unknown task, robot, arena, catalogue, level or control.

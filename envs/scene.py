@@ -16,11 +16,11 @@ from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import from_yaw
 from vlagym.envs.fixtures import FixtureAsset, get_fixture
 from vlagym.envs.objects import ObjectAsset, get
-from vlagym.envs.pictures import draw
+from vlagym.envs.textures.pictures import draw
 from vlagym.envs.robot import Robot
 from vlagym.envs.scenery import SceneryMesh
-from vlagym.envs.shapes import MATERIALS, Material, Part, Primitive
-from vlagym.envs.textures import Texture
+from vlagym.envs.shapes.parts import MATERIALS, Material, Part, Primitive
+from vlagym.envs.textures.texture import Texture
 from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, LightSpec, PropSpec, Rgba, sha_arrays
 
 TABLE, FLOOR, WALL = "table", "floor", "wall"

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym import assets
-from vlagym.envs.arena_textures import surface, surface_names
+from vlagym.envs.textures.surfaces import surface, surface_names
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.frames import from_yaw, to_matrix
-from vlagym.envs.shape_tables import visual_part
-from vlagym.envs.shapes import Material, Mesh, Primitive
+from vlagym.envs.shapes.shape_tables import visual_part
+from vlagym.envs.shapes.parts import Material, Mesh, Primitive
 from vlagym.envs.types import Rgba, Vec3, from_plain
 
 _WHITE: Rgba = (1.0, 1.0, 1.0, 1.0)

@@ -13,7 +13,7 @@ from typing import Any, overload
 from gymnasium.spaces import Text
 from gymnasium.vector.utils import shared_memory as gym_memory
 
-from vlagym.envs.language import MAX_CHARACTERS
+from vlagym.envs.language.sentences import MAX_CHARACTERS
 
 MAX_LENGTH = MAX_CHARACTERS
 

@@ -19,9 +19,9 @@ from vlagym.envs.asset_files import Split
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.fixtures import FixtureAsset, fixtures, get_fixture
 from vlagym.envs.frames import rotate
-from vlagym.envs.layout import UPON_M, LayoutSplit
+from vlagym.envs.layouts.cells import UPON_M, LayoutSplit
 from vlagym.envs.objects import ObjectAsset, catalog, get
-from vlagym.envs.phrases import language, split_of
+from vlagym.envs.language.phrases import language, split_of
 from vlagym.envs.types import EpisodeSpec, PropSpec, canonical_json, from_plain, sha, to_plain
 
 

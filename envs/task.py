@@ -12,7 +12,7 @@ from vlagym.envs.errors import BadSpec, Unsatisfiable, unknown_name
 from vlagym.envs.fixtures import FixtureAsset, fixtures
 from vlagym.envs.frames import multiply, rotate, to_matrix
 from vlagym.envs.objects import UPRIGHT, ObjectAsset, StablePose, catalog
-from vlagym.envs.layout import UPON_M, check_layout
+from vlagym.envs.layouts.cells import UPON_M, check_layout
 from vlagym.envs.split import place_split
 from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgba
 

@@ -248,7 +248,7 @@ class EpisodeSpec:
     phrase: str
     """Id of the template that the sentence was made of."""
     level: str = "plain"
-    """How the sentence says it: a level of `envs.language`, from plain to indirect."""
+    """How the sentence says it: a level of `envs.language.sentences`, from plain to indirect."""
     control: ActionSpec
     horizon_s: float
     hold_s: float = 0.5

@@ -44,7 +44,7 @@ def _complaints(name: str) -> Iterator[str]:
 
 
 def _about_shapes(asset: ObjectAsset) -> Iterator[str]:
-    from vlagym.envs.shapes import Mesh
+    from vlagym.envs.shapes.parts import Mesh
 
     faces = sum(len(part.shape.faces) for part in asset.visual if isinstance(part.shape, Mesh))
     if faces > MAX_FACES:

@@ -12,7 +12,7 @@ from vlagym.envs.frames import Array, Pose
 from vlagym.envs.marks import Line, Zone
 from vlagym.envs.predicates.state import WorldState, asset_of, fixture_of, fixture_pose, is_upright, prop_of
 from vlagym.envs.scene import TABLE
-from vlagym.envs.shapes import joint_bounds
+from vlagym.envs.shapes.parts import joint_bounds
 from vlagym.envs.types import EpisodeSpec, FixtureSpec
 
 ZONE_TOLERANCE_M = 0.005

@@ -1,6 +1,6 @@
 """Close one of several open drawers: of two cabinets or chests, of a sideboard; the sentence says which."""
 
-from vlagym.envs.furniture import furnish
+from vlagym.envs.layouts.furniture import furnish
 from vlagym.envs.task import Draft, Goal, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 

@@ -1,6 +1,6 @@
 """Open the door of one of two cupboards or microwaves; the sentence says which."""
 
-from vlagym.envs.furniture import furnish
+from vlagym.envs.layouts.furniture import furnish
 from vlagym.envs.task import Draft, Goal, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 

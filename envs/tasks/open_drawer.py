@@ -1,7 +1,7 @@
 """Open one of several drawers: of two cabinets, of a chest, of a sideboard; the sentence says which."""
 
 from vlagym.envs.fixtures import fixtures
-from vlagym.envs.furniture import furnish
+from vlagym.envs.layouts.furniture import furnish
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 

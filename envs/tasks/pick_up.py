@@ -1,6 +1,6 @@
 """Pick an object up and hold it; the sentence says which of several."""
 
-from vlagym.envs.milestones import grasped
+from vlagym.envs.layouts.milestones import grasped
 from vlagym.envs.objects import UPRIGHT, catalog
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate

@@ -5,10 +5,10 @@ from itertools import combinations
 
 import numpy as np
 
-from vlagym.envs.milestones import carried
+from vlagym.envs.layouts.milestones import carried
 from vlagym.envs.objects import ObjectAsset, catalog
 from vlagym.envs.predicates.relations import TABLE_FRAME, VIEWER_FRAME, Disc, margin_m
-from vlagym.envs.spots import CLEAR_M, distance_from, free_spots
+from vlagym.envs.layouts.spots import CLEAR_M, distance_from, free_spots
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task, footprint_m
 from vlagym.envs.types import EpisodeSpec, Predicate
 

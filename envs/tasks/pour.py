@@ -1,6 +1,6 @@
 """Pour the beads of a cup into a bowl; the sentence says which cup, or into which bowl."""
 
-from vlagym.envs import beads
+from vlagym.envs.layouts import beads
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 

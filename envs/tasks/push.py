@@ -8,7 +8,7 @@ import math
 
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.fixtures import get_fixture
-from vlagym.envs.lanes import Lanes
+from vlagym.envs.layouts.lanes import Lanes
 from vlagym.envs.objects import ObjectAsset, get
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task, footprint_m
 from vlagym.envs.types import EpisodeSpec, Predicate

@@ -1,10 +1,10 @@
 """Do two to five things one after another: drawers, buttons, switches and things to be put somewhere; the sentence gives the order."""
 
 from vlagym.envs.fixtures import FixtureAsset, fixtures
-from vlagym.envs.furniture import fits_drawer, furnish
+from vlagym.envs.layouts.furniture import fits_drawer, furnish
 from vlagym.envs.objects import ObjectAsset
-from vlagym.envs.room import fit_together, put_into
-from vlagym.envs.steps import ordered, plan_in_order
+from vlagym.envs.layouts.room import fit_together, put_into
+from vlagym.envs.layouts.steps import ordered, plan_in_order
 from vlagym.envs.task import Draft, Goal, Region, Task, footprint_m
 from vlagym.envs.types import Predicate
 

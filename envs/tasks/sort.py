@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from itertools import permutations
 
-from vlagym.envs.milestones import carried
+from vlagym.envs.layouts.milestones import carried
 from vlagym.envs.objects import ObjectAsset, catalog
-from vlagym.envs.room import fit_together, put_into
+from vlagym.envs.layouts.room import fit_together, put_into
 from vlagym.envs.task import Crowded, Draft, Goal, Region, Skill, Task, footprint_m
 from vlagym.envs.types import EpisodeSpec
 

@@ -2,7 +2,7 @@
 
 from itertools import permutations
 
-from vlagym.envs.milestones import carried
+from vlagym.envs.layouts.milestones import carried
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 

@@ -1,6 +1,6 @@
 """Stand up a bottle, can or cup that lies on its side; the sentence says which of several."""
 
-from vlagym.envs.milestones import grasped
+from vlagym.envs.layouts.milestones import grasped
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 

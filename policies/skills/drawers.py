@@ -15,7 +15,7 @@ from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.predicates.state import fixture_of, fixture_pose, joint_of, prop_of
 from vlagym.envs.robot import GraspRoom
-from vlagym.envs.shapes import Primitive, bounds
+from vlagym.envs.shapes.parts import Primitive, bounds
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import risen_first
 from vlagym.policies.skills.grasping import hand_of, opening_command

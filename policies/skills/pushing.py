@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vlagym.envs import lanes
+from vlagym.envs.layouts import lanes
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply
 from vlagym.envs.predicates.pushing import LINE_END_M, LINE_START_SHARE, LINE_WIDTH_M, inside_m, line_of, outline, zone_of
 from vlagym.envs.predicates.state import fixture_pose

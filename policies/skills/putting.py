@@ -13,8 +13,8 @@ from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.predicates.relations import disc
 from vlagym.envs.predicates.state import place_of, prop_of
-from vlagym.envs.room import INNER_M, ring_m
-from vlagym.envs.spots import Spot, free_spots
+from vlagym.envs.layouts.room import INNER_M, ring_m
+from vlagym.envs.layouts.spots import Spot, free_spots
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import risen_first
 from vlagym.policies.skills.grasping import hand_of, opening_command

@@ -14,7 +14,7 @@ from vlagym.envs.frames import Array, Pose, from_yaw, pose, to_matrix, to_yaw
 from vlagym.envs.objects import ObjectAsset
 from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import GraspRoom
-from vlagym.envs.shapes import joint_bounds
+from vlagym.envs.shapes.parts import joint_bounds
 from vlagym.envs.types import EpisodeSpec, FixtureSpec
 from vlagym.policies.skills.view import View, asset_of
 

@@ -11,9 +11,9 @@ import trimesh
 from vlagym.envs.catalogues import catalogue_of
 from vlagym.envs.fixtures import FixtureAsset, fixtures
 from vlagym.envs.objects import UPRIGHT, Grasp, ObjectAsset, catalog, get
-from vlagym.envs.reference import describe
-from vlagym.envs.scene_words import colour_word
-from vlagym.envs.shapes import Mesh, bounds, num_faces
+from vlagym.envs.language.reference import describe
+from vlagym.envs.language.scene_words import colour_word
+from vlagym.envs.shapes.parts import Mesh, bounds, num_faces
 from vlagym.envs.types import stream
 
 MOST_FACES = {ObjectAsset: 1300, FixtureAsset: 1700}  # a software renderer pays for each

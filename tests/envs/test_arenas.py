@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from vlagym import assets
-from vlagym.envs import arena_textures, arenas, scene, scenery
+from vlagym.envs import arenas, scene, scenery
+from vlagym.envs.textures import surfaces as arena_textures
 from vlagym.envs.arenas import Table, arena, arena_names, read_arena, surroundings, top_boxes
 from vlagym.envs.errors import BadData, UnknownName
 from vlagym.envs.types import EpisodeSpec

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from vlagym.envs import beads
+from vlagym.envs.layouts import beads
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.sampling import sample
 from vlagym.envs.task import Draft

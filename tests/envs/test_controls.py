@@ -14,7 +14,7 @@ from vlagym.envs.fixtures import FixtureAsset, FixtureJoint, fixtures, load_fixt
 from vlagym.envs.predicates import compile_predicate
 from vlagym.envs.predicates.state import WorldState
 from vlagym.envs.sampling import sample
-from vlagym.envs.shapes import bounds
+from vlagym.envs.shapes.parts import bounds
 from vlagym.envs.types import EpisodeSpec, Predicate
 from vlagym.envs.world import World
 

@@ -13,11 +13,11 @@ from vlagym import assets
 from vlagym.envs.errors import BadData, BadSpec, UnknownName
 from vlagym.envs.fixtures import FixtureAsset, fixtures, get_fixture, load_fixture
 from vlagym.envs.frames import rotate
-from vlagym.envs.furniture import fits_drawer, furnish
+from vlagym.envs.layouts.furniture import fits_drawer, furnish
 from vlagym.envs.handles import hook_pose, pull_direction, push_pose
 from vlagym.envs.objects import get
 from vlagym.envs.sampling import sample
-from vlagym.envs.shapes import joint_bounds
+from vlagym.envs.shapes.parts import joint_bounds
 from vlagym.envs.task import Draft
 from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate
 from vlagym.envs.world import World

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from vlagym.envs.lanes import Disc, Lanes, behind, can_push, distance_m
+from vlagym.envs.layouts.lanes import Disc, Lanes, behind, can_push, distance_m
 from vlagym.envs.task import Crowded, Region
 from vlagym.envs.types import stream
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from vlagym.envs.clauses import wish_of
+from vlagym.envs.language.clauses import wish_of
 from vlagym.envs.errors import BadSpec, UnknownName, Unspeakable
-from vlagym.envs.language import LEVELS, MAX_CHARACTERS, Sentence, levels, say
-from vlagym.envs.phrases import language, phrases, split_of
+from vlagym.envs.language.sentences import LEVELS, MAX_CHARACTERS, Sentence, levels, say
+from vlagym.envs.language.phrases import language, phrases, split_of
 from vlagym.envs.types import EpisodeSpec, stream
-from vlagym.envs.understand import understand
+from vlagym.envs.language.understand import understand
 
 TABLE: dict[str, tuple[float, ...]] = {
     "block_red": (0.5, 0.22),

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from vlagym.envs.errors import BadData
-from vlagym.envs.lettering import lettering
-from vlagym.envs.shape_tables import collision_pieces, visual_part
-from vlagym.envs.shapes import Mesh
+from vlagym.envs.shapes.lettering import lettering
+from vlagym.envs.shapes.shape_tables import collision_pieces, visual_part
+from vlagym.envs.shapes.parts import Mesh
 
 ALL = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-."
 

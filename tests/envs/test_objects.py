@@ -15,7 +15,7 @@ from vlagym import assets
 from vlagym.envs import fixtures, objects
 from vlagym.envs.catalogues import catalogue_of
 from vlagym.envs.errors import BadData, UnknownName
-from vlagym.envs.shapes import Mesh
+from vlagym.envs.shapes.parts import Mesh
 from vlagym.envs.types import sha_arrays
 
 BLOCK = assets.path("objects/block/block.toml")

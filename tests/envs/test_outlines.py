@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from vlagym.envs.errors import BadData
-from vlagym.envs.outlines import cutout, loft, superellipsoid, tub
-from vlagym.envs.shape_tables import collision_pieces, visual_part
-from vlagym.envs.shapes import joint_bounds
+from vlagym.envs.shapes.outlines import cutout, loft, superellipsoid, tub
+from vlagym.envs.shapes.shape_tables import collision_pieces, visual_part
+from vlagym.envs.shapes.parts import joint_bounds
 
 L_SHAPE = np.array([[0, 0], [3, 0], [3, 1], [1, 1], [1, 3], [0, 3]], float)
 TETRAHEDRON = {"shape": "mesh", "vertices_m": [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], "faces": [[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]]}

@@ -11,9 +11,9 @@ import pytest
 
 from vlagym import assets
 from vlagym.envs.errors import BadData, UnknownName
-from vlagym.envs.inflection import gerund, listed, order, plural
+from vlagym.envs.language.inflection import gerund, listed, order, plural
 from vlagym.envs.objects import catalog
-from vlagym.envs.phrases import language, phrases, read_language, split_of
+from vlagym.envs.language.phrases import language, phrases, read_language, split_of
 
 FAMILIES = tuple(language().families)
 

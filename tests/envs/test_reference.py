@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from vlagym.envs.errors import BadSpec
-from vlagym.envs.expressions import COMPLEX, SIMPLE, Expressions
+from vlagym.envs.language.expressions import COMPLEX, SIMPLE, Expressions
 from vlagym.envs.objects import catalog, get
-from vlagym.envs.reference import Nameable, describe
-from vlagym.envs.referents import Referent
-from vlagym.envs.scene_words import colour_word, scene_words
-from vlagym.envs.set_expressions import SetExpressions
+from vlagym.envs.language.reference import Nameable, describe
+from vlagym.envs.language.referents import Referent
+from vlagym.envs.language.scene_words import colour_word, scene_words
+from vlagym.envs.language.set_expressions import SetExpressions
 from vlagym.envs.types import EpisodeSpec, stream
 
 RED, BLUE = get("block_red"), get("block_blue")

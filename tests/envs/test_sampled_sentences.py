@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from vlagym.envs import catalog
-from vlagym.envs.clauses import wish_of
+from vlagym.envs.language.clauses import wish_of
 from vlagym.envs.sampling import sample
-from vlagym.envs.understand import understand
+from vlagym.envs.language.understand import understand
 
 NUM_EPISODES = 60
 FIRST_SEED = 850_000

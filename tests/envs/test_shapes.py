@@ -8,8 +8,8 @@ import pytest
 import trimesh
 
 from vlagym.envs.errors import BadData
-from vlagym.envs.shape_tables import collision_pieces, visual_part
-from vlagym.envs.shapes import Mesh, Primitive, bounds, joint_bounds, num_faces
+from vlagym.envs.shapes.shape_tables import collision_pieces, visual_part
+from vlagym.envs.shapes.parts import Mesh, Primitive, bounds, joint_bounds, num_faces
 
 SOLIDS: dict[str, tuple[dict[str, Any], float, float]] = {
     # name: (table, true volume in m^3, share of it that a coarse mesh may lack)

@@ -11,10 +11,10 @@ import pytest
 from vlagym import assets
 from vlagym.envs import catalog, split
 from vlagym.envs.errors import BadData, BadSpec, UnknownName
-from vlagym.envs.layout import LayoutSplit, check_layout, layout_for
+from vlagym.envs.layouts.cells import LayoutSplit, check_layout, layout_for
 from vlagym.envs.fixtures import fixtures
 from vlagym.envs.objects import catalog as objects
-from vlagym.envs.phrases import language, phrases, split_of
+from vlagym.envs.language.phrases import language, phrases, split_of
 from vlagym.envs.sampling import sample
 from vlagym.envs.split import place_split, unseen_in
 from vlagym.envs.task import Crowded, Draft, Region

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from vlagym.envs.milestones import carried, grasped
+from vlagym.envs.layouts.milestones import carried, grasped
 from vlagym.envs.predicates.relations import Disc, margin_m
-from vlagym.envs.room import fit_together, put_into, ring_m
-from vlagym.envs.spots import CLEAR_M, distance_from, free_spots
+from vlagym.envs.layouts.room import fit_together, put_into, ring_m
+from vlagym.envs.layouts.spots import CLEAR_M, distance_from, free_spots
 from vlagym.envs.task import Draft, Region, footprint_m
 from vlagym.envs.objects import get
 from vlagym.envs.types import Predicate

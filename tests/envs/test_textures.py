@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vlagym.envs import pictures
-from vlagym.envs.bitmap_font import text_mask
+from vlagym.envs.textures import pictures
+from vlagym.envs.textures.bitmap_font import text_mask
 from vlagym.envs.errors import BadData
-from vlagym.envs.pictures import draw
-from vlagym.envs.shape_tables import visual_part
-from vlagym.envs.shapes import Mesh
-from vlagym.envs.textures import PATTERNS, Texture
+from vlagym.envs.textures.pictures import draw
+from vlagym.envs.shapes.shape_tables import visual_part
+from vlagym.envs.shapes.parts import Mesh
+from vlagym.envs.textures.texture import PATTERNS, Texture
 
 RED = (0.8, 0.1, 0.1)
 

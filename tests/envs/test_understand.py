@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from vlagym.envs.clauses import Wish, wish_of
-from vlagym.envs.language import goals_said
-from vlagym.envs.noun_phrases import NounPhrases
-from vlagym.envs.scene_words import scene_words
+from vlagym.envs.language.clauses import Wish, wish_of
+from vlagym.envs.language.sentences import goals_said
+from vlagym.envs.language.noun_phrases import NounPhrases
+from vlagym.envs.language.scene_words import scene_words
 from vlagym.envs.types import EpisodeSpec
-from vlagym.envs.understand import splits, understand
+from vlagym.envs.language.understand import splits, understand
 
 PROPS: dict[str, tuple[float, ...]] = {
     "block_red": (0.5, 0.2),

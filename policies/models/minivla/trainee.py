@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vlagym.envs import language
+from vlagym.envs.language import sentences as language
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeSpec, ImageComponent, to_plain
 from vlagym.policies.models.minivla import card, preparation, proprio

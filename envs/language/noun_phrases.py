@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from vlagym.envs import spatial
-from vlagym.envs.classes import GENERIC, Class, Names, Narrow, Narrowing, Test, adjective, lexicon
-from vlagym.envs.inflection import NUMBERS, ORDINALS, is_always_plural, plural
-from vlagym.envs.phrases import language
-from vlagym.envs.referents import Referent
-from vlagym.envs.scene_words import SceneWords
-from vlagym.envs.spatial import Side
+from vlagym.envs.language import spatial
+from vlagym.envs.language.classes import GENERIC, Class, Names, Narrow, Narrowing, Test, adjective, lexicon
+from vlagym.envs.language.inflection import NUMBERS, ORDINALS, is_always_plural, plural
+from vlagym.envs.language.phrases import language
+from vlagym.envs.language.referents import Referent
+from vlagym.envs.language.scene_words import SceneWords
+from vlagym.envs.language.spatial import Side
 
 
 class Reading(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs.bitmap_font import text_mask
+from vlagym.envs.textures.bitmap_font import text_mask
 from vlagym.envs.errors import BadData
 
 Rgb = tuple[float, float, float]

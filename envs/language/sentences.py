@@ -1,6 +1,6 @@
 """Goals become English sentences: templates of assets/language/en, filled with noun phrases, drawn with an explicit generator.
 
-Every sentence is read back by `envs.understand`, which knows nothing of how it was made, before it leaves this file: it asks for the goal of
+Every sentence is read back by `envs.language.understand`, which knows nothing of how it was made, before it leaves this file: it asks for the goal of
 its episode in that scene, and for nothing else.
 """
 
@@ -13,16 +13,16 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from vlagym.envs.asset_files import Split
-from vlagym.envs.clauses import Clause, Filled, clauses_of, wish_of
+from vlagym.envs.language.clauses import Clause, Filled, clauses_of, wish_of
 from vlagym.envs.errors import BadSpec, Unspeakable, unknown_name
-from vlagym.envs.inflection import gerund
-from vlagym.envs.noun_phrases import Reading
-from vlagym.envs.phrases import language
-from vlagym.envs.scene_words import scene_words
-from vlagym.envs.speaker import Manner, Speaker
-from vlagym.envs.templates import Phrase
+from vlagym.envs.language.inflection import gerund
+from vlagym.envs.language.noun_phrases import Reading
+from vlagym.envs.language.phrases import language
+from vlagym.envs.language.scene_words import scene_words
+from vlagym.envs.language.speaker import Manner, Speaker
+from vlagym.envs.language.templates import Phrase
 from vlagym.envs.types import EpisodeSpec, Predicate
-from vlagym.envs.understand import Reader
+from vlagym.envs.language.understand import Reader
 
 Level = Literal["plain", "paraphrase", "compositional", "indirect", "multi_step"]
 LEVELS: tuple[Level, ...] = ("plain", "paraphrase", "compositional", "indirect", "multi_step")

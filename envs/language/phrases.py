@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 from vlagym import assets
 from vlagym.envs.asset_files import Split
 from vlagym.envs.errors import BadData, unknown_name
-from vlagym.envs.referents import SETTING_SORTS, SORTS
-from vlagym.envs.templates import Family, Meaning, Phrase
+from vlagym.envs.language.referents import SETTING_SORTS, SORTS
+from vlagym.envs.language.templates import Family, Meaning, Phrase
 from vlagym.envs.types import Vec3, from_plain
-from vlagym.envs.words import Words
+from vlagym.envs.language.words import Words
 
 @dataclass(frozen=True, kw_only=True)
 class Language:

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Sequence
 
-from vlagym.envs.phrases import language
+from vlagym.envs.language.phrases import language
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")

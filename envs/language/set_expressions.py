@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vlagym.envs import spatial
-from vlagym.envs.expressions import RELATIONS, Expressions
-from vlagym.envs.inflection import NUMBERS, plural
-from vlagym.envs.noun_phrases import Reading
-from vlagym.envs.phrases import language
-from vlagym.envs.referents import Referent
-from vlagym.envs.scene_words import SceneWords
+from vlagym.envs.language import spatial
+from vlagym.envs.language.expressions import RELATIONS, Expressions
+from vlagym.envs.language.inflection import NUMBERS, plural
+from vlagym.envs.language.noun_phrases import Reading
+from vlagym.envs.language.phrases import language
+from vlagym.envs.language.referents import Referent
+from vlagym.envs.language.scene_words import SceneWords
 
 
 class SetExpressions:

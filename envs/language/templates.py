@@ -108,7 +108,7 @@ class Family:
     slots: tuple[str, ...]
     """Names of its gaps; the first one may stand for several things."""
     takes: tuple[str, ...]
-    """What may stand in each: a sort of `envs.referents`."""
+    """What may stand in each: a sort of `envs.language.referents`."""
     means: tuple[Meaning, ...]
     phrases: tuple[Phrase, ...]
 

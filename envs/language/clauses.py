@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vlagym.envs.errors import BadSpec
-from vlagym.envs.phrases import language
-from vlagym.envs.scene_words import SceneWords
-from vlagym.envs.templates import Family, Meaning
+from vlagym.envs.language.phrases import language
+from vlagym.envs.language.scene_words import SceneWords
+from vlagym.envs.language.templates import Family, Meaning
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 Wish = tuple[frozenset[Predicate], ...]
@@ -98,7 +98,7 @@ def _clause(group: tuple[Predicate, ...], scene: SceneWords) -> Clause:
             ways.append(Filled(family, slots))
     if not ways:
         wanted = "; ".join(f"{f.name}: {', '.join(map(' = '.join, zip(f.slots, f.takes, strict=True)))}" for f in language().families_of(first.name))
-        raise BadSpec(f"no family of sentences can say {', '.join(map(str, group))}: what it takes is {wanted} (sorts of envs/referents.py)")
+        raise BadSpec(f"no family of sentences can say {', '.join(map(str, group))}: what it takes is {wanted} (sorts of envs/language/referents.py)")
     return Clause(predicates=group, ways=tuple(ways))
 
 

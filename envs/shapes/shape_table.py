@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs import solids
+from vlagym.envs.shapes import solids
 from vlagym.envs.errors import BadData
 from vlagym.envs.frames import from_axis_angle, multiply, rotate
-from vlagym.envs.shapes import Material, Primitive, PrimitiveType
-from vlagym.envs.textures import Texture
+from vlagym.envs.shapes.parts import Material, Primitive, PrimitiveType
+from vlagym.envs.textures.texture import Texture
 from vlagym.envs.types import Quat, Rgba, Vec3
 
 COLLISION = ("box", "capsule", "cylinder", "ellipsoid", "shell", "sphere", "tube_path", "walls")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
-from vlagym.envs.solids import Solid
+from vlagym.envs.shapes.solids import Solid
 
 GRID_WIDTH, GRID_HEIGHT = 4, 6
 """A glyph is drawn on a grid of this many units; its strokes are given as the grid points that they run through."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym import assets
-from vlagym.envs import patterns
+from vlagym.envs.textures import patterns
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.types import from_plain
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from vlagym.envs import solids, textures
+from vlagym.envs.shapes import solids
+from vlagym.envs.textures import texture as textures
 from vlagym.envs.errors import BadData, unknown_name
-from vlagym.envs.outline_shapes import Cutout, Extrusion, Loft, Mesh, Superellipsoid, Text, Tub, Walls
-from vlagym.envs.plain_shapes import Box, Capsule, Cylinder, Ellipsoid, Lathe, Shell, Sphere, TubePath
-from vlagym.envs.shape_table import ShapeTable, moved
-from vlagym.envs.shapes import Part, Primitive
+from vlagym.envs.shapes.outline_shapes import Cutout, Extrusion, Loft, Mesh, Superellipsoid, Text, Tub, Walls
+from vlagym.envs.shapes.plain_shapes import Box, Capsule, Cylinder, Ellipsoid, Lathe, Shell, Sphere, TubePath
+from vlagym.envs.shapes.shape_table import ShapeTable, moved
+from vlagym.envs.shapes.parts import Part, Primitive
 from vlagym.envs.types import from_plain
 
 _SHAPES: Mapping[str, type[ShapeTable]] = {

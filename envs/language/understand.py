@@ -1,6 +1,6 @@
 """What a sentence can ask for in a scene: every set of predicates, or order of steps, that the templates and its words allow.
 
-The other half of `envs.language`: it reads the text alone, against all templates at once, and finds what its noun phrases are true of. A
+The other half of `envs.language.sentences`: it reads the text alone, against all templates at once, and finds what its noun phrases are true of. A
 sentence is good if exactly the goal of its episode comes back.
 """
 
@@ -11,13 +11,13 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from vlagym.envs.clauses import Wish, canonical, instances
-from vlagym.envs.inflection import order
-from vlagym.envs.noun_phrases import NounPhrases, Reading
-from vlagym.envs.phrases import language
-from vlagym.envs.referents import SETTING_SORTS
-from vlagym.envs.scene_words import SceneWords, scene_words
-from vlagym.envs.templates import Family, Phrase
+from vlagym.envs.language.clauses import Wish, canonical, instances
+from vlagym.envs.language.inflection import order
+from vlagym.envs.language.noun_phrases import NounPhrases, Reading
+from vlagym.envs.language.phrases import language
+from vlagym.envs.language.referents import SETTING_SORTS
+from vlagym.envs.language.scene_words import SceneWords, scene_words
+from vlagym.envs.language.templates import Family, Phrase
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 

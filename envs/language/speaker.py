@@ -11,16 +11,16 @@ import numpy as np
 
 from vlagym.envs.asset_files import Split
 from vlagym.envs.errors import BadSpec
-from vlagym.envs.expressions import COMPLEX, DIRECTED, SIMPLE, Expressions
-from vlagym.envs.inflection import listed
-from vlagym.envs.noun_phrases import NounPhrases, Reading
-from vlagym.envs.phrases import language
-from vlagym.envs.reference import describe, plain
-from vlagym.envs.referents import SETTING_SORTS, Referent
-from vlagym.envs.scene_words import SceneWords
-from vlagym.envs.set_expressions import SetExpressions
-from vlagym.envs.templates import Form, Gap, Phrase
-from vlagym.envs.words import UseWords
+from vlagym.envs.language.expressions import COMPLEX, DIRECTED, SIMPLE, Expressions
+from vlagym.envs.language.inflection import listed
+from vlagym.envs.language.noun_phrases import NounPhrases, Reading
+from vlagym.envs.language.phrases import language
+from vlagym.envs.language.reference import describe, plain
+from vlagym.envs.language.referents import SETTING_SORTS, Referent
+from vlagym.envs.language.scene_words import SceneWords
+from vlagym.envs.language.set_expressions import SetExpressions
+from vlagym.envs.language.templates import Form, Gap, Phrase
+from vlagym.envs.language.words import UseWords
 
 _PRONOUN_PROBABILITY = 0.6
 _PHRASE_TRIES = 8

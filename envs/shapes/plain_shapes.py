@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs import solids
+from vlagym.envs.shapes import solids
 from vlagym.envs.errors import BadData
 from vlagym.envs.frames import from_axis_angle, multiply
-from vlagym.envs.shape_table import ShapeTable, from_z_to, primitive, unit_quat
-from vlagym.envs.shapes import Primitive
+from vlagym.envs.shapes.shape_table import ShapeTable, from_z_to, primitive, unit_quat
+from vlagym.envs.shapes.parts import Primitive
 from vlagym.envs.types import Vec3
 
 

@@ -13,9 +13,9 @@ from vlagym.envs.errors import BadSpec, unknown_name
 from vlagym.envs.fixtures import FixtureJoint, get_fixture
 from vlagym.envs.frames import from_yaw, pose, rotate
 from vlagym.envs.objects import get
-from vlagym.envs.phrases import language
-from vlagym.envs.referents import SETTING_SORTS, SORTS, Referent
-from vlagym.envs.spatial import CLEAR_M, PART_SCALE
+from vlagym.envs.language.phrases import language
+from vlagym.envs.language.referents import SETTING_SORTS, SORTS, Referent
+from vlagym.envs.language.spatial import CLEAR_M, PART_SCALE
 from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgba, Vec3
 
 _LYING_COS = 0.5  # an up axis that leans by more than 60 degrees

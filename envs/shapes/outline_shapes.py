@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlagym.envs import lettering, outlines, solids
+from vlagym.envs.shapes import lettering
+from vlagym.envs.shapes import outlines
+from vlagym.envs.shapes import solids
 from vlagym.envs.errors import BadData
 from vlagym.envs.frames import from_axis_angle, multiply
-from vlagym.envs.shape_table import ShapeTable, unit_quat
-from vlagym.envs.shapes import Primitive
+from vlagym.envs.shapes.shape_table import ShapeTable, unit_quat
+from vlagym.envs.shapes.parts import Primitive
 from vlagym.envs.types import Vec3
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs.bitmap_font import text_mask
-from vlagym.envs.textures import Pattern, Rgb, Texture
+from vlagym.envs.textures.bitmap_font import text_mask
+from vlagym.envs.textures.texture import Pattern, Rgb, Texture
 
 _Image = NDArray[np.float64]
 

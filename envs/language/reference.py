@@ -9,7 +9,7 @@ import numpy as np
 
 from vlagym.envs.asset_files import Split
 from vlagym.envs.errors import BadSpec
-from vlagym.envs.phrases import language
+from vlagym.envs.language.phrases import language
 
 
 class Nameable(Protocol):

@@ -1,7 +1,7 @@
 """Referring expressions: noun phrases that are true of a thing, or of several, proposed in great variety.
 
 Every claim of a proposal is true of its target: the second block from the left, the one you drink from, the mug that is not red. Whether it
-is true of nothing else in the scene is not looked at here; `envs.noun_phrases` reads each proposal and finds out.
+is true of nothing else in the scene is not looked at here; `envs.language.noun_phrases` reads each proposal and finds out.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from vlagym.envs import spatial
+from vlagym.envs.language import spatial
 from vlagym.envs.asset_files import Split
-from vlagym.envs.inflection import ORDINALS
-from vlagym.envs.noun_phrases import Reading
-from vlagym.envs.phrases import language
-from vlagym.envs.referents import Referent
-from vlagym.envs.scene_words import SceneWords
-from vlagym.envs.spatial import Side
+from vlagym.envs.language.inflection import ORDINALS
+from vlagym.envs.language.noun_phrases import Reading
+from vlagym.envs.language.phrases import language
+from vlagym.envs.language.referents import Referent
+from vlagym.envs.language.scene_words import SceneWords
+from vlagym.envs.language.spatial import Side
 
 SIMPLE = ("plain", "adjectives", "category", "label", "part")
 """Styles that speak of nothing but the thing itself."""

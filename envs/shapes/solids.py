@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
 from vlagym.envs.frames import to_matrix
-from vlagym.envs.shapes import Mesh
+from vlagym.envs.shapes.parts import Mesh
 from vlagym.envs.types import Quat, Vec3
 
 CREASE_RAD = np.deg2rad(50.0)

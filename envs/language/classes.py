@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from vlagym.envs import spatial
-from vlagym.envs.inflection import head, plural
-from vlagym.envs.phrases import language
-from vlagym.envs.referents import Referent
-from vlagym.envs.scene_words import SceneWords
-from vlagym.envs.spatial import Side, in_order
+from vlagym.envs.language import spatial
+from vlagym.envs.language.inflection import head, plural
+from vlagym.envs.language.phrases import language
+from vlagym.envs.language.referents import Referent
+from vlagym.envs.language.scene_words import SceneWords
+from vlagym.envs.language.spatial import Side, in_order
 
 Names = frozenset[str]
 

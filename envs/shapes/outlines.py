@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
-from vlagym.envs.solids import Solid, half_circle, revolve, stack
+from vlagym.envs.shapes.solids import Solid, half_circle, revolve, stack
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.frames import to_matrix
-from vlagym.envs.textures import Texture
+from vlagym.envs.textures.texture import Texture
 from vlagym.envs.types import Quat, Rgba, Vec3, sha_arrays
 
 Material = Literal["matte", "glossy", "metal"]

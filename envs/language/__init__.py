@@ -1,0 +1,1 @@
+"""Language: goals become English sentences, and sentences are read back. Nothing here imports the simulator."""

@@ -1,0 +1,1 @@
+"""Procedural pictures: labels, patterns and surfaces, equal on every machine."""
