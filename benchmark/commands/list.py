@@ -48,7 +48,7 @@ def main(args: Sequence[str]) -> int:
 
 def _listings() -> dict[str, Callable[[], list[Row]]]:
     listings: dict[str, Callable[[], list[Row]]] = {k.plural: partial(_files, k.name) for k in catalog.kinds()}
-    listings |= {"metrics": _metrics, "suites": _suites, "objects": _objects, "fixtures": _fixtures, "arenas": _arenas}
+    listings |= {"tasks": _tasks, "metrics": _metrics, "suites": _suites, "objects": _objects, "fixtures": _fixtures, "arenas": _arenas}
     return dict(sorted(listings.items()))
 
 
@@ -65,6 +65,18 @@ def _names(kind: str) -> Sequence[str]:
 
 def _files(kind: str) -> list[Row]:
     return [{"name": name, "summary": catalog.summary(kind, name)} for name in catalog.names(kind)]
+
+
+def _tasks() -> list[Row]:
+    rows: list[Row] = []
+    for name in catalog.names("task"):
+        try:
+            robots = list(catalog.load("task", name).robots)
+        except BadData as error:
+            rows.append({"name": name, "robots": [], "summary": f"({error})"})
+            continue
+        rows.append({"name": name, "robots": robots, "summary": catalog.summary("task", name)})
+    return rows
 
 
 def _metrics() -> list[Row]:

@@ -1,4 +1,8 @@
-"""Stand up a bottle, can or cup that lies on its side; the sentence says which of several."""
+"""Stand up a bottle, can or cup that lies on its side; the sentence says which of several.
+
+Not with the jaco: it solves 43 of 50 fresh scenes with unseen objects. Its hand, 9 cm thick at the palm, often does not come down level behind a
+thing that is short, with the wrist in reach.
+"""
 
 from vlagym.envs.layouts.milestones import grasped
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task
@@ -26,4 +30,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="grasp_lying", args=thing), Skill(name="set_upright", args=thing), Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="stand up an object that lies on its side", expert_s=5.6, layout=_layout, plan=_plan, robots=("panda", "jaco"))
+TASK = Task(summary="stand up an object that lies on its side", expert_s=5.6, layout=_layout, plan=_plan)

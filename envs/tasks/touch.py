@@ -26,4 +26,4 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
     return [Skill(name="touch", args=spec.goal[0].args), Skill(name="retreat", args=())]
 
 
-TASK = Task(summary="touch the object that is meant", expert_s=2.5, layout=_layout, plan=_plan, robots=("panda", "jaco"), hold_s=0.1)
+TASK = Task(summary="touch the object that is meant", expert_s=3.0, layout=_layout, plan=_plan, robots=("panda", "jaco"), hold_s=0.1)
