@@ -32,7 +32,7 @@ def make(task: str, *, seed: int = 0, **options: Any) -> dm_env.Environment:
         import dm_env
         from dm_env import specs
     except ImportError as missing:
-        raise MissingPackage("dm_env environments need: pip install 'vlagym[dm]'") from missing
+        raise MissingPackage("dm_env is not installed: pip install dm_control") from missing
     from gymnasium import spaces
 
     from vlagym.envs.env import VlaEnv

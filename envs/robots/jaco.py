@@ -171,7 +171,7 @@ def _source() -> dict[str, Any]:
 def _folder() -> Path:
     """Returns where dm_control keeps the model."""
     model = _source()["model"]
-    advice = "the jaco's model lies in dm_control's third_party/kinova: pip install 'vlagym[dm]'"
+    advice = "the jaco's model lies in dm_control's third_party/kinova: pip install dm_control"
     try:
         folder = package_folder(model["package"]) / str(model["folder"])
     except MissingPackage as missing:

@@ -225,5 +225,5 @@ def test_unknown_looks_and_a_missing_package_say_what_to_do(monkeypatch: pytest.
         raise MissingPackage(package)
 
     monkeypatch.setattr("vlagym.envs.robots.jaco.package_folder", not_there)
-    with pytest.raises(MissingPackage, match=r"dm_control is not installed.*pip install 'vlagym\[dm\]'"):
+    with pytest.raises(MissingPackage, match=r"dm_control is not installed.*pip install dm_control"):
         JACO.resolve_look("auto")
