@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,13 +42,14 @@ _WAY_M = 0.12
 """How far before the front the hand works."""
 
 
-def furnish(draft: Draft, *, kinds: Sequence[str], opened: bool = False) -> list[str]:
+def furnish(draft: Draft, *, kinds: Sequence[str], opened: bool = False, fill: bool = True) -> list[str]:
     """Stands one or two pieces of furniture on the table, and small things around them.
 
     Args:
       draft: Where they come to stand.
       kinds: Of furniture with handles.
       opened: Whether the joints that are returned begin open. Of drawers that lie over each other, one is.
+      fill: Whether small things come around them at once. A task that puts down things of its own calls `fill_up` after that instead.
 
     Returns:
       Two "fixture/joint" or more, between which a sentence can decide, in an order that is drawn.
@@ -80,8 +82,32 @@ def furnish(draft: Draft, *, kinds: Sequence[str], opened: bool = False) -> list
         name = draft.stand(asset_id, x, y, yaw, keep_free_m=there.keep_free_m, joints=start)
         draft.keep_free(x + there.keep_free_m + 0.5 * _WAY_M, y, 0.5 * _WAY_M + 0.03)
         joints += [f"{name}/{m.name}" for m in members]
-    _fill(draft, beside=-side if alone else None)
+    if fill:
+        fill_up(draft)
     return [joints[int(i)] for i in rng.permutation(len(joints))]
+
+
+def fill_up(draft: Draft) -> None:
+    """Puts up to four small things on what is left of the table; beside furniture that stands alone, sometimes a shelf or a rack.
+
+    What finds no room is left out: all of it is only there to be looked at.
+    """
+    rng = draft.rng
+    if len(draft.fixtures) == 1 and rng.random() < 0.5:
+        side = math.copysign(1.0, -draft.fixtures[0].pos_world[1])  # where there is more room
+        kind = _BESIDE[int(rng.integers(len(_BESIDE)))]
+        (name,) = draft.choose_fixtures(1, kind=kind)
+        try:
+            x, y, yaw = (float(rng.uniform(low, high)) for low, high in ((0.36, 0.42), (0.27, 0.29), (-0.15, 0.15)))
+            draft.stand(name, x, side * y, yaw, keep_free_m=0.10)
+        except Crowded:
+            pass  # the table is full: the shelf is only there to be looked at
+    there = [prop.asset for prop in draft.props]
+    for name in draft.choose(int(rng.integers(1, 5)), role="graspable", first_split="seen", suits=_is_small, without=there):
+        try:
+            draft.put(name, _AROUND, tries=60)
+        except Crowded:
+            continue  # as many as fit
 
 
 def fits_drawer(asset: ObjectAsset, joint: str) -> bool:
@@ -107,24 +133,6 @@ def _members(draft: Draft, asset_id: str, *, opened: bool) -> list[FixtureJoint]
     if opened and len(heights) > 1:
         return [joints[int(draft.rng.integers(len(joints)))]]
     return joints
-
-
-def _fill(draft: Draft, *, beside: float | None) -> None:
-    """Puts up to four things on what is left of the table; with furniture that stands alone, sometimes a shelf or a rack beside it."""
-    rng = draft.rng
-    if beside is not None and rng.random() < 0.5:
-        kind = _BESIDE[int(rng.integers(len(_BESIDE)))]
-        (name,) = draft.choose_fixtures(1, kind=kind)
-        try:
-            x, y, yaw = (float(rng.uniform(low, high)) for low, high in ((0.36, 0.42), (0.27, 0.29), (-0.15, 0.15)))
-            draft.stand(name, x, beside * y, yaw, keep_free_m=0.10)
-        except Crowded:
-            pass  # the table is full: the shelf is only there to be looked at
-    for name in draft.choose(int(rng.integers(1, 5)), role="graspable", first_split="seen", suits=_is_small):
-        try:
-            draft.put(name, _AROUND, tries=60)
-        except Crowded:
-            continue  # as many as fit
 
 
 def _is_small(asset: ObjectAsset) -> bool:

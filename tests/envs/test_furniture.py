@@ -13,12 +13,12 @@ from vlagym import assets
 from vlagym.envs.errors import BadData, BadSpec, UnknownName
 from vlagym.envs.fixtures import FixtureAsset, fixtures, get_fixture, load_fixture
 from vlagym.envs.frames import rotate
-from vlagym.envs.layouts.furniture import fits_drawer, furnish
+from vlagym.envs.layouts.furniture import fill_up, fits_drawer, furnish
 from vlagym.envs.handles import hook_pose, pull_direction, push_pose
 from vlagym.envs.objects import get
 from vlagym.envs.sampling import sample
 from vlagym.envs.shapes.parts import joint_bounds
-from vlagym.envs.task import Draft
+from vlagym.envs.task import Draft, Region
 from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate
 from vlagym.envs.world import World
 
@@ -189,3 +189,14 @@ def test_the_scenes_of_the_core_catalogue_hold_core_cabinets_only() -> None:
         spec = sample("open_drawer", seed=seed, catalogue="core")
         assert len(spec.scene.fixtures) == 2 and {get_fixture(f.asset).kind for f in spec.scene.fixtures} == {"cabinet"}
         assert spec.horizon_s == 6.0
+
+
+def test_a_task_can_put_its_own_things_down_before_the_table_is_filled_up() -> None:
+    at_once, later = (Draft(np.random.default_rng(5), "seen") for _ in range(2))
+    assert furnish(at_once, kinds=("chest",))
+    furnish(later, kinds=("chest",), fill=False)
+    assert not later.props and later.fixtures[0] == at_once.fixtures[0]
+    own = at_once.props[0].asset
+    later.put(own, Region(x_m=(0.5, 0.64), y_m=(-0.26, 0.26)))
+    fill_up(later)
+    assert len(later.props) > 1 and [prop.asset for prop in later.props].count(own) == 1
