@@ -66,6 +66,17 @@ def test_peak_force_is_zero_where_nothing_touched_and_none_where_nothing_was_sim
     assert value(traces, "collisions_self", steps=0) is None
 
 
+# --------------------------------------------------------------------------------------------------------------------- handling force
+def test_handling_force_is_the_largest_between_the_robot_and_what_the_goal_names(traces: ModuleType) -> None:
+    forces = {"robot_target": {1: 4.0, 3: 12.5, 15: 7.0}, "robot_prop": {3: 99.0}, "held_fixture": {8: 50.0}}
+    assert value(traces, "handling_force_n", forces=forces) == 12.5
+
+
+def test_nothing_was_handled_where_nothing_was_touched_or_simulated(traces: ModuleType) -> None:
+    assert value(traces, "handling_force_n", forces={"robot_prop": {3: 9.0}}) is None
+    assert value(traces, "handling_force_n", steps=0) is None
+
+
 # ----------------------------------------------------------------------------------------------------------------------------- drops
 def lifted(height_m: list[float], held: str) -> dict[str, Any]:
     return {"steps": len(held) - 1, "height_m": {"mug": height_m}, "held": {"mug": [c == "1" for c in held]}}
