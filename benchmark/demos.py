@@ -89,6 +89,11 @@ class DemoReport(NamedTuple):
     attempts: tuple[Attempt, ...]
     """Of this collection and of those that it resumes."""
 
+    @property
+    def num_errored(self) -> int:
+        """Attempts that came to nothing: no episode was found, something raised, or a worker died."""
+        return sum(not a.digest for a in self.attempts)
+
     def by_task(self) -> dict[str, tuple[int, int]]:
         """Returns task -> (kept, tried)."""
         tasks = list(dict.fromkeys(a.task for a in self.attempts))

@@ -24,7 +24,7 @@ _CAMERA_SIZE = 256
 
 
 def main(args: Sequence[str]) -> int:
-    """Collects demonstrations; returns 1 if none was kept."""
+    """Collects demonstrations; returns 3 if episodes ended in an error, 1 if none was kept."""
     said = _parse(args)
     options = _options(said, args)
     from vlagym.benchmark.demos import Collection
@@ -159,12 +159,15 @@ def _answer(report: DemoReport, *, as_json: bool) -> int:
         tasks.append({"task": task, "tried": tried, "kept": kept, "steps": steps, "not_kept": sorted(a.seed for a in of_task if not a.kept)})
     kept = sum(t["kept"] for t in tasks)
     if as_json:
-        told = {"out": str(report.out), "episodes": len(report.attempts), "demonstrations": kept, "tasks": tasks}
+        told = {"out": str(report.out), "episodes": len(report.attempts), "demonstrations": kept, "errors": report.num_errored, "tasks": tasks}
         console.answer(json.dumps(told, indent=2))
     else:
         rows = [[t["task"], t["tried"], t["kept"], f"{100 * t['kept'] / t['tried']:.1f} %", t["steps"], _some(t["not_kept"])] for t in tasks]
         console.answer(console.table(rows, ["task", "tried", "kept", "yield", "steps", "seeds not kept"]))
         console.answer(f"\n{kept} demonstrations of {len(report.attempts)} episodes ({report.out})")
+    if report.num_errored:
+        console.note(f"{report.num_errored} episodes ended in an error; the same command tries them again")
+        return 3
     return 0 if kept else 1
 
 

@@ -22,7 +22,7 @@ from vlagym.benchmark.noise import QUIET, Noise, perturbation
 from vlagym.benchmark.suite import FIRST_DEMO_SEED, Entry
 from vlagym.benchmark.targets import targets
 from vlagym.envs import catalog, split
-from vlagym.envs.errors import BadData, BadSpec
+from vlagym.envs.errors import BadData, BadSpec, UnknownName
 from vlagym.envs.images import Shrink
 from vlagym.envs.types import EpisodeSpec, Predicate, stream
 from vlagym.results.demonstration import Demonstration
@@ -282,10 +282,37 @@ def test_the_target_of_a_drawer_is_its_handle_and_where_it_is_when_open() -> Non
     assert found.pos_world_m[0][2] == pytest.approx(joint.handle_pos_m[2])
 
 
+@pytest.mark.parametrize("task", catalog.names("task"))
+def test_the_goals_of_every_task_have_targets(task: str) -> None:
+    world = make_world(WorldOptions(render=False))
+    for seed in range(FIRST_DEMO_SEED, FIRST_DEMO_SEED + 2):
+        spec = Entry(task=task, episodes=1).sample(seed)
+        facts = world.start(spec)
+        for goal in (spec.goal, *spec.alternatives):
+            found = targets(replace(spec, goal=goal), facts)
+            assert found.pos_world_m.shape == (2, 3) and np.isfinite(found.pos_world_m).all(), goal
+            assert (np.abs(found.pos_world_m - np.array([0.5, 0.0, 0.1])) < 0.45).all(), goal
+    world.close()
+
+
+def test_the_target_of_a_control_is_where_it_is_worked_and_where_that_is_when_set() -> None:
+    world = make_world(WorldOptions(render=False))
+    spec = Entry(task="press_button", episodes=1).sample(FIRST_DEMO_SEED)
+    before, pressed = targets(spec, world.start(spec)).pos_world_m
+    assert 0.003 < before[2] - pressed[2] < 0.02 and np.allclose(before[:2], pressed[:2], atol=1e-3)
+    spec = Entry(task="flip_switch", episodes=1).sample(FIRST_DEMO_SEED)
+    before, flipped = targets(spec, world.start(spec)).pos_world_m
+    assert np.linalg.norm(flipped - before) > 0.003
+    (switch, _), nonsense = spec.goal[0].args, "=upside_down"
+    with pytest.raises(UnknownName, match="is called 'upside_down'"):
+        targets(replace(spec, goal=(Predicate(name="set_to", args=(switch, nonsense)),)), world.start(spec))
+    world.close()
+
+
 def test_a_target_that_is_not_in_the_scene_is_refused() -> None:
     world, spec = fakes.make_world(WorldOptions()), fakes.spec(0)
     facts = world.start(spec)
-    with pytest.raises(BadSpec, match="names 'cup', which is neither a prop nor a joint of the scene. There are: block, plate"):
+    with pytest.raises(BadSpec, match="names 'cup', which is no prop, fixture or joint of the scene. There are: block, plate"):
         targets(replace(spec, goal=(Predicate(name="on", args=("cup", "plate")),)), facts)
 
 
