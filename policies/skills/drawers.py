@@ -101,6 +101,8 @@ class PlaceIn(SkillBase):
 def _choose_spot(spec: EpisodeSpec, view: View, args: Sequence[str]) -> _Spot:
     """Returns the place in a drawer from which the held thing falls least, with room for it and the hand on the way down.
 
+    In the middle; where other things are to come in as well, at the side.
+
     Raises:
       NotGraspable: If there is none in reach.
     """
@@ -109,9 +111,11 @@ def _choose_spot(spec: EpisodeSpec, view: View, args: Sequence[str]) -> _Spot:
     joint, here = joint_of(spec, joint_name), fixture_pose(fixture)
     low, high = (joint.at(view.joints[joint_name]).apply(np.array(corner)) for corner in joint.inside_m or ())
     around = _solids(asset, fixture.name, view, joint.name)
-    around = np.concatenate([around, *(_prop_box(spec, view, here, other)[None] for other in view.props if other != name)])
+    around = np.concatenate([around, *(_box_around(spec, other, here.inverse() @ view.props[other])[None] for other in view.props if other != name)])
     room = hand_of(spec).room
     arm, now = kinematics(spec.robot), hand_yaw(view.ee.quat)
+    frame = here.inverse()
+    more = any(not _is_within(frame.apply(view.props[other].pos), low, high) for other in _bound_for(spec, joint_name, name))
     ranked: list[tuple[float, int, _Spot, Pose]] = []
     for quarter in range(4):
         turn = now + math.remainder(fixture.yaw_rad + quarter * math.pi / 2 - now, 2 * math.pi)
@@ -129,7 +133,7 @@ def _choose_spot(spec: EpisodeSpec, view: View, args: Sequence[str]) -> _Spot:
             swept[0, 0, 2] = low[2] + _PLAY_M  # what is let go falls straight down to the floor
             if _is_free(swept, around):
                 drop, aside = float(z - zs[0]), abs(float(y - middle[1]))
-                cost = drop + 0.3 * aside + 0.02 * abs(turn - now) + 0.1 * abs(float(x) - float(xs.mean()))
+                cost = drop + (-0.6 if more else 0.3) * aside + 0.02 * abs(turn - now) + 0.1 * abs(float(x) - float(xs.mean()))
                 point = here.apply(pinch)
                 ranked.append((round(cost, 6), len(ranked), _Spot(point + held, turn), Pose(point, quat)))
     ranked.sort(key=lambda entry: entry[:2])
@@ -144,13 +148,9 @@ def _moving_boxes(spec: EpisodeSpec, view: View, name: str, room: GraspRoom, qua
 
     Each is open upwards, where it comes from.
     """
-    asset, scale = asset_of(spec, name), prop_of(spec, name).scale
-    half = scale * np.array(asset.size_m) / 2
-    corners = np.array([[sx * half[0], sy * half[1], z] for sx in (-1, 1) for sy in (-1, 1) for z in (0.0, 2 * half[2])])
     in_hand = view.ee.inverse() @ view.props[name]
     to_fixture = multiply(from_yaw(-yaw_rad), quat)
-    points = np.array([rotate(to_fixture, in_hand.apply(corner)) for corner in corners])
-    thing = np.stack([points.min(axis=0), points.max(axis=0)])
+    thing = _box_around(spec, name, Pose(rotate(to_fixture, in_hand.pos), multiply(to_fixture, in_hand.quat)))
     line = min(room.finger_to_m, view.opening_m / 2 + _RELEASE_M / 2 + room.finger_to_m - room.finger_from_m)
     parts = ((line, max(room.finger_half_width_m), -room.finger_below_m), (*room.hand_half_size_m, room.hand_above_m))
     boxes = [thing]
@@ -190,11 +190,27 @@ def _moved(box: Array, frame: Pose) -> Array:
     return np.stack([corners.min(axis=0), corners.max(axis=0)])
 
 
-def _prop_box(spec: EpisodeSpec, view: View, here: Pose, name: str) -> Array:
-    size = prop_of(spec, name).scale * np.array(asset_of(spec, name).size_m)
-    half = size / 2
-    frame = here.inverse() @ view.props[name]
-    return _moved(np.array([[-half[0], -half[1], 0.0], [half[0], half[1], size[2]]]), frame)
+def _box_around(spec: EpisodeSpec, name: str, frame: Pose) -> Array:
+    """Returns a (2, 3) box around a prop whose pose is `frame`; around what is round as narrow as its outline, however it is turned."""
+    asset = asset_of(spec, name)
+    x, y, tall = prop_of(spec, name).scale * np.array(asset.size_m)
+    if asset.yaw_symmetry != 0:
+        return _moved(np.array([[-x / 2, -y / 2, 0.0], [x / 2, y / 2, tall]]), frame)
+    axis = rotate(frame.quat, np.array([0.0, 0.0, 1.0]))
+    disc = max(x, y) / 2 * np.sqrt(np.maximum(0.0, 1.0 - axis**2))
+    ends = np.stack([frame.pos, frame.pos + tall * axis])
+    return np.stack([ends.min(axis=0) - disc, ends.max(axis=0) + disc])
+
+
+def _bound_for(spec: EpisodeSpec, joint_name: str, name: str) -> set[str]:
+    """Returns the props but for `name` that the goal wants in a drawer."""
+    wanted = (*spec.goal, *itertools.chain(*spec.steps))
+    props = {prop.name for prop in spec.scene.props}
+    return {p.args[0] for p in wanted if len(p.args) == 2 and p.args[1] == joint_name and p.args[0] in props and p.args[0] != name}
+
+
+def _is_within(point: Array, low: Array, high: Array) -> bool:
+    return bool(np.all(point > low - 0.02) and np.all(point < high))
 
 
 SKILLS: Mapping[str, type[SkillBase]] = {"place_in": PlaceIn}

@@ -135,3 +135,17 @@ def test_a_hand_that_has_slid_off_while_pushing_comes_back(world: World) -> None
     facts = _perform(world, spec, [Skill(name="push_shut", args=("chest/bottom",))], 300, open_again)
     assert kicked[0] and facts[-1].goal_met.all()
     assert np.isfinite(facts[-1].fixture_joint_pos).all()
+
+
+@pytest.mark.parametrize("things", [("tape_red", "tape_yellow"), ("tape_yellow", "block_green"), ("orange", "tomato")])
+def test_the_first_of_two_things_goes_to_the_side_of_the_drawer_so_that_the_second_fits_in(world: World, things: tuple[str, str]) -> None:
+    joint = "chest/bottom"
+    props = [
+        PropSpec(name=name, asset=name, pos_world=(0.6, y, 0.0), quat_world_wxyz=(1.0, 0.0, 0.0, 0.0))
+        for name, y in zip(things, (-0.08, -0.2), strict=True)
+    ]
+    chest = dataclasses.replace(_chest(bottom=0.15), asset="chest_blue")
+    spec = _scene(chest, *props, goal=tuple(Predicate(name="in_drawer", args=(name, joint)) for name in things))
+    plan = [Skill(name=skill, args=args) for name in things for skill, args in (("pick", (name,)), ("place_in", (name, joint)))]
+    facts = _perform(world, spec, plan, 300)
+    assert facts[-1].goal_met.all()
