@@ -70,7 +70,7 @@ def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> 
       hint: What to do, appended as a sentence of its own.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
     message = f"no {what} is called {name!r}."
     if near:
         message += f" Did you mean {' or '.join(near)}?"

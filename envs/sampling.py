@@ -11,8 +11,8 @@ import numpy as np
 from vlagym.envs import catalog
 from vlagym.envs.arenas import arena
 from vlagym.envs.control import action_spec
-from vlagym.envs.errors import BadSpec, Unsatisfiable, Unspeakable
-from vlagym.envs.language.sentences import say
+from vlagym.envs.errors import BadSpec, Unsatisfiable, Unspeakable, unknown_name
+from vlagym.envs.language.sentences import LEVELS, say
 from vlagym.envs.premises import broken_premise
 from vlagym.envs.robot import Robot
 from vlagym.envs.layouts.cells import layout_for
@@ -53,12 +53,16 @@ def sample(
 
     Raises:
       UnknownName: For an unknown task, robot, arena, catalogue, level or control.
-      BadSpec: If the robot cannot do the task, or a split is neither seen nor unseen.
+      BadSpec: If the robot cannot do the task, a split is neither seen nor unseen, or the seed is below 0.
       Unsatisfiable: If no scene with these premises was found in MAX_TRIES tries; says why they failed.
     """
     for what, split in (("objects", objects), ("phrases", phrases)):
         if split not in ("seen", "unseen"):
             raise BadSpec(f"{what} is {split!r}; it must be seen or unseen")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise BadSpec(f"seed is {seed!r}; seeds are whole numbers from 0 on")
+    if level not in (*LEVELS, "mixed"):
+        raise unknown_name("level of sentences", level, (*LEVELS, "mixed"))
     layout = layout_for(layout, catalogue)
     arena_name = _drawn_arena(arena_name, objects, stream(seed, task, "arena"))
     definition: Task = catalog.load("task", task)
@@ -77,6 +81,9 @@ def sample(
             continue
         if not isinstance(laid_out, Sequence):
             raise BadSpec(f"the layout of {task!r} returned {type(laid_out).__name__}; it must return a list of at least two Goals")
+        for goal in laid_out:
+            if not isinstance(goal, Goal):
+                raise BadSpec(f"the layout of {task!r} returned a list that holds {goal!r}; it must hold Goals alone")
         goals = list(laid_out)
         if len(goals) < 2:
             reasons["fewer than two feasible goals"] += 1

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlagym.envs.catalogues import catalogue_of
+from vlagym.envs.catalogues import FULL, catalogue_of
 from vlagym.envs.errors import BadSpec, Unsatisfiable, unknown_name
-from vlagym.envs.fixtures import FixtureAsset, fixtures
+from vlagym.envs.fixtures import FixtureAsset, fixtures, get_fixture
 from vlagym.envs.frames import multiply, rotate, to_matrix
-from vlagym.envs.objects import UPRIGHT, ObjectAsset, StablePose, catalog
+from vlagym.envs.objects import UPRIGHT, ObjectAsset, StablePose, catalog, get
 from vlagym.envs.layouts.cells import UPON_M, check_layout
 from vlagym.envs.split import place_split
 from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgba
@@ -95,8 +95,12 @@ class Draft:
           suits: A further condition: a category, a size.
 
         Raises:
+          UnknownName: If there is no such role or kind.
+          BadSpec: If `first_split` is neither seen nor unseen.
           Unsatisfiable: If the catalogue has not enough of them.
         """
+        if first_split not in (None, "seen", "unseen"):
+            raise BadSpec(f"first_split is {first_split!r}; it must be seen or unseen, or None for the draft's")
         roles = {r for a in catalog().values() for r in a.roles}
         if role not in roles:
             raise unknown_name("role", role, roles)
@@ -115,7 +119,8 @@ class Draft:
                 and a.id in self._assets.objects and suits(a)
             ]
             if not there:
-                raise Unsatisfiable(f"the catalogue has no {split} object left with the role {role!r}" + (f" of {', '.join(kinds)}" if kinds else ""))
+                what = f"{split} object left with the role {role!r}" + (f" of {', '.join(kinds)}" if kinds else "")
+                raise Unsatisfiable(f"the catalogue {self.catalogue!r} has no {what}{self._other_catalogue()}")
             chosen.append(there[int(self.rng.integers(len(there)))])
         return chosen
 
@@ -139,9 +144,13 @@ class Draft:
                 if kind in ("", f.kind) and f.split == split and f.id not in chosen and f.id in self._assets.fixtures and suits(f)
             ]
             if not there:
-                raise Unsatisfiable(f"the catalogue has no {split} {kind or 'fixture'} left that is wanted")
+                what = f"{split} {kind or 'fixture'} left that is wanted"
+                raise Unsatisfiable(f"the catalogue {self.catalogue!r} has no {what}{self._other_catalogue()}")
             chosen.append(there[int(self.rng.integers(len(there)))])
         return chosen
+
+    def _other_catalogue(self) -> str:
+        return "" if self.catalogue == FULL else f"; the catalogue {FULL!r} holds everything that there is, ask for that one"
 
     def put(self, asset_id: str, region: Region, *, tries: int = 40, pose: str = UPRIGHT, name: str | None = None, rgba: Rgba | None = None) -> str:
         """Puts an object somewhere in a region, free of what stands there, turned at random; returns its name.
@@ -155,10 +164,10 @@ class Draft:
           rgba: Its colour; the asset's own where None.
 
         Raises:
-          UnknownName: If it has no such pose.
+          UnknownName: If there is no such object, or it has no such pose.
           Crowded: After `tries` positions that were all taken.
         """
-        asset = catalog()[asset_id]
+        asset = get(asset_id)
         lies = asset.pose(pose)
         radius, graspable = footprint_m(asset, pose), "graspable" in asset.roles
         # Not every thing goes to the few unseen cells, or they would be full before the thing comes that the goal is about.
@@ -178,10 +187,10 @@ class Draft:
         """Puts an object at a place on the table, in m and rad; returns its name. The rest is as with `put`.
 
         Raises:
-          UnknownName: If it has no such pose.
+          UnknownName: If there is no such object, or it has no such pose.
           Crowded: If that place is taken.
         """
-        asset = catalog()[asset_id]
+        asset = get(asset_id)
         lies, radius = asset.pose(pose), footprint_m(asset, pose)
         self._check_start(asset_id, x, y)
         if not self._is_free(x, y, radius, "graspable" in asset.roles):
@@ -213,8 +222,10 @@ class Draft:
         Whether there is room for it is not looked at. `content_of` names the prop that it is put into and counts as a part of.
 
         Raises:
+          UnknownName: If there is no such object.
           Crowded: If it stands on the table itself, in a place that the layout keeps for evaluation.
         """
+        get(asset_id)
         if height_m <= UPON_M:
             self._check_start(asset_id, x, y)
         quat = (round(float(np.cos(yaw / 2)), 6), 0.0, 0.0, round(float(np.sin(yaw / 2)), 6))
@@ -239,13 +250,14 @@ class Draft:
           joints: Start positions in m or rad, by the joint's name; 0 (closed) for those that are not given.
 
         Raises:
+          UnknownName: If there is no such fixture, or it has no such joint.
           Crowded: If that place is taken.
         """
+        asset = get_fixture(asset_id)
         self._check_start(asset_id, x, y)
         if not self._is_free(x, y, keep_free_m, False):
             raise Crowded(f"no free place for {asset_id}")
         self._discs.append((x, y, keep_free_m, False))
-        asset = fixtures()[asset_id]
         for name in joints or {}:
             asset.joint(name)
         start = tuple((j.name, round(float((joints or {}).get(j.name, 0.0)), 5)) for j in asset.joints)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadSpec, UnknownName
+from vlagym.envs.errors import BadSpec, UnknownName, Unsatisfiable
 from vlagym.envs.fixtures import get_fixture
 from vlagym.envs.objects import get
 from vlagym.envs.premises import broken_premise
@@ -73,8 +73,19 @@ def test_unknown_names_are_answered_with_near_ones() -> None:
         sample("stacks", seed=0)
     with pytest.raises(UnknownName, match="no robot is called 'panda2'. Did you mean panda"):
         sample("stack", robot="panda2", seed=0)
+    with pytest.raises(UnknownName, match="no level of sentences is called None. There are: compositional"):
+        sample("stack", seed=0, level=None)  # type: ignore[arg-type]
+    for seed in (-1, 0.5, True, None):
+        with pytest.raises(BadSpec, match=f"seed is {seed}; seeds are whole numbers from 0 on"):
+            sample("stack", seed=seed)  # type: ignore[arg-type]
     with pytest.raises(BadSpec, match="phrases is 'old'; it must be seen or unseen"):
         sample("stack", seed=0, phrases="old")
+
+
+@pytest.mark.parametrize("task", ("pour", "push", "press_button"))
+def test_a_task_that_the_small_catalogue_cannot_furnish_says_so_and_names_the_full_one(task: str) -> None:
+    with pytest.raises(Unsatisfiable, match=r"the catalogue 'core' has no seen .*; the catalogue 'full' holds everything that there is"):
+        sample(task, seed=0, catalogue="core")
 
 
 def test_a_layout_that_says_nothing_useful_is_answered_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,5 +111,19 @@ def test_a_layout_that_says_nothing_useful_is_answered_in_words(monkeypatch: pyt
 
     with pytest.raises(UnknownName, match="no kind of object is called 'fruits'. Did you mean fruit"):
         sample_with(kind_typo)
+    for odd, message in ((lambda draft: [1, 2], "returned a list that holds 1; it must hold Goals alone"),
+                         (lambda draft: draft.choose(1, role="graspable", first_split="sen"), "first_split is 'sen'; it must be seen or unseen")):
+        with pytest.raises(BadSpec, match=message):
+            sample_with(odd)
+    region = Region(x_m=(0.4, 0.5), y_m=(0.0, 0.1))
+    for typo in (
+        lambda draft: draft.put("aple", region),
+        lambda draft: draft.put_at("aple", 0.45, 0.0, 0.0),
+        lambda draft: draft.put_upon("aple", 0.45, 0.0, 0.1, 0.0),
+    ):
+        with pytest.raises(UnknownName, match="no object is called 'aple'. Did you mean apple"):
+            sample_with(typo)
+    with pytest.raises(UnknownName, match="no fixture is called 'cabinet_redd'. Did you mean cabinet_red"):
+        sample_with(lambda draft: draft.stand("cabinet_redd", 0.5, 0.0, 0.0, keep_free_m=0.1))
     with pytest.raises(BadSpec, match=r"a Region has x_m = \(0.62, 0.36\); it must be \(low, high\)"):
         Region(x_m=(0.62, 0.36), y_m=(0.0, 0.1))
