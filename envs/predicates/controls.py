@@ -7,7 +7,7 @@ from typing import Any
 
 from vlagym.envs.controls import Control
 from vlagym.envs.errors import BadSpec
-from vlagym.envs.predicates.state import WorldState, joint_of, word
+from vlagym.envs.predicates.state import WorldState, fixture_of, joint_of, word
 from vlagym.envs.types import EpisodeSpec
 
 
@@ -27,7 +27,10 @@ class Pressed:
 
 
 class SetTo:
-    """set_to(fixture/joint, =word): the knob, switch or lever is at a setting, within the tolerance that its file states."""
+    """set_to(fixture/joint, =word): the knob, switch or lever is at a setting, within the tolerance that its file states.
+
+    A knob must have been let go: as long as the robot touches its fixture it may still be on its way past the setting.
+    """
 
     arity = 2
 
@@ -35,16 +38,20 @@ class SetTo:
         control = control_of(spec, joint)
         self._joint, self._position = joint, control.setting(word(setting), joint)
         self._tolerance = control.tolerance or 0.0
+        self._let_go = fixture_of(spec, joint)[0].name if control.kind == "knob" else ""
 
     def __call__(self, state: WorldState) -> bool:
+        return self._is_at(state) and self._let_go not in state.touched_by_robot
+
+    def _is_at(self, state: WorldState) -> bool:
         return abs(state.fixture_joints[self._joint] - self._position) <= self._tolerance
 
 
 class TurnedFrom(SetTo):
-    """turned_from(fixture/joint, =word): the knob, switch or lever has left a setting."""
+    """turned_from(fixture/joint, =word): the knob, switch or lever has left a setting, whoever still touches it."""
 
     def __call__(self, state: WorldState) -> bool:
-        return not super().__call__(state)
+        return not self._is_at(state)
 
 
 def control_of(spec: EpisodeSpec, joint: str) -> Control:

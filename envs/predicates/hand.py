@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from vlagym.envs.errors import unknown_name
-from vlagym.envs.predicates.state import WorldState, place_of, prop_of
+from vlagym.envs.predicates.state import WorldState, place_of, prop_of, start_of
 from vlagym.envs.types import EpisodeSpec
+
+LIFTED_M = 0.03
+"""The origin of what is lifted is at least so much higher than at the start."""
 
 
 class Touched:
@@ -41,12 +44,20 @@ class Held:
 
 
 class Lifted(Held):
-    """lifted(a): the hand holds the prop and nothing else supports it."""
+    """lifted(a): the hand holds the prop at least LIFTED_M higher than it was when the episode began, and nothing supports it but the hand.
+
+    What lies in the prop from the beginning, the beads of a cup, goes with it.
+    """
+
+    def __init__(self, spec: EpisodeSpec, name: str) -> None:
+        super().__init__(spec, name)
+        self._least_m = float(start_of(spec, name)[2]) + LIFTED_M
+        self._goes_with = frozenset({"robot", *spec.contents(name)})
 
     def __call__(self, state: WorldState) -> bool:
-        if self._name not in state.held:
+        if self._name not in state.held or state.props[self._name].pos[2] < self._least_m:
             return False
-        return not any(self._name in pair and "robot" not in pair for pair in state.touching)
+        return not any(self._name in pair and not pair & self._goes_with for pair in state.touching)
 
 
 class Over:

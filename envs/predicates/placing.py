@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from vlagym.envs.predicates.state import REST_M_S, WorldState, asset_of, is_upright, place_of, prop_of
+from vlagym.envs.scene import TABLE
 from vlagym.envs.types import EpisodeSpec
 
 
 class On:
-    """on(a, b): a rests on b, let go: they touch, a's middle is above b's surface, the robot does not hold a."""
+    """on(a, b): a rests on b, let go, or on something that rests on b.
+
+    a's origin is within b's radius and above its surface, the robot does not hold or touch a, and a touches b, or, clear of the table, another
+    thing of which all this is true. So a plum that lies on an apple on a plate is on the plate.
+    """
 
     arity = 2
 
@@ -22,16 +27,24 @@ class On:
         self._a, self._b, self._radius, self._height = a, b, place.inner_radius_m, place.surface_height_m
 
     def __call__(self, state: WorldState) -> bool:
-        if self._a in state.held:
+        return self._is_let_go_above(state, self._a) and self._a in self._carried(state)
+
+    def _is_let_go_above(self, state: WorldState, name: str) -> bool:
+        if name in state.held or name == self._b:
             return False
-        rel = state.props[self._b].inverse().apply(state.props[self._a].pos)
-        if not (np.hypot(rel[0], rel[1]) <= self._radius and rel[2] >= self._height - 0.015):
-            return False
-        return frozenset((self._a, self._b)) in state.touching and frozenset((self._a, "robot")) not in state.touching
+        rel = state.props[self._b].inverse().apply(state.props[name].pos)
+        return bool(np.hypot(rel[0], rel[1]) <= self._radius and rel[2] >= self._height - 0.015)
+
+    def _carried(self, state: WorldState) -> set[str]:
+        """Returns the things that rest on b, directly or on each other, and that the robot does not touch."""
+        return carried(state, self._b, lambda name: self._is_let_go_above(state, name))
 
 
 class Inside:
-    """inside(a, b): a lies in the container b, let go: its origin is within b's wall and not above its rim, and b or what lies in b carries it."""
+    """inside(a, b): a lies in the upright container b, let go, and b or what lies in b carries it.
+
+    a's origin is within b's wall and not above its rim; b may not be in the hand, nor anything that a touches.
+    """
 
     arity = 2
 
@@ -42,20 +55,51 @@ class Inside:
         self._rim = prop_of(spec, b).scale * asset_of(spec, b).size_m[2]
 
     def __call__(self, state: WorldState) -> bool:
-        if self._a in state.held:
+        if self._b in state.held or not self._lies_within(state, self._a) or not is_upright(state.props[self._b]):
             return False
-        rel = state.props[self._b].inverse().apply(state.props[self._a].pos)
-        if not (np.hypot(rel[0], rel[1]) <= self._radius and self._height - 0.015 <= rel[2] <= self._rim):
+        if any(self._a in pair and pair & state.held for pair in state.touching):
             return False
-        beside = {name for pair in state.touching if self._a in pair for name in pair}
-        return "robot" not in beside and bool(beside & (state.props.keys() - {self._a}))
+        return self._a in carried(state, self._b, lambda name: self._lies_within(state, name))
+
+    def _lies_within(self, state: WorldState, name: str) -> bool:
+        if name in state.held or name == self._b:
+            return False
+        rel = state.props[self._b].inverse().apply(state.props[name].pos)
+        return bool(np.hypot(rel[0], rel[1]) <= self._radius and self._height - 0.015 <= rel[2] <= self._rim)
 
 
 class Stacked(On):
-    """stacked(a, b): a stands on b, let go, and both stand upright."""
+    """stacked(a, b): a stands on b itself, let go, and both stand upright."""
 
     def __call__(self, state: WorldState) -> bool:
-        return all(is_upright(state.props[p]) for p in (self._a, self._b)) and super().__call__(state)
+        is_on = frozenset((self._a, self._b)) in state.touching and super().__call__(state)
+        return is_on and all(is_upright(state.props[p]) for p in (self._a, self._b))
+
+
+def carried(state: WorldState, base: str, is_there: Callable[[str], bool]) -> set[str]:
+    """Returns the props that rest on a base, directly or on each other.
+
+    Args:
+      state: The world.
+      base: Name of a prop.
+      is_there: Says of a prop whether it is in the place, let go, in which it can rest on the base.
+
+    Returns:
+      Names of the props that are there, do not touch the robot, and touch the base, or a carried one while they are clear of the table.
+    """
+    beside: dict[str, set[str]] = {}
+    for pair in state.touching:
+        for name in pair:
+            beside.setdefault(name, set()).update(pair - {name})
+    found: set[str] = set()
+    frontier = [base]
+    while frontier:
+        below = frontier.pop()
+        for name in beside.get(below, set()) & state.props.keys() - found - {base}:
+            if "robot" not in beside[name] and (below == base or TABLE not in beside[name]) and is_there(name):
+                found.add(name)
+                frontier.append(name)
+    return found
 
 
 class Upright:

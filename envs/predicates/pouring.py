@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlagym.envs.errors import BadSpec
-from vlagym.envs.frames import Pose
+from vlagym.envs.frames import Array, Pose
 from vlagym.envs.objects import ObjectAsset
-from vlagym.envs.predicates.state import WorldState, asset_of, prop_of
+from vlagym.envs.predicates.state import WorldState, asset_of, is_upright, prop_of
 from vlagym.envs.types import EpisodeSpec
 
 POURED_SHARE = 0.8
 """Of the beads of a cup that must lie in the vessel: who spills more than a fifth of them cannot succeed any more."""
+
+_TOLERANCE_M = 0.002
+"""So much contacts yield."""
 
 
 def contents_of(spec: EpisodeSpec, cup: str) -> tuple[str, ...]:
@@ -32,20 +35,38 @@ def is_in(asset: ObjectAsset, scale: float, vessel: Pose, point: Pose) -> bool:
 
 
 class Poured:
-    """poured(cup, bowl): at least 80 % of what was in the cup lies in the bowl."""
+    """poured(cup, bowl): the bowl stands upright, and at least 80 % of what was in the cup has left it and lies in the bowl.
+
+    A bead lies in the bowl from its floor to its rim, within a wall that widens evenly from the one to the other: what lies under the rim
+    outside does not count, and neither does what is still in a cup that has been set down in the bowl.
+    """
 
     arity = 2
 
     def __init__(self, spec: EpisodeSpec, cup: str, bowl: str) -> None:
-        self._beads, self._bowl = contents_of(spec, cup), bowl
-        self._asset, self._scale = asset_of(spec, bowl), prop_of(spec, bowl).scale
-        if self._asset.place is None:
-            raise BadSpec(f"nothing can be poured into {bowl!r}: {self._asset.id!r} holds nothing")
+        self._beads, self._cup, self._bowl = contents_of(spec, cup), cup, bowl
+        self._cup_asset, self._cup_scale = asset_of(spec, cup), prop_of(spec, cup).scale
+        asset, scale = asset_of(spec, bowl), prop_of(spec, bowl).scale
+        if asset.place is None:
+            raise BadSpec(f"nothing can be poured into {bowl!r}: {asset.id!r} holds nothing")
+        self._floor_m, self._rim_m = scale * asset.place.surface_height_m, scale * asset.size_m[2]
+        self._floor_radius_m, self._rim_radius_m = scale * asset.place.inner_radius_m, scale * min(asset.size_m[:2]) / 2
         self._needed = math.ceil(POURED_SHARE * len(self._beads) - 1e-9)
 
     def __call__(self, state: WorldState) -> bool:
-        vessel = state.props[self._bowl]
-        return sum(is_in(self._asset, self._scale, vessel, state.props[bead]) for bead in self._beads) >= self._needed
+        bowl, cup = state.props[self._bowl], state.props[self._cup]
+        if not is_upright(bowl):
+            return False
+        from_world = bowl.inverse()
+        there = [state.props[b] for b in self._beads if not is_in(self._cup_asset, self._cup_scale, cup, state.props[b])]
+        return sum(self._holds(from_world.apply(bead.pos)) for bead in there) >= self._needed
+
+    def _holds(self, point: Array) -> bool:
+        """Returns whether a point (3,) of the bowl's frame, m, lies within its wall."""
+        x, y, z = point.tolist()
+        share = min(max((z - self._floor_m) / (self._rim_m - self._floor_m), 0.0), 1.0)
+        wall = self._floor_radius_m + share * (self._rim_radius_m - self._floor_radius_m)
+        return bool(math.hypot(x, y) <= wall + _TOLERANCE_M) and bool(self._floor_m - _TOLERANCE_M <= z <= self._rim_m)
 
 
 PREDICATES: Mapping[str, type[Any]] = {"poured": Poured}

@@ -10,7 +10,7 @@ import numpy as np
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import Array, Pose
 from vlagym.envs.marks import Line, Zone
-from vlagym.envs.predicates.state import WorldState, asset_of, fixture_of, fixture_pose, is_upright, prop_of
+from vlagym.envs.predicates.state import WorldState, asset_of, fixture_of, fixture_pose, is_upright, prop_of, start_of
 from vlagym.envs.scene import TABLE
 from vlagym.envs.shapes.parts import joint_bounds
 from vlagym.envs.types import EpisodeSpec, FixtureSpec
@@ -23,6 +23,10 @@ LINE_END_M = 0.03
 """Within this distance of the end of the line its middle is there."""
 LINE_START_SHARE = 0.25
 """In this first part of the line a push along it begins."""
+MOVED_M = 0.03
+"""What is pushed off a mat has moved by at least so much ..."""
+DRAGGED_M = 0.06
+"""... and the mat by less than so much."""
 _ON_TABLE_M = 0.012
 
 
@@ -92,7 +96,10 @@ class Along:
 
 
 class Off:
-    """off(a, mat): a stands on the table beside the mat and touches it no longer, let go. How it came there does not matter."""
+    """off(a, mat): a stands on the table beside the mat and touches it no longer, let go. How it came there does not matter.
+
+    But it is a that must have moved since the start, by MOVED_M, and not the mat, which may be dragged along by less than DRAGGED_M.
+    """
 
     arity = 2
 
@@ -101,10 +108,15 @@ class Off:
         if "support" not in asset_of(spec, mat).roles:
             raise BadSpec(f"nothing stands on {mat!r}, so nothing can be pushed off it: {asset_of(spec, mat).id!r} is no support")
         self._a, self._mat = a, mat
+        self._starts = start_of(spec, a), start_of(spec, mat)
 
     def __call__(self, state: WorldState) -> bool:
-        touching = state.touching
-        return frozenset((self._a, self._mat)) not in touching and _rests(state, self._a)
+        moved_m, dragged_m = (
+            float(np.linalg.norm((state.props[name].pos - start)[:2])) for name, start in zip((self._a, self._mat), self._starts, strict=True)
+        )
+        if moved_m < MOVED_M or dragged_m >= DRAGGED_M:
+            return False
+        return frozenset((self._a, self._mat)) not in state.touching and _rests(state, self._a)
 
 
 def inside_m(zone: Zone, here: Pose, corners: Array, radius_m: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from vlagym.envs.frames import Array
 from vlagym.envs.objects import get
-from vlagym.envs.predicates.state import REST_M_S, WorldState, prop_of
+from vlagym.envs.predicates.state import REST_M_S, WorldState, prop_of, start_of
 from vlagym.envs.task import footprint_m
 from vlagym.envs.types import EpisodeSpec
 
@@ -24,6 +24,8 @@ BETWEEN_SHARE = 0.25
 """A thing is between two others while its middle lies in the middle half of the line between theirs ..."""
 BETWEEN_M = 0.04
 """... and at most this far beside that line."""
+LANDMARK_M = 0.05
+"""Within this distance of its start a landmark still stands where it was."""
 
 TABLE_FRAME: Mapping[str, tuple[float, float]] = {
     "left_of": (0.0, 1.0),
@@ -89,7 +91,10 @@ def disc_at(outline: Disc, pos: Array) -> Disc:
 
 
 class _Relation:
-    """a rests on the table and touches no landmark, let go and at rest, within the region that the relation has at its landmarks."""
+    """a rests on the table and touches no landmark, let go and at rest, within the region that the relation has at its landmarks.
+
+    The landmarks are not in the hand and stand where they were when the episode began: it is a that is to be put there.
+    """
 
     arity = 2
     is_on_table = True
@@ -97,10 +102,13 @@ class _Relation:
 
     def __init__(self, spec: EpisodeSpec, a: str, *landmarks: str) -> None:
         self._a, self._radius = a, disc(spec, a, np.zeros(3)).radius_m
+        self._starts = {name: start_of(spec, name) for name in landmarks}
         self._landmarks = {name: disc(spec, name, np.zeros(3)) for name in landmarks}
 
     def __call__(self, state: WorldState) -> bool:
-        if self._a in state.held:
+        if self._a in state.held or any(name in state.held for name in self._landmarks):
+            return False
+        if any(np.linalg.norm(state.props[name].pos - start) > LANDMARK_M for name, start in self._starts.items()):
             return False
         marks = [disc_at(outline, state.props[name].pos) for name, outline in self._landmarks.items()]
         x, y, _ = state.props[self._a].pos

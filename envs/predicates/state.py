@@ -59,6 +59,11 @@ def prop_of(spec: EpisodeSpec, name: str) -> PropSpec:
     raise unknown_name("prop of the scene", name, [p.name for p in spec.scene.props])
 
 
+def start_of(spec: EpisodeSpec, name: str) -> Array:
+    """Returns where the origin of a prop was when the episode began, (3,) m in the world frame. Raises UnknownName."""
+    return np.array(prop_of(spec, name).pos_world, np.float64)
+
+
 def asset_of(spec: EpisodeSpec, name: str) -> ObjectAsset:
     """Returns the catalogue's entry for a prop. Raises UnknownName."""
     return get(prop_of(spec, name).asset)

@@ -49,5 +49,4 @@ TASK = Task(
     layout=_layout,
     plan=_plan,
     robots=("panda", "jaco"),
-    hold_s=0.8,  # who turns slowly past another setting has not set it
 )
