@@ -112,6 +112,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
 
         Raises:
           BadSpec: If the spec has other cameras, image sizes or controls than this environment, or an option is unknown.
+          UnknownName: If there is no such task.
         """
         super().reset(seed=seed)
         given = dict(options or {})
@@ -199,6 +200,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         return dataclasses.replace(spec, scene=dataclasses.replace(spec.scene, cameras=cameras))
 
     def _check_spec(self, spec: EpisodeSpec) -> None:
+        catalog.known("task", spec.task)
         if spec.control != self._action_spec:
             raise BadSpec(f"the spec is controlled by {spec.control.name!r}, this environment by {self._action_spec.name!r}")
         sizes = {c.name: (c.width, c.height) for c in spec.scene.cameras}

@@ -12,13 +12,13 @@ from vlagym.envs import catalog
 from vlagym.envs.arenas import arena
 from vlagym.envs.control import action_spec
 from vlagym.envs.errors import BadSpec, Unsatisfiable, Unspeakable, unknown_name
-from vlagym.envs.language.sentences import LEVELS, say
+from vlagym.envs.language.sentences import say
 from vlagym.envs.premises import broken_premise
 from vlagym.envs.robot import Robot
 from vlagym.envs.layouts.cells import layout_for
 from vlagym.envs.split import ARENA_WORDS, arena_split, arena_split_for, arenas_of, place_split, start_of
 from vlagym.envs.task import Crowded, Draft, Goal, Task
-from vlagym.envs.types import EpisodeSpec, SceneSpec, stream
+from vlagym.envs.types import LEVELS, EpisodeSpec, SceneSpec, stream
 from vlagym.envs.world import World
 
 MAX_TRIES = 100
@@ -48,7 +48,7 @@ def sample(
       control: Action convention of the environment.
       arena_name: Where it happens: an arena, or seen | unseen | any, which draws one of that split, or of the split of `objects`.
       catalogue: Which part of the assets is drawn from: full | core.
-      level: How the sentence says it: a level of `vlagym.envs.language.sentences`, or mixed, which draws one.
+      level: How the sentence says it: one of LEVELS of `vlagym.envs.types`, or mixed, which draws one.
       layout: Where things start: any | seen | unseen, see `vlagym.envs.layouts.cells`; default: seen, and any with the catalogue core.
 
     Raises:

@@ -29,6 +29,12 @@ FloatArray = NDArray[np.floating[Any]]
 Outcome = Literal["success", "failure", "error"]
 EndedBy = Literal["goal", "wrong_goal", "wrong_order", "horizon", "fall", "stop", "divergence", "policy_error", "env_error"]
 
+Level = Literal["plain", "paraphrase", "compositional", "indirect", "multi_step"]
+LEVELS: tuple[Level, ...] = typing.get_args(Level)
+"""How a sentence says what is wanted. plain: an order with plain nouns. paraphrase: other words for things, more politeness. compositional: things
+are told apart by comparing, counting, denying, or by what they stand next to. indirect: a need or a state, and the wish is left to the listener.
+multi_step: several orders, one after another."""
+
 CONTACT_KINDS = ("robot_fixture", "robot_prop", "robot_target", "self", "held_fixture", "held_prop")
 """Kinds of contact whose forces are recorded.
 
@@ -247,8 +253,8 @@ class EpisodeSpec:
     instruction: str
     phrase: str
     """Id of the template that the sentence was made of."""
-    level: str = "plain"
-    """How the sentence says it: a level of `envs.language.sentences`, from plain to indirect."""
+    level: Level = "plain"
+    """How the sentence says it."""
     control: ActionSpec
     horizon_s: float
     hold_s: float = 0.5
@@ -343,6 +349,13 @@ def _contradictions(spec: EpisodeSpec) -> Iterator[str]:
     yield from (f"{name} is {value:g}, and must be 0 or more" for name, value in at_least_0.items() if value < 0)
     if not spec.goal:
         yield "goal is empty: there is nothing to succeed in"
+    for what, groups in (("steps", spec.steps), ("alternatives", spec.alternatives)):
+        yield from (f"{what}[{i}] is empty: it must hold at least one condition" for i, group in enumerate(groups) if not group)
+    if spec.level not in LEVELS:
+        yield f"level is {spec.level!r}; it must be one of {', '.join(LEVELS)}"
+    things: tuple[PropSpec | FixtureSpec, ...] = (*scene.props, *scene.fixtures)
+    coloured = ((thing.name, thing.rgba) for thing in things if thing.rgba is not None)
+    yield from (f"the rgba of {name!r} is {rgba}; its entries must lie within 0 and 1" for name, rgba in coloured if not all(0 <= v <= 1 for v in rgba))
     kinds = {
         "prop or fixture": [p.name for p in scene.props] + [f.name for f in scene.fixtures],
         "light": [light.name for light in scene.lights],

@@ -99,6 +99,10 @@ EYE = CameraSpec(name="eye", parent="world", pos_parent=(1.0, 0.0, 1.0), quat_pa
         ({"hold_s": -0.5}, "hold_s is -0.5, and must be 0 or more"),
         ({"seed": -1}, "seed is -1, and must be 0 or more"),
         ({"goal": ()}, "goal is empty: there is nothing to succeed in"),
+        ({"steps": ((),)}, "steps[0] is empty: it must hold at least one condition"),
+        ({"alternatives": (SPEC.goal, ())}, "alternatives[1] is empty: it must hold at least one condition"),
+        ({"level": "foo"}, "level is 'foo'; it must be one of plain, paraphrase, compositional, indirect, multi_step"),
+        (_scene(props=(dataclasses.replace(MUG, rgba=(2.0, 0.0, 0.0, 1.0)),)), "the rgba of 'mug' is (2.0, 0.0, 0.0, 1.0); its entries must lie within"),
         (_scene(cameras=(EYE, EYE)), "2 things are called 'eye'"),
         (_scene(cameras=(dataclasses.replace(EYE, width=0),)), "the width of camera 'eye' is 0"),
         (_scene(cameras=(dataclasses.replace(EYE, quat_parent_wxyz=(0.0,) * 4),)), "the rotation of camera 'eye' is zero"),
@@ -116,7 +120,7 @@ def test_a_spec_that_says_what_cannot_be_is_refused_in_words(changes: dict[str, 
         wrong.check()
     assert message in str(caught.value)
     text = json.dumps({"schema": SPEC_SCHEMA, **to_plain(wrong)})  # Python's JSON writes NaN and infinity, and reads them
-    with pytest.raises(BadSpec):
+    with pytest.raises((BadSpec, BadData)):
         EpisodeSpec.from_json(text)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,14 +21,9 @@ from vlagym.envs.language.phrases import language
 from vlagym.envs.language.scene_words import scene_words
 from vlagym.envs.language.speaker import Manner, Speaker
 from vlagym.envs.language.templates import Phrase
-from vlagym.envs.types import EpisodeSpec, Predicate
+from vlagym.envs.types import LEVELS, EpisodeSpec, Level, Predicate
 from vlagym.envs.language.understand import Reader
 
-Level = Literal["plain", "paraphrase", "compositional", "indirect", "multi_step"]
-LEVELS: tuple[Level, ...] = ("plain", "paraphrase", "compositional", "indirect", "multi_step")
-"""plain: an order with plain nouns. paraphrase: other words for things, more politeness. compositional: things are told apart by comparing,
-counting, denying, or by what they stand next to. indirect: a need or a state, and the wish is left to the listener. multi_step: several
-orders, one after another."""
 MAX_CHARACTERS = 400
 """No sentence is longer."""
 MAX_TRIES = 60

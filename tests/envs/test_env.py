@@ -1,5 +1,6 @@
 """The Gymnasium environment: found by its id, checked by Gymnasium's own checker, alone and in vectors."""
 
+import dataclasses
 import subprocess
 import sys
 import warnings
@@ -123,6 +124,9 @@ def test_bad_calls_are_answered_with_what_was_wanted() -> None:
     env = VlaEnv("stack", cameras=("front",))
     with pytest.raises(NotReset, match="reset the environment before its first step"):
         env.step(np.zeros(7, np.float32))
+    strange = dataclasses.replace(sample("stack", seed=0), task="stak")
+    with pytest.raises(UnknownName, match="no task is called 'stak'. Did you mean stack"):
+        VlaEnv("stack").reset(options={"spec": strange})
     with pytest.raises(BadSpec, match="reset has no option 'spek'; there is: spec"):
         env.reset(options={"spek": 1})
     with pytest.raises(BadSpec, match="is a dict; it must be an EpisodeSpec or its JSON text"):

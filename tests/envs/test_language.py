@@ -9,9 +9,9 @@ import pytest
 
 from vlagym.envs.language.clauses import wish_of
 from vlagym.envs.errors import BadSpec, UnknownName, Unspeakable
-from vlagym.envs.language.sentences import LEVELS, MAX_CHARACTERS, Sentence, levels, say
+from vlagym.envs.language.sentences import MAX_CHARACTERS, Sentence, levels, say
 from vlagym.envs.language.phrases import language, phrases, split_of
-from vlagym.envs.types import EpisodeSpec, stream
+from vlagym.envs.types import LEVELS, EpisodeSpec, stream
 from vlagym.envs.language.understand import understand
 
 TABLE: dict[str, tuple[float, ...]] = {
