@@ -221,7 +221,7 @@ class Rollout:
         with _blame("env_error"):
             self._facts.append(self._world.start(self._spec))
             self._digests = (self._world.model_digest, self._world.initial_state_digest)
-        judge = Judge(self._spec.hold_steps, len(self._spec.alternatives), self._facts[-1].step_met)
+        judge = Judge(self._spec, self._facts[-1].step_met)
         for index in range(self._spec.horizon_steps):
             before = self._facts[-1]
             observation = self._observe(index)

@@ -129,7 +129,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
             self._check_spec(episode)
         self._running = self._started = False
         facts = self._world.start(episode)
-        self._judge = Judge(episode.hold_steps, len(episode.alternatives), facts.step_met)
+        self._judge = Judge(episode, facts.step_met)
         self._steps = 0
         self._running = self._started = True
         self._observation = self._observe()

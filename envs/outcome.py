@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
+from vlagym.envs.types import EpisodeSpec
 
 
 Decision = Literal["goal", "wrong_goal", "wrong_order"]
+
+EXCLUSIVE = frozenset(("pressed", "touched", "lifted", "open", "closed", "set_to"))
+"""Predicates of which nobody fulfils two at once who was asked for one."""
 
 
 class HoldCounter:
@@ -64,14 +68,19 @@ class OrderKeeper:
     coming true once more does not.
     """
 
-    def __init__(self, hold_steps: int, at_start: NDArray[np.bool_]) -> None:
+    def __init__(self, hold_steps: Sequence[int], at_start: NDArray[np.bool_]) -> None:
         """Starts before the first step.
 
         Args:
-          hold_steps: Consecutive control steps that are wanted, at least 1.
+          hold_steps: Consecutive control steps that are wanted of each step, at least 1.
           at_start: `(N,)` bool, which steps hold before the first action.
+
+        Raises:
+          BadData: If there is another number of steps.
         """
-        self._counters = [HoldCounter(hold_steps) for _ in at_start]
+        if len(hold_steps) != len(at_start):
+            raise BadData(f"step_met has {len(at_start)} entries; the episode has {len(hold_steps)} steps")
+        self._counters = [HoldCounter(steps) for steps in hold_steps]
         self._is_spent = [bool(met) for met in at_start]
         """Whether a step holds since before it was last counted."""
         self.num_done = 0
@@ -92,16 +101,15 @@ class OrderKeeper:
         """
         if len(step_met) != len(self._counters):
             raise BadData(f"step_met has {len(step_met)} entries; the episode has {len(self._counters)} steps")
+        due = self.num_done  # what comes true together with it comes before its turn
         for i, counter in enumerate(self._counters):
             is_held = counter.update(step_met[i : i + 1])
             if not step_met[i]:
                 self._is_spent[i] = False
             if is_held and not self._is_spent[i]:
                 self._is_spent[i] = True
-                if i == self.num_done:
-                    self.num_done += 1
-                elif i > self.num_done:
-                    self.is_broken = True
+                self.num_done += int(i == due)
+                self.is_broken = self.is_broken or i > due
 
 
 class Judge:
@@ -109,27 +117,33 @@ class Judge:
 
     Without the second half, a policy that ignores the sentence could try one goal after the other and be right in the end. Where the sentence
     gives an order, the goal counts only once every step has come true in its turn, and a step before its turn decides the episode.
+
+    If the goal and another one are fulfilled together, the goal counts where both can be meant honestly (what lies left of one thing may lie
+    left of another), and does not where that is another act (`EXCLUSIVE`): a palm on all buttons has pressed none that was asked for.
     """
 
-    def __init__(self, hold_steps: int, num_alternatives: int, steps_at_start: NDArray[np.bool_] | None = None) -> None:
+    def __init__(self, spec: EpisodeSpec, steps_at_start: NDArray[np.bool_]) -> None:
         """Starts with nothing held.
 
         Args:
-          hold_steps: Consecutive control steps for which a goal must be held, at least 1 (`EpisodeSpec.hold_steps`).
-          num_alternatives: Other goals that could be asked for in the scene.
-          steps_at_start: `(N,)` bool, which ordered steps hold before the first action; None: there are none.
-        """
-        self._goal = HoldCounter(hold_steps)
-        self._others = [HoldCounter(hold_steps) for _ in range(num_alternatives)]
-        self._order = OrderKeeper(hold_steps, np.zeros(0, bool) if steps_at_start is None else steps_at_start)
+          spec: The episode.
+          steps_at_start: `(N,)` bool, which ordered steps hold before the first action.
 
-    def update(self, goal_met: NDArray[np.bool_], alternative_met: NDArray[np.bool_], step_met: NDArray[np.bool_] | None = None) -> Decision | None:
+        Raises:
+          BadData: If there is another number of steps.
+        """
+        self._goal = HoldCounter(spec.hold_steps_of(spec.goal))
+        self._others = [HoldCounter(spec.hold_steps_of(goal)) for goal in spec.alternatives]
+        self._is_exclusive = [all(p.name in EXCLUSIVE for p in goal) for goal in spec.alternatives]
+        self._order = OrderKeeper([spec.hold_steps_of(step) for step in spec.steps], steps_at_start)
+
+    def update(self, goal_met: NDArray[np.bool_], alternative_met: NDArray[np.bool_], step_met: NDArray[np.bool_]) -> Decision | None:
         """Takes the facts after one control step.
 
         Args:
           goal_met: `(G,)` bool.
           alternative_met: `(A,)` bool.
-          step_met: `(N,)` bool; None: there are none.
+          step_met: `(N,)` bool.
 
         Returns:
           How the episode is decided, or None while it is not.
@@ -139,23 +153,24 @@ class Judge:
         """
         if len(alternative_met) != len(self._others):
             raise BadData(f"alternative_met has {len(alternative_met)} entries; the scene has {len(self._others)} other goals")
-        self._order.update(np.zeros(0, bool) if step_met is None else step_met)
+        self._order.update(step_met)
         is_right = self._goal.update(goal_met) and self._order.is_complete
         is_wrong = [counter.update(alternative_met[i : i + 1]) for i, counter in enumerate(self._others)]
         if is_right:
-            return "goal"
+            is_both = any(met and exclusive for met, exclusive in zip(alternative_met, self._is_exclusive, strict=True))
+            return "wrong_goal" if is_both else "goal"
         return "wrong_goal" if any(is_wrong) else "wrong_order" if self._order.is_broken else None
 
 
-def decided(columns: Mapping[str, NDArray[Any]], hold_steps: int) -> Decision | None:
+def decided(spec: EpisodeSpec, columns: Mapping[str, NDArray[Any]]) -> Decision | None:
     """Returns how the columns of a trace decide its episode, by the rule of `Judge`.
 
     Args:
-      columns: Of a trace: goal_met `(T + 1, G)`, alternative_met `(T + 1, A)` and step_met `(T + 1, N)`, all bool; row 0 is before the first action.
-      hold_steps: Consecutive control steps that are wanted, at least 1.
+      spec: The episode.
+      columns: Of its trace: goal_met `(T + 1, G)`, alternative_met `(T + 1, A)` and step_met `(T + 1, N)`, all bool; row 0 is before the first action.
     """
     goals, others, steps = (np.asarray(columns[name], bool) for name in ("goal_met", "alternative_met", "step_met"))
-    judge = Judge(hold_steps, others.shape[1], steps[0])
+    judge = Judge(spec, steps[0])
     for row in range(1, len(goals)):
         verdict = judge.update(goals[row], others[row], steps[row])
         if verdict is not None:

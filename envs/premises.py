@@ -15,6 +15,7 @@ from vlagym.envs.kinematics import kinematics
 from vlagym.envs.fixtures import FixtureJoint, get_fixture
 from vlagym.envs.handles import hook_pose
 from vlagym.envs.objects import get
+from vlagym.envs.predicates.state import joint_of
 from vlagym.envs.robot import Robot
 from vlagym.envs.scene import TABLE
 from vlagym.envs.shapes.parts import joint_bounds
@@ -127,11 +128,16 @@ def _arm_has_room(world: World, robot: str, point: Any) -> bool:
     first = scene.num_robot + scene.num_arena
     furniture = range(first, first + len(world.spec.scene.fixtures))
     data = mujoco.MjData(scene.model)
+    around = world.simulation.data.qpos.copy()
+    for name in {p.args[0] for step in world.spec.steps for p in step if p.name == "open"}:
+        # By the time that it is reached for, this stands open.
+        at = scene.fixture_joint_qpos[scene.fixture_joint_names.index(name)]
+        around[at] = joint_of(world.spec, name).range_m[1]
     for turn in (0.0, 0.7, -0.7, 1.5, -1.5):
         q, position, rotation = arm.solve(Pose(np.array(point), multiply(from_yaw(turn), down)))
         if position > 5e-3 or rotation > 0.05:
             continue
-        data.qpos[:] = world.simulation.data.qpos
+        data.qpos[:] = around
         data.qpos[scene.joint_qpos] = q
         mujoco.mj_kinematics(scene.model, data)
         mujoco.mj_comPos(scene.model, data)

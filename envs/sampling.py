@@ -21,7 +21,7 @@ from vlagym.envs.task import Crowded, Draft, Goal, Task
 from vlagym.envs.types import LEVELS, EpisodeSpec, SceneSpec, stream
 from vlagym.envs.world import World
 
-MAX_TRIES = 100
+MAX_TRIES = 300
 
 
 def sample(
@@ -73,7 +73,7 @@ def sample(
     world = World(render=False)
     for attempt in range(MAX_TRIES):
         rng = stream(seed, task, robot, objects, "layout", str(attempt))
-        draft = Draft(rng, objects, catalogue, layout)
+        draft = Draft(rng, objects, catalogue, layout, variety=stream(seed, task, robot, objects, "variety"))
         try:
             laid_out = definition.layout(draft)
         except Crowded as crowded:

@@ -60,8 +60,19 @@ class Crowded(Exception):
 class Draft:
     """A scene that is being laid out. Handed to a task's `layout`, which draws from `rng` only."""
 
-    def __init__(self, rng: np.random.Generator, objects: str, catalogue: str = "full", layout: str = "any") -> None:
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        objects: str,
+        catalogue: str = "full",
+        layout: str = "any",
+        *,
+        variety: np.random.Generator | None = None,
+    ) -> None:
         self.rng = rng
+        self.variety = rng if variety is None else variety
+        """Draws which variant of a task it is: how many things, which relation, which recipe. The same in every attempt of a seed, so that what
+        is laid out more easily does not come more often."""
         self.objects = objects
         """seen | unseen: the split that the goal's objects come from. What only stands around may be seen."""
         self.catalogue = catalogue

@@ -9,7 +9,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -28,6 +28,9 @@ FloatArray = NDArray[np.floating[Any]]
 
 Outcome = Literal["success", "failure", "error"]
 EndedBy = Literal["goal", "wrong_goal", "wrong_order", "horizon", "fall", "stop", "divergence", "policy_error", "env_error"]
+
+MOMENTARY = {"pressed": 0.1, "touched": 0.1}
+"""Predicates that are fulfilled in passing, and how long they must hold, in s, wherever they stand: a button is pressed, not held down."""
 
 Level = Literal["plain", "paraphrase", "compositional", "indirect", "multi_step"]
 LEVELS: tuple[Level, ...] = typing.get_args(Level)
@@ -272,6 +275,11 @@ class EpisodeSpec:
     @property
     def hold_steps(self) -> int:
         return max(1, math.ceil(self.hold_s * self.control.rate_hz - 1e-9))
+
+    def hold_steps_of(self, conditions: Sequence[Predicate]) -> int:
+        """Returns for how many control steps in a row conditions must hold together; fewer where one of them is fulfilled in passing."""
+        hold_s = min([self.hold_s, *(MOMENTARY[p.name] for p in conditions if p.name in MOMENTARY)])
+        return max(1, math.ceil(hold_s * self.control.rate_hz - 1e-9))
 
     @property
     def named(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from vlagym.envs.types import EpisodeSpec, Trace
 
 
 def _measure(trace: Trace, spec: EpisodeSpec) -> float:
-    return float(decided(trace.columns, spec.hold_steps) == "goal")
+    return float(decided(spec, trace.columns) == "goal")
 
 
 METRIC = Metric(unit="share", better="higher", kind="rate", measure=_measure)

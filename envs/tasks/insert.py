@@ -21,7 +21,7 @@ def _goal(name: str, thing: str, place: str) -> Goal:
 
 def _into_holes(draft: Draft, kind: str) -> list[Goal]:
     """Pegs and sockets, or keys and locks: each thing fits each of the holes."""
-    num_things, num_holes = _COUNTS[int(draft.rng.integers(len(_COUNTS)))]
+    num_things, num_holes = _COUNTS[int(draft.variety.integers(len(_COUNTS)))]
     holes = draft.choose_fixtures(num_holes, kind=_HOLES[kind])
     things = draft.choose(num_things, role="peg", kinds=(kind,))
     for hole in holes:
@@ -35,7 +35,7 @@ def _into_holes(draft: Draft, kind: str) -> list[Goal]:
 
 def _onto_pots(draft: Draft) -> list[Goal]:
     """One lid and two pots, or two lids and one pot: each lid fits each pot."""
-    num_lids, num_pots = _COUNTS[int(draft.rng.integers(2))]
+    num_lids, num_pots = _COUNTS[int(draft.variety.integers(2))]
     pots, lids = draft.choose(num_pots, role="pot"), draft.choose(num_lids, role="lid")
     for name in pots + lids:
         draft.put(name, _REGION)
@@ -43,7 +43,7 @@ def _onto_pots(draft: Draft) -> list[Goal]:
 
 
 def _layout(draft: Draft) -> list[Goal]:
-    kind = ("peg", "key", "lid")[int(draft.rng.integers(3))]
+    kind = ("peg", "key", "lid")[int(draft.variety.integers(3))]
     return _onto_pots(draft) if kind == "lid" else _into_holes(draft, kind)
 
 

@@ -23,7 +23,7 @@ def _goal(thing: str) -> Goal:
 
 
 def _layout(draft: Draft) -> list[Goal]:
-    things = draft.choose(int(draft.rng.integers(3, 6)), role="graspable")
+    things = draft.choose(int(draft.variety.integers(3, 6)), role="graspable")
     return [_goal(draft.put(thing, _REGION, pose=_pose(draft, thing))) for thing in things]
 
 

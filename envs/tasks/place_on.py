@@ -37,7 +37,7 @@ def _two_of_a_kind(draft: Draft) -> list[str]:
 def _layout(draft: Draft) -> list[Goal]:
     rng = draft.rng
     core = draft.catalogue == "core"
-    both = not core and rng.random() < _BOTH_SHARE
+    both = not core and draft.variety.random() < _BOTH_SHARE
     destinations: list[str] = []
     for _ in range(2):
         role = "container" if rng.random() < 0.4 else "support"

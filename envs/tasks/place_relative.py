@@ -50,7 +50,7 @@ def _is_feasible(discs: dict[str, Disc], relation: str, thing: str, landmarks: S
 
 def _layout(draft: Draft) -> list[Goal]:
     rng = draft.rng
-    kind = list(_SHARES)[int(rng.choice(len(_SHARES), p=list(_SHARES.values())))]
+    kind = list(_SHARES)[int(draft.variety.choice(len(_SHARES), p=list(_SHARES.values())))]
     thing = draft.choose(1, role="graspable", suits=_is_small)[0]
     landmarks = draft.choose(3 if kind in ("next_to", "between") else 2, role="graspable", without=(thing,), suits=_is_landmark)
     if rng.random() < 0.5:

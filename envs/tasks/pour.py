@@ -16,7 +16,7 @@ def _goal(cup: str, bowl: str) -> Goal:
 
 
 def _layout(draft: Draft) -> list[Goal]:
-    num_cups, num_bowls, num_beads = _SCENES[int(draft.rng.integers(len(_SCENES)))]
+    num_cups, num_bowls, num_beads = _SCENES[int(draft.variety.integers(len(_SCENES)))]
     cups = draft.choose(num_cups, role="pourable")
     bowls = draft.choose(num_bowls, role="container", kinds=("bowl",))
     for name in cups + bowls:

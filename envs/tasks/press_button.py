@@ -18,7 +18,7 @@ def _goal(panel: str, button: str) -> Goal:
 
 def _layout(draft: Draft) -> list[Goal]:
     rng = draft.rng
-    panels = draft.choose_fixtures(1 if rng.random() < 0.6 else 2, suits=_has_buttons)
+    panels = draft.choose_fixtures(1 if draft.variety.random() < 0.6 else 2, suits=_has_buttons)
     sides = [0.0] if len(panels) == 1 else [0.16, -0.16] if rng.random() < 0.5 else [-0.16, 0.16]
     for name, side in zip(panels, sides, strict=True):
         x, y = rng.uniform(0.42, 0.54), side + rng.uniform(-0.03, 0.03) * (4.0 if len(panels) == 1 else 1.0)

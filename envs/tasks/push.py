@@ -73,7 +73,7 @@ def _off_mats(draft: Draft, lanes: Lanes) -> list[Goal]:
 
 def _layout(draft: Draft) -> list[Goal]:
     lanes = Lanes(draft.rng, _REGION)
-    kind = (_into_zones, _into_zones, _along_lines, _off_mats)[int(draft.rng.integers(4))]
+    kind = (_into_zones, _into_zones, _along_lines, _off_mats)[int(draft.variety.integers(4))]
     goals = kind(draft, lanes)
     lanes.keep_free(draft)
     for name in draft.choose(int(draft.rng.integers(0, 3)), role="graspable", first_split="seen", kinds=("block", "fruit"), suits=_is_low):

@@ -9,8 +9,8 @@ from vlagym.envs.task import Draft, Goal, Region, Task, footprint_m
 from vlagym.envs.types import Predicate
 
 _REGION = Region(x_m=(0.36, 0.62), y_m=(-0.24, 0.24))
-_BEFORE = Region(x_m=(0.47, 0.64), y_m=(-0.26, 0.26))
-_RIGHT = Region(x_m=(0.36, 0.62), y_m=(-0.24, -0.02))
+_AROUND = Region(x_m=(0.40, 0.66), y_m=(-0.27, 0.27))
+_RIGHT = Region(x_m=(0.36, 0.66), y_m=(-0.27, 0.04))
 
 
 def _num_buttons(asset: FixtureAsset) -> int:
@@ -18,19 +18,18 @@ def _num_buttons(asset: FixtureAsset) -> int:
 
 
 def _drawer(draft: Draft) -> list[Goal]:
-    rng = draft.rng
-    joint, *others = furnish(draft, kinds=("cabinet", "chest"))
-    count, closes = int(rng.integers(1, 3)), rng.random() < 0.6
+    count, closes, more = 1 + int(draft.variety.random() < 0.5), draft.variety.random() < 0.6, draft.variety.random() < 0.4
+    joint, *others = furnish(draft, kinds=("cabinet", "chest"), fill=False)
 
     def fits(asset: ObjectAsset) -> bool:
         return fits_drawer(asset, joint) and footprint_m(asset) <= (0.045 if count == 1 else 0.038)
 
-    more = count == 2 and rng.random() < 0.4  # five steps: another thing goes onto something else afterwards
-    small = draft.choose(4, role="graspable", suits=fits, without=[p.name for p in draft.props])
+    more = more and count == 2  # another thing goes onto something else afterwards
+    small = draft.choose(4 if more else 3, role="graspable", suits=fits, without=[p.name for p in draft.props])
     place = draft.choose(1, role="support", first_split="seen", suits=lambda a: footprint_m(a) <= 0.1)[0] if more else ""
     for name in ([place] if more else []) + small:
-        draft.put(name, _BEFORE)  # beside a chest the forearm would lean on it
-    things, last = small[:3], small[3]
+        draft.put(name, _AROUND)
+    things, last = small[:3], small[-1]
     if more and not fit_together([last], place):
         return []
 
@@ -54,7 +53,7 @@ def _panel(draft: Draft, least: int, y_m: float) -> list[Predicate]:
 
 def _buttons(draft: Draft) -> list[Goal]:
     presses = _panel(draft, 3, 0.0)
-    count = int(draft.rng.integers(2, len(presses)))
+    count = 2 + int((len(presses) - 2) * draft.variety.random())
     return [ordered(*presses[:count]), *(ordered(*presses[: count - 1], other) for other in presses[count:])]
 
 
@@ -72,13 +71,13 @@ def _placings(draft: Draft, presses: tuple[Predicate, ...] = (), region: Region 
 
 
 def _place_and_press(draft: Draft) -> list[Goal]:
-    first, *_ = _panel(draft, 2, 0.17)
+    first, *_ = _panel(draft, 2, 0.12)
     return _placings(draft, (first,), _RIGHT)
 
 
 def _layout(draft: Draft) -> list[Goal]:
     recipes = (_drawer, _drawer, _buttons, _placings, _place_and_press)
-    return recipes[int(draft.rng.integers(len(recipes)))](draft)
+    return recipes[int(draft.variety.integers(len(recipes)))](draft)
 
 
 TASK = Task(summary="do several things in the order that is told", expert_s=8.0, layout=_layout, plan=plan_in_order, robots=("panda", "jaco"))

@@ -71,7 +71,7 @@ def _categories(draft: Draft, count: int) -> tuple[list[str], list[str]]:
 
 def _layout(draft: Draft) -> list[Goal]:
     rng = draft.rng
-    sort = _SORTS[int(rng.integers(len(_SORTS)))]
+    sort = _SORTS[int(draft.variety.integers(len(_SORTS)))]
     assets = _colours(draft) if sort == "colours" else _categories(draft, 3 if sort == "category" else 2)
     is_tall = any(catalog()[asset].size_m[2] > _TALL_M for group in assets for asset in group)
     places: list[str] = []

@@ -22,7 +22,7 @@ def _layout(draft: Draft) -> list[Goal]:
     others = draft.choose(int(draft.rng.integers(0, 2)), role="graspable", first_split="seen", kinds=("can", "fruit"))
     for name in blocks + others:
         draft.put(name, _REGION)
-    count = 3 if draft.catalogue != "core" and draft.rng.random() < _TOWER_SHARE else 2
+    count = 3 if draft.catalogue != "core" and draft.variety.random() < _TOWER_SHARE else 2
     asked = tuple(blocks[:count])
     return [_goal(*asked), *(_goal(*order) for order in permutations(blocks, count) if order != asked)]
 

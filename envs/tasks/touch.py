@@ -14,7 +14,7 @@ def _goal(thing: str) -> Goal:
 
 def _layout(draft: Draft) -> list[Goal]:
     rng = draft.rng
-    count = int(rng.integers(4, 7))
+    count = int(draft.variety.integers(4, 7))
     things: list[str] = []
     for i in range(count):
         role = _ROLES[int(rng.integers(len(_ROLES)))]

@@ -84,7 +84,7 @@ class Press(_Worker):
         top = self.point(position)
         is_down = position >= self._pressed_from
         self._down = self._down + 1 if is_down else 0
-        if self._down > max(2, self.spec.hold_steps):
+        if self._down >= 3:
             return Command(view.ee.pos, quat, CLOSE), "done"
         if self._at_work > _GIVE_UP_STEPS or math.hypot(*(top - view.ee.pos)[:2]) > 0.02:
             self._at_work = 0

@@ -49,14 +49,14 @@ def solved_although(spec: EpisodeSpec, opened: range) -> bool:
     world = World(render=False)
     facts = world.start(spec)
     task: Task = catalog.load("task", spec.task)
-    performer, judge = Performer(spec, task.plan(spec)), Judge(spec.hold_steps, len(spec.alternatives))
+    performer, judge = Performer(spec, task.plan(spec)), Judge(spec, facts.step_met)
     for step in range(2 * spec.horizon_steps):
         seen = world.observe((), privileged=True)
         action = action_towards(performer.step(seen), seen, spec.control)
         if step in opened:
             action[6] = -1.0
         facts = world.advance(action)
-        verdict = judge.update(facts.goal_met, facts.alternative_met)
+        verdict = judge.update(facts.goal_met, facts.alternative_met, facts.step_met)
         if verdict is not None:
             return verdict == "goal"
     return False
