@@ -63,10 +63,10 @@ class Poured:
 
     def _holds(self, point: Array) -> bool:
         """Returns whether a point (3,) of the bowl's frame, m, lies within its wall."""
-        x, y, z = point.tolist()
+        x, y, z = (float(v) for v in point)
         share = min(max((z - self._floor_m) / (self._rim_m - self._floor_m), 0.0), 1.0)
         wall = self._floor_radius_m + share * (self._rim_radius_m - self._floor_radius_m)
-        return bool(math.hypot(x, y) <= wall + _TOLERANCE_M) and bool(self._floor_m - _TOLERANCE_M <= z <= self._rim_m)
+        return math.hypot(x, y) <= wall + _TOLERANCE_M and self._floor_m - _TOLERANCE_M <= z <= self._rim_m
 
 
 PREDICATES: Mapping[str, type[Any]] = {"poured": Poured}

@@ -25,8 +25,8 @@ LINE_START_SHARE = 0.25
 """In this first part of the line a push along it begins."""
 MOVED_M = 0.03
 """What is pushed off a mat has moved by at least so much ..."""
-DRAGGED_M = 0.06
-"""... and the mat by less than so much."""
+DRAGGED_M = 0.03
+"""... and the mat by less than so much; the expert drags it by 4 mm at most."""
 _ON_TABLE_M = 0.012
 
 

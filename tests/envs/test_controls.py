@@ -122,14 +122,14 @@ def _alone(asset: FixtureAsset, start: Mapping[str, float], *others: FixtureAsse
     return dataclasses.replace(spec, scene=scene, goal=goal, stages=goal, alternatives=())
 
 
-def _holds(spec: EpisodeSpec, name: str, *args: str, **joints: float) -> bool:
+def _holds(spec: EpisodeSpec, name: str, *args: str, touched: str = "", **joints: float) -> bool:
     state = WorldState(
         props={},
         held=frozenset(),
         fixture_joints={name.replace("__", "/"): value for name, value in joints.items()},
         find_touching=frozenset,
         ee_pos_world=np.zeros(3),
-        touched_by_robot=frozenset(),
+        touched_by_robot=frozenset({touched} - {""}),
         gripper_command=-1.0,
         find_speed_m_s=lambda prop: 0.0,
     )
@@ -147,6 +147,22 @@ def test_a_knob_is_set_within_the_tolerance_of_its_setting(kitchen: EpisodeSpec)
     for position, is_low in ((-0.4, True), (-0.2, True), (-0.61, True), (-0.15, False), (-0.65, False)):
         assert _holds(kitchen, "set_to", knob, "=low", stove_white__knob=position) is is_low
         assert _holds(kitchen, "turned_from", knob, "=low", stove_white__knob=position) is not is_low
+
+
+def test_a_knob_is_set_only_once_it_is_let_go(kitchen: EpisodeSpec) -> None:
+    knob = "stove_white/knob"
+    assert not _holds(kitchen, "set_to", knob, "=low", touched="stove_white", stove_white__knob=-0.4), "it may be turned on past low"
+    assert _holds(kitchen, "set_to", knob, "=low", touched="panel_grey_two", stove_white__knob=-0.4)
+    assert not _holds(kitchen, "turned_from", knob, "=low", touched="stove_white", stove_white__knob=-0.4), "it has not left low either"
+
+
+def test_a_switch_is_set_under_the_finger() -> None:
+    found = next((a, j) for a, j, control in CONTROLS if control.kind == "rocker")
+    asset, joint = found
+    assert joint.control is not None
+    setting, position = next(iter(joint.control.settings.items()))
+    spec = _alone(asset, {j.name: 0.0 for j in asset.joints})
+    assert _holds(spec, "set_to", f"{asset.id}/{joint.name}", f"={setting}", touched=asset.id, **{f"{asset.id}__{joint.name}": position})
 
 
 @pytest.mark.parametrize(

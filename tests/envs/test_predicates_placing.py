@@ -45,11 +45,37 @@ def _check(spec: EpisodeSpec, name: str, *args: str) -> Check:
 
 def test_what_lies_on_another_fruit_in_the_bowl_is_inside_as_well(spec: EpisodeSpec) -> None:
     inside = _check(spec, "inside", PLUM, BOWL)
-    lying = {PLUM: pose((0.52, 0.0, 0.03))}
-    assert inside(_state(lying, [(PLUM, BOWL)])) and inside(_state(lying, [(PLUM, APPLE)]))
+    lying = {PLUM: pose((0.52, 0.0, 0.03)), APPLE: pose((0.48, 0.0, 0.006))}
+    assert inside(_state(lying, [(PLUM, BOWL)])) and inside(_state(lying, [(PLUM, APPLE), (APPLE, BOWL)]))
     assert not inside(_state(lying)), "nothing carries it"
     assert not inside(_state(lying, [(PLUM, "table")])), "it stands on the table under the bowl"
     assert not inside(_state(lying, [(PLUM, BOWL), (PLUM, "robot")])) and not inside(_state(lying, [(PLUM, BOWL)], held=[PLUM]))
+
+
+def test_what_is_held_or_only_near_the_bowl_carries_nothing_inside_it(spec: EpisodeSpec) -> None:
+    inside = _check(spec, "inside", PLUM, BOWL)
+    lying = {PLUM: pose((0.52, 0.0, 0.03)), APPLE: pose((0.4, 0.2, 0.0))}
+    assert not inside(_state(lying, [(PLUM, APPLE)])), "the apple that carries it lies elsewhere"
+    assert not inside(_state(lying, [(PLUM, BOWL), (PLUM, APPLE)], held=[APPLE])), "it is held down or up with another thing in the hand"
+    assert not inside(_state(lying, [(PLUM, BOWL)], held=[BOWL])), "the bowl is in the hand"
+    upturned = {BOWL: Pose(np.array([0.5, 0.0, 0.04]), from_axis_angle((np.pi, 0.0, 0.0))), PLUM: pose((0.5, 0.0, 0.01))}
+    assert not inside(_state(upturned, [(PLUM, BOWL)])), "the bowl was put over it"
+
+
+def test_what_lies_on_another_fruit_on_the_bowl_is_on_it_as_well(spec: EpisodeSpec) -> None:
+    on = _check(spec, "on", PLUM, BOWL)
+    lying = {APPLE: pose((0.5, 0.0, 0.01)), PLUM: pose((0.52, 0.0, 0.05))}
+    both = [(PLUM, APPLE), (APPLE, BOWL)]
+    assert on(_state(lying, both)) and on(_state(lying, [(PLUM, BOWL)]))
+    assert not on(_state(lying, [(PLUM, APPLE)])), "nothing carries the apple"
+    assert not on(_state(lying, both, held=[APPLE])) and not on(_state(lying, [*both, (APPLE, "robot")]))
+    assert not on(_state(lying, [*both, (PLUM, "table")])), "it leans on the apple"
+    assert not on(_state(lying | {PLUM: pose((0.56, 0.0, 0.05))}, both)), "beyond the radius"
+
+
+def test_stacked_asks_for_the_block_itself(spec: EpisodeSpec) -> None:
+    between = {PLUM: pose((0.5, 0.0, 0.045)), RED: pose((0.5, 0.0, 0.08))}
+    assert not _check(spec, "stacked", RED, BLUE)(_state(between, [(RED, PLUM), (PLUM, BLUE)]))
 
 
 def test_inside_ends_at_the_wall_and_at_the_rim(spec: EpisodeSpec) -> None:

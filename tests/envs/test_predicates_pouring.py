@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vlagym.envs.errors import BadSpec, UnknownName
-from vlagym.envs.frames import pose
+from vlagym.envs.frames import Pose, from_axis_angle, pose
 from vlagym.envs.predicates import WorldState, compile_predicate
 from vlagym.envs.types import EpisodeSpec, Predicate
 
@@ -26,8 +26,8 @@ def spec(lay_table: Callable[..., EpisodeSpec]) -> EpisodeSpec:
     return dataclasses.replace(laid, scene=dataclasses.replace(laid.scene, props=filled))
 
 
-def _poured(spec: EpisodeSpec, num_in_bowl: int, at: tuple[float, float, float] = (0.6, 0.03, 0.006)) -> bool:
-    props = {p.name: pose(p.pos_world) for p in spec.scene.props}
+def _poured(spec: EpisodeSpec, num_in_bowl: int, at: tuple[float, float, float] = (0.6, 0.03, 0.006), **moved: Pose) -> bool:
+    props = {p.name: pose(p.pos_world) for p in spec.scene.props} | moved
     props |= {f"{CUP}_bead_{i}": pose(at) for i in range(1, num_in_bowl + 1)}
     state = WorldState(
         props=props,
@@ -49,6 +49,21 @@ def test_four_fifths_of_the_beads_are_enough(spec: EpisodeSpec) -> None:
 @pytest.mark.parametrize("at", [(0.6, 0.1, 0.006), (0.6, 0.0, 0.06), (0.6, 0.0, -0.01)])
 def test_a_bead_beside_or_above_the_bowl_or_below_it_is_not_in_it(spec: EpisodeSpec, at: tuple[float, float, float]) -> None:
     assert not _poured(spec, 10, at)
+
+
+def test_a_full_cup_set_down_in_the_bowl_is_not_poured(spec: EpisodeSpec) -> None:
+    assert _poured(spec, 10, (0.6, 0.0, 0.0116)), "the cup stands elsewhere"
+    assert not _poured(spec, 10, (0.6, 0.0, 0.0116), cup_red=pose((0.6, 0.0, 0.006)))
+
+
+def test_beads_under_the_rim_outside_are_not_in_the_bowl(spec: EpisodeSpec) -> None:
+    assert not _poured(spec, 10, (0.675, 0.0, 0.0048)) and not _poured(spec, 10, (0.675, 0.0, 0.01))
+    assert _poured(spec, 10, (0.665, 0.0, 0.03)), "higher up the wall is wider"
+
+
+def test_nothing_is_poured_into_an_upturned_bowl(spec: EpisodeSpec) -> None:
+    upturned = Pose(np.array([0.6, 0.0, 0.042]), from_axis_angle((np.pi, 0.0, 0.0)))
+    assert not _poured(spec, 10, (0.6, 0.0, 0.01), bowl_white=upturned)
 
 
 def test_an_empty_cup_cannot_be_poured(spec: EpisodeSpec) -> None:

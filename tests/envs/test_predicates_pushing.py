@@ -24,7 +24,7 @@ def spec(lay_table: Callable[..., EpisodeSpec]) -> EpisodeSpec:
 
 
 def _state(touching: Sequence[str] = ("table",), yaw: float = 0.0, held: Sequence[str] = (), **places: tuple[float, float, float]) -> WorldState:
-    props = {name: pose((0.0, 0.0, 0.0)) for name in (BLOCK, TAPE, MAT)} | {name: pose(at, from_yaw(yaw)) for name, at in places.items()}
+    props = {BLOCK: pose((0.5, 0.0, 0.0)), TAPE: pose((0.6, 0.0, 0.0)), MAT: pose((0.4, 0.0, 0.0))} | {name: pose(at, from_yaw(yaw)) for name, at in places.items()}
     return WorldState(
         props=props,
         held=frozenset(held),
@@ -55,7 +55,7 @@ def test_a_round_thing_has_no_corners(spec: EpisodeSpec) -> None:
 
 def test_within_and_off_ask_that_the_thing_stands_on_the_table_and_is_let_go(spec: EpisodeSpec) -> None:
     within, off = _check(spec, "within", BLOCK, ZONE), _check(spec, "off", BLOCK, MAT)
-    for check, place in ((within, (0.5, 0.2, 0.0)), (off, (0.5, 0.0, 0.0))):
+    for check, place in ((within, (0.5, 0.2, 0.0)), (off, (0.55, 0.0, 0.0))):
         assert check(_state(block_red=place))
         assert not check(_state(("table", "robot"), block_red=place))
         assert not check(_state((), block_red=place)), "in the air"
@@ -65,6 +65,13 @@ def test_off_asks_that_the_mat_is_not_touched(spec: EpisodeSpec) -> None:
     off = _check(spec, "off", BLOCK, MAT)
     assert not off(_state(("table", MAT), block_red=(0.46, 0.0, 0.0)))
     assert not off(_state((MAT,), block_red=(0.4, 0.0, 0.003)))
+
+
+def test_pulling_the_mat_away_is_no_pushing_off(spec: EpisodeSpec) -> None:
+    off = _check(spec, "off", BLOCK, MAT)
+    assert not off(_state(block_red=(0.52, 0.0, 0.0), mat_green=(0.3, 0.0, 0.0))) and not off(_state(block_red=(0.52, 0.0, 0.0)))
+    assert not off(_state(block_red=(0.6, 0.0, 0.0), mat_green=(0.4, 0.07, 0.0))), "the mat went with it"
+    assert off(_state(block_red=(0.6, 0.0, 0.0), mat_green=(0.42, 0.0, 0.0)))
 
 
 def test_along_asks_for_the_way_and_not_only_for_its_end(spec: EpisodeSpec) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vlagym.envs.errors import BadSpec, UnknownName
-from vlagym.envs.frames import pose
+from vlagym.envs.frames import Pose, pose
 from vlagym.envs.predicates import Check, WorldState, compile_predicate, rests_on_table
 from vlagym.envs.predicates.relations import DIRECTIONS, FAR_M, NEXT_M, TABLE_FRAME, VIEWER_FRAME, Disc, margin_m
 from vlagym.envs.types import EpisodeSpec, Predicate
@@ -27,9 +27,9 @@ def spec(lay_table: Callable[..., EpisodeSpec]) -> EpisodeSpec:
     return lay_table(props={APPLE: (0.4, 0.0), BOWL: (0.5, 0.0), CAN: (0.5, 0.3)})
 
 
-def _state(at: tuple[float, float, float], touching: Sequence[str] = ("table",), held: Sequence[str] = (), speed_m_s: float = 0.0) -> WorldState:
+def _state(at: tuple[float, float, float], touching: Sequence[str] = ("table",), held: Sequence[str] = (), speed_m_s: float = 0.0, **moved: Pose) -> WorldState:
     return WorldState(
-        props={APPLE: pose(at), BOWL: pose((0.5, 0.0, 0.0)), CAN: pose((0.5, 0.3, 0.0))},
+        props={APPLE: pose(at), BOWL: pose((0.5, 0.0, 0.0)), CAN: pose((0.5, 0.3, 0.0))} | moved,
         held=frozenset(held),
         fixture_joints={},
         find_touching=lambda: frozenset(frozenset((APPLE, other)) for other in touching),
@@ -84,6 +84,15 @@ def test_a_thing_must_be_let_go_at_rest_and_on_the_table(spec: EpisodeSpec) -> N
     assert not left(_state(place, speed_m_s=0.05)), "it still rolls"
     assert not left(_state(place, ())), "it is in the air"
     assert not left(_state(place, ("table", BOWL))), "it leans on the bowl"
+
+
+def test_bringing_the_landmark_to_the_thing_is_another_task(spec: EpisodeSpec) -> None:
+    left, next_to, between = _check(spec, "left_of", APPLE, BOWL), _check(spec, "next_to", APPLE, BOWL), _check(spec, "between", APPLE, BOWL, CAN)
+    moved = pose((0.4, -0.12, 0.0))
+    assert not left(_state((0.4, 0.0, 0.0), bowl_red=moved)) and not next_to(_state((0.4, 0.0, 0.0), bowl_red=moved))
+    assert left(_state((0.5, 0.14, 0.0), bowl_red=pose((0.5, -0.02, 0.0)))), "a landmark may be nudged"
+    assert not left(_state((0.5, 0.14, 0.0), held=(BOWL,)))
+    assert not between(_state((0.5, 0.15, 0.0), can_red=pose((0.5, 0.36, 0.0)))), "each landmark counts"
 
 
 def test_between_takes_two_landmarks(spec: EpisodeSpec) -> None:
