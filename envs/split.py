@@ -21,6 +21,7 @@ from vlagym.envs.fixtures import FixtureAsset, fixtures, get_fixture
 from vlagym.envs.frames import rotate
 from vlagym.envs.layouts.cells import UPON_M, LayoutSplit
 from vlagym.envs.objects import ObjectAsset, catalog, get
+from vlagym.envs.language.inflection import plural
 from vlagym.envs.language.phrases import language, split_of
 from vlagym.envs.types import EpisodeSpec, PropSpec, canonical_json, from_plain, sha, to_plain
 
@@ -159,7 +160,8 @@ def start_of(prop: PropSpec) -> tuple[float, float]:
 def unseen_words(spec: EpisodeSpec) -> tuple[str, ...]:
     """Returns the words of an instruction that are kept for evaluation: unseen nouns of the things of the scene, and unseen needs and uses.
 
-    What its template says is no noun ("cover the pot"), nor is a word that seen sentences say in another role ("both vegetables", "the cloth mat").
+    What its template says is no noun ("cover the pot"), nor is what seen needs and uses say, nor is a word that seen
+    sentences say in another role ("both vegetables", "the cloth mat").
     """
     things: list[Any] = [get(p.asset) for p in spec.scene.props]
     for fixture in spec.scene.fixtures:
@@ -172,16 +174,19 @@ def unseen_words(spec: EpisodeSpec) -> tuple[str, ...]:
     seen |= {w for category in words.categories.values() for w in (*category.one, *category.many, *category.mass)}
     # The longest one counts: "soda can" is a word of its own, and the "can" in it is none.
     longest_first = sorted(seen | unseen, key=lambda word: (-len(word), word))
-    pattern = re.compile(rf"\b({'|'.join(map(re.escape, longest_first))})(?:s|es)?\b", re.IGNORECASE)
-    said, framed = Counter(pattern.findall(spec.instruction)), Counter(pattern.findall(_framing(spec.phrase)))
+    forms = {plural(word).lower(): word for word in longest_first} | {word.lower(): word for word in longest_first}
+    pattern = re.compile(rf"\b({'|'.join(map(re.escape, sorted(forms, key=lambda form: (-len(form), form))))})\b", re.IGNORECASE)
     lowered = {word.lower() for word in seen}
+    said, framed = (Counter(forms[m.lower()] for m in pattern.findall(text)) for text in (spec.instruction, _framing(spec)))
     return tuple(word for word in said - framed if word.lower() not in lowered)
 
 
-def _framing(template_id: str) -> str:
-    """Returns what the templates and frames of a sentence say around their slots."""
+def _framing(spec: EpisodeSpec) -> str:
+    """Returns what the templates and frames of a sentence say around their slots, and the seen needs and uses that it speaks of."""
     known = language().all_phrases
-    texts = [known[part].text for part in re.findall(r"[a-z_0-9]+/[a-z_0-9]+", template_id) if part in known]
+    texts = [known[part].text for part in re.findall(r"[a-z_0-9]+/[a-z_0-9]+", spec.phrase) if part in known]
+    for use in language().words.uses.values():
+        texts += [said for said in (use.clause, *use.something, *use.needs) for _ in range(spec.instruction.count(said))]
     return re.sub(r"[\[\]|]", " ", re.sub(r"\{[^{}]*\}", " ; ", " ; ".join(texts)))
 
 

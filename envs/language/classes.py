@@ -91,6 +91,9 @@ class Narrowing:
         ranked = sorted(along, key=lambda n: along[n])
         if index >= len(ranked):
             return class_._replace(sure=frozenset(), maybe=frozenset())
+        parts = [self._scene[n] for n in class_.maybe if self._scene[n].owner is not None]
+        if parts and (len({part.owner for part in parts}) > 1 or not spatial.is_row([part.pos_world for part in parts])):
+            return class_._replace(sure=frozenset())  # two rows of buttons, or those of two panels, have no second one from the left
         if class_.sure != class_.maybe or not in_order([along[n] for n in ranked], self._scene.clear_m(ranked)):
             return class_._replace(sure=frozenset())
         return class_._replace(sure=frozenset((ranked[index],)), maybe=frozenset((ranked[index],)))

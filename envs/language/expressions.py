@@ -39,6 +39,8 @@ _EXTREMES: tuple[tuple[Side, str, str], ...] = (
     ("back", "back", "at the back"),
 )
 _MAX_LANDMARKS = 5
+_HEIGHTS = frozenset(("top", "upper", "highest", "middle", "bottom", "lower", "lowest"))
+_MAX_ORDINAL = 3  # nobody counts further than to the third
 
 
 class Expressions:
@@ -178,15 +180,18 @@ class Expressions:
 
     def _ordinal(self, target: Referent) -> Iterator[str]:
         for noun, alike in self._heads(target):
+            parts = [r for r in alike if r.owner is not None]
             if not 3 <= len(alike) <= len(ORDINALS) or noun == "thing":
+                continue
+            if parts and (len({r.owner for r in parts}) > 1 or not spatial.is_row([r.pos_world for r in parts])):
                 continue
             noun, _, owner = noun.partition(" on ")
             on = f" on {owner}" if owner else ""
             ranked = sorted(alike, key=lambda r: -r.pos_world[1])
             place = [r.name for r in ranked].index(target.name)
-            if place > 0:
+            if 0 < place < _MAX_ORDINAL:
                 yield f"the {ORDINALS[place]} {noun} from the left{on}"
-            if place < len(ranked) - 1:
+            if 0 < len(ranked) - 1 - place < _MAX_ORDINAL:
                 yield f"the {ORDINALS[len(ranked) - 1 - place]} {noun} from the right{on}"
             if 2 * place == len(ranked) - 1:
                 yield f"the middle {noun}{on}"
@@ -215,7 +220,7 @@ class Expressions:
                     yield f"the {noun} on your {side}"
         for noun in self.nouns(target):
             for landmark, words in self.landmarks(target):
-                for side in RELATIONS:
+                for side in RELATIONS if _are_level(target, landmark) else ():
                     if spatial.lies(target.pos_world, landmark.pos_world, side, True):
                         yield f"the {noun} {RELATIONS[side][0]} {words} as I see it"
 
@@ -237,7 +242,7 @@ class Expressions:
                     yield f"the {noun} {words} the robot"
                     yield f"the {noun} {words} you"
                 for landmark, where in self.landmarks(target):
-                    rivals = [r for r in others if r.name != landmark.name]
+                    rivals = [r for r in others if r.name != landmark.name] if landmark.owner is None else []
                     if rivals and min(sign * (_distance(r, landmark) - _distance(target, landmark)) for r in rivals) >= spatial.CLEAR_M:
                         yield f"the {noun} {words} {where}"
 
@@ -259,6 +264,9 @@ class Expressions:
         landmarks = list(self.landmarks(target))
         for noun in (*self.nouns(target), *(("thing",) if target.sort == "prop" and not _is_destination(target) else ())):
             for landmark, words in landmarks:
+                if not _are_level(target, landmark):
+                    yield from self._stacked(target, noun, landmark, words)
+                    continue
                 scale = spatial.PART_SCALE if target.owner is not None and landmark.owner == target.owner else 1.0
                 for side, relations in RELATIONS.items():
                     if spatial.lies(target.pos_world, landmark.pos_world, side, False, scale):
@@ -266,8 +274,17 @@ class Expressions:
                 if spatial.is_next(target.pos_world, target.radius_m, landmark.pos_world, landmark.radius_m):
                     yield from (f"the {noun} {relation} {words}" for relation in ("next to", "beside"))
             for (a, words_a), (b, words_b) in itertools.combinations(landmarks, 2):
-                if spatial.is_between(target.pos_world, a.pos_world, b.pos_world):
+                if _are_level(target, a) and _are_level(target, b) and spatial.is_between(target.pos_world, a.pos_world, b.pos_world):
                     yield f"the {noun} between {words_a} and {words_b}"
+
+    def _stacked(self, target: Referent, noun: str, landmark: Referent, words: str) -> Iterator[str]:
+        """Yields what one says of parts of one thing at different heights."""
+        if _HEIGHTS & {*noun.split()}:
+            return
+        if spatial.is_above(target.pos_world, landmark.pos_world):
+            yield f"the {noun} above {words}"
+        if spatial.is_above(landmark.pos_world, target.pos_world):
+            yield f"the {noun} below {words}"
 
     def _negation(self, target: Referent) -> Iterator[str]:
         for noun, alike in self._heads(target):
@@ -301,6 +318,12 @@ class Expressions:
                 yield f"the other {reading.noun}"
                 if target.colour:
                     yield f"the {target.colour} one"
+
+
+def _are_level(a: Referent, b: Referent) -> bool:
+    """Returns whether one may say that one thing lies beside the other: all but parts of one thing at different heights."""
+    return a.owner is None or a.owner != b.owner or spatial.are_level(a.pos_world, b.pos_world)
+
 
 def _is_destination(referent: Referent) -> bool:
     """Returns whether things are put on or into it, which one does not call a thing."""

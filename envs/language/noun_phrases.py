@@ -46,6 +46,7 @@ _BESIDE: tuple[tuple[str, Side], ...] = (
     ("behind ", "back"),
 )
 _NEXT = ("next to ", "beside ")
+_ABOVE = {"above ": True, "below ": False}
 _FROM = {"nearest to ": -1.0, "closest to ": -1.0, "farthest from ": 1.0, "furthest from ": 1.0}
 _AS_VIEWER = (" as I see it", " as seen from my side", " from where I sit")
 _AS_ROBOT = (" as you see it", " as seen from your side")
@@ -227,6 +228,8 @@ class NounPhrases:
             if text.startswith(words):
                 for landmark, is_viewer in self._framed(text.removeprefix(words)):
                     yield self._narrowing.related_to(landmark, functools.partial(_lies, landmark, side, is_viewer))
+        for words, up in _ABOVE.items():
+            yield from (self._narrowing.related_to(m, functools.partial(_is_above, m, up)) for m in self._landmarks(text, words))
         for words in _NEXT:
             yield from (self._narrowing.related_to(m, functools.partial(_is_next, m)) for m in self._landmarks(text, words))
         for words, sign in _FROM.items():
@@ -302,11 +305,22 @@ def _is_part(owner: str, referent: Referent) -> bool:
 
 def _lies(landmark: Referent, side: Side, is_viewer: bool, referent: Referent) -> bool | None:
     is_part = landmark.owner is not None and landmark.owner == referent.owner
+    if is_part and not spatial.are_level(referent.pos_world, landmark.pos_world):
+        return None
     return spatial.lies(referent.pos_world, landmark.pos_world, side, is_viewer, spatial.PART_SCALE if is_part else 1.0)
 
 
 def _is_next(landmark: Referent, referent: Referent) -> bool | None:
+    if landmark.owner is not None and landmark.owner == referent.owner and not spatial.are_level(referent.pos_world, landmark.pos_world):
+        return None
     return spatial.is_next(referent.pos_world, referent.radius_m, landmark.pos_world, landmark.radius_m)
+
+
+def _is_above(landmark: Referent, up: bool, referent: Referent) -> bool | None:
+    if landmark.owner is None or landmark.owner != referent.owner:
+        return None
+    upper, lower = (referent, landmark) if up else (landmark, referent)
+    return spatial.is_above(upper.pos_world, lower.pos_world)
 
 
 def _is_between(a: Referent, b: Referent, referent: Referent) -> bool | None:

@@ -263,6 +263,13 @@ def _meaning(text: str, slots: Sequence[str], where: str) -> Meaning:
     for name in names:
         if name not in slots and not name.startswith("="):
             raise BadData(f"{where}: {unknown_name('slot', name, slots)}")
+    from vlagym.envs.predicates import PREDICATES  # these modules read objects, whose words are checked against this language
+
+    if found[1] not in PREDICATES:
+        raise BadData(f"{where}: {unknown_name('predicate', found[1], PREDICATES, 'It stands in the means of the family.')}")
+    arity = PREDICATES[found[1]].arity
+    if len(names) != arity:
+        raise BadData(f"{where}: {text!r} speaks of {len(names)} things; {found[1]} takes {arity}")
     return Meaning(predicate=found[1], slots=names)
 
 

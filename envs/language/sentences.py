@@ -14,6 +14,7 @@ import numpy as np
 
 from vlagym.envs.asset_files import Split
 from vlagym.envs.language.clauses import Clause, Filled, clauses_of, wish_of
+from vlagym.envs.language.discourse import Frame
 from vlagym.envs.errors import BadSpec, Unspeakable, unknown_name
 from vlagym.envs.language.inflection import gerund
 from vlagym.envs.language.noun_phrases import Reading
@@ -26,6 +27,8 @@ from vlagym.envs.language.understand import Reader
 
 MAX_CHARACTERS = 400
 """No sentence is longer."""
+MAX_WORDS = 34
+"""Nor has any more words, but for orders of several steps: they may have a third of it for each."""
 MAX_TRIES = 60
 _PLAIN_TRIES = 6  # until then a plain sentence has the noun and colour of `describe` alone
 _POLITE_PROBABILITY = 0.4
@@ -117,6 +120,8 @@ class _Draft:
         moved = {p.args[0] for step in steps for p in step if p.args}
         self._speaker = Speaker(self._scene, self._reader.noun_phrases, rng, nouns, avoid=moved)
         self._steps = [clauses_of(step, self._scene) for step in steps]
+        self._num_clauses = sum(map(len, self._steps))
+        self._frame_of_goal = _frame_of([p for step in steps for p in step])
         self.last = ""
         """The last sentence that was drawn, good or not."""
 
@@ -131,11 +136,13 @@ class _Draft:
             if said is None:
                 continue
             self.last = said.text
-            if len(said.text) <= MAX_CHARACTERS and self._reader.read(said.text) == (self._wish,):
+            is_short = len(said.text) <= MAX_CHARACTERS and len(said.text.split()) <= MAX_WORDS * max(3, self._num_clauses) / 3
+            if is_short and self._reader.read(said.text) == (self._wish,):
                 return said
         return None
 
     def _draw(self, level: Level, attempt: int) -> Sentence | None:
+        self._speaker.begin(self._frame_of_goal)
         told: Level = "multi_step" if self._spec.steps else level
         if level == "multi_step":
             level = ("plain", "paraphrase", "compositional")[int(self._rng.integers(3))]
@@ -213,6 +220,7 @@ class _Draft:
         way, phrase = self._template(clause, is_order, is_gerund, is_indirect, is_bare)
         if any(m.predicate.startswith("viewer_") for m in way.family.means):
             manner = replace(manner, is_directed=False)
+        self._speaker.begin_clause(phrase)
         spoken = mentioned
         words: dict[int, str] = {}
         is_plural, num_complex = False, 0
@@ -266,6 +274,13 @@ class _Draft:
         if not fitting:
             raise BadSpec(f"there is no {split} frame of {what} for {count} requests; frames are in assets/language/en/frames.toml")
         return fitting[int(self._rng.integers(len(fitting)))]
+
+
+def _frame_of(predicates: Sequence[Predicate]) -> Frame | None:
+    """Returns whose left and right the predicates of a goal speak of."""
+    if any(p.name.startswith("viewer_") for p in predicates):
+        return "viewer"
+    return "table" if any(p.name in ("left_of", "right_of", "in_front_of", "behind") for p in predicates) else None
 
 
 def goals_said(text: str, spec: EpisodeSpec) -> tuple[tuple[Predicate, ...], ...]:

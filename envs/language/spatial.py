@@ -28,6 +28,10 @@ PART_SCALE = 0.3
 """Buttons and drawers of one piece of furniture stand in a row: what tells them apart may be so much smaller."""
 NEXT_M, NOT_NEXT_M = 0.06, 0.12
 """Gap between outlines of what clearly lies next to something, and of what clearly does not."""
+LEVEL_M = 0.02
+"""Parts of one thing whose heights differ by more do not stand beside each other: they stand above and below."""
+ROW_M = 0.012
+"""How far parts of one thing may stand off the line through the outermost two and still be one row."""
 CLEAR_RATIO = 1.15
 """Sizes are compared only where they differ by this factor."""
 
@@ -70,6 +74,33 @@ def is_between(a: Vec3, b: Vec3, c: Vec3) -> bool | None:
     if along <= 0.0 or along >= 1.0 or across > 0.5 * length:
         return False
     return None
+
+
+def is_above(a: Vec3, b: Vec3) -> bool | None:
+    """Returns whether a part of a thing stands above another part of it; None where one could argue."""
+    aside = math.dist(a[:2], b[:2])
+    if a[2] - b[2] > LEVEL_M and aside <= 0.5 * (a[2] - b[2]):
+        return True
+    return False if a[2] - b[2] <= LEVEL_M / 2 or aside > 1.5 * (a[2] - b[2]) else None
+
+
+def are_level(a: Vec3, b: Vec3) -> bool:
+    """Returns whether two parts of one thing stand at one height, so that one may stand to the left of the other."""
+    return abs(a[2] - b[2]) <= LEVEL_M
+
+
+def is_row(places: Sequence[Vec3]) -> bool:
+    """Returns whether places, in any order, stand in one row that runs from left to right."""
+    ends = min(places, key=lambda p: p[1]), max(places, key=lambda p: p[1])
+    length = math.dist(*ends)
+    if length < CLEAR_M * PART_SCALE or abs(ends[1][1] - ends[0][1]) < 0.7 * length:
+        return False
+    ux, uy, uz = ((b - a) / length for a, b in zip(*ends, strict=True))
+    for x, y, z in ((p[0] - ends[0][0], p[1] - ends[0][1], p[2] - ends[0][2]) for p in places):
+        along = x * ux + y * uy + z * uz
+        if math.dist((x, y, z), (along * ux, along * uy, along * uz)) > ROW_M:
+            return False
+    return True
 
 
 def in_order(values: Sequence[float], gap: float = CLEAR_M) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from vlagym.envs.asset_files import Split
 from vlagym.envs.errors import BadSpec
+from vlagym.envs.language.discourse import Discourse, Frame, spelled_out
 from vlagym.envs.language.expressions import COMPLEX, DIRECTED, SIMPLE, Expressions
-from vlagym.envs.language.inflection import listed
+from vlagym.envs.language.inflection import is_always_plural, listed
 from vlagym.envs.language.noun_phrases import NounPhrases, Reading
 from vlagym.envs.language.phrases import language
 from vlagym.envs.language.reference import describe, plain
@@ -30,7 +31,6 @@ _HEAVY = re.compile(
 )
 _GENERIC = re.compile(r"\b(?:thing|object)\b")
 _ANYTHING = ("movable", "thing", "prop")
-_RELATION = re.compile(r"\b(?:to the left of|to the right of|in front of|behind|next to|beside|between|(?:hand|near|far) side of)\b")
 _AS_SEEN = (" as I see it", " as seen from my side")
 
 
@@ -65,9 +65,18 @@ class Speaker:
         self._reader = reader
         self._rng = rng
         self._nouns: Split = nouns
-        self._landmarks: dict[str, str | None] = {}
+        self._landmarks: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._discourse = Discourse()
         self._expressions = Expressions(scene, self._landmark, avoid, nouns)
         self._sets = SetExpressions(scene, self._expressions)
+
+    def begin(self, frame: Frame | None) -> None:
+        """Begins a sentence; `frame`: whose left and right its templates speak of, None where they speak of no side."""
+        self._discourse = Discourse(frame)
+
+    def begin_clause(self, template: Phrase) -> None:
+        """Begins a clause of the sentence."""
+        self._discourse.begin_clause(template.text)
 
     def fill(
         self,
@@ -104,7 +113,7 @@ class Speaker:
             words = language().words.uses[use]
             return Words(self._draw(_words_of_use(words, form, split)), None)
         if len(arguments) > 1:
-            return self._several(arguments, sort, manner, mentioned)
+            return self._several(arguments, sort, manner, mentioned, gap)
         target = self._scene.spoken(arguments[0], sort)
         if not manner.is_described and gap.room != "short" and (pronoun := self._pronoun(arguments, sort, mentioned)) is not None:
             return pronoun
@@ -113,7 +122,10 @@ class Speaker:
             if self._nouns == "seen" and not any(text.endswith(f" {noun}") for noun in target.names):
                 raise BadSpec(f"no seen noun tells {plain(target)} from everything else in the scene; {text!r} is kept for evaluation")
             own = [r for r in self._reader.readings(text, mentioned) if r.names == {target.name}]
-            return Words(text, own[0] if own else None)
+            if self._discourse.noun_of(target.name) in (None, *(r.noun for r in own)):
+                if own:
+                    self._discourse.add(text, own[0], (), is_directed=False)
+                return Words(text, own[0] if own else None)
         return self._one(target, arguments, sort, manner, mentioned, gap)
 
     def _one(
@@ -131,17 +143,23 @@ class Speaker:
             proposals = [text for text in self._expressions.propose(target, style, mentioned) if _has_room(text, gap) and _suits(text, sort)]
             for index in self._rng.permutation(len(proposals))[:_PHRASE_TRIES]:
                 text = proposals[int(index)]
-                if (reading := self._singled_out(text, arguments, sort, mentioned)) is not None:
+                if not gap.is_last and not (target.owner is not None and " on the " in text):
+                    text = spelled_out(text, any(is_always_plural(noun) and noun in text for noun in target.nouns))
+                if (reading := self._accepted(text, arguments, sort, mentioned, style in DIRECTED)) is not None:
                     return Words(text, reading, style in COMPLEX)
         raise BadSpec(f"no phrase tells {plain(target)} ({target.name}) from everything else in the scene")
 
-    def _several(self, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...]) -> Words:
+    def _several(self, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...], gap: Gap) -> Words:
         targets = [self._scene.spoken(a, sort) for a in arguments]
         for is_complex in (True, False) if manner.wants_complex and manner.is_directed else (False,):
             proposals = self._sets.propose_all(targets, mentioned, is_complex=is_complex)
             for index in self._rng.permutation(len(proposals)):
                 text = proposals[int(index)]
-                if (reading := self._singled_out(text, arguments, sort, mentioned)) is not None:
+                if is_complex and not gap.is_last:
+                    text = spelled_out(text, not any(text.startswith(f"all the {mass} ") for mass in _mass_nouns()))
+                if is_complex and not _has_room(text, gap):
+                    continue
+                if (reading := self._accepted(text, arguments, sort, mentioned, is_complex)) is not None:
                     return Words(text, reading, is_complex)
         single = Manner(is_described=False, is_simple=True, wants_complex=False)
         phrases = [self._one(t, (a,), sort, single, (), Gap("inner", "")).text for t, a in zip(targets, arguments, strict=True)]
@@ -186,13 +204,35 @@ class Speaker:
             return None
         return fitting[0]
 
+    def _accepted(
+        self, text: str, arguments: tuple[str, ...], sort: str, mentioned: tuple[Reading, ...], is_directed: bool
+    ) -> Reading | None:
+        """Returns the reading of a phrase that singles out what is meant and can follow what the sentence has said; it is then said."""
+        reading = self._singled_out(text, arguments, sort, mentioned)
+        if reading is None:
+            return None
+        leaned = tuple(self._leaned_on(text, reading.names))
+        if not self._discourse.allows(text, reading, tuple(name for name, _ in leaned), is_directed=is_directed):
+            return None
+        self._discourse.add(text, reading, leaned, is_directed=is_directed)
+        return reading
+
+    def _leaned_on(self, text: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Yields the landmarks of a phrase, with their nouns."""
+        for name, phrases in self._landmarks.items():
+            if name not in names:
+                noun = next((noun for words, noun in phrases if re.search(rf"\b{re.escape(words)}\b", text)), None)
+                if noun is not None:
+                    yield name, noun
+
     def _landmark(self, referent: Referent) -> str | None:
-        """Returns the shortest phrase that singles a thing out, whatever else there is; None if none does."""
+        """Returns the shortest phrase that singles a thing out, whatever else there is, by the noun that was used for it; None if none does."""
         if referent.name not in self._landmarks:
             proposals = [text for style in ("plain", "label") for text in self._expressions.propose(referent, style)]
-            good = [text for text in proposals if {r.names for r in self._reader.readings(text)} == {frozenset((referent.name,))}]
-            self._landmarks[referent.name] = good[0] if good else None
-        return self._landmarks[referent.name]
+            read = [(text, self._reader.readings(text)) for text in proposals]
+            self._landmarks[referent.name] = tuple((t, rs[0].noun) for t, rs in read if {r.names for r in rs} == {frozenset((referent.name,))})
+        known = self._discourse.noun_of(referent.name)
+        return next((text for text, noun in self._landmarks[referent.name] if known in (None, noun)), None)
 
 
 def _suits(text: str, sort: str) -> bool:
@@ -201,11 +241,15 @@ def _suits(text: str, sort: str) -> bool:
 
 
 def _has_room(text: str, gap: Gap) -> bool:
-    if _RELATION.search(gap.before) and _RELATION.search(text):
-        return False
+    if gap.after.split()[:1] == text.split()[-1:]:
+        return False  # "the thing you cut with with your fingers"
     if gap.room == "light":
         return _HEAVY.search(text) is None
     return gap.room == "end" or not text.endswith(_AS_SEEN)
+
+
+def _mass_nouns() -> list[str]:
+    return [noun for category in language().words.categories.values() for noun in category.mass]
 
 
 def _words_of_use(words: UseWords, form: Form, split: Split) -> tuple[str, ...]:

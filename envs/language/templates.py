@@ -27,7 +27,11 @@ class Gap(NamedTuple):
     room: Room
     """How long the words may be."""
     before: str
-    """The template's text before them: "to the left of the bowl to the left of the can" is nobody's phrase."""
+    """The template's text before them."""
+    after: str = ""
+    """The template's text after them: "the pot you cover with" does not stand before "with"."""
+    is_last: bool = True
+    """Whether no other slot comes after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +84,10 @@ class Phrase:
         is_last = index == len(self.slots) - 1
         is_particle = bool(words) and words[0].strip(",?") in (_PARTICLES if is_last else _ADVERBS)
         if after.startswith("'s"):
-            return Gap("short", before)
+            return Gap("short", before, after, is_last)
         if after == " " or words[:2] == ["the", "right"] or words[:1] == ["to"] or is_particle:
-            return Gap("light", before)
-        return Gap("end" if is_last and (not after or after in ("?", ", please")) else "inner", before)
+            return Gap("light", before, after, is_last)
+        return Gap("end" if is_last and (not after or after in ("?", ", please")) else "inner", before, after, is_last)
 
     def fill(self, words: Sequence[str], *, plural: bool = False) -> str:
         """Returns the text with words for its gaps, in the order of the text."""

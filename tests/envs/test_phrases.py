@@ -151,9 +151,23 @@ def test_a_wrong_file_is_refused_with_the_template(folder: Path, file: str, old:
 
 
 def test_a_family_without_unseen_templates_is_refused(folder: Path) -> None:
-    text = 'slots = ["object"]\ntakes = ["movable"]\nmeans = ["near(object)"]\n[seen]\na = "go to {object}"\n[unseen]\n'
+    text = 'slots = ["object"]\ntakes = ["movable"]\nmeans = ["touched(object)"]\n[seen]\na = "go to {object}"\n[unseen]\n'
     (folder / "families" / "near.toml").write_text(text, encoding="utf-8")
     with pytest.raises(BadData, match=r"the family 'near' has no unseen template; add one under \[unseen\]"):
+        read_language(folder)
+
+
+@pytest.mark.parametrize(
+    ("means", "message"),
+    [
+        ("lifed(object)", r"lifted\.toml: no predicate is called 'lifed'. Did you mean lifted\?"),
+        ("on(object)", r"lifted\.toml: 'on\(object\)' speaks of 1 things; on takes 2"),
+    ],
+)
+def test_a_family_that_means_what_no_predicate_says_is_refused_by_its_own_file(folder: Path, means: str, message: str) -> None:
+    path = folder / "families" / "lifted.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("lifted(object)", means), encoding="utf-8")
+    with pytest.raises(BadData, match=message):
         read_language(folder)
 
 
