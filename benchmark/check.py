@@ -102,13 +102,18 @@ def targets(text: str) -> list[tuple[str, str]]:
     Of an outsider's attribute the kind is told by its name (METRIC, POLICY …); another one is written KIND:package.module:ATTRIBUTE.
 
     Raises:
-      UnknownName: If the kind has no contract, or cannot be told.
+      UnknownName: If the kind has no contract or cannot be told, or if nothing of ours bears the name.
     """
     head, colon, rest = text.partition(":")
     singular = {k.plural: k.name for k in catalog.kinds()} | {"suites": "suite", "objects": "object"}
     kind = singular.get(head, head)
     if kind in kinds():
-        return [(kind, rest)] if colon and rest else [(kind, name) for name in contract(kind).names()]
+        if not (colon and rest):
+            return [(kind, name) for name in contract(kind).names()]
+        if ":" not in rest and not rest.endswith(".toml"):
+            ours = {*contract(kind).names(), *(catalog.names(kind) if kind in {k.name for k in catalog.kinds()} else ())}
+            catalog.require(sorted(ours), rest, kind)
+        return [(kind, rest)]
     if colon:
         attribute = rest.split(":")[0].split(".")[-1]
         for known in catalog.kinds():

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.textures.bitmap_font import text_mask
-from vlagym.envs.errors import UnknownName, unknown_name
+from vlagym.envs.errors import BadData, UnknownName, unknown_name
 from vlagym.envs.fixtures import FixtureAsset, fixtures
 from vlagym.envs.objects import ObjectAsset, catalog
 from vlagym.envs.types import FixtureSpec, PropSpec
 
 _INK, _PALE_INK, _PAPER = (38, 38, 42), (128, 126, 122), (255, 255, 255)
 _GAP_PX = 6
+SUFFIXES = (".png", ".jpg", ".jpeg")
+"""Of the files that a page is written to."""
 _MARGIN_PX = 4  # around a line of text
 
 
@@ -111,14 +113,26 @@ def fixtures_of(kinds: Sequence[str]) -> list[FixtureAsset]:
     return sorted((a for a in fixtures().values() if not kinds or a.kind in kinds), key=lambda asset: (asset.kind, asset.id))
 
 
+def check_out(out: Path, *, is_small: bool = False) -> None:
+    """Raises BadData if a page cannot be written to a file of that name: worth asking before anything is rendered."""
+    suffixes = SUFFIXES[:1] if is_small else SUFFIXES
+    if out.suffix.lower() not in suffixes:
+        which = "a contact sheet with 256 colours" if is_small else "a contact sheet"
+        raise BadData(f"{which} is written to a file that ends in {' or '.join(suffixes)}, not to {str(out)!r}")
+
+
 def save(page: NDArray[np.uint8], out: Path, *, is_small: bool = False) -> None:
-    """Writes a page as a PNG file; makes the folder where it lacks.
+    """Writes a page as a PNG or JPEG file; makes the folder where it lacks.
 
     Args:
       page: `(H, W, 3)` uint8 RGB.
       out: The file.
       is_small: Whether to keep only the 256 colours that serve the page best: a third of the size, and hardly to be told apart.
+
+    Raises:
+      BadData: If the file's name ends in none of SUFFIXES; with 256 colours, in anything but .png.
     """
+    check_out(out, is_small=is_small)
     import imageio.v2 as imageio
 
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,9 @@ MAX_SPEED_M_S = 0.005
 
 
 def _files() -> dict[str, Path]:
-    return {file.parent.name: file for file in sorted(assets.path("objects").glob("*/*/object.toml"), key=lambda f: f.parent.name)}
+    """Returns id -> file of every folder where an object should be, whether its file is there or not."""
+    folders = (folder for folder in assets.path("objects").glob("*/*") if folder.is_dir() and not folder.name.startswith(("_", ".")))
+    return {folder.name: folder / "object.toml" for folder in sorted(folders, key=lambda f: f.name)}
 
 
 def _complaints(name: str) -> Iterator[str]:
@@ -32,13 +34,19 @@ def _complaints(name: str) -> Iterator[str]:
         own = load_object(Path(name))
         yield from _about_shapes(own)
         yield from _about_split(own)
+        yield from _about_colour(own)
         return
     files = _files()
     if name not in files:
         raise unknown_name("object", name, files, "One of your own is written as the path of its object.toml.")
+    if not files[name].exists():
+        there = ", ".join(sorted(p.name for p in files[name].parent.iterdir())) or "nothing"
+        yield f"its folder {files[name].parent.parent.name}/{name} has no object.toml, so it is not in the catalogue; it holds: {there}"
+        return
     asset = load_object(files[name])
     yield from _about_shapes(asset)
     yield from _about_split(asset)
+    yield from _about_colour(asset)
     for pose in (asset.pose(UPRIGHT), *asset.poses):
         yield from _about_rest(asset, pose)
 
@@ -59,6 +67,13 @@ def _about_split(asset: ObjectAsset) -> Iterator[str]:
     for table, word in (("kinds", asset.kind), ("colours", asset.colour), ("materials", asset.material)):
         if asset.split == "seen" and word in kept[table]["unseen"]:
             yield f"it is seen, but assets/split.toml keeps its {table[:-1]} {word!r} for evaluation: write split = \"unseen\""
+
+
+def _about_colour(asset: ObjectAsset) -> Iterator[str]:
+    from vlagym.envs.language.phrases import language
+
+    if asset.colour is not None and asset.colour not in language().colours:
+        yield str(unknown_name("colour", asset.colour, language().colours, "Leave the key out if the noun says it, or if it has several."))
 
 
 def _about_rest(asset: ObjectAsset, pose: StablePose) -> Iterator[str]:

@@ -53,6 +53,10 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--quality", default="high", help="of those images: fast, medium or high (default)")
     parser.add_argument("--look", default="auto", help="of the robot in them")
     options = parser.parse_args(args)
+    if options.png is not None:
+        from vlagym.benchmark.contact_sheets import check_out
+
+        check_out(options.png, is_small=options.small)
     if options.size is not None and not 32 <= options.size <= 1024:
         raise BadData(f"pictures of a contact sheet are 32 to 1024 pixels wide, not {options.size}")
 

@@ -32,6 +32,13 @@ def complaints(kind: str, name: str) -> str:
     return "\n".join(check.check(kind, name).complaints)
 
 
+@pytest.mark.parametrize(("what", "near"), [("task:stak", "stack"), ("object:aple", "apple"), ("metric:succes", "success"), ("suite:smok", "smoke")])
+def test_a_name_that_does_not_exist_is_the_users_error_with_near_names(what: str, near: str, capsys: pytest.CaptureFixture[str]) -> None:
+    kind, name = what.split(":")
+    assert cli.main(["check", what]) == 2
+    assert f"no {kind} is called '{name}'. Did you mean" in (told := capsys.readouterr().err) and near in told
+
+
 # ---------------------------------------------------------------------------------------------------------------------- metrics
 METRIC = '''
     """Measures something."""

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vlagym.benchmark import cli
-from vlagym.benchmark.contact_sheets import Picture, object_portraits, sheet
-from vlagym.envs.errors import BadSpec, UnknownName
+from vlagym.benchmark.contact_sheets import Picture, object_portraits, save, sheet
+from vlagym.envs.errors import BadData, BadSpec, UnknownName
 from vlagym.envs.portraits import portrait
 from vlagym.envs.types import PropSpec
 
@@ -69,6 +69,23 @@ def test_every_object_of_a_kind_is_shown_with_its_split() -> None:
     assert {p.note for p in pictures} == {"cup - seen", "cup - unseen"}
     with pytest.raises(UnknownName, match=r"no kind of object is called 'cups'\. Did you mean cup"):
         object_portraits(["cups"])
+
+
+@pytest.mark.parametrize("name", ("a", "a.xyz", ".png"))
+def test_a_page_is_not_written_to_a_file_of_another_sort(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BadData, match="a contact sheet is written to a file that ends in .png or .jpg or .jpeg, not to "):
+        save(grey(9), tmp_path / name)
+    with pytest.raises(BadData, match="with 256 colours is written to a file that ends in .png, not to "):
+        save(grey(9), tmp_path / "a.jpg", is_small=True)
+    for what in ("open_drawer", "smoke", "objects"):
+        assert cli.main(["show", what, "--png", str(tmp_path / name)]) == 2
+        assert "a contact sheet is written to a file that ends in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ("a.png", "a.PNG", "a.jpg"))
+def test_a_page_is_written(name: str, tmp_path: Path) -> None:
+    save(grey(9), tmp_path / name)
+    assert (tmp_path / name).stat().st_size > 50
 
 
 @pytest.mark.gl
