@@ -47,7 +47,9 @@ def ordered(*steps: Predicate) -> Goal:
     until_closed = {p for p in steps if p.name == "open" and p.args in undone}
     lasting = tuple(p for i, p in enumerate(steps) if p not in until_closed and (p.name != "pressed" or i == len(steps) - 1))
     needs_s = round(sum(_way(p).expert_s for p in steps), 3)
-    return Goal(conditions=lasting, stages=(*steps, *lasting), steps=tuple((p,) for p in steps), expert_s=needs_s)
+    ends_with_goal = steps[len(steps) - len(lasting) :] == lasting
+    stages = steps if ends_with_goal else (*steps, *lasting)
+    return Goal(conditions=lasting, stages=stages, steps=tuple((p,) for p in steps), expert_s=needs_s)
 
 
 def plan_in_order(spec: EpisodeSpec) -> Sequence[Skill]:
