@@ -17,7 +17,7 @@ from vlagym.envs.catalogues import catalogue_names
 from vlagym.envs.errors import BadData, UnknownName, unknown_name
 from vlagym.envs.layouts.cells import LAYOUT_WORDS
 from vlagym.envs.split import ARENA_WORDS
-from vlagym.envs.types import EpisodeSpec, sha
+from vlagym.envs.types import LEVELS, EpisodeSpec, sha
 
 Split = Literal["seen", "unseen"]
 
@@ -122,9 +122,12 @@ class Suite:
         axes: Sequence[str] = (),
         control: str | None = None,
         catalogue: str | None = None,
+        arena: str | None = None,
+        level: str | None = None,
+        layout: str | None = None,
     ) -> Suite:
-        """Returns the suite with some of its tasks, or with another robot, control, catalogue, number of episodes or first seed in each entry, or
-        with further axes.
+        """Returns the suite with some of its tasks, or with another robot, control, catalogue, arena, level, layout, number of episodes or first
+        seed in each entry, or with further axes.
 
         Raises:
           UnknownName: If a task is not in the suite.
@@ -133,10 +136,9 @@ class Suite:
         for task in tasks:
             if task not in known:
                 raise unknown_name("task", task, known, f"It was looked for in the suite {self.name!r}.")
-        changes: dict[str, Any] = {}
-        for field, value in (("robot", robot), ("episodes", episodes), ("first_seed", first_seed), ("control", control), ("catalogue", catalogue)):
-            if value is not None:
-                changes[field] = value
+        wanted: dict[str, Any] = {"robot": robot, "episodes": episodes, "first_seed": first_seed, "control": control}
+        wanted |= {"catalogue": catalogue, "arena": arena, "level": level, "layout": layout}
+        changes = {field: value for field, value in wanted.items() if value is not None}
         entries = tuple(dataclasses.replace(e, axes=(*e.axes, *axes), **changes) for e in self.entries if not tasks or e.task in tasks)
         return self if entries == self.entries else dataclasses.replace(self, entries=entries)
 
@@ -144,24 +146,36 @@ class Suite:
         """Returns the suite after looking at every name and seed in it.
 
         Raises:
-          UnknownName: If a task, robot, catalogue, arena, layout or axis does not exist.
+          UnknownName: If a task, robot, catalogue, arena, layout, level or axis does not exist.
           BadData: If an outsider's does not import, or a seed is one that demonstrations are made of.
+        """
+        self.check_names()
+        for entry in self.entries:
+            if entry.seeds.stop > FIRST_DEMO_SEED:
+                raise BadData(
+                    f"{entry.task} reaches the seed {entry.seeds.stop - 1}; suites stay below {FIRST_DEMO_SEED:,}, where demonstrations begin, "
+                    "so that nothing is tested on what was trained on"
+                )
+        return self
+
+    def check_names(self) -> Suite:
+        """Returns the suite after looking at every name in it.
+
+        Raises:
+          UnknownName: If a task, robot, catalogue, arena, layout, level or axis does not exist.
+          BadData: If an outsider's does not import.
         """
         for entry in self.entries:
             catalog.known("task", entry.task)
             catalog.known("robot", entry.robot)
             if entry.catalogue not in catalogue_names():
                 raise unknown_name("catalogue", entry.catalogue, catalogue_names())
-            for key, word, known in (("arena", entry.arena, [*arena_names(), *ARENA_WORDS]), ("layout", entry.layout, LAYOUT_WORDS)):
+            arenas, levels = [*arena_names(), *ARENA_WORDS], [*LEVELS, "mixed"]
+            for key, word, known in (("arena", entry.arena, arenas), ("layout", entry.layout, LAYOUT_WORDS), ("level", entry.level, levels)):
                 if word not in known:
                     raise unknown_name(key, word, known)
             for name, _ in map(parse_axis, entry.axes):
                 catalog.known("axis", name)
-            if entry.seeds.stop > FIRST_DEMO_SEED:
-                raise BadData(
-                    f"{entry.task} reaches the seed {entry.seeds.stop - 1}; suites stay below {FIRST_DEMO_SEED:,}, where demonstrations begin, "
-                    "so that nothing is tested on what was trained on"
-                )
         return self
 
     def expand(

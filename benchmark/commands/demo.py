@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vlagym.envs.images import Shrink
 
 _ARENA = "studio"
-"""In which every episode is sampled."""
+"""Whose cameras are those of every arena."""
 _CAMERA_SIZE = 256
 """Of the cameras, unless --size or --crop says otherwise."""
 
@@ -56,6 +56,10 @@ def _parse(args: Sequence[str]) -> Namespace:
     )
     parser.add_argument("--suite", metavar="S", help="takes tasks, splits, robot and axes from a suite; never its seeds")
     parser.add_argument("--task", action="append", default=[], metavar="T", help="a task, or one of the suite's; may be repeated")
+    parser.add_argument("--catalogue", metavar="C", help="instead of the suite's part of the assets: full, or core, what minivla was trained on")
+    parser.add_argument("--arena", metavar="A", help="instead of the suite's: a name of `vlagym list arenas`, or seen, unseen or any, which draws one")
+    parser.add_argument("--level", metavar="L", help="of the sentences, instead of the suite's: plain, paraphrase, compositional, indirect or mixed")
+    parser.add_argument("--layout", metavar="L", help="the places in which things start, instead of the suite's: any, seen or unseen")
     parser.add_argument("--episodes", type=int, required=True, metavar="N", help="seeds that are tried, of each task")
     parser.add_argument("--first-seed", type=int, metavar="N", help="1,000,000 by default, and never less: suites test with those below")
     parser.add_argument("--allow-unseen", action="store_true", help="demonstrates what is held out for tests too; the dataset will tell")
@@ -118,7 +122,16 @@ def _entries(options: Namespace) -> tuple[Entry, ...]:
         catalog.known("task", task)
     suite = load_suite(options.suite) if options.suite else task_suite(options.task, episodes=1)
     first = FIRST_DEMO_SEED if options.first_seed is None else options.first_seed
-    return suite.restrict(tasks=options.task, episodes=options.episodes, first_seed=first).entries
+    wanted = suite.restrict(
+        tasks=options.task,
+        episodes=options.episodes,
+        first_seed=first,
+        catalogue=options.catalogue,
+        arena=options.arena,
+        level=options.level,
+        layout=options.layout,
+    )
+    return wanted.check_names().entries
 
 
 def _images(options: Namespace, entries: Sequence[Entry]) -> Mapping[str, Shrink]:
@@ -166,7 +179,7 @@ def _answer(report: DemoReport, *, as_json: bool) -> int:
         console.answer(console.table(rows, ["task", "tried", "kept", "yield", "steps", "seeds not kept"]))
         console.answer(f"\n{kept} demonstrations of {len(report.attempts)} episodes ({report.out})")
     if report.num_errored:
-        console.note(f"{report.num_errored} episodes ended in an error; the same command tries them again")
+        console.note(f"{report.num_errored} of {len(report.attempts)} episodes ended in an error; the same command tries them again")
         return 3
     return 0 if kept else 1
 

@@ -57,6 +57,9 @@ def _parse(args: Sequence[str]) -> Namespace:
     what.add_argument("--robot", metavar="R", help="instead of the suite's robot")
     what.add_argument("--control", metavar="C", help="instead of the suite's action convention: ee_delta, ee_pose, joint_delta, joint_position")
     what.add_argument("--catalogue", metavar="C", help="instead of the suite's part of the assets: full, or core, what minivla was trained on")
+    what.add_argument("--arena", metavar="A", help="instead of the suite's: a name of `vlagym list arenas`, or seen, unseen or any, which draws one")
+    what.add_argument("--level", metavar="L", help="of the sentences, instead of the suite's: plain, paraphrase, compositional, indirect or mixed")
+    what.add_argument("--layout", metavar="L", help="the places in which things start, instead of the suite's: any, seen or unseen")
     what.add_argument("--episodes", type=int, metavar="N", help="of each task; without a suite, 10")
     what.add_argument("--seed", type=int, metavar="N", help="first seed of each task; without a suite, 0")
     what.add_argument("--axis", action="append", default=[], metavar="NAME=LEVEL", help="varies every episode along an axis; may be repeated")
@@ -154,6 +157,9 @@ def _changed(suite: Suite, options: Namespace, tasks: Sequence[str] = ()) -> Sui
         axes=options.axis,
         control=options.control,
         catalogue=options.catalogue,
+        arena=options.arena,
+        level=options.level,
+        layout=options.layout,
     )
     return changed.check()
 

@@ -7,11 +7,11 @@ import math
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vlagym.benchmark import console
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadData, unknown_name
+from vlagym.envs.errors import BadData, UnknownName, VlagymError, unknown_name
 
 if TYPE_CHECKING:
     from vlagym.benchmark.suite import Suite
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _SHEET_COLUMNS = 6
 """Episodes of a suite in a row of one."""
+_OF_TASKS = ("objects", "phrases", "robot", "level", "arena", "layout", "catalogue")
+"""Options that say which episode of a task is shown; fields of an `Entry`."""
+_OF_SUITES = ("episodes", "task")
+"""Options that say which episodes of a suite are shown."""
 _PICTURE_PX = 320
 """Both sides of each of their pictures."""
 
@@ -38,13 +42,13 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--episodes", type=int, metavar="N", help="of a suite: only the first N of each entry")
     parser.add_argument("--seed", type=int, metavar="N", help="the episode of this seed; a task's is 0 by default, a suite shows all")
     parser.add_argument("--task", action="append", default=[], metavar="T", help="only this task of the suite; may be repeated")
-    parser.add_argument("--objects", default="seen", choices=("seen", "unseen"), help="of a task's episode")
-    parser.add_argument("--phrases", default="seen", choices=("seen", "unseen"), help="of a task's episode")
-    parser.add_argument("--robot", default="panda", help="of a task's episode")
-    parser.add_argument("--level", default="plain", help="of a task's sentence: plain (default), paraphrase, compositional, indirect or mixed")
-    parser.add_argument("--arena", default="studio", help="of a task's episode: a name, or seen, unseen or any, which draws one of that split")
-    parser.add_argument("--layout", default="default", help="of a task's episode: the places in which things start: any, seen or unseen")
-    parser.add_argument("--catalogue", default="full", help="of a task's episode: full (default) or core")
+    parser.add_argument("--objects", choices=("seen", "unseen"), help="of a task's episode; seen by default")
+    parser.add_argument("--phrases", choices=("seen", "unseen"), help="of a task's episode; seen by default")
+    parser.add_argument("--robot", help="of a task's episode; panda by default")
+    parser.add_argument("--level", help="of a task's sentence: plain (default), paraphrase, compositional, indirect or mixed")
+    parser.add_argument("--arena", help="of a task's episode: a name (studio by default), or seen, unseen or any, which draws one of that split")
+    parser.add_argument("--layout", help="of a task's episode: the places in which things start: any, seen or unseen")
+    parser.add_argument("--catalogue", help="of a task's episode: full (default) or core")
     parser.add_argument("--json", action="store_true", help="prints the specs as canonical JSON, one a line")
     sheet = "a contact sheet: of a task, the first frame of each camera; of a suite, that of `front` with the sentence"
     parser.add_argument("--png", type=Path, metavar="FILE", help=sheet)
@@ -66,6 +70,7 @@ def main(args: Sequence[str]) -> int:
 
     backend.choose()
     if options.what in inventory.sorts():
+        _refuse(options, (*_OF_SUITES, *_OF_TASKS, "seed", "json"), f"the table of {options.what}")
         wanted = inventory.Wanted(
             kinds=tuple(options.kind), png=options.png, size_px=options.size, is_small=options.small, quality=options.quality, look=options.look
         )
@@ -74,26 +79,17 @@ def main(args: Sequence[str]) -> int:
     is_file = options.what.endswith(".toml")
     if options.what in catalog.names("task") or (":" in options.what and not is_file):
         catalog.known("task", options.what)
+        _refuse(options, ("kind", "size", *_OF_SUITES), "an episode of a task")
         seed = 0 if options.seed is None else options.seed
-        entry = Entry(
-            task=options.what,
-            episodes=1,
-            first_seed=seed,
-            objects=options.objects,
-            phrases=options.phrases,
-            robot=options.robot,
-            catalogue=options.catalogue,
-            arena=options.arena,
-            layout=options.layout,
-            level=options.level,
-        )
+        entry = Entry(task=options.what, episodes=1, first_seed=seed, **_given(options, _OF_TASKS))
         specs: tuple[EpisodeSpec, ...] = (entry.sample(seed),)
         suite: Suite | None = None
     elif is_file or options.what in catalog.toml_names("benchmark/suites"):
+        _refuse(options, ("kind", *_OF_TASKS), "a suite")
         suite = load_suite(options.what).restrict(tasks=options.task, episodes=options.episodes)
         specs = _specs(suite, options.seed)
     else:
-        raise unknown_name("suite or task", options.what, [*catalog.toml_names("benchmark/suites"), *catalog.names("task"), *inventory.sorts()])
+        raise _unknown(options.what)
 
     if options.png is not None:
         count = _write_sheet(specs, options, is_suite=suite is not None)
@@ -105,6 +101,40 @@ def main(args: Sequence[str]) -> int:
     else:
         console.answer(_table(suite, specs))
     return 0
+
+
+def _given(options: Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Returns those of some options that were given."""
+    return {name: value for name in names if (value := getattr(options, name)) not in (None, [], False)}
+
+
+def _refuse(options: Namespace, names: Sequence[str], what: str) -> None:
+    """Raises BadData if one of some options was given: it would change nothing."""
+    given = [f"--{name}" for name in _given(options, names)]
+    if given:
+        verb, them = ("means", "it") if len(given) == 1 else ("mean", "them")
+        raise BadData(f"{' and '.join(given)} {verb} nothing for {what}: leave {them} out")
+
+
+def _unknown(what: str) -> VlagymError:
+    """Returns the error for what is neither suite nor task nor sort, which says so where it is something else."""
+    from vlagym.benchmark import inventory
+    from vlagym.envs.arenas import arena_names
+    from vlagym.envs.fixtures import fixtures
+    from vlagym.envs.objects import catalog as objects
+
+    for sort, word, kind in (
+        ("objects", "an object", objects()[what].kind if what in objects() else None),
+        ("fixtures", "a fixture", fixtures()[what].kind if what in fixtures() else None),
+    ):
+        if kind is not None:
+            return UnknownName(f"{what!r} is {word}, not a suite or task. Its kind is shown by: vlagym show {sort} --kind {kind}")
+    if what in arena_names():
+        return UnknownName(f"{what!r} is an arena, not a suite or task. A task is shown in it by: vlagym show place_on --arena {what}")
+    file = Path(f"{what}.toml")
+    hint = f"{file} is there: write that." if file.exists() else "A suite of your own is written as the path of its .toml file."
+    known = [*catalog.toml_names("benchmark/suites"), *catalog.names("task"), *inventory.sorts()]
+    return unknown_name("suite or task", what, known, hint)
 
 
 def describe(spec: EpisodeSpec) -> str:

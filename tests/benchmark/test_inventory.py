@@ -44,6 +44,30 @@ def test_what_cannot_be_shown_is_answered_with_what_can(capsys: pytest.CaptureFi
     assert "32 to 1024 pixels wide, not 9" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["objects", "--seed", "3"], "--seed means nothing for the table of objects"),
+        (["arenas", "--arena", "kitchen", "--json"], "--arena and --json mean nothing for the table of arenas"),
+        (["touch", "--kind", "cup"], "--kind means nothing for an episode of a task"),
+        (["touch", "--episodes", "3"], "--episodes means nothing for an episode of a task"),
+        (["smoke", "--arena", "kitchen"], "--arena means nothing for a suite"),
+        (["apple"], "'apple' is an object, not a suite or task. Its kind is shown by: vlagym show objects --kind fruit"),
+        (["cabinet_red"], "'cabinet_red' is a fixture, not a suite or task. Its kind is shown by: vlagym show fixtures --kind cabinet"),
+        (["kitchen"], "'kitchen' is an arena, not a suite or task. A task is shown in it by: vlagym show place_on --arena kitchen"),
+        (["mysmok"], "A suite of your own is written as the path of its .toml file."),
+        (["mysmoke"], "mysmoke.toml is there: write that."),
+    ],
+)
+def test_what_means_nothing_is_not_ignored(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mysmoke.toml").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["show", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.gl
 def test_a_suite_is_shown_with_its_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "sheets" / "smoke.png"

@@ -43,6 +43,20 @@ def test_run_exits_with_3_when_episodes_ended_in_an_error_and_prints_why(tmp_pat
     assert "ValueError: I have no idea" in told.err and "2 episodes: 0 success, 0 failure, 2 errors" in told.out
 
 
+def test_run_takes_the_arena_the_level_and_the_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--arena", "kitchen", "--level", "paraphrase", "--layout", "any"]
+    assert main(["run", "--policy", "hold", *TINY, "--episodes", "1", *words, "--out", str(tmp_path / "run")]) == 0
+    (entry,) = Store.open(tmp_path / "run").header.suite["entry"]
+    assert (entry["arena"], entry["level"], entry["layout"]) == ("kitchen", "paraphrase", "any")
+
+
+def test_demo_exits_with_3_when_episodes_ended_in_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--task", "press_button", "--catalogue", "core", "--episodes", "1", "--workers", "1", "--out", str(tmp_path / "d.hdf5")]
+    assert main(["demo", *words]) == 3
+    told = capsys.readouterr()
+    assert "the catalogue 'core' has no seen fixture" in told.err and "1 of 1 episodes ended in an error" in told.err and "0 demonstrations of 1" in told.out
+
+
 def test_a_run_is_resumed_from_its_folder_alone(expert_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = (expert_run / "episodes.jsonl").read_bytes().splitlines(keepends=True)
     (expert_run / "episodes.jsonl").write_bytes(lines[0])
@@ -162,6 +176,9 @@ def test_videos_of_a_run_lie_in_its_folder(tmp_path: Path) -> None:
         (["--policy", "hold", "--task", "stak"], "Did you mean stack?"),
         (["--policy", "hold", "--suite", "smoke", "--seed", "1000000"], "where demonstrations begin"),
         (["--policy", "hold", "--task", "stack", "--axis", "blnk"], "Did you mean blank?"),
+        (["--policy", "hold", "--task", "stack", "--arena", "kitchn"], "no arena is called 'kitchn'. Did you mean kitchen"),
+        (["--policy", "hold", "--task", "stack", "--level", "plane"], "no level is called 'plane'. Did you mean plain"),
+        (["--policy", "hold", "--task", "stack", "--layout", "unsen"], "no layout is called 'unsen'. Did you mean unseen"),
         (["--policy", "hold", "--task", "stack", "--policy-option", "seed"], "written key=value, not 'seed'"),
         (["--policy", "hold", "--task", "stack", "--retry-errors"], "--retry-errors goes with --resume RUN"),
         (["--resume", "nowhere"], "nowhere is not a run folder"),
@@ -217,6 +234,10 @@ def test_demo_collects_and_tells_the_yield(tmp_path: Path, capsys: pytest.Captur
     [
         ([], "say what is demonstrated: --task T or --suite S"),
         (["--task", "stack", "--first-seed", "5"], "seeds below 1,000,000 are those that suites test with"),
+        (["--task", "stack", "--arena", "kitchn"], "no arena is called 'kitchn'. Did you mean kitchen"),
+        (["--task", "stack", "--level", "plane"], "no level is called 'plane'. Did you mean plain"),
+        (["--task", "stack", "--layout", "unseen"], "made of what is held out for tests: unseen places of stack"),
+        (["--task", "stack", "--arena", "unseen"], "made of what is held out for tests: unseen arenas of stack"),
         (["--task", "stack", "--size", "front=100"], "a crop of 256 pixels does not shrink to 100"),
         (["--task", "stack", "--size", "top=64"], "no camera of this dataset is called 'top'"),
         (["--task", "stack", "--noise", "-1"], "the noise is a factor between 0"),
