@@ -14,7 +14,7 @@ from vlagym.envs.task import Draft, Goal, Region, Skill, Task, footprint_m
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 _REGION = Region(x_m=(0.37, 0.63), y_m=(-0.24, 0.24))
-_HAND_PASSES_M = 0.05
+_HAND_PASSES_M = 0.05  # over things up to this height, while the fingers push another one beside them
 _SIZE_MAX_M, _HEIGHT_MAX_M, _WIDTH_MIN_M = 0.06, 0.06, 0.04
 _SKILLS = {"within": "push_into", "along": "push_along", "off": "push_off"}
 
@@ -25,7 +25,6 @@ def _slides(asset: ObjectAsset) -> bool:
 
 
 def _is_low(asset: ObjectAsset) -> bool:
-    """Returns whether the hand passes over a thing while its fingers push another one beside it."""
     return asset.size_m[2] <= _HAND_PASSES_M
 
 

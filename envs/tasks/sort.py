@@ -3,23 +3,19 @@
 from collections.abc import Sequence
 from itertools import permutations
 
+from vlagym.envs.layouts.groups import two_categories, two_colours
 from vlagym.envs.layouts.milestones import carried
-from vlagym.envs.objects import ObjectAsset, catalog
 from vlagym.envs.layouts.room import fit_together, put_into
-from vlagym.envs.task import Crowded, Draft, Goal, Region, Skill, Task, footprint_m
+from vlagym.envs.objects import catalog
+from vlagym.envs.task import Draft, Goal, Region, Skill, Task, footprint_m
 from vlagym.envs.types import EpisodeSpec
 
 _REGION = Region(x_m=(0.36, 0.62), y_m=(-0.24, 0.24))
-_CATEGORIES = ("ball", "block", "fruit", "vegetable")
 _SORTS = ("category", "categories", "colours")
 """All of one category to one place; two categories to two places; things of two colours to two places."""
 _TALL_M = 0.07
 """Things taller than this fall over in a bowl that holds others: they are sorted onto what is flat."""
 _SECONDS_A_THING = 3.1
-
-
-def _is_small(asset: ObjectAsset) -> bool:
-    return footprint_m(asset) <= 0.033
 
 
 def _height_m(prop: str) -> float:
@@ -33,46 +29,10 @@ def _goal(*moves: tuple[Sequence[str], str]) -> Goal:
     return Goal(conditions=conditions, stages=carried(conditions), expert_s=_SECONDS_A_THING * len(conditions))
 
 
-def _colours(draft: Draft) -> tuple[list[str], list[str]]:
-    """Draws two things of each of two colours, of different kinds each; returns the assets of the one colour and of the other."""
-    groups: list[list[str]] = []
-    taken: list[str] = []
-    for split in (draft.objects, "seen"):
-        kinds: dict[str, set[str]] = {}
-        for asset in catalog().values():
-            if asset.colour and asset.colour not in taken and asset.split == split and _is_small(asset) and "graspable" in asset.roles:
-                kinds.setdefault(asset.colour, set()).add(asset.kind)
-        colours = sorted(colour for colour, found in kinds.items() if len(found) > 1)
-        if not colours:
-            raise Crowded(f"no two {split} things of different kinds share a colour")
-        taken.append(colours[int(draft.rng.integers(len(colours)))])
-        groups.append(_of_colour(draft, taken[-1], split))
-    return groups[0], groups[1]
-
-
-def _of_colour(draft: Draft, colour: str, split: str) -> list[str]:
-    """Draws two things of a colour, of different kinds."""
-    chosen: list[str] = []
-    for _ in range(2):
-        there = [catalog()[name].kind for name in chosen]
-        chosen += draft.choose(
-            1, role="graspable", first_split=split, suits=lambda a: _is_small(a) and a.colour == colour and a.kind not in there
-        )
-    return chosen
-
-
-def _categories(draft: Draft, count: int) -> tuple[list[str], list[str]]:
-    """Draws `count` things of one category and two of another one."""
-    first, second = (_CATEGORIES[int(i)] for i in draft.rng.permutation(len(_CATEGORIES))[:2])
-    one = draft.choose(count, role="graspable", suits=lambda a: _is_small(a) and a.category == first)
-    other = draft.choose(2, role="graspable", first_split="seen", suits=lambda a: _is_small(a) and a.category == second)
-    return one, other
-
-
 def _layout(draft: Draft) -> list[Goal]:
     rng = draft.rng
     sort = _SORTS[int(draft.variety.integers(len(_SORTS)))]
-    assets = _colours(draft) if sort == "colours" else _categories(draft, 3 if sort == "category" else 2)
+    assets = two_colours(draft) if sort == "colours" else two_categories(draft, 3 if sort == "category" else 2)
     is_tall = any(catalog()[asset].size_m[2] > _TALL_M for group in assets for asset in group)
     places: list[str] = []
     for _ in range(2):
