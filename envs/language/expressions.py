@@ -39,7 +39,7 @@ _EXTREMES: tuple[tuple[Side, str, str], ...] = (
     ("back", "back", "at the back"),
 )
 _MAX_LANDMARKS = 5
-_HEIGHTS = frozenset(("top", "upper", "highest", "middle", "bottom", "lower", "lowest"))
+_HEIGHTS = frozenset(("first", "second", "third", "top", "upper", "highest", "middle", "bottom", "lower", "lowest"))
 _MAX_ORDINAL = 3  # nobody counts further than to the third
 
 
@@ -52,7 +52,7 @@ class Expressions:
         Args:
           scene: Its things.
           landmark: Returns a simple phrase that singles a thing out, None if there is none.
-          avoid: Things that no phrase may lean on, because the goal moves them.
+          avoid: Things that no phrase may lean on, because the goal speaks of them.
           nouns: Split of the nouns.
         """
         self._scene = scene

@@ -117,8 +117,8 @@ class _Draft:
         self._reader = Reader(self._scene)
         self._wish = wish_of(spec)
         steps = spec.steps or (spec.goal,)
-        moved = {p.args[0] for step in steps for p in step if p.args}
-        self._speaker = Speaker(self._scene, self._reader.noun_phrases, rng, nouns, avoid=moved)
+        asked_for = {argument for step in steps for p in step for argument in p.args}
+        self._speaker = Speaker(self._scene, self._reader.noun_phrases, rng, nouns, avoid=asked_for)
         self._steps = [clauses_of(step, self._scene) for step in steps]
         self._num_clauses = sum(map(len, self._steps))
         self._frame_of_goal = _frame_of([p for step in steps for p in step])

@@ -30,6 +30,7 @@ _HEAVY = re.compile(
     r" (?:to|that|next|beside|behind|in|between|nearest|closest|farthest|from|lying|you|children|made|as|at|with)\b| on (?:the \w+$|my|your)"
 )
 _GENERIC = re.compile(r"\b(?:thing|object)\b")
+_QUANTIFIED = re.compile(r"(?:every|each|all|both) ")
 _ANYTHING = ("movable", "thing", "prop")
 _AS_SEEN = (" as I see it", " as seen from my side")
 
@@ -143,7 +144,7 @@ class Speaker:
             proposals = [text for text in self._expressions.propose(target, style, mentioned) if _has_room(text, gap) and _suits(text, sort)]
             for index in self._rng.permutation(len(proposals))[:_PHRASE_TRIES]:
                 text = proposals[int(index)]
-                if not gap.is_last and not (target.owner is not None and " on the " in text):
+                if not gap.is_alone and not (target.owner is not None and " on the " in text):
                     text = spelled_out(text, any(is_always_plural(noun) and noun in text for noun in target.nouns))
                 if (reading := self._accepted(text, arguments, sort, mentioned, style in DIRECTED)) is not None:
                     return Words(text, reading, style in COMPLEX)
@@ -155,7 +156,9 @@ class Speaker:
             proposals = self._sets.propose_all(targets, mentioned, is_complex=is_complex)
             for index in self._rng.permutation(len(proposals)):
                 text = proposals[int(index)]
-                if is_complex and not gap.is_last:
+                if " not " in gap.after and _QUANTIFIED.match(text):
+                    continue  # "every plate should not be there" leaves open whether some may
+                if is_complex and not gap.is_alone:
                     text = spelled_out(text, not any(text.startswith(f"all the {mass} ") for mass in _mass_nouns()))
                 if is_complex and not _has_room(text, gap):
                     continue

@@ -30,8 +30,8 @@ class Gap(NamedTuple):
     """The template's text before them."""
     after: str = ""
     """The template's text after them: "the pot you cover with" does not stand before "with"."""
-    is_last: bool = True
-    """Whether no other slot comes after it."""
+    is_alone: bool = True
+    """Whether the template has no other slot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +84,10 @@ class Phrase:
         is_last = index == len(self.slots) - 1
         is_particle = bool(words) and words[0].strip(",?") in (_PARTICLES if is_last else _ADVERBS)
         if after.startswith("'s"):
-            return Gap("short", before, after, is_last)
+            return Gap("short", before, after, len(self.slots) == 1)
         if after == " " or words[:2] == ["the", "right"] or words[:1] == ["to"] or is_particle:
-            return Gap("light", before, after, is_last)
-        return Gap("end" if is_last and (not after or after in ("?", ", please")) else "inner", before, after, is_last)
+            return Gap("light", before, after, len(self.slots) == 1)
+        return Gap("end" if is_last and (not after or after in ("?", ", please")) else "inner", before, after, len(self.slots) == 1)
 
     def fill(self, words: Sequence[str], *, plural: bool = False) -> str:
         """Returns the text with words for its gaps, in the order of the text."""

@@ -8,6 +8,8 @@ import pytest
 
 from vlagym.envs.language.discourse import Discourse, frame_of, spelled_out
 from vlagym.envs.language.noun_phrases import Reading
+from vlagym.envs.language.sentences import MAX_WORDS
+from vlagym.envs.language.spatial import are_level, is_above, is_row
 from vlagym.envs.sampling import sample
 
 BASKET = Reading(frozenset(("basket",)), False, "basket")
@@ -74,3 +76,24 @@ def test_drawers_of_one_chest_stand_above_and_below_each_other_and_not_beside(ta
     for seed in range(20):
         text = sample(task, seed=88_000 + seed, level="compositional").instruction
         assert not re.search(rf"{drawer} (?:that is )?(?:next to|beside|in front of|behind|to the \w+ of|between) the {drawer}", text), text
+
+
+def test_parts_of_one_thing_are_counted_where_they_stand_in_one_row() -> None:
+    row = [(0.5, 0.04, 0.05), (0.505, 0.0, 0.05), (0.51, -0.04, 0.05)]
+    assert is_row(row) and is_row([row[2], row[0], row[1]])
+    assert not is_row([*row, (0.46, 0.0, 0.05)])
+    assert not is_row([(0.5, 0.0, z) for z in (0.03, 0.08, 0.13)])
+
+
+def test_drawers_above_each_other_are_not_beside_each_other() -> None:
+    top, bottom = (0.5, 0.0, 0.12), (0.5, 0.0, 0.04)
+    assert is_above(top, bottom) and is_above(bottom, top) is False and not are_level(top, bottom)
+    assert are_level((0.5, 0.1, 0.05), (0.5, 0.0, 0.05)) and is_above((0.5, 0.1, 0.05), (0.5, 0.0, 0.05)) is False
+
+
+@pytest.mark.parametrize("task", ["press_button", "sort", "place_relative"])
+def test_nobody_counts_past_the_third_and_no_sentence_is_too_long(task: str) -> None:
+    for seed in range(12):
+        text = sample(task, seed=89_000 + seed, level="compositional").instruction
+        assert not re.search(r"\b(?:fourth|fifth|sixth)\b", text), text
+        assert len(text.split()) <= MAX_WORDS, text
