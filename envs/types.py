@@ -362,8 +362,8 @@ def _contradictions(spec: EpisodeSpec) -> Iterator[str]:
     if spec.level not in LEVELS:
         yield f"level is {spec.level!r}; it must be one of {', '.join(LEVELS)}"
     things: tuple[PropSpec | FixtureSpec, ...] = (*scene.props, *scene.fixtures)
-    coloured = ((thing.name, thing.rgba) for thing in things if thing.rgba is not None)
-    yield from (f"the rgba of {name!r} is {rgba}; its entries must lie within 0 and 1" for name, rgba in coloured if not all(0 <= v <= 1 for v in rgba))
+    coloured = ((t.name, t.rgba) for t in things if t.rgba is not None and not all(0 <= v <= 1 for v in t.rgba))
+    yield from (f"the rgba of {name!r} is {rgba}; its entries must lie within 0 and 1" for name, rgba in coloured)
     kinds = {
         "prop or fixture": [p.name for p in scene.props] + [f.name for f in scene.fixtures],
         "light": [light.name for light in scene.lights],
