@@ -102,7 +102,7 @@ EYE = CameraSpec(name="eye", parent="world", pos_parent=(1.0, 0.0, 1.0), quat_pa
         ({"steps": ((),)}, "steps[0] is empty: it must hold at least one condition"),
         ({"alternatives": (SPEC.goal, ())}, "alternatives[1] is empty: it must hold at least one condition"),
         ({"level": "foo"}, "level is 'foo'; it must be one of plain, paraphrase, compositional, indirect, multi_step"),
-        (_scene(props=(dataclasses.replace(MUG, rgba=(2.0, 0.0, 0.0, 1.0)),)), "the rgba of 'mug' is (2.0, 0.0, 0.0, 1.0); its entries must lie within"),
+        (_scene(props=(dataclasses.replace(MUG, rgba=(2.0, 0.0, 0.0, 1.0)),)), "the rgba of 'mug' is (2.0, 0.0, 0.0, 1.0); its entries must"),
         (_scene(cameras=(EYE, EYE)), "2 things are called 'eye'"),
         (_scene(cameras=(dataclasses.replace(EYE, width=0),)), "the width of camera 'eye' is 0"),
         (_scene(cameras=(dataclasses.replace(EYE, quat_parent_wxyz=(0.0,) * 4),)), "the rotation of camera 'eye' is zero"),
