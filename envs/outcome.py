@@ -167,7 +167,8 @@ def decided(spec: EpisodeSpec, columns: Mapping[str, NDArray[Any]]) -> Decision 
 
     Args:
       spec: The episode.
-      columns: Of its trace: goal_met `(T + 1, G)`, alternative_met `(T + 1, A)` and step_met `(T + 1, N)`, all bool; row 0 is before the first action.
+      columns: Of its trace: goal_met `(T + 1, G)`, alternative_met `(T + 1, A)` and step_met `(T + 1, N)`, all bool; row 0 is before the
+        first action.
     """
     goals, others, steps = (np.asarray(columns[name], bool) for name in ("goal_met", "alternative_met", "step_met"))
     judge = Judge(spec, steps[0])

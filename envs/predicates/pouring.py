@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import Array, Pose
 from vlagym.envs.objects import ObjectAsset
@@ -15,8 +17,8 @@ from vlagym.envs.types import EpisodeSpec
 POURED_SHARE = 0.8
 """Of the beads of a cup that must lie in the vessel: who spills more than a fifth of them cannot succeed any more."""
 
-_TOLERANCE_M = 0.002
-"""So much contacts yield."""
+_TOLERANCE_M = 0.004
+"""So much contacts yield, and the wall of a bowl bulges."""
 
 
 def contents_of(spec: EpisodeSpec, cup: str) -> tuple[str, ...]:
@@ -51,6 +53,7 @@ class Poured:
             raise BadSpec(f"nothing can be poured into {bowl!r}: {asset.id!r} holds nothing")
         self._floor_m, self._rim_m = scale * asset.place.surface_height_m, scale * asset.size_m[2]
         self._floor_radius_m, self._rim_radius_m = scale * asset.place.inner_radius_m, scale * min(asset.size_m[:2]) / 2
+        self._bead_height_m = prop_of(spec, self._beads[0]).scale * asset_of(spec, self._beads[0]).size_m[2]
         self._needed = math.ceil(POURED_SHARE * len(self._beads) - 1e-9)
 
     def __call__(self, state: WorldState) -> bool:
@@ -59,7 +62,8 @@ class Poured:
             return False
         from_world = bowl.inverse()
         there = [state.props[b] for b in self._beads if not is_in(self._cup_asset, self._cup_scale, cup, state.props[b])]
-        return sum(self._holds(from_world.apply(bead.pos)) for bead in there) >= self._needed
+        middle = np.array([0.0, 0.0, self._bead_height_m / 2])  # its origin rolls with a bead
+        return sum(self._holds(from_world.apply(bead.apply(middle))) for bead in there) >= self._needed
 
     def _holds(self, point: Array) -> bool:
         """Returns whether a point (3,) of the bowl's frame, m, lies within its wall."""
