@@ -69,7 +69,7 @@ def test_wholly_unseen_kinds_arenas_places_and_templates_exist() -> None:
 
 
 def test_no_unseen_noun_stands_in_what_seen_sentences_say_around_their_nouns() -> None:
-    nouns = {noun for asset in (*objects().values(), *fixtures().values()) for noun in asset.unseen_names}
+    nouns = {noun for asset in objects().values() for noun in asset.unseen_names} | {noun for f in fixtures().values() for noun in f.unseen_names}
     nouns |= {noun for fixture in fixtures().values() for joint in fixture.joints for noun in joint.unseen_names}
     pattern = re.compile(rf"\b({'|'.join(re.escape(form) for noun in nouns for form in (noun, plural(noun)))})\b", re.IGNORECASE)
     texts = [re.sub(r"\{[^{}]*\}", ";", phrase.text) for phrase in language().all_phrases.values() if phrase.split == "seen"]
