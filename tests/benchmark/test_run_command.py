@@ -92,17 +92,17 @@ def test_a_task_that_is_named_twice_is_run_once(tmp_path: Path, capsys: pytest.C
 
 
 def test_an_outsiders_task_is_run_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "my_task.py").write_text('"""A drawer of my own."""\nfrom vlagym.envs.tasks.open_drawer import TASK\n', encoding="utf-8")
+    (tmp_path / "drawer_of_my_own.py").write_text('"""A drawer of my own."""\nfrom vlagym.envs.tasks.open_drawer import TASK\n', encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     out = tmp_path / "run"
-    words = ["--task", "my_task:TASK", "--episodes", "2", "--workers", "2", "--out", str(out)]
+    words = ["--task", "drawer_of_my_own:TASK", "--episodes", "2", "--workers", "2", "--out", str(out)]
     assert main(["run", "--policy", "expert", *words]) == 0
-    assert {(r.task, r.outcome) for r in Store.open(out).results()} == {("my_task:TASK", "success")}
+    assert {(r.task, r.outcome) for r in Store.open(out).results()} == {("drawer_of_my_own:TASK", "success")}
     assert main(["run", "--resume", str(out)]) == 0
     assert main(["verify", str(out), "--workers", "2"]) == 0
     assert "2 of 2 episodes confirmed" in capsys.readouterr().out
     assert main(["table", str(out), "--by", "task"]) == 0
-    assert "my_task:TASK" in capsys.readouterr().out
+    assert "drawer_of_my_own:TASK" in capsys.readouterr().out
 
 
 def test_verify_exits_with_3_where_errors_are_left_and_with_1_where_episodes_are_missing(
