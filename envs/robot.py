@@ -105,3 +105,23 @@ class Robot:
     looks: tuple[str, ...]
     resolve_look: Callable[[str], str]
     """"auto" or a name of `looks` -> the look that this machine has. Raises UnknownName, MissingPackage."""
+
+
+def position_actuator(spec: Any, joint: str, kp: float, kv: float, force: float, ctrl: tuple[float, float]) -> None:
+    """Adds an actuator that holds a joint at a commanded position; it bears the joint's name.
+
+    Args:
+      spec: `mujoco.MjSpec`
+      joint: Of the robot.
+      kp: Stiffness in N m/rad, or N/m.
+      kv: Damping in N m s/rad, or N s/m.
+      force: Largest torque or force, in N m or N.
+      ctrl: Lowest and highest command, in rad or m.
+    """
+    import mujoco
+
+    actuator = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    actuator.gaintype, actuator.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
+    actuator.gainprm[0], actuator.biasprm[:3] = kp, (0, -kp, -kv)
+    actuator.ctrllimited = actuator.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
+    actuator.ctrlrange, actuator.forcerange = ctrl, (-force, force)

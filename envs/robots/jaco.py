@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from vlagym import assets
 from vlagym.envs.errors import BadData, MissingPackage, unknown_name
 from vlagym.envs.meshes import TriangleMesh, decimated, package_folder
-from vlagym.envs.robot import EndEffector, GraspRoom, PushFace, Robot
+from vlagym.envs.robot import EndEffector, GraspRoom, PushFace, Robot, position_actuator
 from vlagym.envs.types import CameraSpec
 
 # The base is let into the table, in front of the mount: from there the arm reaches all of the working area with the hand looking down and stays
@@ -116,9 +116,9 @@ def _add(spec: Any, look: str | None) -> None:
     for i in _FINGERS:
         _add_finger(spec, bodies, i)
     for name, kp, torque, ctrl in zip(_ARM_JOINTS, _KP, _TORQUE_MAX_NM, _RANGES_RAD, strict=True):
-        _position_actuator(spec, name, kp, kp / 16, torque, ctrl)
+        position_actuator(spec, name, kp, kp / 16, torque, ctrl)
     for i in _FINGERS:
-        _position_actuator(spec, f"finger_{i}", _FINGER_KP, _FINGER_KV, _FINGER_TORQUE_NM[i], (_FINGER_RANGE_RAD[0], _CLOSED_RAD))
+        position_actuator(spec, f"finger_{i}", _FINGER_KP, _FINGER_KV, _FINGER_TORQUE_NM[i], (_FINGER_RANGE_RAD[0], _CLOSED_RAD))
     for a, b in _NEVER_TOUCH:
         spec.add_exclude(name=f"{a}-{b}", bodyname1=a, bodyname2=b)
     if look is not None:
@@ -149,16 +149,6 @@ def _add_finger(spec: Any, bodies: dict[str, Any], i: int) -> None:
         together = spec.add_equality(name=f"fingers_{i}", type=mujoco.mjtEq.mjEQ_JOINT, name1=f"finger_{i}", name2="finger_1")
         together.data[:5] = (0, 1, 0, 0, 0)
         together.solref, together.solimp = (0.005, 1), (0.95, 0.99, 0.001, 0.5, 2)
-
-
-def _position_actuator(spec: Any, joint: str, kp: float, kv: float, torque: float, ctrl: tuple[float, float]) -> None:
-    import mujoco
-
-    actuator = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-    actuator.gaintype, actuator.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
-    actuator.gainprm[0], actuator.biasprm[:3] = kp, (0, -kp, -kv)
-    actuator.ctrllimited = actuator.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
-    actuator.ctrlrange, actuator.forcerange = ctrl, (-torque, torque)
 
 
 # --------------------------------------------------------------------------------------------------------------------- published

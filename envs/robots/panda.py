@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from vlagym import assets
 from vlagym.envs.errors import MissingPackage, unknown_name
 from vlagym.envs.meshes import TriangleMesh, decimated, package_folder, read
-from vlagym.envs.robot import EndEffector, GraspRoom, PushFace, Robot
+from vlagym.envs.robot import EndEffector, GraspRoom, PushFace, Robot, position_actuator
 from vlagym.envs.types import CameraSpec
 
 _S = math.sqrt(0.5)
@@ -100,9 +100,9 @@ def _add(spec: Any, look: str | None) -> None:
         spec.add_mesh(name=f"{name}_hull", uservert=mesh.vertices.ravel(), userface=mesh.faces.ravel())
         bodies[name].add_geom(name=f"{name}_hull", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{name}_hull", mass=0, group=3)
     for i, (joint_name, kp, torque) in enumerate(zip(_ARM_JOINTS, _KP, _TORQUE_MAX_NM, strict=True), 1):
-        _position_actuator(spec, joint_name, kp, kp / 10, torque, _RANGES_RAD[i - 1])
+        position_actuator(spec, joint_name, kp, kp / 10, torque, _RANGES_RAD[i - 1])
     for side in ("left", "right"):
-        _position_actuator(spec, f"{side}_finger_joint", 1000.0, 60.0, _FINGER_FORCE_N, (-0.01, 0.04))
+        position_actuator(spec, f"{side}_finger_joint", 1000.0, 60.0, _FINGER_FORCE_N, (-0.01, 0.04))
     fingers = spec.add_equality(name="fingers", type=mujoco.mjtEq.mjEQ_JOINT, name1="left_finger_joint", name2="right_finger_joint")
     fingers.data[:5] = (0, 1, 0, 0, 0)
     fingers.solref, fingers.solimp = (0.005, 1), (0.95, 0.99, 0.001, 0.5, 2)
@@ -111,16 +111,6 @@ def _add(spec: Any, look: str | None) -> None:
         spec.add_exclude(name=f"{a}-{b}", bodyname1=a, bodyname2=b)
     if look is not None:
         _add_look(spec, bodies, look)
-
-
-def _position_actuator(spec: Any, joint: str, kp: float, kv: float, force: float, ctrl: tuple[float, float]) -> None:
-    import mujoco
-
-    actuator = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-    actuator.gaintype, actuator.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
-    actuator.gainprm[0], actuator.biasprm[:3] = kp, (0, -kp, -kv)
-    actuator.ctrllimited = actuator.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
-    actuator.ctrlrange, actuator.forcerange = ctrl, (-force, force)
 
 
 @functools.cache
