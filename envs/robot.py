@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from vlagym.envs.types import CameraSpec, Vec3
+import numpy as np
+from numpy.typing import NDArray
+
+from vlagym.envs.errors import unknown_name
+from vlagym.envs.types import Base, CameraSpec, Vec3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +77,97 @@ class EndEffector:
     """Where along the site's x the pinch point is then, counted from the middle of the bar: the +y side comes to the middle."""
     pregrasp_margin_m: float | None = None
     """How much wider than the grasp it opens beforehand; None: all the way."""
+    side: Literal["left", "right", ""] = ""
+    """Which hand of a robot with two; empty: its only one."""
+    links: tuple[str, ...] = ()
+    """All links that are this hand, palm and fingers; empty: the body and the fingers of both sides."""
+    open_posture: tuple[float, ...] = ()
+    """Of the open hand: a control for each finger actuator; empty: `open_ctrl` for all."""
+    closed_posture: tuple[float, ...] = ()
+    """Of the closed hand; empty: `closed_ctrl` for all."""
+    opening_of_closure_m: tuple[tuple[float, float], ...] = ()
+    """(closure, distance between the finger tips and the thumb) of a hand whose fingers bend, closure ascending from 0, open, to 1, closed."""
+    point_axis: Vec3 = (0.0, 0.0, 1.0)
+    """Unit vector in the frame of the site, along which the hand points at things."""
+    palm_axis: Vec3 = (0.0, 0.0, 1.0)
+    """Unit vector in the frame of the site, out of the palm: what it pushes and carries with."""
+
+    @property
+    def all_links(self) -> tuple[str, ...]:
+        """Links that are this hand."""
+        return self.links or tuple(dict.fromkeys((self.body, *self.finger_sides[0], *self.finger_sides[1])))
+
+    def finger_ctrl(self, closure: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the controls of the finger actuators, `(f,)` for f of them, that close the hand so far.
+
+        Args:
+          closure: 0 open to 1 closed; one number, or one for each finger actuator.
+        """
+        count = len(self.finger_actuators)
+        start = np.array(self.open_posture) if self.open_posture else np.full(count, self.open_ctrl)
+        end = np.array(self.closed_posture) if self.closed_posture else np.full(count, self.closed_ctrl)
+        return start + closure * (end - start)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointGroup:
+    """Joints that belong together, in the order in which actions and proprioception have them."""
+
+    name: str
+    """left_arm, right_arm, left_hand, right_hand, waist, neck, left_leg, right_leg: as GR00T names those of the Unitree G1."""
+    joints: tuple[str, ...]
+    kind: Literal["arm", "hand", "waist", "neck", "leg"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkArea:
+    """Where on the table a robot with two hands works well; m in the world frame with the robot in its usual place, (low, high) each."""
+
+    x_m: tuple[float, float]
+    y_m: tuple[float, float]
+    """Both hands together."""
+    left_y_m: tuple[float, float]
+    """What the left hand reaches, along all of `x_m`."""
+    right_y_m: tuple[float, float]
+    middle_y_m: tuple[float, float]
+    """What either hand reaches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FootPrint:
+    """The sole of a foot."""
+
+    body: str
+    corners_m: tuple[tuple[float, float], ...]
+    """Of the sole, (x, y) in the frame of the body, in order around it."""
+    sole_z_m: float
+    """Height of the sole in the frame of the body."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stance:
+    """How a robot stands on the floor behind a table. It stands at the origin of the world; the arena is moved so that the table is where this says."""
+
+    table_edge_x_m: float
+    """The near edge of the table."""
+    pelvis_height_m: float
+    """Of the base body above the floor, in the home posture."""
+    table_height_m: tuple[float, float]
+    """Lowest and highest table top above the floor that it can work at."""
+    arenas: tuple[str, ...]
+    """In which it can stand: the table has the right height, and nothing else stands there."""
+    feet: tuple[FootPrint, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensorArray:
+    """An array of proprioception that is read from the model's sensors."""
+
+    name: str
+    """Carries its unit and frame: imu_gyro_rad_s, left_hand_touch_n."""
+    sensors: tuple[str, ...]
+    """Sensors of the model in the order of the array."""
+    size: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +200,53 @@ class Robot:
     looks: tuple[str, ...]
     resolve_look: Callable[[str], str]
     """"auto" or a name of `looks` -> the look that this machine has. Raises UnknownName, MissingPackage."""
+    bases: tuple[Base, ...] = ("fixed",)
+    """What can carry it."""
+    controls: tuple[str, ...] = ("ee_delta", "ee_pose", "joint_delta", "joint_position")
+    """Action conventions that it takes; the first one where none is asked for."""
+    groups: tuple[JointGroup, ...] = ()
+    """Of a robot with two hands: all its joints, fingers too."""
+    stance: Stance | None = None
+    """How it stands on the floor; None: it stands on the table, at the origin."""
+    work: WorkArea | None = None
+    """Where a robot with two hands works."""
+    sensors: tuple[SensorArray, ...] = ()
+    """What else it feels."""
+    views: tuple[CameraSpec, ...] = ()
+    """Cameras that stand in the room, in the place of the arena's."""
+    feedforward: bool = False
+    """Whether the motors of arms, waist and neck carry the weight of the body themselves: what gravity asks of them is added to the command."""
+
+    @property
+    def has_two_hands(self) -> bool:
+        return len(self.end_effectors) > 1
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The sides of its hands, in order; ("",) of a robot with one arm."""
+        return tuple(hand.side for hand in self.end_effectors)
+
+    def hand(self, side: str) -> EndEffector:
+        """Returns the hand of a side.
+
+        Raises:
+          UnknownName: If it has none there.
+        """
+        for hand in self.end_effectors:
+            if hand.side == side:
+                return hand
+        raise unknown_name(f"hand of {self.name}", side, self.sides)
+
+    def group(self, name: str) -> JointGroup:
+        """Returns a group of joints.
+
+        Raises:
+          UnknownName: If it has none of that name.
+        """
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise unknown_name(f"joint group of {self.name}", name, [g.name for g in self.groups])
 
 
 def position_actuator(spec: Any, joint: str, kp: float, kv: float, force: float, ctrl: tuple[float, float]) -> None:

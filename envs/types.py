@@ -32,6 +32,10 @@ EndedBy = Literal["goal", "wrong_goal", "wrong_order", "horizon", "fall", "stop"
 MOMENTARY = {"pressed": 0.1, "touched": 0.1}
 """Predicates that are fulfilled in passing, and how long they must hold, in s, wherever they stand: a button is pressed, not held down."""
 
+Base = Literal["fixed", "planar", "legs"]
+"""What carries a robot. fixed: nothing moves it. planar: it glides over the floor, along x and y and about the vertical. legs: it stands on its
+feet, which a controller keeps under it."""
+
 Level = Literal["plain", "paraphrase", "compositional", "indirect", "multi_step"]
 LEVELS: tuple[Level, ...] = typing.get_args(Level)
 """How a sentence says what is wanted. plain: an order with plain nouns. paraphrase: other words for things, more politeness. compositional: things
@@ -244,7 +248,11 @@ class EpisodeSpec:
     robot: str
     scene: SceneSpec
     robot_qpos: tuple[float, ...]
-    """Start posture: arm joints in rad, in the robot's order. Grippers start open."""
+    """Start posture: joints in rad, in the robot's order. Grippers start open."""
+    robot_base: Base = "fixed"
+    """What carries the robot."""
+    robot_start: Vec3 = (0.0, 0.0, 0.0)
+    """Where the robot begins, counted from where it stands usually: x and y in m, and its turn about the vertical in rad."""
     goal: tuple[Predicate, ...]
     """Goal conditions: success is all of them together, without a break, for `hold_s`, before any alternative was held for as long."""
     stages: tuple[Predicate, ...]
@@ -296,8 +304,12 @@ class EpisodeSpec:
         return tuple(p.name for p in self.scene.props if p.content_of == name)
 
     def to_json(self) -> str:
-        """Returns the canonical JSON: sorted keys, no spaces, floats as Python's repr."""
-        return canonical_json({"schema": SPEC_SCHEMA, **to_plain(self)})
+        """Returns the canonical JSON: sorted keys, no spaces, floats as Python's repr; without the base of a robot that has but one."""
+        plain = to_plain(self)
+        for name, default in _LEFT_OUT.items():
+            if plain[name] == default:
+                del plain[name]
+        return canonical_json({"schema": SPEC_SCHEMA, **plain})
 
     @staticmethod
     def from_json(text: str) -> EpisodeSpec:
@@ -331,6 +343,10 @@ class EpisodeSpec:
     def digest(self) -> str:
         """Returns 32 hexadecimal digits that name the episode: the SHA-256 of `to_json`, first half."""
         return sha(self.to_json().encode())
+
+
+_LEFT_OUT: Mapping[str, Any] = {"robot_base": "fixed", "robot_start": [0.0, 0.0, 0.0]}
+"""Fields that are not written where they hold these values, so that episodes from before they existed keep their digests."""
 
 
 def _not_finite(value: Any, where: str) -> Iterator[str]:
@@ -512,12 +528,24 @@ class Facts:
     """(F,) joints of the fixtures, in the order of the spec."""
     fixture_robot_force_n: NDArray[np.float32]
     """(X,) largest normal force between the robot and each fixture over the substeps."""
+    base_pose_world: NDArray[np.float64]
+    """(3,) where the robot is: x and y in m, its turn about the vertical in rad, counted from where it stands usually."""
+    com_margin_m: NDArray[np.float64]
+    """(B,) from the ground below the centre of mass to the nearest edge of the support polygon, negative outside; B is 1 for a robot that stands
+    on its feet, else 0."""
+    foot_slip_m: NDArray[np.float64]
+    """(B,) how far loaded soles slid during the control step."""
+    is_fallen: bool
+    torque_share: float
+    """Largest |force| of an actuator over the substeps, as a share of its limit. 0 before the first step."""
+    joint_margin_rad: float
+    """Smallest distance of a joint of the body to its limits; fingers are not counted. Negative beyond them."""
     energy_j: float
     """Sum over actuators and substeps of |force x velocity| dt."""
     time_s: float
 
 
-TRACE_SCHEMA = 2
+TRACE_SCHEMA = 3
 
 STATE_COLUMNS = (
     "goal_met",
@@ -535,6 +563,12 @@ STATE_COLUMNS = (
     "prop_robot_force_n",
     "fixture_joint_pos",
     "fixture_robot_force_n",
+    "base_pose_world",
+    "com_margin_m",
+    "foot_slip_m",
+    "is_fallen",
+    "torque_share",
+    "joint_margin_rad",
     "energy_j",
     "time_s",
 )
@@ -557,6 +591,8 @@ class Trace:
     """(C,) wall time of each call of the policy."""
     call_step: NDArray[np.int32]
     """(C,) control step at which each call was made."""
+    safety: NDArray[np.int8]
+    """(T,) what the safety filter did at each control step: 0 nothing, 1 it clipped the action, 2 it stopped the episode."""
 
     @property
     def num_steps(self) -> int:
