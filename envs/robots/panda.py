@@ -69,48 +69,64 @@ _PINCH_M = 0.1034  # hand frame to the point between the finger tips (Franka Han
 
 
 def _add(spec: Any, look: str | None) -> None:
+    add_arm(spec, spec.worldbody, look)
+
+
+def add_arm(spec: Any, parent: Any, look: str | None, prefix: str = "", pos_parent: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> None:
+    """Adds an arm with its hand: bodies, joints, actuators, the site of the pinch point and contact exclusions.
+
+    Args:
+      spec: `mujoco.MjSpec`
+      parent: Body that it stands on.
+      look: A resolved look; None adds nothing that is only seen.
+      prefix: Begins all its names; arms of one scene share their meshes.
+      pos_parent: Where its base stands, in m in the frame of the parent.
+    """
     import mujoco
 
-    bodies = {"": spec.worldbody}
+    bodies = {"": parent}
     for link in _LINKS:
-        body = bodies[link.parent].add_body(name=link.name, pos=link.pos_parent, quat=link.quat_parent_wxyz, gravcomp=1.0)
+        at = link.pos_parent if link.parent else pos_parent
+        body = bodies[link.parent].add_body(name=prefix + link.name, pos=at, quat=link.quat_parent_wxyz, gravcomp=1.0)
         body.mass, body.ipos, body.fullinertia, body.explicitinertial = link.mass_kg, link.com_m, link.inertia_kg_m2, True
         if link.range_rad is not None:
-            joint = body.add_joint(name=f"joint{link.name[4:]}", type=mujoco.mjtJoint.mjJNT_HINGE, axis=(0, 0, 1), range=link.range_rad)
+            joint = body.add_joint(name=f"{prefix}joint{link.name[4:]}", type=mujoco.mjtJoint.mjJNT_HINGE, axis=(0, 0, 1), range=link.range_rad)
             joint.limited = mujoco.mjtLimited.mjLIMITED_TRUE
             joint.armature, joint.damping = 0.1, [1.0, 0, 0]
         bodies[link.name] = body
     hand = bodies["hand"]
-    hand.add_site(name="pinch", pos=(0, 0, _PINCH_M), size=(0.004, 0.004, 0.004), group=5)
+    hand.add_site(name=f"{prefix}pinch", pos=(0, 0, _PINCH_M), size=(0.004, 0.004, 0.004), group=5)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         quat = (1, 0, 0, 0) if sign > 0 else (0, 0, 0, 1)
-        finger = hand.add_body(name=f"{side}_finger", pos=(0, 0, _HAND_TO_FINGER_M), quat=quat, gravcomp=1.0)
+        finger = hand.add_body(name=f"{prefix}{side}_finger", pos=(0, 0, _HAND_TO_FINGER_M), quat=quat, gravcomp=1.0)
         finger.mass, finger.ipos, finger.explicitinertial = 0.015, (0, 0.012, 0.028), True
         finger.inertia = (2.375e-6, 2.375e-6, 7.5e-7)
-        joint = finger.add_joint(name=f"{side}_finger_joint", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=(0, 1, 0), range=(0, 0.04))
+        joint = finger.add_joint(name=f"{prefix}{side}_finger_joint", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=(0, 1, 0), range=(0, 0.04))
         joint.limited = mujoco.mjtLimited.mjLIMITED_TRUE
         joint.armature, joint.damping = 0.1, [1.0, 0, 0]
         box = mujoco.mjtGeom.mjGEOM_BOX
         # The pad that grips, and the finger above it.
-        finger.add_geom(name=f"{side}_pad", type=box, size=(0.010, 0.0045, 0.0105), pos=(0, 0.0045, 0.0435), mass=0, group=3, condim=4,
+        finger.add_geom(name=f"{prefix}{side}_pad", type=box, size=(0.010, 0.0045, 0.0105), pos=(0, 0.0045, 0.0435), mass=0, group=3, condim=4,
                         friction=(1.0, 0.02, 0.0001), solref=(0.004, 1.0), priority=1)
-        finger.add_geom(name=f"{side}_finger_box", type=box, size=(0.0095, 0.0065, 0.0165), pos=(0, 0.0155, 0.0165), mass=0, group=3)
+        finger.add_geom(name=f"{prefix}{side}_finger_box", type=box, size=(0.0095, 0.0065, 0.0165), pos=(0, 0.0155, 0.0165), mass=0, group=3)
         bodies[f"{side}_finger"] = finger
     for name, mesh in _collision_meshes().items():
-        spec.add_mesh(name=f"{name}_hull", uservert=mesh.vertices.ravel(), userface=mesh.faces.ravel())
-        bodies[name].add_geom(name=f"{name}_hull", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{name}_hull", mass=0, group=3)
+        if spec.mesh(f"{name}_hull") is None:
+            spec.add_mesh(name=f"{name}_hull", uservert=mesh.vertices.ravel(), userface=mesh.faces.ravel())
+        bodies[name].add_geom(name=f"{prefix}{name}_hull", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{name}_hull", mass=0, group=3)
     for i, (joint_name, kp, torque) in enumerate(zip(_ARM_JOINTS, _KP, _TORQUE_MAX_NM, strict=True), 1):
-        position_actuator(spec, joint_name, kp, kp / 10, torque, _RANGES_RAD[i - 1])
+        position_actuator(spec, prefix + joint_name, kp, kp / 10, torque, _RANGES_RAD[i - 1])
     for side in ("left", "right"):
-        position_actuator(spec, f"{side}_finger_joint", 1000.0, 60.0, _FINGER_FORCE_N, (-0.01, 0.04))
-    fingers = spec.add_equality(name="fingers", type=mujoco.mjtEq.mjEQ_JOINT, name1="left_finger_joint", name2="right_finger_joint")
+        position_actuator(spec, f"{prefix}{side}_finger_joint", 1000.0, 60.0, _FINGER_FORCE_N, (-0.01, 0.04))
+    names = [f"{prefix}{side}_finger_joint" for side in ("left", "right")]
+    fingers = spec.add_equality(name=f"{prefix}fingers", type=mujoco.mjtEq.mjEQ_JOINT, name1=names[0], name2=names[1])
     fingers.data[:5] = (0, 1, 0, 0, 0)
     fingers.solref, fingers.solimp = (0.005, 1), (0.95, 0.99, 0.001, 0.5, 2)
     # Hulls of links that are two joints apart overlap in reachable postures where the real links do not.
     for a, b in (("link5", "link7"), ("link6", "hand"), ("link5", "hand"), ("left_finger", "right_finger")):
-        spec.add_exclude(name=f"{a}-{b}", bodyname1=a, bodyname2=b)
+        spec.add_exclude(name=f"{prefix}{a}-{b}", bodyname1=prefix + a, bodyname2=prefix + b)
     if look is not None:
-        _add_look(spec, bodies, look)
+        _add_look(spec, bodies, look, prefix)
 
 
 @functools.cache
@@ -126,14 +142,16 @@ def _collision_meshes() -> dict[str, TriangleMesh]:
     return {link: read(folder / file) for link, file in source["parts"]}
 
 
-def _add_look(spec: Any, bodies: dict[str, Any], look: str) -> None:
+def _add_look(spec: Any, bodies: dict[str, Any], look: str, prefix: str) -> None:
     import mujoco
 
     for index, (link, colour, mesh) in enumerate(_look_parts(look)):
         name = f"{look}_{index}_{link}"
-        asset = spec.add_mesh(name=name, uservert=mesh.vertices.ravel(), userface=mesh.faces.ravel())
-        asset.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # decimated shells are not watertight; they weigh nothing anyway
-        bodies[link].add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, rgba=colour, mass=0, contype=0, conaffinity=0, group=2)
+        if spec.mesh(name) is None:
+            asset = spec.add_mesh(name=name, uservert=mesh.vertices.ravel(), userface=mesh.faces.ravel())
+            asset.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # decimated shells are not watertight; they weigh nothing anyway
+        seen: dict[str, Any] = dict(rgba=colour, mass=0, contype=0, conaffinity=0, group=2)
+        bodies[link].add_geom(name=prefix + name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, **seen)
 
 
 @functools.cache
