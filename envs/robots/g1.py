@@ -1,0 +1,294 @@
+"""Unitree G1 with Dex3-1 hands: 29 joints in legs, waist and arms, and two hands of two fingers and a thumb with seven joints each.
+
+Its links, joints, masses and limits are those of the published model (assets/robots/g1/body.toml names the source); gains, collision shapes and
+finger pads are ours. A hand closes like a clamp: two fingers, 57 mm apart, against a thumb that stands between them. With the forearm forward
+and no joint of the wrist turned the palm looks inward, the fingers lie above each other, and what stands upright is taken from its outer side.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from vlagym.envs.bodies.links import add_links, add_shapes, read_body
+from vlagym.envs.errors import unknown_name
+from vlagym.envs.robot import (
+    EndEffector,
+    FootPrint,
+    GraspRoom,
+    JointGroup,
+    PushFace,
+    Robot,
+    SensorArray,
+    Stance,
+    WorkArea,
+    position_actuator,
+)
+from vlagym.envs.types import CameraSpec
+
+Side = Literal["left", "right"]
+_SIDES: tuple[Side, Side] = ("left", "right")
+
+_FOLDER = "robots/g1"
+_LEG = ("hip_pitch", "hip_roll", "hip_yaw", "knee", "ankle_pitch", "ankle_roll")
+_WAIST = ("waist_yaw_joint", "waist_roll_joint", "waist_pitch_joint")
+_ARM = ("shoulder_pitch", "shoulder_roll", "shoulder_yaw", "elbow", "wrist_roll", "wrist_pitch", "wrist_yaw")
+_HAND = ("thumb_0", "thumb_1", "thumb_2", "middle_0", "middle_1", "index_0", "index_1")
+
+
+def _leg(side: Side) -> tuple[str, ...]:
+    return tuple(f"{side}_{name}_joint" for name in _LEG)
+
+
+def _arm(side: Side) -> tuple[str, ...]:
+    return tuple(f"{side}_{name}_joint" for name in _ARM)
+
+
+def _fingers(side: Side) -> tuple[str, ...]:
+    return tuple(f"{side}_hand_{name}_joint" for name in _HAND)
+
+
+_JOINTS = (*_leg("left"), *_leg("right"), *_WAIST, *_arm("left"), *_arm("right"))
+_BODIES = (
+    "pelvis", *(name.replace("_joint", "_link").replace("waist_pitch_link", "torso_link") for name in (*_JOINTS, *_fingers("left"), *_fingers("right"))),
+)  # fmt: skip
+
+# Limits of the left leg, the waist and the left arm, as in body.toml: a test holds them equal.
+_LEG_RANGES_RAD = ((-2.5307, 2.8798), (-0.5236, 2.9671), (-2.7576, 2.7576), (-0.087267, 2.8798), (-0.87267, 0.5236), (-0.2618, 0.2618))
+_WAIST_RANGES_RAD = ((-2.618, 2.618), (-0.52, 0.52), (-0.52, 0.52))
+_ARM_RANGES_RAD = (
+    (-3.0892, 2.6704), (-1.5882, 2.2515), (-2.618, 2.618), (-1.0472, 2.0944), (-1.97222, 1.97222), (-1.61443, 1.61443), (-1.61443, 1.61443),
+)  # fmt: skip
+
+# Whether a joint of the right side turns as its twin on the left does; the others are mirrored: about x and z.
+_LEG_TWIN = (1.0, -1.0, -1.0, 1.0, 1.0, -1.0)
+_ARM_TWIN = (1.0, -1.0, -1.0, 1.0, -1.0, 1.0, -1.0)
+
+
+def _mirrored(ranges: tuple[tuple[float, float], ...], twin: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    return tuple((low, high) if sign > 0 else (-high, -low) for (low, high), sign in zip(ranges, twin, strict=True))
+
+
+_RANGES_RAD = (
+    *_LEG_RANGES_RAD, *_mirrored(_LEG_RANGES_RAD, _LEG_TWIN), *_WAIST_RANGES_RAD, *_ARM_RANGES_RAD, *_mirrored(_ARM_RANGES_RAD, _ARM_TWIN),
+)  # fmt: skip
+
+# Stiffness in N m/rad and damping in N m s/rad by the last part of a joint's name. Arms settle within 0.15 s of a target at 20 Hz.
+_GAINS = {
+    "hip_pitch": (800.0, 25.0), "hip_roll": (800.0, 25.0), "hip_yaw": (500.0, 15.0), "knee": (800.0, 25.0),
+    "ankle_pitch": (500.0, 15.0), "ankle_roll": (300.0, 8.0),
+    "waist_yaw": (1200.0, 60.0), "waist_roll": (1500.0, 80.0), "waist_pitch": (1500.0, 80.0),
+    "shoulder_pitch": (500.0, 25.0), "shoulder_roll": (500.0, 25.0), "shoulder_yaw": (300.0, 12.0), "elbow": (300.0, 12.0),
+    "wrist_roll": (200.0, 5.0), "wrist_pitch": (150.0, 4.0), "wrist_yaw": (150.0, 4.0),
+    "thumb_0": (8.0, 0.25), "thumb_1": (8.0, 0.25), "thumb_2": (8.0, 0.20),
+    "middle_0": (8.0, 0.25), "middle_1": (8.0, 0.20), "index_0": (8.0, 0.25), "index_1": (8.0, 0.20),
+}  # fmt: skip
+_ARMATURE_KG_M2 = {"hand": 0.002, "wrist": 0.01, "ankle": 0.02, "": 0.03}
+_DAMPING = {"hand": 0.05, "": 0.5}  # N m s/rad
+_DRY_FRICTION_NM = {"hand": 0.01, "wrist": 0.05, "": 0.1}
+
+# What a policy's targets may change by. The motors are faster (20 to 37 rad/s in body.toml); at this speed a stretched hand moves at 1.5 m/s.
+_SPEED_MAX_RAD_S = {"waist": 1.5, "": 3.0}
+
+_LEG_HOME = (-0.15, 0.0, 0.0, 0.30, -0.15, 0.0)
+_ARM_HOME = (-0.35, 0.25, 0.0, -0.05, 0.0, 0.0, 0.0)  # of the left arm
+_HOME = (*_LEG_HOME, *_LEG_HOME, 0.0, 0.0, 0.0, *_ARM_HOME, *(s * q for s, q in zip(_ARM_TWIN, _ARM_HOME, strict=True)))
+
+# Of the left hand, in the order of _HAND; the right hand's are mirrored: only the thumb's first joint keeps its sign.
+_OPEN = (0.0, -0.6, 0.0, 0.0, 0.0, 0.0, 0.0)
+_CLOSED = (0.0, 0.9, 1.0, -1.3, -1.2, -1.3, -1.2)
+
+_TOUCH: dict[str, dict[str, Any]] = {
+    "skin": dict(condim=3, friction=(0.6, 0.01, 0.0001)),
+    "pad": dict(condim=4, friction=(1.0, 0.02, 0.0001), solref=(0.004, 1.0), priority=1),
+    "sole": dict(condim=6, friction=(1.0, 0.005, 0.0001), priority=1),
+}
+
+
+def _add(spec: Any, look: str | None) -> None:
+    import mujoco
+
+    body = read_body(_FOLDER)
+    armature = {name: _by_part(_ARMATURE_KG_M2, name) for name in body.joints}
+    damping = {name: _by_part(_DAMPING, name) for name in body.joints}
+    friction = {name: _by_part(_DRY_FRICTION_NM, name) for name in body.joints}
+    bodies = add_links(spec, body, armature=armature, damping=damping, friction=friction)
+    add_shapes(bodies, body, _TOUCH)
+    for name, joint in body.joints.items():
+        kp, kv = _GAINS[_part(name)]
+        position_actuator(spec, name, kp, kv, joint.torque_max_nm, joint.range_rad)
+    for side in _SIDES:
+        palm = bodies[f"{side}_wrist_yaw_link"]
+        palm.add_site(name=f"{side}_pinch", pos=_PINCH_M[side], quat=_PINCH_QUAT[side], size=(0.004, 0.004, 0.004), group=5)
+    bodies["pelvis"].add_site(name="imu", pos=(0.04525, 0.0, -0.08339), size=(0.004, 0.004, 0.004), group=5)  # imu_in_pelvis of Unitree's URDF
+    for a, b in _never_touch():
+        spec.add_exclude(name=f"{a}-{b}", bodyname1=a, bodyname2=b)
+    _add_sensors(spec, bodies)
+    if look is not None:
+        from vlagym.envs.bodies.g1_shell import add_look
+
+        add_look(bodies, spec, look)
+
+
+def _add_sensors(spec: Any, bodies: dict[str, Any]) -> None:
+    import mujoco
+
+    kinds = mujoco.mjtSensor
+    for name, kind in (("imu_quat", kinds.mjSENS_FRAMEQUAT), ("imu_gyro", kinds.mjSENS_GYRO), ("imu_accel", kinds.mjSENS_ACCELEROMETER)):
+        spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname="imu")
+    for side in _SIDES:
+        wrist = f"{side}_wrist"
+        bodies[f"{side}_wrist_yaw_link"].add_site(name=wrist, size=(0.004, 0.004, 0.004), group=5)
+        spec.add_sensor(name=f"{wrist}_force", type=kinds.mjSENS_FORCE, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=wrist)
+        spec.add_sensor(name=f"{wrist}_torque", type=kinds.mjSENS_TORQUE, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=wrist)
+        for tip, (pos, size) in _TIPS.items():
+            name = f"{side}_{tip}_touch"
+            box, y = mujoco.mjtGeom.mjGEOM_BOX, pos[1] if side == "left" else -pos[1]
+            bodies[f"{side}_hand_{tip}_link"].add_site(name=name, type=box, pos=(pos[0], y, pos[2]), size=size, group=5)
+            spec.add_sensor(name=name, type=kinds.mjSENS_TOUCH, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=name)
+
+
+def _part(joint: str) -> str:
+    """Returns what _GAINS calls a joint: "left_hand_thumb_0_joint" -> "thumb_0"."""
+    name = joint.removesuffix("_joint")
+    for begin in ("left_", "right_", "hand_"):
+        name = name.removeprefix(begin)
+    return name
+
+
+def _by_part(table: dict[str, float], joint: str) -> float:
+    return next((value for part, value in table.items() if part and part in joint), table[""])
+
+
+def _never_touch() -> list[tuple[str, str]]:
+    pairs = [("pelvis", "torso_link"), ("pelvis", "waist_roll_link")]
+    for side in _SIDES:
+        pairs += [("pelvis", f"{side}_hip_yaw_link"), ("pelvis", f"{side}_hip_roll_link")]
+        pairs += [("torso_link", f"{side}_shoulder_roll_link"), (f"{side}_shoulder_pitch_link", f"{side}_shoulder_yaw_link")]
+        pairs += [(f"{side}_shoulder_roll_link", f"{side}_elbow_link"), (f"{side}_elbow_link", f"{side}_wrist_pitch_link")]
+        pairs += [(f"{side}_wrist_yaw_link", f"{side}_hand_{n}_link") for n in _HAND]
+        pairs += [(f"{side}_wrist_pitch_link", f"{side}_hand_thumb_{n}_link") for n in (0, 1)]
+        pairs += [(f"{side}_hip_yaw_link", f"{side}_ankle_roll_link"), (f"{side}_knee_link", f"{side}_ankle_roll_link")]
+    return pairs
+
+
+# Last links of the fingers, and the boxes (middle, half sizes in m) within which a contact is felt.
+_TIPS = {
+    "thumb_2": ((0.0, -0.026, 0.0), (0.0105, 0.028, 0.0145)),
+    "middle_1": ((0.026, 0.0, 0.0), (0.028, 0.0105, 0.0145)),
+    "index_1": ((0.026, 0.0, 0.0), (0.028, 0.0105, 0.0145)),
+}
+
+# The point between the closed tips, in the frame of the wrist's last link; z out of the palm, y from the fingers to the thumb.
+_S = math.sqrt(0.5)
+_PINCH_M = {"left": (0.128, -0.070, 0.0), "right": (0.128, 0.070, 0.0)}
+# left: x = up, y = -x of the link, z = -y of the link; right: x = down, y = -x, z = +y.
+_PINCH_QUAT = {"left": (0.5, 0.5, -0.5, 0.5), "right": (0.5, -0.5, 0.5, 0.5)}
+
+
+def _hand(side: Side) -> EndEffector:
+    sign = 1.0 if side == "left" else -1.0
+    bend = (1.0, sign, sign, sign, sign, sign, sign)
+    return EndEffector(
+        name=f"{side}_hand",
+        side=side,
+        site=f"{side}_pinch",
+        body=f"{side}_wrist_yaw_link",
+        arm_joints=_arm(side),
+        finger_joints=_fingers(side),
+        finger_sides=(
+            tuple(f"{side}_hand_thumb_{i}_link" for i in range(3)),
+            tuple(f"{side}_hand_{finger}_{i}_link" for finger in ("middle", "index") for i in range(2)),
+        ),
+        finger_actuators=_fingers(side),
+        open_ctrl=0.0,
+        closed_ctrl=0.0,
+        open_posture=tuple(s * q for s, q in zip(bend, _OPEN, strict=True)),
+        closed_posture=tuple(s * q for s, q in zip(bend, _CLOSED, strict=True)),
+        opening_of_closure_m=_OPENINGS_M,
+        opening_max_m=_OPENINGS_M[0][1],
+        is_symmetric=False,
+        links=(f"{side}_wrist_yaw_link", *(f"{side}_hand_{n}_link" for n in _HAND)),
+        point_axis=(0.0, -1.0, 0.0),
+        palm_axis=(0.0, 0.0, 1.0),
+        room=GraspRoom(
+            finger_from_m=0.07,
+            finger_to_m=0.09,
+            finger_half_width_m=(0.015, 0.045),
+            finger_below_m=0.05,
+            hand_above_m=0.05,
+            hand_half_size_m=(0.07, 0.05),
+        ),
+        push=PushFace(turn_rad=0.0, distance_m=0.045, is_on_both_sides=False),
+    )
+
+
+_OPENINGS_M = ((0.0, 0.13), (1.0, 0.0))
+
+
+def _resolve_look(wanted: str) -> str:
+    if wanted not in ("auto", *_LOOKS):
+        raise unknown_name("look of the g1", wanted, ["auto", *_LOOKS])
+    return _LOOKS[0] if wanted == "auto" else wanted
+
+
+_LOOKS = ("shell", "menagerie")
+
+
+ROBOT = Robot(
+    name="g1",
+    summary="Unitree G1, 29 joints, two three-finger hands",
+    base_body="pelvis",
+    joints=_JOINTS,
+    joint_low_rad=tuple(low for low, _ in _RANGES_RAD),
+    joint_high_rad=tuple(high for _, high in _RANGES_RAD),
+    joint_speed_max_rad_s=tuple(_by_part(_SPEED_MAX_RAD_S, name) for name in _JOINTS),
+    actuators=_JOINTS,
+    end_effectors=tuple(_hand(side) for side in _SIDES),
+    home_qpos=_HOME,
+    bodies=_BODIES,
+    groups=(
+        *(JointGroup(name=f"{side}_leg", joints=_leg(side), kind="leg") for side in _SIDES),
+        JointGroup(name="waist", joints=_WAIST, kind="waist"),
+        *(JointGroup(name=f"{side}_arm", joints=_arm(side), kind="arm") for side in _SIDES),
+        *(JointGroup(name=f"{side}_hand", joints=_fingers(side), kind="hand") for side in _SIDES),
+    ),
+    cameras=(),
+    base_pos_world=(0.0, 0.0, 0.0),
+    pace=1.5,
+    add=_add,
+    looks=_LOOKS,
+    resolve_look=_resolve_look,
+    bases=("fixed", "planar", "legs"),
+    controls=("bimanual_ee_delta", "joint_position", "joint_position_fingers"),
+    stance=Stance(
+        table_edge_x_m=0.20,
+        pelvis_height_m=0.7847,
+        table_height_m=(0.70, 0.80),
+        arenas=("studio", "cafe", "dining", "office", "terrace"),
+        feet=tuple(
+            FootPrint(
+                body=f"{side}_ankle_roll_link",
+                corners_m=((0.12, 0.03), (-0.05, 0.025), (-0.05, -0.025), (0.12, -0.03)),
+                sole_z_m=-0.035,
+            )
+            for side in _SIDES
+        ),
+    ),
+    work=WorkArea(x_m=(0.25, 0.45), y_m=(-0.3, 0.3), left_y_m=(-0.05, 0.3), right_y_m=(-0.3, 0.05), middle_y_m=(-0.05, 0.05)),
+    sensors=(
+        SensorArray(name="imu_quat_world_wxyz", sensors=("imu_quat",), size=4),
+        SensorArray(name="imu_gyro_rad_s", sensors=("imu_gyro",), size=3),
+        SensorArray(name="imu_accel_m_s2", sensors=("imu_accel",), size=3),
+        *(
+            array
+            for side in _SIDES
+            for array in (
+                SensorArray(name=f"{side}_wrist_force_n", sensors=(f"{side}_wrist_force",), size=3),
+                SensorArray(name=f"{side}_wrist_torque_nm", sensors=(f"{side}_wrist_torque",), size=3),
+                SensorArray(name=f"{side}_hand_touch_n", sensors=tuple(f"{side}_{tip}_touch" for tip in _TIPS), size=len(_TIPS)),
+            )
+        ),
+    ),
+    feedforward=True,
+)
