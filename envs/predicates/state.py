@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,6 +31,32 @@ class WorldState:
     """-1 open, +1 closed."""
     find_speed_m_s: Callable[[str], float]
     """Finds the speed of a prop; asked only where a predicate cannot do without it."""
+    hands: tuple[str, ...] = ("",)
+    """Sides of the hands: ("left", "right"), or ("",) of a robot with one arm."""
+    held_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Side -> props between the two sides of that hand."""
+    touched_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Side -> props and fixtures that a link of that hand pressed on during the control step."""
+    touched_by_body: frozenset[str] = frozenset()
+    """Props and fixtures that a link pressed on that belongs to no hand: a forearm, the chest."""
+    ever_touched_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """`touched_by` of all control steps since the episode began."""
+    ever_held_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """`held_by` of all control steps since the episode began."""
+    hold_order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Prop -> sides in the order in which they first held it."""
+    ee_poses: Mapping[str, Pose] = field(default_factory=dict)
+    """Side -> pose of the pinch point in the world."""
+    base: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Where the robot stands in the world: x and y in m, and the yaw of its front in rad."""
+    head: Pose | None = None
+    """Of the camera `head` in the world; None where there is none."""
+    joint_pos: Mapping[str, float] = field(default_factory=dict)
+    """Joint of the robot -> rad."""
+    history: Mapping[str, Sequence[Array]] = field(default_factory=dict)
+    """What `predicates.history.History` keeps of the last 3 s, an entry a control step, the present one last."""
+    is_fallen: bool = False
+    """Whether a robot on its legs has fallen."""
 
     def speed_m_s(self, prop: str) -> float:
         """Returns the speed of the origin of a prop."""
