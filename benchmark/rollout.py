@@ -200,6 +200,7 @@ class Rollout:
             ended_by=self.ended_by,
             latency_s=np.array([s for _, s in self._calls], np.float64),
             call_step=np.array([at for at, _ in self._calls], np.int32),
+            safety=np.zeros(steps, np.int8),
         )
 
     def certificate(self) -> Certificate | None:
@@ -230,6 +231,8 @@ class Rollout:
             executed = action if self._perturb is None else np.asarray(self._perturb(index, action), np.float32)
             facts = self._advance(executed)
             yield Step(index=index, observation=observation, shown=shown, action=action, executed=executed, before=before, facts=facts)
+            if facts.is_fallen:
+                raise _Ended("fall")
             verdict = judge.update(facts.goal_met, facts.alternative_met, facts.step_met)
             if verdict is not None:
                 raise _Ended(verdict)

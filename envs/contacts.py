@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs.scene import SceneModel
+from vlagym.envs.robot import EndEffector
+from vlagym.envs.scene import FLOOR, SceneModel
 from vlagym.envs.types import CONTACT_KINDS, Contact
 
 _AIRBORNE_S = 0.1  # a held prop counts as in the air once nothing has supported it for this long
@@ -29,13 +30,20 @@ class StepContacts(NamedTuple):
     """(P,)"""
     fixture_robot_force_n: NDArray[np.float32]
     """(X,)"""
+    held_by: NDArray[np.bool_]
+    """(E, P) which of E hands holds which prop: touches it from both sides."""
+    touched_by: tuple[frozenset[str], ...]
+    """For each hand, the props and fixtures that its links press on."""
+    touched_by_body: frozenset[str]
+    """Props and fixtures that links press on that belong to no hand."""
 
 
 class ContactTracker:
     """Collects contacts substep by substep. `record` runs in the innermost loop and does as little as it can."""
 
     def __init__(
-        self, scene: SceneModel, *, props: Sequence[str], fixtures: Sequence[str], named: Sequence[str], fingers: Sequence[Sequence[Sequence[str]]]
+        self, scene: SceneModel, *, props: Sequence[str], fixtures: Sequence[str], named: Sequence[str], hands: Sequence[EndEffector],
+        feet: Sequence[str] = (),
     ) -> None:
         """Prepares the tables of a scene.
 
@@ -44,7 +52,8 @@ class ContactTracker:
           props: Names of the props, in the order of the spec.
           fixtures: Names of the fixtures, in the order of the spec.
           named: What the goal names; the table among them, where something is to be put down on it.
-          fingers: For each hand, the links on its two sides, between which a prop is held.
+          hands: Of the robot.
+          feet: Links that may stand on the floor.
         """
         self._parties = scene.parties
         count = len(scene.parties)
@@ -53,7 +62,11 @@ class ContactTracker:
         self._first_fixture = self._first_prop - len(fixtures)
         self._num_robot = scene.num_robot
         self._named = np.array([p in named for p in scene.parties])
-        self._fingers = [[[scene.parties.index(link) for link in side] for side in sides] for sides in fingers]
+        self._fingers = [[[scene.parties.index(link) for link in side] for side in hand.finger_sides] for hand in hands]
+        self._hand_of = {scene.parties.index(link): i for i, hand in enumerate(hands) for link in hand.all_links}
+        self._num_hands = len(hands)
+        self._feet = {scene.parties.index(link) for link in feet}
+        self._floor = scene.parties.index(FLOOR)
         self._substep_s = float(scene.model.opt.timestep)
         kinds = self._pair_kinds()
         pair = np.sort(np.stack(np.meshgrid(scene.geom_party, scene.geom_party, indexing="ij")), axis=0)
@@ -79,7 +92,11 @@ class ContactTracker:
         for a in range(n):
             for b in range(a, n):
                 if b < robot:
-                    kinds[a, b] = _KIND["self"]
+                    hand = self._hand_of.get(a, _IGNORED)
+                    is_one_hand = self._num_hands > 1 and hand != _IGNORED and self._hand_of.get(b) == hand
+                    kinds[a, b] = _IGNORED if is_one_hand else _KIND["self"]
+                elif a in self._feet and b == self._floor:
+                    pass  # it stands there
                 elif a < robot:
                     is_target = b >= fixture and self._named[b]
                     kinds[a, b] = _KIND["robot_target"] if is_target else _KIND["robot_prop"] if b >= prop else _KIND["robot_fixture"]
@@ -110,7 +127,8 @@ class ContactTracker:
         prop_force = np.zeros(len(self._held), np.float32)
         fixture_force = np.zeros(self._first_prop - self._first_fixture, np.float32)
         contacts: list[Contact] = []
-        held = np.zeros(len(self._held), bool)
+        held_by = np.zeros((self._num_hands, len(self._held)), bool)
+        touched_by: list[set[str]] = [set() for _ in range(self._num_hands + 1)]
         supported = np.zeros((len(self._held), n))
         if self._codes:
             code = np.concatenate(self._codes)
@@ -131,19 +149,23 @@ class ContactTracker:
                 if peak > 0:
                     contacts.append(Contact(kind=CONTACT_KINDS[kind], a=self._parties[a], b=self._parties[b], force_n=peak))
                 touched[a, b] = peak
+                if peak > 0 and b >= self._first_fixture and a < self._num_robot:
+                    touched_by[self._hand_of.get(a, self._num_hands)].add(self._parties[b])
                 if b >= self._first_prop:
                     prop_force[b - self._first_prop] = max(prop_force[b - self._first_prop], peak)
                 elif b >= self._first_fixture:
                     fixture_force[b - self._first_fixture] = max(fixture_force[b - self._first_fixture], peak)
-            for sides in self._fingers:
-                for i in range(len(held)):
+            for hand, sides in enumerate(self._fingers):
+                for i in range(len(self._held)):
                     prop = self._first_prop + i
-                    held[i] |= all(any(touched.get((link, prop), 0.0) > 0.05 for link in side) for side in sides)
+                    held_by[hand, i] = all(any(touched.get((link, prop), 0.0) > 0.05 for link in side) for side in sides)
+        held = np.asarray(held_by.any(axis=0))
         self._update_airborne(held, supported)
         self._code = self._code_held if held.any() else self._code_idle
         self._held = held
         self._codes, self._forces, self._substeps, self._num_substeps = [], [], [], 0
-        return StepContacts(tuple(contacts), series, held.copy(), prop_force, fixture_force)
+        *by_hands, by_body = (frozenset(names) for names in touched_by)
+        return StepContacts(tuple(contacts), series, held.copy(), prop_force, fixture_force, held_by, tuple(by_hands), by_body)
 
     def _add_support(self, a: int, b: int, row: NDArray[np.float64], series: NDArray[np.float32], supported: NDArray[np.float64]) -> None:
         """Books a prop against furniture or another prop: as support, and as a collision if it is held and in the air."""

@@ -9,7 +9,7 @@ from vlagym.envs.errors import BadAction, unknown_name
 from vlagym.envs.frames import Pose, conjugate, from_axis_angle, multiply, to_axis_angle
 from vlagym.envs.kinematics import Kinematics
 from vlagym.envs.robot import Robot
-from vlagym.envs.types import ActionComponent, ActionSpec
+from vlagym.envs.types import ActionComponent, ActionSpec, Base
 
 Array = NDArray[np.float64]
 
@@ -31,8 +31,10 @@ def _unit(name: str, convention: str, unit: str, scale: float, size: int = 3, fr
     )
 
 
-def action_spec(robot: Robot, name: str, rate_hz: float = RATE_HZ) -> ActionSpec:
-    """Returns the action vector of a convention for a one-armed robot.
+def action_spec(robot: Robot, name: str, rate_hz: float = RATE_HZ, base: Base = "fixed") -> ActionSpec:
+    """Returns the action vector of a convention; "default" is the first that the robot takes.
+
+    For a robot with two hands see `vlagym.envs.body_control.body_action_spec`. For one with a single arm:
 
     ee_delta: translation (3, base frame, 1.0 = 5 cm a step), rotation (3, axis-angle in the base frame, applied from the left, 1.0 = 0.25 rad
     a step), gripper. ee_pose: position (3, m, base frame), orientation (4, quaternion wxyz), gripper. joint_delta: joints (n, 1.0 = 0.1 rad a
@@ -41,6 +43,11 @@ def action_spec(robot: Robot, name: str, rate_hz: float = RATE_HZ) -> ActionSpec
     Raises:
       UnknownName: For another convention.
     """
+    name = robot.controls[0] if name == "default" else name
+    if robot.has_two_hands:
+        from vlagym.envs.body_control import body_action_spec  # which builds upon this module
+
+        return body_action_spec(robot, name, base, rate_hz)
     n = len(robot.joints)
     table = {
         "ee_delta": (
@@ -100,10 +107,9 @@ class Controller:
         self.gripper_command = -1.0
 
     @property
-    def finger_target(self) -> float:
-        """What each finger actuator is asked for."""
-        closed = (self.gripper_command + 1.0) / 2.0
-        return self._hand.open_ctrl + closed * (self._hand.closed_ctrl - self._hand.open_ctrl)
+    def finger_target(self) -> Array:
+        """What the finger actuators are asked for."""
+        return self._hand.finger_ctrl((self.gripper_command + 1.0) / 2.0)
 
     def command(self, action: NDArray[np.float32], measured: Pose) -> None:
         """Takes one action.
@@ -141,14 +147,15 @@ class Controller:
         self.pose_target = self._kinematics.forward(self.joint_target)
 
     def _move_pose(self, target: Pose, measured: Pose) -> None:
-        target = _clamp_lead(target, measured)
+        target = clamp_lead(target, measured)
         change = self._kinematics.step(self.joint_target, target) - self.joint_target
         excess = float(np.max(np.abs(change) / self._step_max_rad))
         self.joint_target = self.joint_target + (change / excess if excess > 1.0 else change)
         self.pose_target = target
 
 
-def _clamp_lead(target: Pose, measured: Pose) -> Pose:
+def clamp_lead(target: Pose, measured: Pose) -> Pose:
+    """Returns a commanded pose that runs ahead of the measured one by LEAD_MAX_M and LEAD_MAX_RAD at most."""
     lead = target.pos - measured.pos
     distance = float(np.sqrt(lead @ lead))
     pos = target.pos if distance <= LEAD_MAX_M else measured.pos + lead * (LEAD_MAX_M / distance)

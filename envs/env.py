@@ -19,10 +19,16 @@ from vlagym.envs.outcome import Judge
 from vlagym.envs.robot import Robot
 from vlagym.envs.sampling import sample
 from vlagym.envs.sentence_space import SentenceSpace
-from vlagym.envs.types import EpisodeSpec, Facts, Observation
-from vlagym.envs.world import World, state_components
+from vlagym.envs.types import Base, EndedBy, EpisodeSpec, Facts, Observation
+from vlagym.envs.sampling import base_for, check_body
+from vlagym.envs.proprioception import state_components
+from vlagym.envs.task import Task
+from vlagym.envs.world import World
 
 CAMERAS = ("front", "side", "wrist")
+"""Of a robot with one arm."""
+BODY_CAMERAS = ("head", "left_wrist", "right_wrist", "front")
+"""Of a robot with two hands."""
 
 Obs = dict[str, Any]
 
@@ -34,20 +40,23 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
     `instruction` (text), `time_s` (1,) float64, and on request `depth` {camera: (H, W) float32 in m} and `segmentation` {camera: (H, W)
     int32}. Every array is fresh memory. The reward is 1 at the step at which the goal has been held for `spec.hold_s`, else 0; the episode
     terminates there, or where another goal of the scene than the one that was asked for has been held as long (info["ended_by"] is
-    "wrong_goal") or a step before its turn ("wrong_order"), and is truncated at the spec's horizon. A diverged simulation terminates it too,
-    with info["ended_by"] == "divergence".
+    "wrong_goal") or a step before its turn ("wrong_order"), or where a robot on its legs falls ("fall"), and is truncated at the spec's
+    horizon. A diverged simulation terminates it too, with info["ended_by"] == "divergence".
 
     Args:
       task: Name of a task.
-      robot: Name of a robot that can do it.
-      control: ee_delta | ee_pose | joint_delta | joint_position; see `vlagym.envs.control.action_spec`.
+      robot: Name of a robot that can do it; default: the first that the task names.
+      base: What carries the robot: fixed | planar | legs; default: the first base of the task that the robot has.
+      control: ee_delta | ee_pose | joint_delta | joint_position, with two hands bimanual_ee_delta | joint_position | joint_position_fingers;
+        default: the first that the robot takes. See `vlagym.envs.control.action_spec`.
       objects: Split of the object that the goal is about: seen | unseen.
       phrases: Split of the sentence's template: seen | unseen.
       catalogue: Which part of the assets episodes are drawn from: full, or core, the small world of the shipped checkpoint.
       arena_name: Where episodes happen.
       level: How sentences say it: plain | paraphrase | compositional | indirect | mixed.
       layout: Where things start: any | seen | unseen; default: seen, and any with the catalogue core.
-      cameras: Which of front, side and wrist are rendered.
+      cameras: Which are rendered: front, side and wrist, of a robot with two hands head, left_wrist, right_wrist, front and side; all but the
+        last of these where None.
       image_size: Width and height of the images.
       quality: fast | medium | high.
       look: Of the robot: auto or one of its looks.
@@ -62,15 +71,16 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         self,
         task: str = "place_on",
         *,
-        robot: str = "panda",
-        control: str = "ee_delta",
+        robot: str = "default",
+        base: str = "default",
+        control: str = "default",
         objects: str = "seen",
         phrases: str = "seen",
         catalogue: str = "full",
         arena_name: str = "studio",
         level: str = "plain",
         layout: str = "default",
-        cameras: Sequence[str] = CAMERAS,
+        cameras: Sequence[str] | None = None,
         image_size: tuple[int, int] = (256, 256),
         quality: str = "fast",
         look: str = "auto",
@@ -79,25 +89,32 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         render_mode: str | None = None,
     ) -> None:
         catalog.known("task", task)
+        definition: Task = catalog.load("task", task)
+        robot = definition.robots[0] if robot == "default" else robot
         body: Robot = catalog.load("robot", robot)
+        check_body(task, definition, robot)
+        carried = base_for(task, definition, body, base)
+        usual = BODY_CAMERAS if body.has_two_hands else CAMERAS
+        cameras = usual if cameras is None else cameras
+        known = tuple(dict.fromkeys((*usual, "front", "side")))
         for name in cameras:
-            if name not in CAMERAS:
-                raise unknown_name("camera", name, CAMERAS)
+            if name not in known:
+                raise unknown_name("camera", name, known)
         if render_mode not in (None, "rgb_array"):
             raise unknown_name("render mode", str(render_mode), ["rgb_array"])
         if min(image_size) < 8 or max(image_size) > 4096:
             raise BadSpec(f"image_size is {image_size}; width and height must lie between 8 and 4096")
         self.render_mode = render_mode
         self._draw = {"task": task, "robot": robot, "control": control, "objects": objects, "phrases": phrases}
-        self._draw |= {"catalogue": catalogue, "arena_name": arena_name, "level": level, "layout": layout}
+        self._draw |= {"base": carried, "catalogue": catalogue, "arena_name": arena_name, "level": level, "layout": layout}
         self._camera_names = tuple(cameras)
         self._image_size = image_size
         self._world = World(quality=quality, look=look, depth=depth, segmentation=segmentation)
-        self._action_spec = action_spec(body, control)
+        self._action_spec = action_spec(body, control, base=carried)
         self._running = False
         self._started = False
         self.action_space = spaces.Box(self._action_spec.low, self._action_spec.high, dtype=np.float32)
-        self.observation_space = self._space(body, depth, segmentation)
+        self.observation_space = self._space(body, carried, depth, segmentation)
 
     # ------------------------------------------------------------------------------------------------------------ Gymnasium's API
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Obs, dict[str, Any]]:
@@ -151,7 +168,8 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
             info = {"success": False, "ended_by": "divergence", "warning": str(divergence), "instruction": self._world.spec.instruction}
             return _copy(self._observation), 0.0, True, False, info
         self._steps += 1
-        verdict = self._judge.update(facts.goal_met, facts.alternative_met, facts.step_met)
+        verdict: EndedBy | None = self._judge.update(facts.goal_met, facts.alternative_met, facts.step_met)
+        verdict = "fall" if facts.is_fallen else verdict
         truncated = verdict is None and self._steps >= self._world.spec.horizon_steps
         self._running = verdict is None and not truncated
         self._observation = self._observe()
@@ -210,10 +228,10 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
             if sizes[name] != tuple(self._image_size):
                 raise BadSpec(f"camera {name!r} of the spec has {sizes[name]} pixels, this environment {tuple(self._image_size)}")
 
-    def _space(self, robot: Robot, depth: bool, segmentation: bool) -> spaces.Dict:
+    def _space(self, robot: Robot, base: Base, depth: bool, segmentation: bool) -> spaces.Dict:
         width, height = self._image_size
         names = self._camera_names
-        bounds: dict[str, spaces.Space[Any]] = {c.name: spaces.Box(-np.inf, np.inf, (c.size,), np.float32) for c in state_components(robot)}
+        bounds: dict[str, spaces.Space[Any]] = {c.name: spaces.Box(-np.inf, np.inf, (c.size,), np.float32) for c in state_components(robot, base)}
         parts: dict[str, spaces.Space[Any]] = {
             "images": spaces.Dict({n: spaces.Box(0, 255, (height, width, 3), np.uint8) for n in names}),
             "proprio": spaces.Dict(bounds),

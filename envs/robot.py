@@ -106,7 +106,8 @@ class EndEffector:
         count = len(self.finger_actuators)
         start = np.array(self.open_posture) if self.open_posture else np.full(count, self.open_ctrl)
         end = np.array(self.closed_posture) if self.closed_posture else np.full(count, self.closed_ctrl)
-        return start + closure * (end - start)
+        ctrl: NDArray[np.float64] = start + closure * (end - start)
+        return ctrl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +147,7 @@ class FootPrint:
 
 @dataclass(frozen=True, kw_only=True)
 class Stance:
-    """How a robot stands on the floor behind a table. It stands at the origin of the world; the arena is moved so that the table is where this says."""
+    """How a robot stands on the floor behind a table. It stands at the origin of the world; the arena is moved to put the table where this says."""
 
     table_edge_x_m: float
     """The near edge of the table."""

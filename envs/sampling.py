@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any, get_args
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from vlagym.envs.robot import Robot
 from vlagym.envs.layouts.cells import layout_for
 from vlagym.envs.split import ARENA_WORDS, arena_split, arena_split_for, arenas_of, place_split, start_of
 from vlagym.envs.task import Crowded, Draft, Goal, Task
-from vlagym.envs.types import LEVELS, EpisodeSpec, SceneSpec, stream
+from vlagym.envs.types import LEVELS, Base, EpisodeSpec, SceneSpec, stream
 from vlagym.envs.world import World
 
 MAX_TRIES = 300
@@ -31,11 +32,12 @@ def sample(
     seed: int,
     objects: str = "seen",
     phrases: str = "seen",
-    control: str = "ee_delta",
+    control: str = "default",
     arena_name: str = "studio",
     catalogue: str = "full",
     level: str = "plain",
     layout: str = "default",
+    base: str = "default",
 ) -> EpisodeSpec:
     """Draws an episode and checks its premises: at rest, nothing penetrates, no goal is met, named things are visible in `front` and in reach.
 
@@ -45,11 +47,12 @@ def sample(
       seed: The same seed gives the same episode; another split of objects or phrases gives another one.
       objects: Split of the object that the goal is about: seen | unseen.
       phrases: Split of the sentence's template: seen | unseen.
-      control: Action convention of the environment.
+      control: Action convention of the environment; default: the first that the robot takes.
       arena_name: Where it happens: an arena, or seen | unseen | any, which draws one of that split, or of the split of `objects`.
       catalogue: Which part of the assets is drawn from: full | core.
       level: How the sentence says it: one of LEVELS of `vlagym.envs.types`, or mixed, which draws one.
       layout: Where things start: any | seen | unseen, see `vlagym.envs.layouts.cells`; default: seen, and any with the catalogue core.
+      base: What carries the robot: fixed | planar | legs; default: the first base of the task that the robot has.
 
     Raises:
       UnknownName: For an unknown task, robot, arena, catalogue, level or control.
@@ -63,17 +66,19 @@ def sample(
         raise BadSpec(f"seed is {seed!r}; seeds are whole numbers from 0 on")
     if level not in (*LEVELS, "mixed"):
         raise unknown_name("level of sentences", level, (*LEVELS, "mixed"))
-    layout = layout_for(layout, catalogue)
-    arena_name = _drawn_arena(arena_name, objects, stream(seed, task, "arena"))
     definition: Task = catalog.load("task", task)
     body: Robot = catalog.load("robot", robot)
-    if robot not in definition.robots:
-        raise BadSpec(f"{task!r} cannot be done with {robot!r}; it can with: {', '.join(definition.robots)}")
+    layout = layout_for(layout, catalogue) if body.stance is None and not body.has_two_hands else _layout_of_humanoid(layout, body)
+    arena_name = _drawn_arena(arena_name, objects, stream(seed, task, "arena"), body)
+    check_body(task, definition, robot)
+    carried = base_for(task, definition, body, base)
+    floor_m = arena(arena_name).floor.height_m
     reasons: Counter[str] = Counter()
     world = World(render=False)
     for attempt in range(MAX_TRIES):
         rng = stream(seed, task, robot, objects, "layout", str(attempt))
-        draft = Draft(rng, objects, catalogue, layout, variety=stream(seed, task, robot, objects, "variety"))
+        variety = stream(seed, task, robot, objects, "variety")
+        draft = Draft(rng, objects, catalogue, layout, variety=variety, robot=body, base=carried, floor_m=floor_m)
         try:
             laid_out = definition.layout(draft)
         except Crowded as crowded:
@@ -97,21 +102,23 @@ def sample(
             props=tuple(draft.props),
             fixtures=tuple(draft.fixtures),
             lights=place.light,
-            cameras=(*(c.spec() for c in place.camera), *body.cameras),
+            cameras=(*body.views, *(c.spec() for c in place.camera if c.name not in {v.name for v in body.views}), *body.cameras),
         )
-        posture = np.array(body.home_qpos) + rng.normal(0.0, 0.02, len(body.joints))
+        posture = np.array(body.home_qpos) + rng.normal(0.0, 0.02, len(body.joints)) * _shaken(body)
         spec = EpisodeSpec(
             task=task,
             robot=robot,
             scene=scene,
             robot_qpos=tuple(posture.round(5).tolist()),
+            robot_base=carried,
+            robot_start=draft.robot_start,
             goal=goals[0].conditions,
             stages=goals[0].stages,
             steps=goals[0].steps,
             alternatives=tuple(g.conditions for g in goals[1:]),
             instruction="",
             phrase="",
-            control=action_spec(body, control),
+            control=action_spec(body, control, base=carried),
             horizon_s=round(definition.horizon_s(goals[0]) * body.pace, 3),
             hold_s=definition.hold_s,
             split="unseen" if "unseen" in (objects, phrases, layout, arena_split(arena_name)) else "seen",
@@ -130,11 +137,61 @@ def sample(
     raise Unsatisfiable(f"no episode of {task!r} with seed {seed} and {objects} objects in {MAX_TRIES} tries: {listed}")
 
 
-def _drawn_arena(name: str, objects: str, rng: np.random.Generator) -> str:
-    """Returns the name, or one that is drawn where it is a split."""
+def check_body(task: str, definition: Task, robot: str) -> None:
+    """Raises BadSpec, with the reason where the task's file states one, if a robot cannot do a task."""
+    if robot in definition.robots:
+        return
+    why = f": {definition.cannot[robot]}" if robot in definition.cannot else ""
+    raise BadSpec(f"{task!r} cannot be done with {robot!r}{why}; it can with: {', '.join(definition.robots)}")
+
+
+def base_for(task: str, definition: Task, robot: Robot, base: str) -> Base:
+    """Returns the base of a name, or for "default" the first one of a task that the robot has.
+
+    Raises:
+      UnknownName: If there is no such base.
+      BadSpec: If the robot has not that one, or the task does not run with it.
+    """
+    there = [b for b in definition.bases if b in robot.bases]
+    if base == "default" and there:
+        return there[0]
+    known: tuple[Base, ...] = get_args(Base)
+    if base not in (*known, "default"):
+        raise unknown_name("base", base, (*known, "default"))
+    for one in there:
+        if one == base:
+            return one
+    raise BadSpec(f"{task!r} with {robot.name!r} does not run on base {base!r}; it does on: {', '.join(there) or 'none'}")
+
+
+def _layout_of_humanoid(layout: str, robot: Robot) -> str:
+    """Returns the layout of a robot whose part of the table has no cells that are kept for evaluation."""
+    if layout not in ("default", "any"):
+        raise BadSpec(f"the layout {layout!r} speaks of cells of the table in front of a single arm; with {robot.name!r} it is any")
+    return "any"
+
+
+def _shaken(robot: Robot) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Returns (n,) 1 for the joints whose start varies, 0 for legs, which have to stand."""
+    legs = {joint for group in robot.groups if group.kind == "leg" for joint in group.joints}
+    return np.array([float(joint not in legs) for joint in robot.joints])
+
+
+def _drawn_arena(name: str, objects: str, rng: np.random.Generator, robot: Robot) -> str:
+    """Returns the name, or one that is drawn where it is a split; of those in which the robot can stand.
+
+    Raises:
+      BadSpec: If it cannot stand in the arena of that name.
+    """
+    fits = None if robot.stance is None else robot.stance.arenas
     if name not in ARENA_WORDS:
+        if fits is not None and name not in fits:
+            arena(name)  # raises UnknownName where there is none
+            raise BadSpec(f"{robot.name!r} cannot stand in the arena {name!r}; it can in: {', '.join(fits)}")
         return name
-    known = arenas_of(arena_split_for(name, objects))
+    known = [a for a in arenas_of(arena_split_for(name, objects)) if fits is None or a in fits]
+    if not known:
+        raise BadSpec(f"{robot.name!r} can stand in no arena of {name!r}; it can in: {', '.join(fits or ())}")
     return known[int(rng.integers(len(known)))]
 
 

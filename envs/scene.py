@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs import catalog
-from vlagym.envs.arenas import FLOOR_HALF_M, arena, is_dressed, surroundings, texture, top_boxes
+from vlagym.envs.bases import mount
+from vlagym.envs.arenas import FLOOR_HALF_M, Arena, arena, is_dressed, surroundings, texture, top_boxes
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import from_yaw
 from vlagym.envs.fixtures import FixtureAsset, get_fixture
@@ -44,6 +45,8 @@ class SceneModel:
     """(ngeom,) index into `parties`."""
     num_robot: int
     num_arena: int
+    floor_m: float
+    """Height of the floor in the world frame."""
     prop_bodies: NDArray[np.int32]
     """(P,) body ids in the order of the spec."""
     prop_qpos: NDArray[np.int32]
@@ -78,6 +81,8 @@ def build(spec: EpisodeSpec, robot: Robot, look: str | None) -> SceneModel:
         if name in taken or name in names[:i]:
             raise BadSpec(f"two things in the scene are called {name!r}")
     mj: Any = _base(robot.name, look, spec.scene.arena).copy()
+    if robot.stance is not None or spec.robot_base != "fixed":
+        mount(mj, robot, spec.robot_base, spec.robot_start, arena(spec.scene.arena).floor.height_m)
     base = (len(mj.meshes), len(mj.textures))
     mj.option.timestep = spec.scene.physics.timestep_s
     mj.option.gravity = spec.scene.physics.gravity_m_s2
@@ -137,11 +142,18 @@ def _base(robot_name: str, look: str | None, arena_name: str) -> Any:
     _add_finishes(mj)
     robot: Robot = catalog.load("robot", robot_name)
     robot.add(mj, look)
-    _add_arena(mj, arena_name, is_seen=look is not None)
+    _add_arena(mj, arena_name, is_seen=look is not None, shift_m=arena_shift_m(robot, arena(arena_name)))
     return mj
 
 
-def _add_arena(mj: Any, name: str, *, is_seen: bool) -> None:
+def arena_shift_m(robot: Robot, here: Arena) -> float:
+    """Returns how far an arena is moved along x for a robot that stands on the floor: its table's near edge comes to where the robot wants it."""
+    if robot.stance is None:
+        return 0.0
+    return robot.stance.table_edge_x_m - (here.table.centre_m[0] - here.table.size_m[0] / 2)
+
+
+def _add_arena(mj: Any, name: str, *, is_seen: bool, shift_m: float = 0.0) -> None:
     """Adds table, floor and walls, and where it is seen, what stands around: only table and floor are ever touched."""
     import mujoco
 
@@ -158,6 +170,7 @@ def _add_arena(mj: Any, name: str, *, is_seen: bool) -> None:
         material = "table"
     box = mujoco.mjtGeom.mjGEOM_BOX
     for i, (half, pos) in enumerate(top_boxes(here.table)):
+        pos = (pos[0] + shift_m, pos[1], pos[2])
         top = world.add_geom(name=f"{TABLE}_top_{i}" if i else TABLE, type=box, size=half, pos=pos, rgba=here.table.rgba)
         if dressed:
             top.group = 3  # what is seen of it is scenery
@@ -165,11 +178,11 @@ def _add_arena(mj: Any, name: str, *, is_seen: bool) -> None:
             top.material = material
     leg = here.floor.height_m + thick
     for i, (sx, sy) in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1)) if here.table.legs == "four" else ()):
-        pos = (x + sx * (width / 2 - 0.06), y + sy * (depth / 2 - 0.06), (leg - 2 * thick) / 2)
+        pos = (x + shift_m + sx * (width / 2 - 0.06), y + sy * (depth / 2 - 0.06), (leg - 2 * thick) / 2)
         world.add_geom(name=f"{TABLE}_{i}", type=box, size=(0.025, 0.025, -leg / 2), pos=pos, rgba=(0.35, 0.36, 0.38, 1), contype=0, conaffinity=0)
     # What is drawn first hides what comes later before that has cost much: the table, what stands around, the floor, the walls.
     around = surroundings(name) if is_seen else ()
-    _add_surroundings(mj, [part for part in around if not part.finish.is_far])
+    _add_surroundings(mj, [part for part in around if not part.finish.is_far], shift_m)
     plane = mujoco.mjtGeom.mjGEOM_PLANE
     size = (FLOOR_HALF_M, FLOOR_HALF_M, 0.1)
     floor = world.add_geom(name=FLOOR, type=plane, size=size, pos=(0, 0, here.floor.height_m), rgba=here.floor.rgba)
@@ -179,13 +192,13 @@ def _add_arena(mj: Any, name: str, *, is_seen: bool) -> None:
         room, base = here.room, here.floor.height_m
         for i, (size, pos) in enumerate(
             (
-                ((0.02, 3, 1.5), (room.back_m, 0, base + 1.5)),
-                ((3, 0.02, 1.5), (0, room.side_m, base + 1.5)),
-                ((3, 0.02, 1.5), (0, -room.side_m, base + 1.5)),
+                ((0.02, 3, 1.5), (room.back_m + shift_m, 0, base + 1.5)),
+                ((3, 0.02, 1.5), (shift_m, room.side_m, base + 1.5)),
+                ((3, 0.02, 1.5), (shift_m, -room.side_m, base + 1.5)),
             )
         ):
             world.add_geom(name=f"{WALL}_{i}", type=box, size=size, pos=pos, rgba=room.rgba, contype=0, conaffinity=0)
-    _add_surroundings(mj, [part for part in around if part.finish.is_far])
+    _add_surroundings(mj, [part for part in around if part.finish.is_far], shift_m)
 
 
 def _add_surface(mj: Any, name: str, pixels: NDArray[np.uint8]) -> None:
@@ -195,7 +208,7 @@ def _add_surface(mj: Any, name: str, pixels: NDArray[np.uint8]) -> None:
     image.data = pixels.tobytes()
 
 
-def _add_surroundings(mj: Any, parts: Sequence[SceneryMesh]) -> None:
+def _add_surroundings(mj: Any, parts: Sequence[SceneryMesh], shift_m: float) -> None:
     """Adds what stands around the table: a mesh for each finish, in the group of what is only seen."""
     import mujoco
 
@@ -210,6 +223,8 @@ def _add_surroundings(mj: Any, parts: Sequence[SceneryMesh]) -> None:
         look.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = name
         geom = mj.worldbody.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=name, rgba=finish.rgba)
         geom.contype, geom.conaffinity, geom.group, geom.mass = 0, 0, 2, 0.0
+        if shift_m:
+            geom.pos = (shift_m, 0.0, 0.0)
 
 
 def _add_light(mj: Any, light: LightSpec) -> None:
@@ -372,6 +387,7 @@ def _index(model: Any, spec: EpisodeSpec, robot: Robot, base_key: tuple[str, str
         geom_party=geom_party,
         num_robot=len(robot.bodies),
         num_arena=3,
+        floor_m=arena(spec.scene.arena).floor.height_m,
         prop_bodies=np.array([model.body(p.name).id for p in spec.scene.props], np.int32),
         prop_qpos=qpos([p.name for p in spec.scene.props]),
         fixture_joint_names=tuple(fixture_joints),

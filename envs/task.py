@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from vlagym.envs.fixtures import FixtureAsset, fixtures, get_fixture
 from vlagym.envs.frames import multiply, rotate, to_matrix
 from vlagym.envs.objects import UPRIGHT, ObjectAsset, StablePose, catalog, get
 from vlagym.envs.layouts.cells import UPON_M, check_layout
+from vlagym.envs.robot import Robot, WorkArea
 from vlagym.envs.split import place_split
-from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgba
+from vlagym.envs.types import Base, EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgba, Vec3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,17 @@ class Draft:
         layout: str = "any",
         *,
         variety: np.random.Generator | None = None,
+        robot: Robot | None = None,
+        base: Base = "fixed",
+        floor_m: float = -0.78,
     ) -> None:
+        self._robot = robot
+        self.base = base
+        """What carries the robot."""
+        self.floor_m = floor_m
+        """Height of the floor in the world frame, whose z = 0 is the table top."""
+        self.robot_start: Vec3 = (0.0, 0.0, 0.0)
+        """Where the robot begins, counted from where it stands usually: x and y in m, its turn in rad. A layout may set it."""
         self.rng = rng
         self.variety = rng if variety is None else variety
         """Draws which variant of a task it is: how many things, which relation, which recipe. The same in every attempt of a seed, so that what
@@ -83,6 +94,28 @@ class Draft:
         self.props: list[PropSpec] = []
         self.fixtures: list[FixtureSpec] = []
         self._discs: list[tuple[float, float, float, bool]] = []
+
+    @property
+    def robot(self) -> Robot:
+        """The robot that the scene is for.
+
+        Raises:
+          BadSpec: If the draft was made without one.
+        """
+        if self._robot is None:
+            raise BadSpec("this layout asks for its robot; make the Draft with robot=")
+        return self._robot
+
+    @property
+    def work(self) -> WorkArea:
+        """Where a robot with two hands works.
+
+        Raises:
+          BadSpec: If the robot states no such area.
+        """
+        if self.robot.work is None:
+            raise BadSpec(f"{self.robot.name!r} states no work area for two hands")
+        return self.robot.work
 
     def choose(
         self,
@@ -253,12 +286,15 @@ class Draft:
         return self._is_free(x, y, radius_m, True)
 
     def stand(
-        self, asset_id: str, x: float, y: float, yaw: float, *, keep_free_m: float, joints: Mapping[str, float] | None = None
+        self, asset_id: str, x: float, y: float, yaw: float, *, keep_free_m: float, joints: Mapping[str, float] | None = None,
+        height_m: float = 0.0, name: str | None = None,
     ) -> str:
         """Stands a fixture somewhere; nothing is put within `keep_free_m` of its middle. Returns its name.
 
         Args:
           joints: Start positions in m or rad, by the joint's name; 0 (closed) for those that are not given.
+          height_m: Of its base above the table top: `floor_m` for what stands on the floor.
+          name: Of the fixture; its asset's where None. Two of an asset need one.
 
         Raises:
           UnknownName: If there is no such fixture, or it has no such joint.
@@ -269,12 +305,12 @@ class Draft:
         if not self._is_free(x, y, keep_free_m, False):
             raise Crowded(f"no free place for {asset_id}")
         self._discs.append((x, y, keep_free_m, False))
-        for name in joints or {}:
-            asset.joint(name)
+        for joint in joints or {}:
+            asset.joint(joint)
         start = tuple((j.name, round(float((joints or {}).get(j.name, 0.0)), 5)) for j in asset.joints)
-        pos = (round(x, 5), round(y, 5), 0.0)
-        self.fixtures.append(FixtureSpec(name=asset_id, asset=asset_id, pos_world=pos, yaw_rad=round(yaw, 5), joints=start))
-        return asset_id
+        pos = (round(x, 5), round(y, 5), round(height_m, 5))
+        self.fixtures.append(FixtureSpec(name=name or asset_id, asset=asset_id, pos_world=pos, yaw_rad=round(yaw, 5), joints=start))
+        return name or asset_id
 
     def _may_start(self, x: float, y: float, *, prefers: bool = False) -> bool:
         if self.layout == "any":
@@ -324,6 +360,10 @@ class Task:
     """The expert's skills, in order."""
     robots: tuple[str, ...] = ("panda",)
     """Bodies that can do it."""
+    bases: tuple[Base, ...] = ("fixed",)
+    """What may carry a body that does it; the first one of them that a body has is its default."""
+    cannot: Mapping[str, str] = field(default_factory=dict)
+    """Bodies of its suite that cannot do it -> why."""
     horizon_factor: float = 3.0
     """The horizon is so many times what the expert needs."""
     hold_s: float = 0.5

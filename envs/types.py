@@ -448,6 +448,11 @@ class Privileged:
     fixture_joints: Mapping[str, float]
     """"fixture/joint" -> position in m or rad."""
     goal_met: tuple[bool, ...]
+    held_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Side of a hand -> props that it holds."""
+    base_pos_world: Vec3 = (0.0, 0.0, 0.0)
+    """Of the base frame, in which poses are given, in m."""
+    base_quat_world_wxyz: Quat = (1.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

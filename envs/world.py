@@ -8,16 +8,21 @@ from typing import Any
 import numpy as np
 
 from vlagym.envs import backend, catalog
+from vlagym.envs.bases import base_frame, check_base
+from vlagym.envs.body_control import BodyController
 from vlagym.envs.cameras import Cameras, gl_renderer
 from vlagym.envs.contacts import ContactTracker, StepContacts
 from vlagym.envs.control import Controller, action_spec
 from vlagym.envs.errors import BadSpec, NotReset, unknown_name
-from vlagym.envs.frames import Pose, pose
+from vlagym.envs.frames import Pose
+from vlagym.envs.hand_history import HandHistory
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.predicates import WorldState, compile_predicate, rests_on_table
+from vlagym.envs.predicates.history import History
+from vlagym.envs.proprioception import BodySenses, state_components
 from vlagym.envs.robot import Robot
 from vlagym.envs.scene import TABLE, SceneModel, build
-from vlagym.envs.simulation import Simulation, physics_digest
+from vlagym.envs.simulation import Regulator, Simulation, physics_digest
 from vlagym.envs.types import (
     CONTACT_KINDS,
     EpisodeSpec,
@@ -27,8 +32,8 @@ from vlagym.envs.types import (
     ObservationSpec,
     Privileged,
     PropState,
-    StateComponent,
 )
+from vlagym.envs.whole_body import WholeBody
 
 
 class World:
@@ -73,31 +78,33 @@ class World:
         self._spec = None
         spec.check()
         robot: Robot = catalog.load("robot", spec.robot)
-        if spec.control != action_spec(robot, spec.control.name, spec.control.rate_hz):
+        check_base(robot, spec.robot_base)
+        if spec.control != action_spec(robot, spec.control.name, spec.control.rate_hz, spec.robot_base):
             raise BadSpec(f"the spec's control is not this version's {spec.control.name!r}: its components differ")
         self.look = robot.resolve_look(self._wanted_look)
         scene = build(spec, robot, self.look if self._render else None)
-        simulation = Simulation(scene, spec, robot)
+        simulation = Simulation(scene, spec, robot, _regulator(robot, spec, scene))
         simulation.start()
-        hand = robot.end_effectors[0]
-        controller = Controller(robot, kinematics(spec.robot), spec.control)
-        controller.reset(np.array(spec.robot_qpos))
+        self._arm, self._body = _controllers(robot, spec)
         self._tracker = ContactTracker(
             scene,
             props=[p.name for p in spec.scene.props],
             fixtures=[f.name for f in spec.scene.fixtures],
             named=(*spec.concerned, TABLE) if rests_on_table(spec.goal) else spec.concerned,
-            fingers=[hand.finger_sides],
+            hands=robot.end_effectors,
+            feet=[foot.body for foot in robot.stance.feet] if robot.stance else (),
         )
         self._goal = [compile_predicate(p, spec) for p in spec.goal]
         self._stages = [compile_predicate(p, spec) for p in spec.stages]
         self._alternatives = [[compile_predicate(p, spec) for p in goal] for goal in spec.alternatives]
         self._steps = [[compile_predicate(p, spec) for p in step] for step in spec.steps]
-        self._robot, self._scene, self._simulation, self._controller = robot, scene, simulation, controller
-        self._from_base = pose(robot.base_pos_world).inverse()
-        ends = np.cumsum([0, *(c.size for c in state_components(robot))]).tolist()
-        names = [c.name for c in state_components(robot)]
-        self._pieces = [(name, slice(a, b)) for name, a, b in zip(names, ends, ends[1:], strict=False)]
+        self._robot, self._scene, self._simulation = robot, scene, simulation
+        components = state_components(robot, spec.robot_base)
+        ends = np.cumsum([0, *(c.size for c in components)]).tolist()
+        self._pieces = [(c.name, slice(a, b)) for c, a, b in zip(components, ends, ends[1:], strict=False)]
+        self._senses = BodySenses(robot, spec.robot_base, simulation) if self._body else None
+        self._hand_history = HandHistory(robot.sides, [p.name for p in spec.scene.props])
+        self._history = History(spec.control.rate_hz)
         self._step_index = 0
         self._broken = False
         if self._render:
@@ -122,9 +129,14 @@ class World:
         if self._broken:
             raise NotReset("the simulation of this episode diverged; start another one")
         checked = spec.control.check(action)
-        self._controller.command(checked, self._ee_base)
         self._broken = True  # until the step has come through
-        self._simulation.step(self._controller.joint_target, self._controller.finger_target, self._tracker)
+        if self._body is not None:
+            self._body.command(checked, self._ee_base, self._simulation.base_pose)
+            self._simulation.command_base(self._body.height_m, self._body.lean_rad)
+            self._simulation.step(self._body.joint_target, self._body.finger_target, self._tracker, self._body.base_target)
+        else:
+            self._arm.command(checked, self._ee_base[""])
+            self._simulation.step(self._arm.joint_target, self._arm.finger_target, self._tracker)
         self._broken = False
         self._step_index += 1
         return self._facts(self._tracker.finish())
@@ -169,7 +181,7 @@ class World:
         """Returns what `observe()` holds in the running episode."""
         spec = self.spec
         images = tuple(ImageComponent(name=c.name, width=c.width, height=c.height) for c in spec.scene.cameras)
-        return ObservationSpec(images=images, state=state_components(self._robot), rate_hz=spec.control.rate_hz)
+        return ObservationSpec(images=images, state=state_components(self._robot, spec.robot_base), rate_hz=spec.control.rate_hz)
 
     def observe(self, cameras: Sequence[str] | None = None, *, privileged: bool = False) -> Observation:
         """Renders and reads. Every array is fresh memory.
@@ -210,9 +222,11 @@ class World:
 
     # -------------------------------------------------------------------------------------------------------------- how it reads
     def _proprio(self) -> dict[str, Any]:
-        simulation, controller = self._simulation, self._controller
-        here, target = self._ee_base, controller.pose_target
-        grip = (simulation.finger_opening_m, controller.gripper_command)
+        if self._body is not None and self._senses is not None:
+            return self._senses.read(self._ee_base, self._body)
+        simulation, controller = self._simulation, self._arm
+        here, target = self._ee_base[""], controller.pose_target
+        grip = (simulation.finger_opening_m(), controller.gripper_command)
         # In the order of `state_components`; joined, rounded once, and cut into arrays of their own.
         parts = (simulation.joint_pos, simulation.joint_vel, here.pos, here.quat, target.pos, target.quat, grip)
         flat = np.concatenate(parts).astype(np.float32)
@@ -227,15 +241,31 @@ class World:
             )
         }
         joints = dict(zip(self._scene.fixture_joint_names, facts.fixture_joint_pos.tolist(), strict=True))
-        return Privileged(props=props, fixture_joints=joints, goal_met=tuple(facts.goal_met.tolist()))
+        (x, y, z), (qw, qx, qy, qz) = (v.tolist() for v in self._base_pose)
+        return Privileged(
+            props=props,
+            fixture_joints=joints,
+            goal_met=tuple(facts.goal_met.tolist()),
+            held_by=dict(self._hand_history.held_by),
+            base_pos_world=(x, y, z),
+            base_quat_world_wxyz=(qw, qx, qy, qz),
+        )
 
     def _facts(self, contacts: StepContacts) -> Facts:
         simulation, spec = self._simulation, self.spec
         props = simulation.prop_states()
         fixture_joints = simulation.fixture_joint_pos
-        ee = simulation.ee_pose_world()
-        self._ee_base = self._from_base @ ee
-        state = self._state(props, fixture_joints, ee, contacts)
+        hands = [simulation.ee_pose_world(i) for i in range(len(self._robot.end_effectors))]
+        base = simulation.base_pose
+        bx, by, yaw = base.tolist()
+        self._base_pose = base_frame(self._robot, self._scene.floor_m, (bx, by, yaw))
+        from_base = self._base_pose.inverse()
+        self._ee_base = {side: from_base @ here for side, here in zip(self._robot.sides, hands, strict=True)}
+        fallen = simulation.is_fallen()
+        margin, slip = simulation.balance()
+        q = simulation.joint_pos
+        self._hand_history.update(contacts)
+        state = self._state(props, fixture_joints, hands, contacts)
         self._last_facts = Facts(
             goal_met=np.array([p(state) for p in self._goal], bool),
             stage_met=np.array([p(state) for p in self._stages], bool),
@@ -243,10 +273,10 @@ class World:
             step_met=np.array([all(p(state) for p in step) for step in self._steps], bool),
             contacts=contacts.contacts,
             contact_force_n=contacts.force_n.reshape(-1, len(CONTACT_KINDS)),
-            ee_pos_world_m=ee.pos[None],
-            ee_quat_world_wxyz=ee.quat[None],
-            gripper_opening_m=np.array([simulation.finger_opening_m]),
-            joint_pos=simulation.joint_pos,
+            ee_pos_world_m=np.stack([here.pos for here in hands]),
+            ee_quat_world_wxyz=np.stack([here.quat for here in hands]),
+            gripper_opening_m=np.array([simulation.finger_opening_m(i) for i in range(len(hands))]),
+            joint_pos=q,
             joint_vel=simulation.joint_vel,
             prop_pos_world_m=props[:, :3].copy(),
             prop_quat_world_wxyz=props[:, 3:].copy(),
@@ -254,12 +284,18 @@ class World:
             prop_robot_force_n=contacts.prop_robot_force_n,
             fixture_joint_pos=fixture_joints,
             fixture_robot_force_n=contacts.fixture_robot_force_n,
+            base_pose_world=base,
+            com_margin_m=margin,
+            foot_slip_m=slip,
+            is_fallen=fallen,
+            torque_share=simulation.torque_share,
+            joint_margin_rad=simulation.joint_margin_rad,
             energy_j=simulation.energy_j,
             time_s=self._step_index / spec.control.rate_hz,
         )
         return self._last_facts
 
-    def _state(self, props: Any, fixture_joints: Any, ee: Pose, contacts: StepContacts) -> WorldState:
+    def _state(self, props: Any, fixture_joints: Any, hands: Sequence[Pose], contacts: StepContacts) -> WorldState:
         scene, spec = self._scene, self.spec
         parties, robots = scene.parties, scene.num_robot
 
@@ -275,24 +311,55 @@ class World:
             held=frozenset(p.name for p, held in zip(spec.scene.props, contacts.prop_is_held, strict=True) if held),
             fixture_joints=dict(zip(scene.fixture_joint_names, fixture_joints.tolist(), strict=True)),
             find_touching=find_touching,
-            ee_pos_world=ee.pos,
+            ee_pos_world=hands[0].pos,
             touched_by_robot=frozenset(pressed),
-            gripper_command=self._controller.gripper_command,
+            gripper_command=self._arm.gripper_command if self._body is None else max(self._body.hand_commands.values()),
             find_speed_m_s=self._simulation.prop_speed_m_s,
+            **self._body_state(hands),
         )
 
+    def _body_state(self, hands: Sequence[Pose]) -> dict[str, Any]:
+        """Returns what only predicates on two hands look at."""
+        if self._body is None:
+            return {}
+        simulation, did = self._simulation, self._hand_history
+        x, y, yaw = simulation.base_pose.tolist()
+        poses = dict(zip(self._robot.sides, hands, strict=True))
+        head = simulation.camera_pose("head") if "head" in self._scene.cameras else None
+        self._history.note(ee_poses=poses, head=head, base=(x, y, yaw))
+        return {
+            "hands": self._robot.sides,
+            "held_by": did.held_by,
+            "touched_by": did.touched_by,
+            "touched_by_body": did.touched_by_body,
+            "ever_touched_by": did.ever_touched_by,
+            "ever_held_by": did.ever_held_by,
+            "hold_order": did.hold_order,
+            "ee_poses": poses,
+            "base": (x, y, yaw),
+            "head": head,
+            "joint_pos": dict(zip(self._robot.joints, simulation.joint_pos.tolist(), strict=True)),
+            "history": self._history.columns,
+            "is_fallen": simulation.is_fallen(),
+        }
 
-def state_components(robot: Robot) -> tuple[StateComponent, ...]:
-    """Returns the proprioception of a one-armed robot: names carry unit and frame."""
-    n = len(robot.joints)
-    sizes = {
-        "joint_pos_rad": n,
-        "joint_vel_rad_s": n,
-        "ee_pos_base_m": 3,
-        "ee_quat_base_wxyz": 4,
-        "ee_target_pos_base_m": 3,
-        "ee_target_quat_base_wxyz": 4,
-        "gripper_opening_m": 1,
-        "gripper_command": 1,
-    }
-    return tuple(StateComponent(name=name, size=size) for name, size in sizes.items())
+
+def _regulator(robot: Robot, spec: EpisodeSpec, scene: SceneModel) -> Regulator | None:
+    """Returns what keeps a robot on its legs; None with another base."""
+    if spec.robot_base != "legs":
+        return None
+    from vlagym.envs.balance import Balance
+
+    balance: Regulator = Balance(robot, scene.model)
+    return balance
+
+
+def _controllers(robot: Robot, spec: EpisodeSpec) -> tuple[Controller, BodyController | None]:
+    """Returns the controller of the first arm, and that of the whole body where there are two; whoever is in charge has begun the episode."""
+    arm = Controller(robot, kinematics(spec.robot), spec.control)
+    if not robot.has_two_hands:
+        arm.reset(np.array(spec.robot_qpos))
+        return arm, None
+    body = BodyController(robot, WholeBody(robot, spec.robot_base), spec.control, spec.robot_base)
+    body.reset(np.array(spec.robot_qpos), spec.robot_start)
+    return arm, body

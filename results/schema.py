@@ -80,7 +80,7 @@ def result_from_line(line: str, where: str = "a line of episodes.jsonl") -> Epis
 def trace_to_bytes(trace: Trace) -> bytes:
     """Returns the file of a trace: an npz that numpy reads without pickle. Equal traces give equal bytes.
 
-    Members: schema, spec_json, ended_by, actions, contact_force_n, latency_s, call_step, and facts/<column> for each of STATE_COLUMNS.
+    Members: schema, spec_json, ended_by, actions, contact_force_n, latency_s, call_step, safety, and facts/<column> for each of STATE_COLUMNS.
 
     Raises:
       BadData: If columns are missing or their lengths contradict each other.
@@ -94,6 +94,7 @@ def trace_to_bytes(trace: Trace) -> bytes:
         "contact_force_n": trace.contact_force_n,
         "latency_s": trace.latency_s,
         "call_step": trace.call_step,
+        "safety": trace.safety,
         **{_FACTS + name: trace.columns[name] for name in STATE_COLUMNS},
     }
     buffer = io.BytesIO()
@@ -121,15 +122,17 @@ def trace_from_bytes(data: bytes, where: str = "a trace") -> Trace:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             schema = archive["schema"].item() if "schema" in archive else None
-            if schema != TRACE_SCHEMA:
+            if schema not in (2, TRACE_SCHEMA):
                 raise BadData(_other_schema(where, schema, TRACE_SCHEMA))
             members: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
+            if schema == 2:
+                _upgrade_2(members)
     except BadData:
         raise
     # numpy, zipfile and zlib answer damage with errors of many kinds, depending on which byte was hit.
     except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ValueError, KeyError, OSError, EOFError, RuntimeError) as error:
         raise BadData(f"{where} is damaged: {error}. Run its episode again, or restore the file") from error
-    wanted = ["spec_json", "ended_by", "actions", "contact_force_n", "latency_s", "call_step", *(_FACTS + c for c in STATE_COLUMNS)]
+    wanted = ["spec_json", "ended_by", "actions", "contact_force_n", "latency_s", "call_step", "safety", *(_FACTS + c for c in STATE_COLUMNS)]
     for name in wanted:
         if name not in members:
             raise BadData(f"{where} lacks the member {name!r}. It has: {', '.join(sorted(members))}")
@@ -144,9 +147,22 @@ def trace_from_bytes(data: bytes, where: str = "a trace") -> Trace:
         ended_by=cast(EndedBy, ended_by),
         latency_s=members["latency_s"],
         call_step=members["call_step"],
+        safety=members["safety"],
     )
     _check_trace(trace, where)
     return trace
+
+
+def _upgrade_2(members: dict[str, NDArray[Any]]) -> None:
+    """Adds what schema 3 has beyond schema 2, which knew robots that stand on the table alone; NaN where nobody measured it then."""
+    if "actions" not in members:
+        return  # it is damaged, as the reader will say
+    rows = len(members["actions"]) + 1
+    unknown = {"torque_share": np.full(rows, np.nan), "joint_margin_rad": np.full(rows, np.nan)}
+    known = {"base_pose_world": np.zeros((rows, 3)), "com_margin_m": np.zeros((rows, 0)), "foot_slip_m": np.zeros((rows, 0))}
+    columns: dict[str, NDArray[Any]] = {**known, "is_fallen": np.zeros(rows, np.bool_), **unknown}
+    members.update({_FACTS + name: column for name, column in columns.items()})
+    members["safety"] = np.zeros(rows - 1, np.int8)
 
 
 def _check_trace(trace: Trace, where: str) -> None:
@@ -166,6 +182,8 @@ def _check_trace(trace: Trace, where: str) -> None:
     force = trace.contact_force_n
     if force.ndim != 3 or force.shape[0] != steps or force.shape[2] != len(CONTACT_KINDS):
         raise BadData(f"{where} has contact_force_n of shape {force.shape}; it must be ({steps}, N, {len(CONTACT_KINDS)})")
+    if trace.safety.shape != (steps,):
+        raise BadData(f"{where} has safety of shape {trace.safety.shape}; it must be ({steps},), one for each action")
     if trace.latency_s.ndim != 1 or trace.latency_s.shape != trace.call_step.shape:
         raise BadData(f"{where} has latency_s of shape {trace.latency_s.shape} and call_step of shape {trace.call_step.shape}; both must be (C,)")
 

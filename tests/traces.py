@@ -112,6 +112,7 @@ def make_trace(
     forces: Mapping[str, Mapping[int, float]] | None = None,
     ended_by: EndedBy = "horizon",
     latency_s: Sequence[float] = (),
+    safety: Sequence[int] | None = None,
     **columns: Any,
 ) -> Trace:
     """Returns a trace of `steps` control steps.
@@ -122,6 +123,7 @@ def make_trace(
       forces: Kind of contact -> {substep from the beginning of the episode: N}.
       ended_by: Of the trace.
       latency_s: One for each call of the policy.
+      safety: What the safety filter did at each step; nothing where None.
       **columns: Columns of the trace, each with T + 1 rows. `height_m={"mug": [...]}`, `x_m={...}`, `held={...}`, `touched_n={...}` set single
         props by name, `joint={...}` and `fixture_touched_n={...}` the joints ("cabinet/drawer") and fixtures.
     """
@@ -147,6 +149,12 @@ def make_trace(
         "prop_robot_force_n": np.zeros((rows, len(prop_names)), np.float32),
         "fixture_joint_pos": np.zeros((rows, len(joint_names))),
         "fixture_robot_force_n": np.zeros((rows, len(fixture_names)), np.float32),
+        "base_pose_world": np.zeros((rows, 3)),
+        "com_margin_m": np.zeros((rows, int(spec.robot_base == "legs"))),
+        "foot_slip_m": np.zeros((rows, int(spec.robot_base == "legs"))),
+        "is_fallen": np.zeros(rows, bool),
+        "torque_share": np.zeros(rows),
+        "joint_margin_rad": np.full(rows, 0.5),
         "energy_j": np.zeros(rows),
         "time_s": np.arange(rows) / RATE_HZ,
     }
@@ -176,6 +184,7 @@ def make_trace(
         ended_by=ended_by,
         latency_s=np.array(latency_s, np.float64),
         call_step=np.arange(len(latency_s), dtype=np.int32),
+        safety=np.zeros(steps, np.int8) if safety is None else np.array(safety, np.int8),
     )
 
 

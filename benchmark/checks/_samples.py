@@ -113,6 +113,12 @@ def _trace(of: EpisodeSpec, *, steps: int = NUM_STEPS, forces: NDArray[np.float3
         "prop_robot_force_n": np.zeros((rows, props), np.float32),
         "fixture_joint_pos": np.zeros((rows, fixtures)),
         "fixture_robot_force_n": np.zeros((rows, fixtures), np.float32),
+        "base_pose_world": np.zeros((rows, 3)),
+        "com_margin_m": np.zeros((rows, 0)),
+        "foot_slip_m": np.zeros((rows, 0)),
+        "is_fallen": np.zeros(rows, np.bool_),
+        "torque_share": np.full(rows, 0.2),
+        "joint_margin_rad": np.full(rows, 0.5),
         "energy_j": np.zeros(rows),
         "time_s": np.arange(rows) / of.control.rate_hz,
         **changes,
@@ -128,6 +134,7 @@ def _trace(of: EpisodeSpec, *, steps: int = NUM_STEPS, forces: NDArray[np.float3
         ended_by="goal" if columns["goal_met"][-1].all() else "horizon",
         latency_s=_locked(np.full(len(calls), 0.01)),
         call_step=_locked(calls),
+        safety=_locked(np.zeros(steps, np.int8)),
     )
 
 

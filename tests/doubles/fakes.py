@@ -226,6 +226,12 @@ class FakeWorld:
             prop_robot_force_n=np.array([3.0 if self._is_held else 0.0, 0.0], np.float32),
             fixture_joint_pos=np.zeros(0),
             fixture_robot_force_n=np.zeros(0, np.float32),
+            base_pose_world=np.zeros(3),
+            com_margin_m=np.zeros(0),
+            foot_slip_m=np.zeros(0),
+            is_fallen=False,
+            torque_share=0.1,
+            joint_margin_rad=0.5,
             energy_j=moved_m,
             time_s=self._index / 20.0,
         )

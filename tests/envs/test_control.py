@@ -56,10 +56,10 @@ def test_the_gripper_closes_on_plus_one_and_opens_on_minus_one(two_blocks: Episo
     world = _world(two_blocks)
     for _ in range(15):
         world.advance([0, 0, 0, 0, 0, 0, 1])
-    assert world.simulation.finger_opening_m < 0.004
+    assert world.simulation.finger_opening_m() < 0.004
     for _ in range(15):
         world.advance([0, 0, 0, 0, 0, 0, -1])
-    assert world.simulation.finger_opening_m > 0.076
+    assert world.simulation.finger_opening_m() > 0.076
 
 
 def test_ee_pose_goes_to_the_pose_that_is_asked_for(two_blocks: EpisodeSpec) -> None:
@@ -105,7 +105,7 @@ def test_pressing_on_the_table_stays_gentle(two_blocks: EpisodeSpec) -> None:
     for _ in range(60):
         facts = world.advance([0, 0, -0.5, 0, 0, 0, 1])
     assert 20.0 < float(facts.contact_force_n.mean(axis=0).max()) < 400.0  # as 6 cm of lead press, however long one goes on
-    assert np.linalg.norm(world._controller.pose_target.pos - world.simulation.ee_pose_world().pos) < 0.07
+    assert np.linalg.norm(world._arm.pose_target.pos - world.simulation.ee_pose_world().pos) < 0.07
 
 
 @pytest.mark.parametrize(

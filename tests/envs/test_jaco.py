@@ -140,19 +140,19 @@ def test_the_opening_is_the_distance_between_the_pads(blocks: EpisodeSpec) -> No
         across = data.site("pinch").xmat.reshape(3, 3)[:, 1]
         pads = [data.geom(f"pad_{i}").xpos + data.geom(f"pad_{i}").xmat.reshape(3, 3) @ inner for i in (1, 2, 3)]
         gaps = [float(across @ (pads[0] - pads[i])) for i in (1, 2)]
-        assert world.simulation.finger_opening_m == pytest.approx(np.mean(gaps), abs=0.005), angle
+        assert world.simulation.finger_opening_m() == pytest.approx(np.mean(gaps), abs=0.005), angle
 
 
 def test_it_closes_on_plus_one_and_opens_on_minus_one(blocks: EpisodeSpec) -> None:
     world = World(render=False)
     world.start(blocks)
-    assert world.simulation.finger_opening_m == pytest.approx(HAND.opening_max_m, abs=0.005)
+    assert world.simulation.finger_opening_m() == pytest.approx(HAND.opening_max_m, abs=0.005)
     for _ in range(15):
         world.advance([0, 0, 0, 0, 0, 0, 1])
-    assert world.simulation.finger_opening_m < 0.004
+    assert world.simulation.finger_opening_m() < 0.004
     for _ in range(15):
         world.advance([0, 0, 0, 0, 0, 0, -1])
-    assert world.simulation.finger_opening_m == pytest.approx(HAND.opening_max_m, abs=0.005)
+    assert world.simulation.finger_opening_m() == pytest.approx(HAND.opening_max_m, abs=0.005)
 
 
 def test_a_block_between_thumb_and_pair_is_held_and_stays_so_when_lifted(blocks: EpisodeSpec) -> None:
