@@ -10,8 +10,11 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+import numpy as np
+
 from vlagym.envs.bodies.links import add_links, add_shapes, read_body
 from vlagym.envs.errors import unknown_name
+from vlagym.envs.frames import from_yaw, multiply
 from vlagym.envs.robot import (
     EndEffector,
     FootPrint,
@@ -24,7 +27,7 @@ from vlagym.envs.robot import (
     WorkArea,
     position_actuator,
 )
-from vlagym.envs.types import CameraSpec
+from vlagym.envs.types import CameraSpec, Quat, Vec3
 
 Side = Literal["left", "right"]
 _SIDES: tuple[Side, Side] = ("left", "right")
@@ -80,12 +83,15 @@ _GAINS = {
     "waist_yaw": (1200.0, 60.0), "waist_roll": (1500.0, 80.0), "waist_pitch": (1500.0, 80.0),
     "shoulder_pitch": (500.0, 25.0), "shoulder_roll": (500.0, 25.0), "shoulder_yaw": (300.0, 12.0), "elbow": (300.0, 12.0),
     "wrist_roll": (200.0, 5.0), "wrist_pitch": (150.0, 4.0), "wrist_yaw": (150.0, 4.0),
-    "thumb_0": (8.0, 0.25), "thumb_1": (8.0, 0.25), "thumb_2": (8.0, 0.20),
-    "middle_0": (8.0, 0.25), "middle_1": (8.0, 0.20), "index_0": (8.0, 0.25), "index_1": (8.0, 0.20),
+    "thumb_0": (20.0, 0.4), "thumb_1": (15.0, 0.4), "thumb_2": (8.0, 0.20),
+    "middle_0": (6.0, 0.25), "middle_1": (1.5, 0.10), "index_0": (6.0, 0.25), "index_1": (1.5, 0.10),
 }  # fmt: skip
 _ARMATURE_KG_M2 = {"hand": 0.002, "wrist": 0.01, "ankle": 0.02, "": 0.03}
 _DAMPING = {"hand": 0.05, "": 0.5}  # N m s/rad
 _DRY_FRICTION_NM = {"hand": 0.01, "wrist": 0.05, "": 0.1}
+
+# Fingers close with less than their motors can: the pair pushes what it holds against the thumb, which stays where it is. N m.
+_FINGER_TORQUE_NM = {"middle_0": 0.5, "middle_1": 0.5, "index_0": 0.5, "index_1": 0.5}
 
 # What a policy's targets may change by. The motors are faster (20 to 37 rad/s in body.toml); at this speed a stretched hand moves at 1.5 m/s.
 _SPEED_MAX_RAD_S = {"waist": 1.5, "": 3.0}
@@ -94,9 +100,11 @@ _LEG_HOME = (-0.15, 0.0, 0.0, 0.30, -0.15, 0.0)
 _ARM_HOME = (-0.35, 0.25, 0.0, -0.05, 0.0, 0.0, 0.0)  # of the left arm
 _HOME = (*_LEG_HOME, *_LEG_HOME, 0.0, 0.0, 0.0, *_ARM_HOME, *(s * q for s, q in zip(_ARM_TWIN, _ARM_HOME, strict=True)))
 
+_BEYOND_STOP_RAD = 0.15  # closed lies beyond the stop: it presses on thin things too
+
 # Of the left hand, in the order of _HAND; the right hand's are mirrored: only the thumb's first joint keeps its sign.
-_OPEN = (0.0, -0.6, 0.0, 0.0, 0.0, 0.0, 0.0)
-_CLOSED = (0.0, 0.9, 1.0, -1.3, -1.2, -1.3, -1.2)
+_OPEN = (0.0, -0.6, 0.95, -0.35, -0.87, -0.35, -0.87)
+_CLOSED = (0.0, 0.45, 0.10, -1.65, -0.45, -1.65, -0.45)
 
 _TOUCH: dict[str, dict[str, Any]] = {
     "skin": dict(condim=3, friction=(0.6, 0.01, 0.0001)),
@@ -115,11 +123,14 @@ def _add(spec: Any, look: str | None) -> None:
     bodies = add_links(spec, body, armature=armature, damping=damping, friction=friction)
     add_shapes(bodies, body, _TOUCH)
     for name, joint in body.joints.items():
-        kp, kv = _GAINS[_part(name)]
-        position_actuator(spec, name, kp, kv, joint.torque_max_nm, joint.range_rad)
+        part = _part(name)
+        low, high = joint.range_rad
+        beyond = _BEYOND_STOP_RAD if "hand" in name else 0.0
+        position_actuator(spec, name, *_GAINS[part], _FINGER_TORQUE_NM.get(part, joint.torque_max_nm), (low - beyond, high + beyond))
     for side in _SIDES:
         palm = bodies[f"{side}_wrist_yaw_link"]
-        palm.add_site(name=f"{side}_pinch", pos=_PINCH_M[side], quat=_PINCH_QUAT[side], size=(0.004, 0.004, 0.004), group=5)
+        pos, quat = _pinch(side)
+        palm.add_site(name=f"{side}_pinch", pos=pos, quat=quat, size=(0.004, 0.004, 0.004), group=5)
     bodies["pelvis"].add_site(name="imu", pos=(0.04525, 0.0, -0.08339), size=(0.004, 0.004, 0.004), group=5)  # imu_in_pelvis of Unitree's URDF
     for a, b in _never_touch():
         spec.add_exclude(name=f"{a}-{b}", bodyname1=a, bodyname2=b)
@@ -179,11 +190,19 @@ _TIPS = {
     "index_1": ((0.026, 0.0, 0.0), (0.028, 0.0105, 0.0145)),
 }
 
-# The point between the closed tips, in the frame of the wrist's last link; z out of the palm, y from the fingers to the thumb.
-_S = math.sqrt(0.5)
-_PINCH_M = {"left": (0.128, -0.070, 0.0), "right": (0.128, 0.070, 0.0)}
-# left: x = up, y = -x of the link, z = -y of the link; right: x = down, y = -x, z = +y.
-_PINCH_QUAT = {"left": (0.5, 0.5, -0.5, 0.5), "right": (0.5, -0.5, 0.5, 0.5)}
+# The frame of the pinch point leans by this angle from that of the palm: then thumb and fingers reach equally far along its z.
+_LEAN_RAD = math.radians(20)
+_PINCH_ACROSS_M, _PINCH_ALONG_M = 0.086, 0.120  # from the origin of the wrist's last link, along -y and z of the pinch frame
+
+
+def _pinch(side: Side) -> tuple[Vec3, Quat]:
+    """Returns the pinch point in the frame of the wrist's last link: between the tips as they close; z where the open hand looks, y to the thumb."""
+    sin, cos, sign = math.sin(_LEAN_RAD), math.cos(_LEAN_RAD), 1.0 if side == "left" else -1.0
+    across, along = (cos, sign * sin), (sin, -sign * cos)
+    pos = (across[0] * _PINCH_ACROSS_M + along[0] * _PINCH_ALONG_M, across[1] * _PINCH_ACROSS_M + along[1] * _PINCH_ALONG_M, 0.0)
+    palm = (0.5, 0.5 * sign, -0.5 * sign, 0.5)  # its axes: x up or down, y back, z out of the palm
+    w, x, y, z = multiply(from_yaw(sign * _LEAN_RAD), np.array(palm)).tolist()
+    return pos, (w, x, y, z)
 
 
 def _hand(side: Side) -> EndEffector:
@@ -209,7 +228,7 @@ def _hand(side: Side) -> EndEffector:
         opening_max_m=_OPENINGS_M[0][1],
         is_symmetric=False,
         links=(f"{side}_wrist_yaw_link", *(f"{side}_hand_{n}_link" for n in _HAND)),
-        point_axis=(0.0, -1.0, 0.0),
+        point_axis=(0.0, -math.cos(_LEAN_RAD), math.sin(_LEAN_RAD)),
         palm_axis=(0.0, 0.0, 1.0),
         room=GraspRoom(
             finger_from_m=0.07,
