@@ -16,7 +16,7 @@ from vlagym import assets
 from vlagym.envs.asset_files import Split, check_names, identity, read, shapes
 from vlagym.envs.controls import Control, check_control
 from vlagym.envs.errors import BadData, BadSpec, unknown_name
-from vlagym.envs.marks import Hole, Line, Zone, check_marks
+from vlagym.envs.marks import Hole, Line, Top, Zone, check_marks
 from vlagym.envs.frames import Pose, from_axis_angle, pose, rotate
 from vlagym.envs.shapes.parts import Part, Primitive, as_parts, joint_bounds
 from vlagym.envs.types import Rgba, Vec3
@@ -124,6 +124,8 @@ class FixtureAsset:
     zone: Zone | None = None
     line: Line | None = None
     hole: Hole | None = None
+    top: Top | None = None
+    """Where things can stand; only of furniture that is there to be stood on."""
 
     @functools.cached_property
     def height_m(self) -> float:
@@ -170,7 +172,7 @@ def load_fixture(path: Path) -> FixtureAsset:
     kind, identifier, where = identity(path)
     raw = read(path, _Keys)
     visual, collision = shapes(raw.visual, raw.collision, where, painted=raw.zone is not None or raw.line is not None)
-    check_marks(raw.zone, raw.line, raw.hole, where)
+    check_marks(raw.zone, raw.line, raw.hole, where, raw.top)
     asset = FixtureAsset(
         id=identifier,
         kind=kind,
@@ -186,6 +188,7 @@ def load_fixture(path: Path) -> FixtureAsset:
         zone=raw.zone,
         line=raw.line,
         hole=raw.hole,
+        top=raw.top,
     )
     check_names(asset.names, asset.unseen_names, where)
     low, high = joint_bounds([p.shape for p in asset.visual])
@@ -309,3 +312,4 @@ class _Keys:
     zone: Zone | None = None
     line: Line | None = None
     hole: Hole | None = None
+    top: Top | None = None

@@ -1,4 +1,4 @@
-"""What a fixture offers that nothing moves: a zone or a line painted on the table, a hole that something fits into. Numpy only."""
+"""What a fixture offers that nothing moves: a zone or a line painted on the table, a top to stand things on, a hole. Numpy only."""
 
 from __future__ import annotations
 
@@ -47,6 +47,22 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Top:
+    """A level surface of furniture on which things can stand: the top of a table, the board of a shelf."""
+
+    height_m: float
+    """Above the base of the fixture."""
+    size_m: tuple[float, float]
+    """Extents along x and y."""
+    centre_m: tuple[float, float] = (0.0, 0.0)
+    """Frame of the fixture."""
+
+    def inside_m(self, x: float, y: float) -> float:
+        """Returns how far a point (m, frame of the fixture) lies within the surface, seen from above; below 0 outside."""
+        return _inside_m("rectangular", self.size_m, x - self.centre_m[0], y - self.centre_m[1])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hole:
     """A hole that opens upward, around the z axis of the fixture."""
 
@@ -63,8 +79,10 @@ class Hole:
         return _inside_m(self.outline, self.size_m, x, y)
 
 
-def check_marks(zone: Zone | None, line: Line | None, hole: Hole | None, where: str) -> None:
-    """Raises BadData if a zone, line or hole of a fixture cannot be."""
+def check_marks(zone: Zone | None, line: Line | None, hole: Hole | None, where: str, top: Top | None = None) -> None:
+    """Raises BadData if a zone, line, hole or top of a fixture cannot be."""
+    if top is not None and min(*top.size_m, top.height_m) <= 0.0:
+        raise BadData(f"{where}.top has size_m {top.size_m} and height_m {top.height_m}; lengths must be above 0")
     for name, mark in (("zone", zone), ("hole", hole)):
         if mark is None:
             continue

@@ -14,7 +14,12 @@ from vlagym.envs.types import EpisodeSpec
 
 Decision = Literal["goal", "wrong_goal", "wrong_order"]
 
-EXCLUSIVE = frozenset(("pressed", "touched", "lifted", "open", "closed", "set_to"))
+EXCLUSIVE = frozenset(
+    (
+        *("pressed", "touched", "lifted", "open", "closed", "set_to"),
+        *("by_hand", "held_with", "handed_over", "pointed_at", "pointed_at_with", "raised_level", "pushed_aside", "gestured", "faced", "approached"),
+    )
+)
 """Predicates of which nobody fulfils two at once who was asked for one."""
 
 

@@ -6,7 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vlagym.envs.errors import BadSpec, unknown_name
-from vlagym.envs.predicates import controls, fitting, hand, joints, placing, pouring, pushing, relations
+from vlagym.envs.predicates import (
+    carrying,
+    controls,
+    facing,
+    fitting,
+    gestures,
+    hand,
+    hands,
+    joints,
+    placing,
+    pointing,
+    pouring,
+    pushing,
+    relations,
+)
 from vlagym.envs.predicates.state import Check as Check
 from vlagym.envs.predicates.state import WorldState as WorldState
 from vlagym.envs.types import EpisodeSpec, Predicate
@@ -21,6 +35,11 @@ PREDICATES: Mapping[str, type[Any]] = {
     **fitting.PREDICATES,
     **relations.PREDICATES,
     **controls.PREDICATES,
+    **hands.PREDICATES,
+    **pointing.PREDICATES,
+    **carrying.PREDICATES,
+    **gestures.PREDICATES,
+    **facing.PREDICATES,
 }
 """Name -> class: `arity`, made of (spec, *args), called with a WorldState; `is_on_table` where it wants a thing put down on the table itself.
 

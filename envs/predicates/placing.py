@@ -43,7 +43,8 @@ class On:
 class Inside:
     """inside(a, b): a lies in the upright container b, let go, and b or what lies in b carries it.
 
-    a's origin is within b's wall and not above its rim; b may not be in the hand, nor anything that a touches.
+    a's origin is within b's wall and not above its rim; b may not be in the hand, nor anything that a touches. Only where the scene is about
+    filling what a hand holds, one of its goals being held_with(b, ...), may b be in that hand.
     """
 
     arity = 2
@@ -53,11 +54,14 @@ class Inside:
         place = place_of(spec, b)
         self._a, self._b, self._radius, self._height = a, b, place.inner_radius_m, place.surface_height_m
         self._rim = prop_of(spec, b).scale * asset_of(spec, b).size_m[2]
+        goals = (spec.goal, *spec.alternatives, *spec.steps)
+        self._may_hold = frozenset({b} if any(p.name == "held_with" and p.args[0] == b for goal in goals for p in goal) else ())
 
     def __call__(self, state: WorldState) -> bool:
-        if self._b in state.held or not self._lies_within(state, self._a) or not is_upright(state.props[self._b]):
+        in_hand = state.held - self._may_hold
+        if self._b in in_hand or not self._lies_within(state, self._a) or not is_upright(state.props[self._b]):
             return False
-        if any(self._a in pair and pair & state.held for pair in state.touching):
+        if any(self._a in pair and pair & in_hand for pair in state.touching):
             return False
         return self._a in carried(state, self._b, lambda name: self._lies_within(state, name))
 

@@ -55,7 +55,7 @@ class WorldState:
     """Joint of the robot -> rad."""
     history: Mapping[str, Sequence[Array]] = field(default_factory=dict)
     """What `predicates.history.History` keeps of the last 3 s, an entry a control step, the present one last."""
-    is_fallen: bool = False
+    fallen: bool = False
     """Whether a robot on its legs has fallen."""
 
     def speed_m_s(self, prop: str) -> float:

@@ -1,0 +1,82 @@
+"""What a hand points at: the thing that the ray along its point axis meets first, or passes most closely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vlagym.envs.errors import BadSpec
+from vlagym.envs.frames import Array, Pose, conjugate, multiply, pose, rotate, to_axis_angle
+from vlagym.envs.predicates.hands import robot_of, side_of
+from vlagym.envs.predicates.history import is_still
+from vlagym.envs.predicates.outlines import miss, outlines
+from vlagym.envs.predicates.state import WorldState
+from vlagym.envs.types import EpisodeSpec
+
+POINT_RAD = 0.10
+"""By no more than this the ray may miss the box around what is pointed at."""
+MET_RAD = 0.02
+"""What it misses by less it meets: of such things the first one along the ray is meant."""
+STILL_M = 0.02
+"""A hand that points has moved by no more than this in the last REST_S."""
+RAISED_M, RAISED_RAD = 0.05, 0.25
+"""A hand points only after it has moved by so much, or turned by so much, with respect to the head: one that hangs as it hung points at nothing."""
+
+
+class PointedAt:
+    """pointed_at(x): a hand points at the prop or fixture x: at rest, not touching it, and at nothing else more nearly.
+
+    The hand must have been brought there: its pose in the frame of the head differs from that at the start. Asking twice changes nothing.
+    """
+
+    arity = 1
+
+    def __init__(self, spec: EpisodeSpec, x: str) -> None:
+        self._things = outlines(spec)
+        if x not in [thing.name for thing in self._things]:
+            raise BadSpec(f"nobody can point at {x!r}. There are: {', '.join(thing.name for thing in self._things)}")
+        self._x, self._rate_hz = x, spec.control.rate_hz
+        self._axes: dict[str, Array] = {hand.side: np.array(hand.point_axis) for hand in robot_of(spec).end_effectors}
+        self._start: dict[str, Pose] = {}
+
+    def __call__(self, state: WorldState) -> bool:
+        return any(self.points(state, side) for side in self._axes)
+
+    def points(self, state: WorldState, side: str) -> bool:
+        """Returns whether the hand of a side points at the thing."""
+        seen_from = state.head if state.head is not None else pose((0.0, 0.0, 0.0))
+        here = seen_from.inverse() @ state.ee_poses[side]
+        start = self._start.setdefault(side, here)
+        if not _has_moved(start, here) or self._x in state.touched_by_robot or not is_still(state, side, self._rate_hz, STILL_M):
+            return False
+        return self._meant(state, state.ee_poses[side].pos, rotate(state.ee_poses[side].quat, self._axes[side])) == self._x
+
+    def _meant(self, state: WorldState, eye: Array, direction: Array) -> str | None:
+        """Returns the thing that a ray of the world means, if any."""
+        found = ((*miss(thing, state, eye, direction), thing.name) for thing in self._things)
+        angle, _, name = min((max(angle, MET_RAD), distance, name) for angle, distance, name in found)
+        return name if angle <= POINT_RAD else None
+
+
+class PointedAtWith(PointedAt):
+    """pointed_at_with(x, =side): the hand of that side points at x, as `pointed_at` has it. What the other hand points at does not matter."""
+
+    arity = 2
+
+    def __init__(self, spec: EpisodeSpec, x: str, side: str) -> None:
+        super().__init__(spec, x)
+        self._side = side_of(spec, side)
+
+    def __call__(self, state: WorldState) -> bool:
+        return self.points(state, self._side)
+
+
+def _has_moved(start: Pose, here: Pose) -> bool:
+    turn = float(np.linalg.norm(to_axis_angle(multiply(here.quat, conjugate(start.quat)))))
+    return float(np.linalg.norm(here.pos - start.pos)) >= RAISED_M or turn >= RAISED_RAD
+
+
+PREDICATES: Mapping[str, type[Any]] = {"pointed_at": PointedAt, "pointed_at_with": PointedAtWith}
+"""Name -> class."""
