@@ -78,7 +78,7 @@ def reduce_robot(robot: Robot) -> Skeleton:
         own = [j for j in _joints_of(full, index) if full.joint(j).name in moving]
         parent_pose = base.inverse() if parent == 0 else _body_pose(data, parent)
         local = parent_pose.inverse() @ here
-        for j in own:  # the joint's present angle is taken back out of the welded pose
+        for j in reversed(own):  # the present angles are taken back out of the welded pose, the last joint first
             local = local @ _joint_turn(full, j, -float(data.qpos[full.jnt_qposadr[j]]))
         body = bodies[parent].add_body(name=full.body(index).name, pos=local.pos, quat=local.quat)
         bodies.append(body)
