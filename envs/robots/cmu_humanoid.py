@@ -172,6 +172,8 @@ _FEELING: dict[str, tuple[Vec3, Vec3]] = {
 # a person has flesh.
 _NEVER_TOUCH = (
     *((a, b) for a in ("pelvis", "lhipjoint", "rhipjoint") for b in ("lfemur", "rfemur", "lowerback", "upperback")),
+    # Its feet carry nothing: they shall not drag over the floor.
+    *(("world", part) for part in ("lfoot", "ltoes", "rfoot", "rtoes")),
     ("lfemur", "rfemur"), ("lowerback", "thorax"), ("lclavicle", "rclavicle"), ("thorax", "upperneck"), ("thorax", "head"), ("lowerneck", "head"),
     *((f"{s}clavicle", part) for s in "lr" for part in ("lowerneck", "upperneck", "head", "upperback")),
     *((f"{s}humerus", part) for s in "lr" for part in ("thorax", "lowerneck")),
@@ -185,7 +187,7 @@ _NEVER_TOUCH = (
 # --------------------------------------------------------------------------------------------------------------------- hands
 # The point between fingers and thumb, below the palm, in the frame of the left hand (x away from the thumb, -y along the fingers, -z out of the palm).
 _PINCH_M = (-0.028, -0.043, -0.066)
-_OPEN = {"fingersrx": 0.35, "thumbrz": 0.785, "thumbrx": 1.45}
+_OPEN = {"fingersrx": 0.35, "thumbrz": 0.4, "thumbrx": 1.40}
 _CLOSED = {"fingersrx": 1.57, "thumbrz": 0.785, "thumbrx": 0.55}
 _OPENINGS_M = ((0.0, 0.15), (1.0, 0.0))
 
@@ -225,12 +227,13 @@ def _hand(side: Side) -> EndEffector:
 
 
 # --------------------------------------------------------------------------------------------------------------------- posture
-_HOME_LEG = {"femurrz": -0.349, "femurry": 0.0, "femurrx": -0.8, "tibiarx": 1.4, "footrz": 0.0, "footrx": 0.0, "toesrx": 0.0}
+# Hips and knees bent as on a high stool, soles flat; the pelvis is 0.93 m above them.
+_HOME_LEG = {"femurrz": -0.289, "femurry": 0.185, "femurrx": -0.660, "tibiarx": 1.404, "footrz": -0.088, "footrx": -0.735, "toesrx": 0.0}
 _HOME_ARM = {
-    "claviclerz": 0.0, "claviclery": 0.0, "humerusrz": 0.6, "humerusry": 0.0, "humerusrx": 0.3, "radiusrx": 1.2, "wristry": 0.5, "handrz": 0.0,
-    "handrx": 0.0,
+    "claviclerz": 0.068, "claviclery": 0.073, "humerusrz": 0.510, "humerusry": -0.888, "humerusrx": 0.142, "radiusrx": 1.669, "wristry": 0.080,
+    "handrz": 0.219, "handrx": -0.115,
 }  # fmt: skip
-_HOME_TRUNK = {"lowerbackrx": 0.1, "upperbackrx": 0.1, "thoraxrx": 0.1, "lowerneckrx": 0.2, "upperneckrx": 0.2, "headrx": 0.2}
+_HOME_TRUNK = {"lowerbackrx": 0.1, "upperbackrx": 0.1, "thoraxrx": 0.1, "lowerneckrx": 0.15, "upperneckrx": 0.15, "headrx": 0.20}
 
 
 def _home() -> tuple[float, ...]:
@@ -287,8 +290,8 @@ ROBOT = Robot(
         *(JointGroup(name=f"{side}_hand", joints=tuple(_sided(_FINGERS, side)), kind="hand") for side in _SIDES),
     ),
     stance=Stance(
-        table_edge_x_m=0.28,
-        pelvis_height_m=0.90,
+        table_edge_x_m=0.26,
+        pelvis_height_m=0.929,
         table_height_m=(0.72, 0.93),
         arenas=("studio", "cafe", "dining", "office", "terrace"),
     ),
