@@ -103,8 +103,8 @@ class CarriedTo:
 class PushedAside:
     """pushed_aside(a, =side): a hand pushed the prop over the table, at least ASIDE_M to the left or right as the robot sees it, and let go of it.
 
-    The prop never left the table, did not fall over where it is a tall one, and moved more sideways than otherwise. It remembers how far it moved while a hand was at
-    it, and whether it was lifted: then it cannot be pushed aside any more. Asking twice in the same state changes nothing.
+    The prop never left the table, did not fall over where it is a tall one, and moved more sideways than otherwise. It remembers how far it moved
+    while a hand was at it, and whether it was lifted: then it cannot be pushed aside any more. Asking twice in the same state changes nothing.
     """
 
     arity = 2

@@ -1,4 +1,4 @@
-"""What two hands, a trunk and a base do: what the predicates say of states and motions that are written by hand, and which cheats they see through."""
+"""What two hands, a trunk and a base do: states and motions written by hand, and the cheats that the predicates see through."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_held_with_asks_for_that_hand_alone(spec: EpisodeSpec) -> None:
 
 
 def test_something_can_be_put_into_what_a_hand_holds_only_where_the_goal_says_so(spec: EpisodeSpec) -> None:
-    lying = dict(poses={APPLE: pose((0.6, 0.0, 0.006))}, touching=[(APPLE, BOWL), (BOWL, "robot")], held={"left": [BOWL]})
+    lying: dict[str, Any] = dict(poses={APPLE: pose((0.6, 0.0, 0.006))}, touching=[(APPLE, BOWL), (BOWL, "robot")], held={"left": [BOWL]})
     assert not check_of(spec, "inside", APPLE, BOWL)(state_of(**lying))
     goal = (Predicate(name="held_with", args=(BOWL, "=left")), Predicate(name="inside", args=(APPLE, BOWL)))
     filling = dataclasses.replace(spec, goal=goal)
@@ -127,11 +127,11 @@ def test_something_can_be_put_into_what_a_hand_holds_only_where_the_goal_says_so
 
 # --------------------------------------------------------------------------------------------------------------- handing over
 UP = {CAN: pose((0.5, 0.0, 0.2))}
-IN_LEFT = dict(poses=UP, touching=[(CAN, "robot")], held={"left": [CAN]}, touched={"left": [CAN]})
-IN_BOTH = dict(poses=UP, touching=[(CAN, "robot")], held={"left": [CAN], "right": [CAN]}, touched={"left": [CAN], "right": [CAN]})
-IN_RIGHT = dict(poses=UP, touching=[(CAN, "robot")], held={"right": [CAN]}, touched={"right": [CAN]})
-DOWN_LEFT = dict(touching=[(CAN, "table"), (CAN, "robot")], held={"left": [CAN]}, touched={"left": [CAN]})
-ON_TABLE = dict(touching=[(CAN, "table")])
+IN_LEFT: dict[str, Any] = dict(poses=UP, touching=[(CAN, "robot")], held={"left": [CAN]}, touched={"left": [CAN]})
+IN_BOTH: dict[str, Any] = dict(poses=UP, touching=[(CAN, "robot")], held={"left": [CAN], "right": [CAN]}, touched={"left": [CAN], "right": [CAN]})
+IN_RIGHT: dict[str, Any] = dict(poses=UP, touching=[(CAN, "robot")], held={"right": [CAN]}, touched={"right": [CAN]})
+DOWN_LEFT: dict[str, Any] = dict(touching=[(CAN, "table"), (CAN, "robot")], held={"left": [CAN]}, touched={"left": [CAN]})
+ON_TABLE: dict[str, Any] = dict(touching=[(CAN, "table")])
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_between_two_things_nothing_is_pointed_at(spec: EpisodeSpec) -> None:
 # ------------------------------------------------------------------------------------------------------- trays, boxes, aside
 def test_a_tray_is_raised_level_by_both_hands_and_nothing_else(spec: EpisodeSpec) -> None:
     raised = check_of(spec, "raised_level", TRAY)
-    both = dict(touched={"left": [TRAY], "right": [TRAY]}, touching=[(TRAY, "robot"), (TRAY, APPLE)])
+    both: dict[str, Any] = dict(touched={"left": [TRAY], "right": [TRAY]}, touching=[(TRAY, "robot"), (TRAY, APPLE)])
     high = {TRAY: pose((0.9, 0.0, 0.1)), APPLE: pose((0.9, 0.0, 0.104))}
     assert raised(state_of(poses=high, **both))
     assert not raised(state_of(poses={**high, TRAY: pose((0.9, 0.0, 0.07))}, **both)), "not high enough"
@@ -336,7 +336,7 @@ def test_a_wave_is_wide_high_even_and_of_one_hand(spec: EpisodeSpec) -> None:
     assert "wave_left" not in gestured(spec, waving("left", amplitude_m=0.055)), "it trembles"
     assert gestured(spec, waving("left", up_m=0.2)) == set(), "it is too low"
     assert gestured(spec, waving("left", seconds=1.2)) == set(), "once is not twice"
-    assert gestured(spec, waving("left", hz=0.3, seconds=8.0)) == set(), "it is too slow"
+    assert "wave_left" not in gestured(spec, waving("left", hz=0.3, seconds=8.0)), "it is too slow"
     both = [hands_at(a["hands"]["left"].pos, b["hands"]["right"].pos) for a, b in zip(waving("left"), waving("right"), strict=True)]
     assert gestured(spec, both) == set(), "both hands do it"
     up_and_down = [hands_at(left=(0.2, 0.3, 0.5 + 0.1 * np.sin(0.3 * k))) for k in range(60)]
