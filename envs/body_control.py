@@ -95,7 +95,7 @@ def _joints(robot: Robot, group: str) -> ActionComponent:
 
 def _fingers(robot: Robot, side: str) -> ActionComponent:
     hand = robot.hand(side)
-    ends = np.sort(np.stack([hand.finger_ctrl(0.0), hand.finger_ctrl(1.0)]), axis=0)
+    ends = np.array(hand.finger_range).T if hand.finger_range else np.sort(np.stack([hand.finger_ctrl(0.0), hand.finger_ctrl(1.0)]), axis=0)
     low, high = (tuple(row.tolist()) for row in ends)
     return ActionComponent(
         name=f"{side}_hand", size=len(low), convention="joint_position", frame="joint", unit="rad", scale=1.0, low=low, high=high
@@ -125,8 +125,8 @@ class BodyController:
         self.pose_targets: dict[str, Pose] = {}
         """Commanded pose of each pinch point in the base frame."""
         self.hand_commands: dict[str, float] = {}
-        """How far each hand is asked to close: -1 open to +1 closed. The mean over its fingers where they are commanded one by one."""
-        self._closures: dict[str, Array] = {}
+        """How far each hand is asked to close: -1 open to +1 closed; where its fingers are commanded one by one, how far on its way they are."""
+        self._fingers: dict[str, Array] = {}
         self.base_target: Array | None = None
         """(3,) m, m, rad, where a gliding base is to be, counted from where it stands usually."""
         self.height_m, self.lean_rad = 0.0, 0.0
@@ -142,14 +142,14 @@ class BodyController:
         self.joint_target = np.array(q, np.float64)
         self.pose_targets = dict(self._whole_body.forward(self.joint_target))
         self.hand_commands = dict.fromkeys(self._robot.sides, -1.0)
-        self._closures = {hand.side: np.zeros(len(hand.finger_actuators)) for hand in self._robot.end_effectors}
+        self._fingers = {hand.side: hand.finger_ctrl(0.0) for hand in self._robot.end_effectors}
         self.base_target = np.array(start, np.float64) if self._base == "planar" else None
         self.height_m = self.lean_rad = 0.0
 
     @property
     def finger_target(self) -> Array:
         """What the finger actuators are asked for, hand by hand."""
-        return np.concatenate([hand.finger_ctrl(self._closures[hand.side]) for hand in self._robot.end_effectors])
+        return np.concatenate([self._fingers[side] for side in self._robot.sides])
 
     def command(self, action: NDArray[np.float32], measured: Mapping[str, Pose], base: Array) -> None:
         """Takes one action.
@@ -189,12 +189,11 @@ class BodyController:
             if self.spec.name == "joint_position_fingers":
                 start, end = hand.finger_ctrl(0.0), hand.finger_ctrl(1.0)
                 way = end - start
-                moves = np.abs(way) > 1e-9
-                closure = np.where(moves, (asked - start) / np.where(moves, way, 1.0), 0.0)
+                self._fingers[hand.side] = asked
+                self.hand_commands[hand.side] = float(np.clip(2.0 * float((asked - start) @ way) / float(way @ way) - 1.0, -1.0, 1.0))
             else:
-                closure = np.full(len(hand.finger_actuators), (float(asked[0]) + 1.0) / 2.0)
-            self._closures[hand.side] = closure
-            self.hand_commands[hand.side] = 2.0 * float(closure.mean()) - 1.0
+                self._fingers[hand.side] = hand.finger_ctrl((float(asked[0]) + 1.0) / 2.0)
+                self.hand_commands[hand.side] = float(asked[0])
 
     def _carry(self, a: Array, base: Array) -> None:
         if self.base_target is not None:

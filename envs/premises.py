@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vlagym.envs import catalog
-from vlagym.envs.arenas import arena
+from vlagym.envs.bases import base_frame
 from vlagym.envs.errors import Divergence
 from vlagym.envs.frames import Pose, from_yaw, multiply, pose, rotate, to_matrix
 from vlagym.envs.kinematics import kinematics
@@ -20,6 +20,7 @@ from vlagym.envs.robot import Robot
 from vlagym.envs.scene import TABLE
 from vlagym.envs.shapes.parts import joint_bounds
 from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec
+from vlagym.envs.whole_body import HandTarget, whole_body
 from vlagym.envs.world import World
 
 MAX_DRIFT_M = 0.003
@@ -58,6 +59,9 @@ def broken_premise(spec: EpisodeSpec, world: World | None = None) -> str | None:
     if "front" not in cameras:
         return "there is no camera called front"
     props = {p.name for p in spec.scene.props} if spec.scene.fixtures else set()
+    robot: Robot = catalog.load("robot", spec.robot)
+    if robot.has_two_hands:
+        return _broken_for_two_hands(world, spec, robot)
     for name in spec.named:
         if _visible_share(world, spec, name, cameras["front"]) < MIN_VISIBLE:
             return f"{name} is hidden from the front camera"
@@ -67,6 +71,39 @@ def broken_premise(spec: EpisodeSpec, world: World | None = None) -> str | None:
         if name in props and not _arm_has_room(world, spec.robot, targets[0]):
             return f"furniture stands in the way of the arm to {name}"
     return None
+
+
+FROM_AFAR = frozenset(("pointed_at", "pointed_at_with", "gestured", "faced", "approached", "carried_to"))
+"""Predicates whose things need not all be in reach of the hands at the start: what `carried_to` is about must be, where it goes need not."""
+REACH_M = 0.03
+"""How near a pinch point must come to the middle of what is to be handled, the hand turned as it likes."""
+_ANY_CAMERA = ("head", "front")
+
+
+def _broken_for_two_hands(world: World, spec: EpisodeSpec, robot: Robot) -> str | None:
+    """Returns which premise of an episode with two hands does not hold: what is named is seen by the head, and in reach of a hand that may take it."""
+    there = [world.scene.cameras[name] for name in _ANY_CAMERA if name in world.scene.cameras]
+    for name in spec.named:
+        if max(_visible_share(world, spec, name, camera) for camera in there) < MIN_VISIBLE:
+            return f"{name} is hidden from the head"
+    predicates = [*spec.goal, *(p for step in spec.steps for p in step)]
+    for predicate in predicates:
+        near = predicate.things[:1] if predicate.name in FROM_AFAR else predicate.things
+        if predicate.name in FROM_AFAR - {"carried_to"}:
+            continue
+        hands = [p.args[1][1:] for p in predicates if p.name == "by_hand" and p.args[0] == predicate.args[0]] or list(robot.sides)
+        for name in near:
+            if not any(_hand_reaches(world, robot, side, name) for side in hands):
+                return f"{name} is out of reach"
+    return None
+
+
+def _hand_reaches(world: World, robot: Robot, side: str, name: str) -> bool:
+    spec, body = world.spec, whole_body(robot.name, world.spec.robot_base)
+    base = base_frame(robot, world.scene.floor_m, spec.robot_start)
+    points = _points_to_see(spec, name)
+    target = HandTarget(Pose(base.inverse().apply(points.mean(axis=0)), np.array([1.0, 0.0, 0.0, 0.0])), "free")
+    return body.solve({side: target}, np.array(spec.robot_qpos), iterations=40).position_m[side] < REACH_M
 
 
 def _prop_speed(world: World) -> float:
@@ -172,9 +209,10 @@ def _visible_share(world: World, spec: EpisodeSpec, name: str, camera: CameraSpe
     import mujoco
 
     scene, data = world.scene, world.simulation.data
-    eye = np.array(camera.pos_parent)
+    here = pose(camera.pos_parent, camera.quat_parent_wxyz) if camera.parent == "world" else world.simulation.camera_pose(camera.name)
+    eye = here.pos
     points = _points_to_see(spec, name)
-    inside = _in_image(points, camera)
+    inside = _in_image(points, camera, here)
     hits = 0
     group = np.array([1, 1, 0, 1, 0, 0], np.uint8)  # what collides, the arena, no visual meshes
     geom = np.zeros(1, np.int32)
@@ -232,9 +270,9 @@ def _grid(bounds: Any) -> list[Any]:
     return [middle + half * [i, j, k] for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
 
 
-def _in_image(points: Any, camera: CameraSpec) -> Any:
-    here = pose(camera.pos_parent, camera.quat_parent_wxyz).inverse()
-    local = np.array([here.apply(p) for p in points])
+def _in_image(points: Any, camera: CameraSpec, here: Pose) -> Any:
+    back = here.inverse()
+    local = np.array([back.apply(p) for p in points])
     half = np.tan(np.radians(camera.fovy_deg) / 2)
     depth = -local[:, 2]
     aspect = camera.width / camera.height

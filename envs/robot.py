@@ -85,6 +85,8 @@ class EndEffector:
     """Of the open hand: a control for each finger actuator; empty: `open_ctrl` for all."""
     closed_posture: tuple[float, ...] = ()
     """Of the closed hand; empty: `closed_ctrl` for all."""
+    finger_range: tuple[tuple[float, float], ...] = ()
+    """Lowest and highest control of each finger actuator, rad or m, where they are commanded one by one; empty: from the open to the closed hand."""
     opening_of_closure_m: tuple[tuple[float, float], ...] = ()
     """(closure, distance between the finger tips and the thumb) of a hand whose fingers bend, closure ascending from 0, open, to 1, closed."""
     point_axis: Vec3 = (0.0, 0.0, 1.0)

@@ -340,7 +340,6 @@ class World:
             "head": head,
             "joint_pos": dict(zip(self._robot.joints, simulation.joint_pos.tolist(), strict=True)),
             "history": self._history.columns,
-            "is_fallen": simulation.is_fallen(),
         }
 
 

@@ -22,6 +22,8 @@ class PolicySpec:
     observation: ObservationSpec
     """The images and state that it reads, and the rate at which it expects to act. Nothing else is rendered or sent. A rate of 0 is the
     environment's, for policies that take the environment's actions too."""
+    controls: tuple[str, ...] = ()
+    """Names of the conventions that a policy knows which declares no action of its own; empty: any. With another one the run does not start."""
     reads_all_state: bool = False
     """Is sent every array of proprioception that the environment has, whatever its name: only for policies that take the environment's
     actions, and cannot know before which arrays speak of them (`hold`)."""

@@ -160,6 +160,9 @@ def connect(policy: PolicySpec, action: ActionSpec, observation: ObservationSpec
                 "declare the arrays that it reads in the observation's state"
             )
         reads = replace(reads, state=observation.state)
+    if policy.action is None and policy.controls and action.name not in policy.controls:
+        known = " or ".join(policy.controls)
+        raise ConventionMismatch(f"policy {policy.name!r} acts in {known}; this episode is controlled by {action.name!r}: choose --control {known}")
     rows = [_rate("action rate", sends.rate_hz, action.rate_hz), _rate("observation rate", reads.rate_hz, observation.rate_hz)]
     action_steps: list[ActionStep] = []
     have = {c.name: c for c in sends.components}

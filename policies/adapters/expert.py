@@ -3,49 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs import catalog
-from vlagym.envs.control import RATE_HZ, action_spec
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import conjugate, multiply, pose, to_axis_angle
+from vlagym.envs.robot import Robot
 from vlagym.envs.task import Task
-from vlagym.envs.types import ActionChunk, ActionSpec, Observation, ObservationSpec, StateComponent
+from vlagym.envs.types import ActionChunk, ActionSpec, Observation, ObservationSpec
 from vlagym.policies.base import EpisodeContext, PolicySpec
+from vlagym.policies.bimanual.performer import BimanualPerformer
 from vlagym.policies.loading import refuse_argument, refuse_options
 from vlagym.policies.skills.performer import Performer
 from vlagym.policies.skills.view import TURN_RAD, Command
-
-_STATE = {
-    "ee_pos_base_m": 3,
-    "ee_quat_base_wxyz": 4,
-    "ee_target_pos_base_m": 3,
-    "ee_target_quat_base_wxyz": 4,
-    "gripper_opening_m": 1,
-    "gripper_command": 1,
-}
 
 
 class Expert:
     """Privileged: reads the spec and the true state. Deterministic."""
 
-    def __init__(self, robot: str = "panda") -> None:
-        self._action = action_spec(catalog.load("robot", robot), "ee_delta")
-        self._performers: dict[int, Performer] = {}
+    def __init__(self) -> None:
+        self._performers: dict[int, Performer | BimanualPerformer] = {}
+        self._actions: dict[int, ActionSpec] = {}
         self._spec = PolicySpec(
             name="expert",
-            action=self._action,
-            observation=ObservationSpec(
-                images=(), state=tuple(StateComponent(name=n, size=s) for n, s in _STATE.items()), rate_hz=RATE_HZ
-            ),
+            action=None,
+            controls=("ee_delta", "bimanual_ee_delta"),
+            observation=ObservationSpec(images=(), state=(), rate_hz=0.0),
+            reads_all_state=True,
             privileged=True,
             runs_in_worker=True,
         )
 
     @property
     def spec(self) -> PolicySpec:
-        """No images; the state of the hand; privileged."""
+        """No images; all of proprioception; privileged."""
         return self._spec
 
     def reset(self, context: EpisodeContext) -> None:
@@ -57,18 +50,23 @@ class Expert:
         if context.spec is None:
             raise BadSpec("the expert is privileged: it needs the episode's spec")
         task: Task = catalog.load("task", context.spec.task)
-        self._performers[context.slot] = Performer(context.spec, task.plan(context.spec))
+        robot: Robot = catalog.load("robot", context.spec.robot)
+        plan = task.plan(context.spec)
+        self._performers[context.slot] = BimanualPerformer(context.spec, plan) if robot.has_two_hands else Performer(context.spec, plan)
+        self._actions[context.slot] = context.action
 
     def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
         """Returns one action for each slot."""
-        return {
-            slot: ActionChunk(values=action_towards(self._performers[slot].step(seen), seen, self._action)[None], spec=self._action)
-            for slot, seen in observations.items()
-        }
+        return {slot: ActionChunk(values=self._act(slot, seen)[None], spec=self._actions[slot]) for slot, seen in observations.items()}
+
+    def _act(self, slot: int, seen: Observation) -> NDArray[np.float32]:
+        performer, action = self._performers[slot], self._actions[slot]
+        return performer.act(seen) if isinstance(performer, BimanualPerformer) else action_towards(performer.step(seen), seen, action)
 
     def close(self) -> None:
         """Forgets its episodes."""
         self._performers.clear()
+        self._actions.clear()
 
 
 def action_towards(command: Command, observation: Observation, spec: ActionSpec) -> NDArray[np.float32]:
