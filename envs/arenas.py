@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import tomllib
@@ -24,6 +25,8 @@ WORK_X_M, WORK_Y_M = (0.20, 0.75), (-0.36, 0.36)
 """What the robot works on: every table covers it, with the robot's base."""
 FLOOR_HALF_M = 3.0
 """Half the side of the floor."""
+AHEAD_M = 3.0
+"""x of the wall ahead of the robot, behind the camera `front`; seen only by robots that lift their eyes."""
 WORK_HEIGHT_M = 0.30
 """Up to here the cameras `front` and `side` see the whole of it: no scenery stands in between."""
 
@@ -106,6 +109,8 @@ class Arena:
     """Pictures, windows, cloths: in the world frame."""
     item: tuple[Item, ...] = ()
     """Furnishings in their places."""
+    ahead: tuple[Panel, ...] = ()
+    """What a robot sees that lifts its eyes, where no wall is: like `panel`, and there only for robots with such eyes."""
     visual: tuple[Any, ...] = ()
     """Further shapes, as [[visual]] of an object.toml, in the world frame."""
 
@@ -146,14 +151,19 @@ def read_arena(path: Path) -> Arena:
 
 
 @functools.cache
-def surroundings(name: str) -> tuple[SceneryMesh, ...]:
+def surroundings(name: str, *, is_seen_ahead: bool = False) -> tuple[SceneryMesh, ...]:
     """Returns all that is seen of an arena beside what the engine draws by itself, one mesh for each finish.
+
+    Args:
+      name: Of the arena.
+      is_seen_ahead: Whether there is a wall ahead of the robot too, which no camera sees that looks at the robot or down on the table.
 
     Raises:
       UnknownName, BadData: As `arena`; and if a shape of the arena or of a furnishing is wrong.
     """
     here = arena(name)
-    panels = [*_dressing(here.table), *_ground(here.floor), *(_walls(here.room, here.floor.height_m) if here.room else ()), *here.panel]
+    walls = _walls(here.room, here.floor.height_m, is_seen_ahead=is_seen_ahead) if here.room else []
+    panels = [*_dressing(here.table), *_ground(here.floor), *walls, *here.panel, *(here.ahead if is_seen_ahead else ())]
     tables = [*_edge(here.table), *here.visual]
     return scenery.compose(panels, here.item, tables, here.floor.height_m, f"arenas/{name}.toml")
 
@@ -223,10 +233,10 @@ def _ground(floor: Floor) -> list[Panel]:
     return [here]
 
 
-def _walls(room: Room, floor_m: float) -> list[Panel]:
+def _walls(room: Room, floor_m: float, *, is_seen_ahead: bool) -> list[Panel]:
     if room.texture is None:
         return []
-    middle, far = floor_m + room.height_m / 2, 3.0
+    middle, far = floor_m + room.height_m / 2, AHEAD_M
     length = far - room.back_m
     back = Panel(
         surface=room.texture,
@@ -249,7 +259,8 @@ def _walls(room: Room, floor_m: float) -> list[Panel]:
         )
         for side in (1, -1)
     ]
-    return [back, *sides]
+    ahead = dataclasses.replace(back, centre_m=(far, 0.0, middle), facing=(-1.0, 0.0, 0.0))
+    return [back, *sides, *([ahead] if is_seen_ahead else [])]
 
 
 def _check(here: Arena, where: str) -> None:
@@ -278,4 +289,4 @@ def _check(here: Arena, where: str) -> None:
     for name in ("front", "side"):
         if name not in names:
             raise BadData(f"{where} has no [[camera]] called {name!r}; every arena has front and side")
-    scenery.check(here.panel, here.item, where)
+    scenery.check((*here.panel, *here.ahead), here.item, where)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs import catalog
 from vlagym.envs.bases import mount
-from vlagym.envs.arenas import FLOOR_HALF_M, Arena, arena, is_dressed, surroundings, texture, top_boxes
+from vlagym.envs.arenas import AHEAD_M, FLOOR_HALF_M, Arena, arena, is_dressed, surroundings, texture, top_boxes
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import from_yaw
 from vlagym.envs.fixtures import FixtureAsset, get_fixture
@@ -142,7 +142,8 @@ def _base(robot_name: str, look: str | None, arena_name: str) -> Any:
     _add_finishes(mj)
     robot: Robot = catalog.load("robot", robot_name)
     robot.add(mj, look)
-    _add_arena(mj, arena_name, is_seen=look is not None, shift_m=arena_shift_m(robot, arena(arena_name)))
+    shift_m = arena_shift_m(robot, arena(arena_name))
+    _add_arena(mj, arena_name, is_seen=look is not None, shift_m=shift_m, is_seen_ahead=robot.has_two_hands)
     return mj
 
 
@@ -153,7 +154,7 @@ def arena_shift_m(robot: Robot, here: Arena) -> float:
     return robot.stance.table_edge_x_m - (here.table.centre_m[0] - here.table.size_m[0] / 2)
 
 
-def _add_arena(mj: Any, name: str, *, is_seen: bool, shift_m: float = 0.0) -> None:
+def _add_arena(mj: Any, name: str, *, is_seen: bool, shift_m: float = 0.0, is_seen_ahead: bool = False) -> None:
     """Adds table, floor and walls, and where it is seen, what stands around: only table and floor are ever touched."""
     import mujoco
 
@@ -181,7 +182,7 @@ def _add_arena(mj: Any, name: str, *, is_seen: bool, shift_m: float = 0.0) -> No
         pos = (x + shift_m + sx * (width / 2 - 0.06), y + sy * (depth / 2 - 0.06), (leg - 2 * thick) / 2)
         world.add_geom(name=f"{TABLE}_{i}", type=box, size=(0.025, 0.025, -leg / 2), pos=pos, rgba=(0.35, 0.36, 0.38, 1), contype=0, conaffinity=0)
     # What is drawn first hides what comes later before that has cost much: the table, what stands around, the floor, the walls.
-    around = surroundings(name) if is_seen else ()
+    around = surroundings(name, is_seen_ahead=is_seen_ahead) if is_seen else ()
     _add_surroundings(mj, [part for part in around if not part.finish.is_far], shift_m)
     plane = mujoco.mjtGeom.mjGEOM_PLANE
     size = (FLOOR_HALF_M, FLOOR_HALF_M, 0.1)
@@ -190,13 +191,13 @@ def _add_arena(mj: Any, name: str, *, is_seen: bool, shift_m: float = 0.0) -> No
         floor.group = 3  # what is seen of it is scenery
     if here.room is not None and here.room.texture is None:
         room, base = here.room, here.floor.height_m
-        for i, (size, pos) in enumerate(
-            (
-                ((0.02, 3, 1.5), (room.back_m + shift_m, 0, base + 1.5)),
-                ((3, 0.02, 1.5), (shift_m, room.side_m, base + 1.5)),
-                ((3, 0.02, 1.5), (shift_m, -room.side_m, base + 1.5)),
-            )
-        ):
+        walls = [
+            ((0.02, 3, 1.5), (room.back_m + shift_m, 0, base + 1.5)),
+            ((3, 0.02, 1.5), (shift_m, room.side_m, base + 1.5)),
+            ((3, 0.02, 1.5), (shift_m, -room.side_m, base + 1.5)),
+        ]
+        walls += [((0.02, 3, 1.5), (AHEAD_M + shift_m, 0, base + 1.5))] if is_seen_ahead else []
+        for i, (size, pos) in enumerate(walls):
             world.add_geom(name=f"{WALL}_{i}", type=box, size=size, pos=pos, rgba=room.rgba, contype=0, conaffinity=0)
     _add_surroundings(mj, [part for part in around if part.finish.is_far], shift_m)
 
