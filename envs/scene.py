@@ -196,7 +196,7 @@ def _add_arena(mj: Any, name: str, *, is_seen: bool, shift_m: float = 0.0, is_se
             ((3, 0.02, 1.5), (shift_m, room.side_m, base + 1.5)),
             ((3, 0.02, 1.5), (shift_m, -room.side_m, base + 1.5)),
         ]
-        walls += [((0.02, 3, 1.5), (AHEAD_M + shift_m, 0, base + 1.5))] if is_seen_ahead else []
+        walls += [((0.02, 3, 1.5), (AHEAD_M, 0, base + 1.5))] if is_seen_ahead else []
         for i, (size, pos) in enumerate(walls):
             world.add_geom(name=f"{WALL}_{i}", type=box, size=size, pos=pos, rgba=room.rgba, contype=0, conaffinity=0)
     _add_surroundings(mj, [part for part in around if part.finish.is_far], shift_m)
