@@ -14,7 +14,7 @@ import numpy as np
 
 from vlagym.envs.bodies.links import add_links, add_shapes, read_body
 from vlagym.envs.errors import unknown_name
-from vlagym.envs.frames import from_yaw, multiply
+from vlagym.envs.frames import from_matrix, from_yaw, multiply
 from vlagym.envs.robot import (
     EndEffector,
     FootPrint,
@@ -97,7 +97,7 @@ _FINGER_TORQUE_NM = {"middle_0": 0.5, "middle_1": 0.5, "index_0": 0.5, "index_1"
 _SPEED_MAX_RAD_S = {"waist": 1.5, "": 3.0}
 
 _LEG_HOME = (-0.15, 0.0, 0.0, 0.30, -0.15, 0.0)
-_ARM_HOME = (-0.35, 0.25, 0.0, -0.05, 0.0, 0.0, 0.0)  # of the left arm
+_ARM_HOME = (0.08, 0.95, 0.50, -0.30, -0.20, 0.33, -0.74)  # of the left arm: beside and above what lies on the table, 45 degrees down
 _HOME = (*_LEG_HOME, *_LEG_HOME, 0.0, 0.0, 0.0, *_ARM_HOME, *(s * q for s, q in zip(_ARM_TWIN, _ARM_HOME, strict=True)))
 
 _BEYOND_STOP_RAD = 0.15  # closed lies beyond the stop: it presses on thin things too
@@ -242,6 +242,25 @@ def _hand(side: Side) -> EndEffector:
     )
 
 
+_GAZE_RAD = 0.8308  # below the horizon
+
+
+def _camera(name: str, parent: str, eye_m: Vec3, target_m: Vec3, up: Vec3, fovy_deg: float) -> CameraSpec:
+    """Returns a camera that looks from one point of its parent's frame at another; `up` points up in the image."""
+    back = np.subtract(eye_m, target_m)
+    back = back / np.linalg.norm(back)
+    right = np.cross(up, back)
+    right = right / np.linalg.norm(right)
+    w, x, y, z = from_matrix(np.stack([right, np.cross(back, right), back], axis=1)).tolist()
+    return CameraSpec(name=name, parent=parent, pos_parent=eye_m, quat_parent_wxyz=(w, x, y, z), fovy_deg=fovy_deg)
+
+
+def _wrist_camera(side: Side) -> CameraSpec:
+    """Returns the camera under the wrist: beside the thumb, the finger tips ahead."""
+    sign = 1.0 if side == "left" else -1.0
+    return _camera(f"{side}_wrist", f"{side}_wrist_yaw_link", (0.028, -sign * 0.052, 0.042), (0.122, -sign * 0.083, 0.0), (0.0, sign, 0.0), 80.0)
+
+
 _OPENINGS_M = ((0.0, 0.13), (1.0, 0.0))
 
 
@@ -272,7 +291,13 @@ ROBOT = Robot(
         *(JointGroup(name=f"{side}_arm", joints=_arm(side), kind="arm") for side in _SIDES),
         *(JointGroup(name=f"{side}_hand", joints=_fingers(side), kind="hand") for side in _SIDES),
     ),
-    cameras=(),
+    cameras=(
+        # In front of the camera that the head has (d435_link of Unitree's URDF: x 0.058, z 0.430 m, 47.6 degrees down); that one sees 42 degrees.
+        _camera("head", "torso_link", (0.088, 0.0, 0.430), (0.088 + math.cos(_GAZE_RAD), 0.0, 0.430 - math.sin(_GAZE_RAD)), (0.0, 0.0, 1.0), 85.0),
+        _wrist_camera("left"),
+        _wrist_camera("right"),
+    ),
+    views=(_camera("front", "world", (1.50, 0.0, 0.62), (0.16, 0.0, 0.16), (0.0, 0.0, 1.0), 45.0),),
     base_pos_world=(0.0, 0.0, 0.0),
     pace=1.5,
     add=_add,
@@ -281,7 +306,7 @@ ROBOT = Robot(
     bases=("fixed", "planar", "legs"),
     controls=("bimanual_ee_delta", "joint_position", "joint_position_fingers"),
     stance=Stance(
-        table_edge_x_m=0.20,
+        table_edge_x_m=0.18,
         pelvis_height_m=0.7847,
         table_height_m=(0.70, 0.80),
         arenas=("studio", "cafe", "dining", "office", "terrace"),
