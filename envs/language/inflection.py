@@ -46,14 +46,14 @@ def head(noun: str) -> str:
 def gerund(request: str) -> str:
     """Returns an order with its first verb in the -ing form: "opening the drawer"."""
     verb, _, rest = request.partition(" ")
-    return f"{language().words.verbs[verb]} {rest}"
+    return f"{language().verbs[verb]} {rest}".rstrip()
 
 
 def order(request: str) -> str | None:
     """Returns the order that `gerund` was made of; None if it begins with no known -ing form."""
     first, _, rest = request.partition(" ")
-    verb = next((v for v, ing in language().words.verbs.items() if ing == first), None)
-    return f"{verb} {rest}" if verb else None
+    verb = next((v for v, ing in language().verbs.items() if ing == first), None)
+    return f"{verb} {rest}".rstrip() if verb else None
 
 
 def listed(words: Sequence[str]) -> str:

@@ -8,15 +8,20 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from vlagym import assets
 from vlagym.envs.asset_files import Split
 from vlagym.envs.errors import BadData, unknown_name
-from vlagym.envs.language.referents import SETTING_SORTS, SORTS
-from vlagym.envs.language.templates import Family, Meaning, Phrase
+from vlagym.envs.language.referents import HAND_SORTS, SETTING_SORTS, SORTS
+from vlagym.envs.language.templates import EVERYTHING, HAND, Family, Meaning, Phrase
 from vlagym.envs.types import Vec3, from_plain
 from vlagym.envs.language.words import Words
+
+HandPlace = Literal["after", "use", "first", "need"]
+"""Where a sentence says which hand is to do it. after: behind an order. use: before it, "use your left hand to". first: before or around it, and no
+other words stand before that. need: around a wish that is left to the listener."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Language:
@@ -32,6 +37,10 @@ class Language:
     """Frames that join requests without a verb, which the frame itself brings."""
     ordered: tuple[Phrase, ...]
     """Frames that put requests in an order: {1} is done first."""
+    handed: Mapping[HandPlace, tuple[Phrase, ...]]
+    """Frames that say with which {hand} a {request} is to be done, by where they say it."""
+    verbs: Mapping[str, str]
+    """First words of orders, those of single families too, and their -ing forms."""
 
     @property
     def colour_probability(self) -> float:
@@ -59,7 +68,8 @@ class Language:
     def all_phrases(self) -> Mapping[str, Phrase]:
         """Every template and frame, by id."""
         listed = [p for f in self.families.values() for p in f.phrases]
-        return {p.id: p for p in (*listed, *self.polite, *self.together, *self.shared, *self.ordered)}
+        handed = [p for frames in self.handed.values() for p in frames]
+        return {p.id: p for p in (*listed, *self.polite, *self.together, *self.shared, *self.ordered, *handed)}
 
 
 def phrases(family: str, split: Split, *, indirect: bool = False) -> tuple[Phrase, ...]:
@@ -106,13 +116,21 @@ def read_language(folder: Path) -> Language:
     files = sorted((folder / "families").glob("*.toml"))
     if not files:
         raise BadData(f"{folder.name}/families holds no family of sentences; a family is a TOML file there")
+    keys = {f.stem: _read(f, _FamilyKeys, folder / "designs") for f in files}
     return Language(
         words=words,
-        families={f.stem: _family(f.stem, _read(f, _FamilyKeys, folder / "designs"), f.name, words.verbs) for f in files},
+        families={name: _family(name, of, f"{name}.toml", {**words.verbs, **of.verbs}) for name, of in keys.items()},
         polite=_frames("polite", frames.polite, ("request",)),
         together=_frames("together", frames.together, None),
         shared=_frames("shared", frames.shared, None),
         ordered=_frames("ordered", frames.ordered, None),
+        handed={
+            "after": _frames("after", frames.after, ("request", HAND)),
+            "use": _frames("use", frames.use, ("request", HAND)),
+            "first": _frames("first", frames.first, ("request", HAND)),
+            "need": _frames("need", frames.need, ("request", HAND)),
+        },
+        verbs={**words.verbs, **{verb: ing for of in keys.values() for verb, ing in of.verbs.items()}},
     )
 
 
@@ -138,6 +156,10 @@ class _FamilyKeys:
     """A file of designs/ with the keys that several families share."""
     words: Mapping[str, str] = field(default_factory=dict)
     """What stands for <word> in the templates of the design."""
+    verbs: Mapping[str, str] = field(default_factory=dict)
+    """First words of orders that are orders in this family alone, with their -ing forms."""
+    for_two_hands: bool = False
+    """Whether only a robot with two hands is spoken to like this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +170,10 @@ class _Frames:
     together: _Templates
     shared: _Templates
     ordered: _Templates
+    after: _Templates
+    use: _Templates
+    first: _Templates
+    need: _Templates
 
 
 def _read(path: Path, kind: type[T], designs: Path | None = None) -> T:
@@ -175,14 +201,15 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _family(name: str, keys: _FamilyKeys, where: str, verbs: Mapping[str, str]) -> Family:
-    if not keys.slots or len(keys.takes) != len(keys.slots):
+    if len(keys.takes) != len(keys.slots):
         raise BadData(f"{where}: takes names {len(keys.takes)} sorts for {len(keys.slots)} slots; each slot needs one")
     for sort in keys.takes:
-        if sort not in SORTS and sort not in SETTING_SORTS:
-            raise BadData(f"{where}: {unknown_name('sort of thing', sort, (*SORTS, *SETTING_SORTS))}")
+        if sort not in (*SORTS, *SETTING_SORTS, *HAND_SORTS):
+            raise BadData(f"{where}: {unknown_name('sort of thing', sort, (*SORTS, *SETTING_SORTS, *HAND_SORTS))}")
     means = tuple(_meaning(text, keys.slots, where) for text in keys.means)
     if not means:
         raise BadData(f"{where}: means is empty; a family asks for at least one predicate")
+    hands = tuple(slot for slot, sort in zip(keys.slots, keys.takes, strict=True) if sort == "hand")
     found: dict[str, Phrase] = {}
     tables: tuple[tuple[Split, Mapping[str, str], bool], ...] = (
         ("seen", keys.seen, False),
@@ -199,9 +226,10 @@ def _family(name: str, keys: _FamilyKeys, where: str, verbs: Mapping[str, str]) 
             is_bare = short.startswith("short_")
             phrase = Phrase(id=f"{name}/{short}", text=text, split=split, is_indirect=is_indirect, is_order=is_order, is_bare=is_bare)
             _check_new(phrase, found, where)
-            _check_slots(phrase, keys.slots, f"{where}: the template {phrase.id}", is_indirect)
+            _check_slots(phrase, keys.slots, f"{where}: the template {phrase.id}", is_indirect, hands)
             found[phrase.id] = phrase
-    return Family(name=name, slots=keys.slots, takes=keys.takes, means=means, phrases=tuple(found.values()))
+    phrases = tuple(found.values())
+    return Family(name=name, slots=keys.slots, takes=keys.takes, means=means, phrases=phrases, for_two_hands=keys.for_two_hands)
 
 
 def _frames(name: str, templates: _Templates, slots: tuple[str, ...] | None) -> tuple[Phrase, ...]:
@@ -215,7 +243,7 @@ def _frames(name: str, templates: _Templates, slots: tuple[str, ...] | None) -> 
             phrase = Phrase(id=f"{name}/{short}", text=text, split=split)
             _check_new(phrase, found, where)
             numbers = [str(i + 1) for i in range(len(re.findall(r"\{", text)))]
-            _check_slots(phrase, slots or numbers, f"{where}: the frame {phrase.id}", False)
+            _check_slots(phrase, slots or numbers, f"{where}: the frame {phrase.id}", False, (HAND,))
             found[phrase.id] = phrase
     return tuple(found.values())
 
@@ -228,8 +256,11 @@ def _check_new(phrase: Phrase, found: Mapping[str, Phrase], where: str) -> None:
         raise BadData(f"{where}: the templates {twin} and {phrase.id} are the same sentence")
 
 
-def _check_slots(phrase: Phrase, slots: Sequence[str], where: str, is_indirect: bool) -> None:
-    """Raises BadData unless every slot stands in the text once; an indirect template may speak of a thing in two ways."""
+def _check_slots(phrase: Phrase, slots: Sequence[str], where: str, is_indirect: bool, hands: Sequence[str]) -> None:
+    """Raises BadData unless every slot stands in the text once.
+
+    An indirect template may speak of a thing in two ways, and of two hands one need not be named.
+    """
     text = phrase.text
     for opening, closing in ("{}", "[]"):
         depth = 0
@@ -246,22 +277,24 @@ def _check_slots(phrase: Phrase, slots: Sequence[str], where: str, is_indirect: 
         name, _, form = found.partition(".")
         if name not in slots:
             raise BadData(f"{where}: {unknown_name('slot', name, slots)}")
-        if form not in ("", "ing") and not (is_indirect and form in ("use", "need")):
-            ways = f"{{{name}}}, and {{{name}.use}} and {{{name}.need}} in an indirect template"
+        if form not in ("", "ing") and not (is_indirect and form in ("use", "need")) and not (form == "side" and name in hands):
+            ways = f"{{{name}}}, and {{{name}.use}} and {{{name}.need}} in an indirect template, and {{{name}.side}} of a hand"
             raise BadData(f"{where}: {{{found}}} is no way to fill a slot; there are {ways}")
     for slot in slots:
         times = sum(s.name == slot for s in phrase.slots)
+        if times == 0 and slot in hands and any(s.name in hands for s in phrase.slots):
+            continue
         if times != 1 and not (is_indirect and times == 2):
             raise BadData(f"{where} has the slot {{{slot}}} {times} times; it must stand there once")
 
 
 def _meaning(text: str, slots: Sequence[str], where: str) -> Meaning:
-    found = re.fullmatch(r"(\w+)\((=?\w+(?:, =?\w+)*)\)", text)
+    found = re.fullmatch(r"(\w+)\(((?:=?\w+|\*)(?:, (?:=?\w+|\*))*)\)", text)
     if found is None:
         raise BadData(f"{where}: {text!r} is no predicate over slots; write predicate(slot, slot)")
     names = tuple(found[2].split(", "))
     for name in names:
-        if name not in slots and not name.startswith("="):
+        if name not in slots and not name.startswith("=") and name != EVERYTHING:
             raise BadData(f"{where}: {unknown_name('slot', name, slots)}")
     from vlagym.envs.predicates import PREDICATES  # these modules read objects, whose words are checked against this language
 

@@ -91,6 +91,13 @@ def _has_mark(referent: Referent, mark: Literal["zone", "line", "hole"]) -> bool
     return {"zone": asset.zone, "line": asset.line, "hole": asset.hole}[mark] is not None
 
 
+def _is_place(referent: Referent) -> bool:
+    """Returns whether something as large as a box can be put down there: on a mat, on a side table."""
+    if isinstance(referent.asset, FixtureAsset):
+        return referent.asset.zone is not None or referent.asset.top is not None
+    return "support" in referent.roles
+
+
 SORTS: Mapping[str, Sort] = {
     "prop": Sort(lambda r: r.sort == "prop"),
     "movable": _has_role("graspable", "pushable", "standable", "pourable", "lid", "peg", "stackable"),
@@ -102,6 +109,9 @@ SORTS: Mapping[str, Sort] = {
     "lid": _has_role("lid"),
     "pot": _has_role("pot"),
     "thing": Sort(lambda r: r.sort != "joint"),
+    "tray": _has_role("tray"),
+    "box": _has_role("box"),
+    "place": Sort(_is_place),
     "zone": Sort(lambda r: _has_mark(r, "zone")),
     "line": Sort(lambda r: _has_mark(r, "line")),
     "hole": Sort(lambda r: _has_mark(r, "hole")),
@@ -122,3 +132,16 @@ SETTING_SORTS: Mapping[str, Callable[[str], bool]] = {
     "setting": lambda word: word not in ("on", "off", "up", "down"),
 }
 """What a slot may take that is filled by a word, the setting of a knob or a switch."""
+
+SIDES = ("left", "right")
+
+HAND_SORTS: Mapping[str, Callable[[str], bool]] = {
+    "hand": lambda word: word in SIDES,
+    "side": lambda word: word in SIDES,
+}
+"""What a slot may take that is filled by a side of the robot: a hand of it, "left hand", or where something is to go, "left"."""
+
+
+def other_side(side: str) -> str:
+    """Returns the opposite of left or right."""
+    return SIDES[1 - SIDES.index(side)]

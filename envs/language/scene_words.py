@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vlagym.envs import catalog
 from vlagym.envs.errors import BadSpec, unknown_name
 from vlagym.envs.fixtures import FixtureJoint, get_fixture
 from vlagym.envs.frames import from_yaw, pose, rotate
 from vlagym.envs.objects import get
 from vlagym.envs.language.phrases import language
-from vlagym.envs.language.referents import SETTING_SORTS, SORTS, Referent
+from vlagym.envs.language.referents import HAND_SORTS, SETTING_SORTS, SORTS, Referent
 from vlagym.envs.language.spatial import CLEAR_M, PART_SCALE
+from vlagym.envs.robot import Robot
 from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgba, Vec3
 
 _LYING_COS = 0.5  # an up axis that leans by more than 60 degrees
@@ -27,6 +29,8 @@ class SceneWords:
     """The referents of one scene, by name: props, then fixtures, then their joints."""
 
     referents: Mapping[str, Referent]
+    limbs: tuple[str, ...] = ()
+    """What the robot has a left and a right one of: "hand"; empty where it has one arm alone."""
 
     def __getitem__(self, name: str) -> Referent:
         if name not in self.referents:
@@ -54,7 +58,8 @@ class SceneWords:
     def fits(self, argument: str, sort: str) -> bool:
         """Returns whether an argument of a predicate may stand in a slot. Raises UnknownName for what is not in the scene."""
         if argument.startswith("="):
-            return sort in SETTING_SORTS and SETTING_SORTS[sort](argument[1:])
+            words = {**SETTING_SORTS, **HAND_SORTS}
+            return sort in words and words[sort](argument[1:])
         return sort in SORTS and SORTS[sort].fits(self[argument])
 
     def spoken(self, argument: str, sort: str) -> Referent:
@@ -82,7 +87,9 @@ def scene_words(spec: EpisodeSpec) -> SceneWords:
         listed.append(_fixture(fixture))
     for fixture in spec.scene.fixtures:
         listed += [_joint(fixture, joint) for joint in get_fixture(fixture.asset).joints]
-    return SceneWords({r.name: r for r in listed})
+    robot: Robot = catalog.load("robot", spec.robot)
+    limbs = language().words.limbs["arm" if robot.stance is None else "hand"] if robot.has_two_hands else ()
+    return SceneWords({r.name: r for r in listed}, limbs)
 
 
 def check_arguments(predicates: tuple[Predicate, ...], scene: SceneWords) -> None:

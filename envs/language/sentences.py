@@ -6,6 +6,7 @@ its episode in that scene, and for nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,12 +17,13 @@ from vlagym.envs.asset_files import Split
 from vlagym.envs.language.clauses import Clause, Filled, clauses_of, wish_of
 from vlagym.envs.language.discourse import Frame
 from vlagym.envs.errors import BadSpec, Unspeakable, unknown_name
+from vlagym.envs.language.hands import fits_limbs, takes_hand
 from vlagym.envs.language.inflection import gerund
 from vlagym.envs.language.noun_phrases import Reading
 from vlagym.envs.language.phrases import language
 from vlagym.envs.language.scene_words import scene_words
 from vlagym.envs.language.speaker import Manner, Speaker
-from vlagym.envs.language.templates import Phrase
+from vlagym.envs.language.templates import HAND, Phrase
 from vlagym.envs.types import LEVELS, EpisodeSpec, Level, Predicate
 from vlagym.envs.language.understand import Reader
 
@@ -29,9 +31,12 @@ MAX_CHARACTERS = 400
 """No sentence is longer."""
 MAX_WORDS = 34
 """Nor has any more words, but for orders of several steps: they may have a third of it for each."""
+HAND_WORDS = 6
+"""So many more where it says which hand is to do it, for each time."""
 MAX_TRIES = 60
 _PLAIN_TRIES = 6  # until then a plain sentence has the noun and colour of `describe` alone
 _POLITE_PROBABILITY = 0.4
+_TIDYING = re.compile(r"tidy|sort")
 _SHARED_PROBABILITY = 0.3  # how often several clauses share one verb, where they can
 
 
@@ -102,8 +107,11 @@ def levels(spec: EpisodeSpec) -> tuple[Level, ...]:
     if spec.steps:
         return ("multi_step",)
     clauses = clauses_of(spec.goal, scene_words(spec))
-    is_indirect = len(clauses) == 1 and any(p.is_indirect for way in clauses[0].ways for p in way.family.phrases)
-    return ("plain", "paraphrase", "compositional", *(("indirect",) if is_indirect else ()))
+    is_indirect = len(clauses) == 1 and any(
+        p.is_indirect and (clauses[0].side is None or takes_hand(p)) for way in clauses[0].ways for p in way.family.phrases
+    )
+    speaks_of_things = any(way.family.speaks_of_things for clause in clauses for way in clause.ways)
+    return ("plain", "paraphrase", *(("compositional",) if speaks_of_things else ()), *(("indirect",) if is_indirect else ()))
 
 
 class _Draft:
@@ -120,7 +128,8 @@ class _Draft:
         asked_for = {argument for step in steps for p in step for argument in p.args}
         self._speaker = Speaker(self._scene, self._reader.noun_phrases, rng, nouns, avoid=asked_for)
         self._steps = [clauses_of(step, self._scene) for step in steps]
-        self._num_clauses = sum(map(len, self._steps))
+        clauses = [clause for step in self._steps for clause in step]
+        self._max_words = MAX_WORDS * max(3, len(clauses)) / 3 + HAND_WORDS * sum(clause.side is not None for clause in clauses)
         self._frame_of_goal = _frame_of([p for step in steps for p in step])
         self.last = ""
         """The last sentence that was drawn, good or not."""
@@ -136,7 +145,7 @@ class _Draft:
             if said is None:
                 continue
             self.last = said.text
-            is_short = len(said.text) <= MAX_CHARACTERS and len(said.text.split()) <= MAX_WORDS * max(3, self._num_clauses) / 3
+            is_short = len(said.text) <= MAX_CHARACTERS and len(said.text.split()) <= self._max_words
             if is_short and self._reader.read(said.text) == (self._wish,):
                 return said
         return None
@@ -195,7 +204,9 @@ class _Draft:
         is_shared = can_share and bool(self._rng.random() < _SHARED_PROBABILITY)
         if is_shared and any(len(f.slots) == len(clauses) for f in language().shared):
             frames = language().shared
-        frame = self._frame(frames, len(clauses), "joining", "seen" if is_order else self._split)  # an inner frame is a plain "and"
+        is_tidying = not any(clause.side is not None or way.family.for_two_hands for clause in clauses for way in clause.ways)
+        split: Split = "seen" if is_order else self._split  # an inner frame is a plain "and"
+        frame = self._frame(frames if is_tidying else [f for f in frames if not _TIDYING.match(f.text)], len(clauses), "joining", split)
         said: list[_Said] = []
         for index, clause in enumerate(clauses):
             is_bare = frames is language().shared
@@ -217,8 +228,12 @@ class _Draft:
         is_bare: bool = False,
     ) -> _Said:
         """Returns one request, made of one template."""
-        way, phrase = self._template(clause, is_order, is_gerund, is_indirect, is_bare)
-        if any(m.predicate.startswith("viewer_") for m in way.family.means):
+        way, phrase = self._template(clause, is_order or (clause.side is not None and not is_indirect), is_gerund, is_indirect, is_bare)
+        slots, sorts = dict(way.slots), dict(zip(way.family.slots, way.family.takes, strict=True))
+        if clause.side is not None:
+            phrase = self._hand_frame(phrase, is_order, is_gerund).around(phrase)
+            slots[HAND], sorts[HAND] = (f"={clause.side}",), "hand"
+        if any(m.predicate.startswith("viewer_") for m in way.family.means) or "side" in way.family.takes:
             manner = replace(manner, is_directed=False)
         self._speaker.begin_clause(phrase)
         spoken = mentioned
@@ -228,13 +243,12 @@ class _Draft:
         indices = list(range(len(phrase.slots)))
         if manner.is_described:
             # Slot by slot as the family lists them. Otherwise as the text has them, so that "the other one" has something to be other than.
-            indices.sort(key=lambda i: way.family.slots.index(phrase.slots[i].name))
+            indices.sort(key=lambda i: list(sorts).index(phrase.slots[i].name))
         for index in indices:
             slot = phrase.slots[index]
-            sort = way.family.sort(slot.name)
             said = self._speaker.fill(
-                way.slots[slot.name],
-                sort,
+                slots[slot.name],
+                sorts[slot.name],
                 slot.form,
                 manner,
                 spoken,
@@ -258,6 +272,8 @@ class _Draft:
             and (phrase.is_bare if is_bare else phrase.is_order or not is_order)
             and (not is_gerund or not (" and " in phrase.text or "," in phrase.text))
             and self._speaker.knows_uses(way.slots, phrase)
+            and (clause.side is None or takes_hand(phrase))
+            and fits_limbs(phrase, way.family, self._scene.limbs)
         ]
         own = [(way, phrase) for way, phrase in pool if phrase.split == self._split]
         if not own and is_order:
@@ -267,6 +283,22 @@ class _Draft:
             kind = "indirect " if is_indirect else "clause-like " if is_order else ""
             raise BadSpec(f"the family {names} has no {kind}{self._split} template for {', '.join(map(str, clause.predicates))}")
         return own[int(self._rng.integers(len(own)))]
+
+    def _hand_frame(self, phrase: Phrase, is_order: bool, is_gerund: bool) -> Phrase:
+        """Returns a frame that says which hand is to do what a template asks for."""
+        frames = language().handed
+        if phrase.is_indirect:
+            pool = [f for f in frames["need"] if f.text.endswith("{request}") or not phrase.text.endswith("?")]
+        elif is_gerund:
+            pool = list(frames["after"])
+        else:
+            pool = [*frames["after"], *frames["use"], *(() if is_order else frames["first"])]
+        if is_order:
+            pool = [f for f in pool if "," not in f.text]  # other words follow
+        fitting = [f for f in pool if f.split == self._split and takes_hand(phrase, f)]
+        if not fitting:
+            raise BadSpec(f"there is no {self._split} frame that says which hand is to do it around {phrase.text!r}; frames: frames.toml")
+        return fitting[int(self._rng.integers(len(fitting)))]
 
     def _frame(self, frames: Sequence[Phrase], count: int, what: str, split: Split | None = None) -> Phrase:
         split = split or self._split

@@ -17,7 +17,7 @@ from vlagym.envs.language.inflection import is_always_plural, listed
 from vlagym.envs.language.noun_phrases import NounPhrases, Reading
 from vlagym.envs.language.phrases import language
 from vlagym.envs.language.reference import describe, plain
-from vlagym.envs.language.referents import SETTING_SORTS, Referent
+from vlagym.envs.language.referents import HAND_SORTS, SETTING_SORTS, Referent
 from vlagym.envs.language.scene_words import SceneWords
 from vlagym.envs.language.set_expressions import SetExpressions
 from vlagym.envs.language.templates import Form, Gap, Phrase
@@ -29,6 +29,7 @@ _FALLBACK = ("plain", "label", "part", "adjectives", "category", "size", "extrem
 _HEAVY = re.compile(
     r" (?:to|that|next|beside|behind|in|between|nearest|closest|farthest|from|lying|you|children|made|as|at|with)\b| on (?:the \w+$|my|your)"
 )
+_TOOL = re.compile(r" (?:you|children|with) ")
 _GENERIC = re.compile(r"\b(?:thing|object)\b")
 _QUANTIFIED = re.compile(r"(?:every|each|all|both) ")
 _ANYTHING = ("movable", "thing", "prop")
@@ -68,12 +69,14 @@ class Speaker:
         self._nouns: Split = nouns
         self._landmarks: dict[str, tuple[tuple[str, str], ...]] = {}
         self._discourse = Discourse()
+        self._limb = ""
         self._expressions = Expressions(scene, self._landmark, avoid, nouns)
         self._sets = SetExpressions(scene, self._expressions)
 
     def begin(self, frame: Frame | None) -> None:
         """Begins a sentence; `frame`: whose left and right its templates speak of, None where they speak of no side."""
         self._discourse = Discourse(frame)
+        self._limb = self._draw(self._scene.limbs) if self._scene.limbs else ""
 
     def begin_clause(self, template: Phrase) -> None:
         """Begins a clause of the sentence."""
@@ -106,6 +109,9 @@ class Speaker:
         Raises:
           BadSpec: If no phrase singles it out.
         """
+        if sort in HAND_SORTS:
+            limb = f" {self._limb}" if sort == "hand" and form == "thing" else ""
+            return Words(f"{arguments[0][1:]}{limb}", None)
         if sort in SETTING_SORTS:
             return Words(arguments[0][1:], None)
         if form != "thing":
@@ -179,12 +185,12 @@ class Speaker:
 
     def knows_uses(self, slots: Mapping[str, tuple[str, ...]], phrase: Phrase) -> bool:
         """Returns whether what a template asks for by a need or a use is one thing that is good for something."""
-        return all(slot.form == "thing" or bool(self._uses(slots[slot.name])) for slot in phrase.slots)
+        return all(slot.form in ("thing", "side") or bool(self._uses(slots[slot.name])) for slot in phrase.slots)
 
     def draw_use(self, slots: Mapping[str, tuple[str, ...]], phrase: Phrase) -> str | None:
         """Returns what a template's needs and uses are about; None if it has none."""
         for slot in phrase.slots:
-            if slot.form != "thing":
+            if slot.form not in ("thing", "side"):
                 return self._draw(self._uses(slots[slot.name]))
         return None
 
@@ -246,6 +252,8 @@ def _suits(text: str, sort: str) -> bool:
 def _has_room(text: str, gap: Gap) -> bool:
     if gap.after.split()[:1] == text.split()[-1:]:
         return False  # "the thing you cut with with your fingers"
+    if gap.is_before_hand and _TOOL.search(text):
+        return False  # "touch the thing you can eat with your left hand"
     if gap.room == "light":
         return _HEAVY.search(text) is None
     return gap.room == "end" or not text.endswith(_AS_SEEN)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from vlagym.envs.asset_files import Split
+from vlagym.envs.language.referents import HAND_SORTS, SETTING_SORTS
 
-Form = Literal["thing", "use", "need"]
-"""How a slot is filled: by a noun phrase, by what one does with the thing ("something to drink from"), by the need for it ("I'm thirsty")."""
+Form = Literal["thing", "use", "need", "side"]
+"""How a slot is filled: by a noun phrase, by what one does with the thing ("something to drink from"), by the need for it ("I'm thirsty"); a hand by
+"left hand", or by its side alone."""
 
+HAND = "hand"
+"""Slot of a frame for the hand that is to do what is requested."""
+EVERYTHING = "*"
+"""Argument of a meaning: all that lies on the other one at the start."""
 
 Room = Literal["short", "light", "inner", "end"]
 """How long a noun phrase may be: before "'s" a noun and a colour; before "up" and the like nothing that comes after the noun; else anything,
@@ -32,6 +38,8 @@ class Gap(NamedTuple):
     """The template's text after them: "the pot you cover with" does not stand before "with"."""
     is_alone: bool = True
     """Whether the template has no other slot."""
+    is_before_hand: bool = False
+    """Whether the hand that is to do it is named next: "the thing you can eat" does not stand before "with your left hand"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,17 +90,24 @@ class Phrase:
         before, after = self.fragments[False][index : index + 2]
         words = after.split()
         is_last = index == len(self.slots) - 1
+        is_before_hand = not is_last and self.slots[index + 1].name == HAND
         is_particle = bool(words) and words[0].strip(",?") in (_PARTICLES if is_last else _ADVERBS)
         if after.startswith("'s"):
             return Gap("short", before, after, len(self.slots) == 1)
         if after == " " or words[:2] == ["the", "right"] or words[:1] == ["to"] or is_particle:
             return Gap("light", before, after, len(self.slots) == 1)
-        return Gap("end" if is_last and (not after or after in ("?", ", please")) else "inner", before, after, len(self.slots) == 1)
+        room: Room = "end" if is_last and (not after or after in ("?", ", please")) else "inner"
+        return Gap(room, before, after, len(self.slots) == 1, is_before_hand)
 
     def fill(self, words: Sequence[str], *, plural: bool = False) -> str:
         """Returns the text with words for its gaps, in the order of the text."""
         fragments = self.fragments[plural]
         return fragments[0] + "".join(word + after for word, after in zip(words, fragments[1:], strict=True))
+
+
+    def around(self, inner: Phrase) -> Phrase:
+        """Returns this frame with another template in the place of its {request}: "{request} with your {hand}" around "touch {object}"."""
+        return replace(inner, id=f"{self.id}({inner.id})", text=self.text.replace("{request}", inner.text), is_bare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +116,7 @@ class Meaning:
 
     predicate: str
     slots: tuple[str, ...]
-    """Slots, or words that the family stands for itself, beginning with "="."""
+    """Slots, or words that the family stands for itself, beginning with "="; or EVERYTHING, for all that lies on the other slot at the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +125,18 @@ class Family:
 
     name: str
     slots: tuple[str, ...]
-    """Names of its gaps; the first one may stand for several things."""
+    """Names of its gaps; the first one may stand for several things. Empty where nothing is spoken of: "take a bow"."""
     takes: tuple[str, ...]
     """What may stand in each: a sort of `envs.language.referents`."""
     means: tuple[Meaning, ...]
     phrases: tuple[Phrase, ...]
+    for_two_hands: bool = False
+    """Whether only a robot with two hands is spoken to like this."""
+
+    @property
+    def speaks_of_things(self) -> bool:
+        """Whether a thing of the scene stands in one of its slots, and not only words."""
+        return any(sort not in (*SETTING_SORTS, *HAND_SORTS) for sort in self.takes)
 
     def sort(self, slot: str) -> str:
         """Returns what may stand in a slot."""
@@ -125,7 +147,7 @@ def _slot(text: str) -> Slot:
     name, _, form = text.partition(".")
     if form == "ing":
         return Slot(name=name, is_gerund=True)
-    forms: Mapping[str, Form] = {"": "thing", "use": "use", "need": "need"}
+    forms: Mapping[str, Form] = {"": "thing", "use": "use", "need": "need", "side": "side"}
     return Slot(name=name, form=forms.get(form, "thing"))
 
 

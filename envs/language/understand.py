@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import NamedTuple
 
-from vlagym.envs.language.clauses import Wish, canonical, instances
+from vlagym.envs.language.clauses import Wish, both_hands, canonical, instances
+from vlagym.envs.language.hands import side_of, with_hand
 from vlagym.envs.language.inflection import order
 from vlagym.envs.language.noun_phrases import NounPhrases, Reading
 from vlagym.envs.language.phrases import language
-from vlagym.envs.language.referents import SETTING_SORTS
+from vlagym.envs.language.referents import HAND_SORTS, SETTING_SORTS
 from vlagym.envs.language.scene_words import SceneWords, scene_words
-from vlagym.envs.language.templates import Family, Phrase
+from vlagym.envs.language.templates import HAND, Family, Phrase
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 
@@ -83,7 +84,21 @@ class Reader:
         for frame in (*language().together, *language().shared):
             for parts in splits(text, frame.fragments[False]):
                 found.update(dict.fromkeys(self._joined(parts, mentioned, frame in language().shared)))
+        # One could take the hand of "touch the mug and press the button with your left hand" for that of both.
+        found.update(dict.fromkeys(self._handed(text, lambda request: self._step(request, mentioned))))
         return tuple(found)
+
+    def _handed(self, text: str, read: Callable[[str], tuple[Understood, ...]]) -> Iterator[Understood]:
+        """Yields what a text can ask for that says which hand is to do it; `read` reads what is to be done."""
+        for frame in _handed_frames() if self._scene.limbs else ():
+            for parts in splits(text, frame.fragments[False]):
+                named = dict(zip((slot.name for slot in frame.slots), parts, strict=True))
+                form = next(slot.form for slot in frame.slots if slot.name == HAND)
+                side = side_of(named[HAND], form, self._scene.limbs)
+                for done in read(named["request"]) if side is not None else ():
+                    asked = with_hand(done.predicates, side or "")
+                    if asked is not None:
+                        yield Understood(asked, done.mentioned)
 
     def _joined(self, requests: Sequence[str], mentioned: tuple[Reading, ...], is_bare: bool) -> Iterator[Understood]:
         for clause in self.clause(requests[0], mentioned, is_bare):
@@ -94,19 +109,23 @@ class Reader:
                 yield Understood(clause.predicates | rest.predicates, clause.mentioned + rest.mentioned)
 
     def clause(self, text: str, mentioned: tuple[Reading, ...], is_bare: bool = False) -> tuple[Understood, ...]:
-        """Returns what a text can ask for that is made of one template; `is_bare`: of one without a verb."""
+        """Returns what a text can ask for that is made of one template, and of a frame for the hand; `is_bare`: of one without a verb."""
         key = (text, mentioned, is_bare)
         if key not in self._clauses:
-            found: dict[Understood, None] = {}
-            for family, phrase in _candidates(text):
-                if is_bare and not phrase.is_bare:
-                    continue
-                for is_plural in (False, True) if phrase.agrees else (False,):
-                    for parts in splits(text, phrase.fragments[is_plural]):
-                        agreement = is_plural if phrase.agrees else None
-                        found.update(dict.fromkeys(self._filled(family, phrase, parts, agreement, mentioned)))
+            found = dict.fromkeys(self._of_template(text, mentioned, is_bare))
+            if not is_bare:
+                found.update(dict.fromkeys(self._handed(text, lambda request: tuple(self._of_template(request, mentioned, False)))))
             self._clauses[key] = tuple(found)
         return self._clauses[key]
+
+    def _of_template(self, text: str, mentioned: tuple[Reading, ...], is_bare: bool) -> Iterator[Understood]:
+        for family, phrase in _candidates(text):
+            if (is_bare and not phrase.is_bare) or (family.for_two_hands and not self._scene.limbs):
+                continue
+            for is_plural in (False, True) if phrase.agrees else (False,):
+                for parts in splits(text, phrase.fragments[is_plural]):
+                    agreement = is_plural if phrase.agrees else None
+                    yield from self._filled(family, phrase, parts, agreement, mentioned)
 
     def _filled(
         self, family: Family, phrase: Phrase, parts: Sequence[str], is_plural: bool | None, mentioned: tuple[Reading, ...]
@@ -118,6 +137,11 @@ class Reader:
                 yield from self._meant(family, slots, spoken)
                 return
             slot, sort = phrase.slots[index], family.sort(phrase.slots[index].name)
+            if sort in HAND_SORTS:
+                side = side_of(parts[index], slot.form if sort == "hand" else "side", self._scene.limbs)
+                if side is not None:
+                    yield from fill(index + 1, {**slots, slot.name: frozenset((f"={side}",))}, spoken)
+                return
             if sort in SETTING_SORTS:
                 if SETTING_SORTS[sort](parts[index]):
                     yield from fill(index + 1, {**slots, slot.name: frozenset((f"={parts[index]}",))}, spoken)
@@ -147,17 +171,21 @@ class Reader:
     def _meant(self, family: Family, slots: dict[str, frozenset[str]], spoken: tuple[Reading, ...]) -> Iterator[Understood]:
         """Yields the predicates of a family whose slots are all filled, unless they cannot be."""
         predicates: set[Predicate] = set()
-        for first in slots[family.slots[0]]:
-            single = {s: next(iter(names)) for s, names in slots.items()} | {family.slots[0]: first}
-            said = instances(family, single)
-            if len({*single.values()}) < len(single) or not all(map(self._has_setting, said)):
+        for first in slots[family.slots[0]] if family.slots else ("",):
+            alone = {s: next(iter(names)) for s, names in slots.items()} | ({family.slots[0]: first} if family.slots else {})
+            single = both_hands(family, alone)
+            said = instances(family, single, self._scene)
+            sides = {single[s] for s in family.slots if family.sort(s) in HAND_SORTS}
+            if not said or len({*single.values()}) < len(single) or not all(self._has_setting(p, sides) for p in said):
                 return
             predicates.update(map(canonical, said))
         yield Understood(frozenset(predicates), spoken)
 
-    def _has_setting(self, predicate: Predicate) -> bool:
-        """Returns whether each word of a predicate is a setting of something that it speaks of."""
-        words = [argument[1:] for argument in predicate.args if argument.startswith("=")]
+    def _has_setting(self, predicate: Predicate, sides: Set[str]) -> bool:
+        """Returns whether each word of a predicate, but for sides of the robot, is a setting of something that it speaks of."""
+        if not predicate.things:
+            return True  # "nod" is no setting
+        words = [argument[1:] for argument in predicate.args if argument.startswith("=") and argument not in sides]
         settings = {word for argument in predicate.args if not argument.startswith("=") for word in self._scene[argument].settings}
         return settings.issuperset(words)
 
@@ -195,6 +223,11 @@ def _unwrapped(text: str) -> Iterator[str]:
         yield from (parts[0] for parts in splits(text, frame.fragments[False]))
 
 
+@functools.cache
+def _handed_frames() -> tuple[Phrase, ...]:
+    return tuple(frame for frames in language().handed.values() for frame in frames)
+
+
 def _candidates(text: str) -> Iterator[tuple[Family, Phrase]]:
     """Yields the templates that can begin like a text."""
     by_word = _by_first_word()
@@ -209,6 +242,6 @@ def _by_first_word() -> dict[str, list[tuple[Family, Phrase]]]:
     for family in language().families.values():
         for phrase in family.phrases:
             beginning = phrase.fragments[False][0]
-            word = beginning.partition(" ")[0] if " " in beginning else ""
+            word = beginning.partition(" ")[0] if " " in beginning or not phrase.slots else ""
             found.setdefault(word, []).append((family, phrase))
     return found

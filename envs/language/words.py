@@ -52,5 +52,7 @@ class Words:
     substances: Mapping[str, str]
     """The material as an adjective, and as a noun."""
     uses: Mapping[str, UseWords]
+    limbs: Mapping[str, tuple[str, ...]]
+    """What one calls the hands of a robot that stands, and the arms of one that stands on the table; the side comes before it."""
     members: Mapping[str, tuple[str, ...]]
     """Nouns for a joint, by its type, that has no names of its own."""
