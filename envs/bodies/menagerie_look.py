@@ -21,7 +21,7 @@ from vlagym.envs.meshes import TriangleMesh, cache_folder, read
 from vlagym.envs.types import Quat, Rgba, Vec3
 
 _VERSION = 1  # of the reduction, for the cache
-_AREA_POWER = 0.6  # of a mesh's share of the faces: small parts get more than their area, or fingers would lose theirs
+_AREA_POWER = 0.45  # of a mesh's share of the faces: small parts get more than their area, or fingers would lose theirs
 
 
 class MenagerieModel(NamedTuple):

@@ -10,10 +10,10 @@ from vlagym.envs.meshes import TriangleMesh
 Array = NDArray[np.float64]
 Faces = NDArray[np.int64]
 
-_CELLS_M = (0.0006, 0.001, 0.0015, 0.0022, 0.003)
+_CELLS_M = (0.0003, 0.0006, 0.001, 0.0015, 0.002)
 """Vertices this near to each other become one, the smallest first that lets the simplification reach what is asked for: a mesh made of many touching
 shells stalls it far above (the G1: at 64k of 893k faces)."""
-_TOLERANCE = 1.1  # of what is asked for
+_TOLERANCE = 1.6  # of what is asked for, before nearby vertices are joined over a greater distance, which costs more of the shape
 _PITCH_M = 0.0012  # of the pictures that tell what is seen
 
 
@@ -80,7 +80,7 @@ def _clustered(vertices: Array, faces: Faces, cell_m: float) -> tuple[Array, Fac
     cells, member = np.unique(np.round(vertices / cell_m).astype(np.int64), axis=0, return_inverse=True)
     member = member.reshape(-1)
     middle = np.stack([np.bincount(member, weights=vertices[:, i], minlength=len(cells)) for i in range(3)], axis=1)
-    middle /= np.bincount(member, minlength=len(cells))[:, None]
+    middle = middle / np.bincount(member, minlength=len(cells))[:, None]
     moved = member[faces]
     moved = moved[(moved[:, 0] != moved[:, 1]) & (moved[:, 1] != moved[:, 2]) & (moved[:, 2] != moved[:, 0])]
     first = np.unique(np.sort(moved, axis=1), axis=0, return_index=True)[1]

@@ -19,8 +19,9 @@ Array = NDArray[np.float64]
 Faces = NDArray[np.int64]
 
 _BEVEL_M = 0.0015  # of the edge around a flat face
+_BEVELLED_M = 0.025  # Half the width of the smallest face whose edge is bevelled; on smaller ones nobody sees it.
 _DOME_RINGS = 3
-_LOW_DOME_M = 0.01  # one this low has a ring less
+_LOW_DOME_M = 0.02  # one this low has a ring less
 _CREASE_RAD = np.deg2rad(38.0)
 """Where a profile bends by more its edge is sharp: the vertices on it are doubled, so that averaged normals do not smear over the edge."""
 _GRID_M = 1e-6  # Vertices are rounded to it, which hides how a processor rounds its sines.
@@ -204,7 +205,9 @@ def _end(ring: Array, cap: Cap, sign: float) -> list[list[Array]]:
     middle = np.array([ring[0, 0], *((ring[:, 1:].min(axis=0) + ring[:, 1:].max(axis=0)) / 2)])
     if cap == "flat":
         half = (ring[:, 1:].max(axis=0) - ring[:, 1:].min(axis=0)) / 2
-        inner = middle + (ring - middle) * np.array([1.0, *(1.0 - _BEVEL_M / np.maximum(half, 2 * _BEVEL_M))])
+        if half.min() < _BEVELLED_M:
+            return [[], [ring, ring.mean(axis=0, keepdims=True)]]
+        inner = middle + (ring - middle) * np.array([1.0, *(1.0 - _BEVEL_M / half)])
         inner[:, 0] += sign * _BEVEL_M
         return [[inner], [inner, inner.mean(axis=0, keepdims=True)]]
     rings = _DOME_RINGS if float(cap) > _LOW_DOME_M else _DOME_RINGS - 1
