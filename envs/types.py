@@ -450,6 +450,8 @@ class Privileged:
     goal_met: tuple[bool, ...]
     held_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Side of a hand -> props that it holds."""
+    touched_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Side of a hand -> props and fixtures that it pressed on during the last control step."""
     base_pos_world: Vec3 = (0.0, 0.0, 0.0)
     """Of the base frame, in which poses are given, in m."""
     base_quat_world_wxyz: Quat = (1.0, 0.0, 0.0, 0.0)

@@ -247,6 +247,7 @@ class World:
             fixture_joints=joints,
             goal_met=tuple(facts.goal_met.tolist()),
             held_by=dict(self._hand_history.held_by),
+            touched_by=dict(self._hand_history.touched_by),
             base_pos_world=(x, y, z),
             base_quat_world_wxyz=(qw, qx, qy, qz),
         )

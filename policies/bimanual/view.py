@@ -54,6 +54,8 @@ class BimanualView:
     opening_m: Mapping[str, float]
     held_by: Mapping[str, frozenset[str]]
     """Side -> props that it holds between its sides."""
+    touched_by: Mapping[str, frozenset[str]]
+    """Side -> props and fixtures that it presses on."""
     base: Pose
     """Of the base frame."""
     joint_pos: Mapping[str, Array]
@@ -83,6 +85,7 @@ class BimanualView:
             closing={side: float(felt[f"{side}_hand_command"][0]) for side in robot.sides},
             opening_m={side: float(felt[f"{side}_hand_opening_m"][0]) for side in robot.sides},
             held_by=truth.held_by,
+            touched_by=truth.touched_by,
             base=base,
             joint_pos={g.name: felt[f"{g.name}_joint_pos_rad"].astype(float) for g in robot.groups},
             props={name: pose(p.pos_world, p.quat_world_wxyz) for name, p in truth.props.items()},
