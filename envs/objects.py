@@ -20,7 +20,10 @@ from vlagym.envs.shapes.parts import Part as Part
 from vlagym.envs.shapes.parts import Primitive, as_parts, joint_bounds
 from vlagym.envs.types import Quat, Rgba, Vec3
 
-Role = Literal["graspable", "support", "container", "stackable", "pourable", "peg", "lid", "pot", "pushable", "standable", "bead"]
+Role = Literal[
+    "graspable", "support", "container", "stackable", "pourable", "peg", "lid", "pot", "pushable", "standable", "bead", "tray", "box", "passable",
+]  # fmt: skip
+"""What a thing can be used for in a task. tray and box: carried with both hands. passable: handed from one hand to the other."""
 Category = Literal[
     "ball", "block", "book", "container", "cookware", "cutlery", "dishware", "drinkware", "food", "fruit", "household", "mat", "packaging",
     "stationery", "tool", "toy", "vegetable",
@@ -88,6 +91,20 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hold:
+    """A place where one of two hands takes hold of a thing that is carried with both, in the frame of the object."""
+
+    kind: Literal["post", "wall", "face"]
+    """post: an upright round grip. wall: an upright board, thin along `out`. face: a side that a palm is pressed against."""
+    pos_m: Vec3
+    """Middle of what is gripped; of a face, the middle of that face."""
+    out: Vec3
+    """Level unit vector from the middle of the object to the hand."""
+    width_m: float
+    """Across the post, through the wall, from face to face."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ObjectAsset:
     """A movable thing. Its origin is the middle of its base when it stands as it rests; z points up."""
 
@@ -126,6 +143,8 @@ class ObjectAsset:
     """How it may lie besides standing upright."""
     place: Place | None
     """None for what nothing is put on."""
+    holds: tuple[Hold, ...] = ()
+    """Where two hands carry it, opposite each other; of a tray or a box."""
     visual: tuple[Part, ...]
     collision: tuple[Primitive, ...]
 
@@ -196,6 +215,7 @@ def load_object(path: Path) -> ObjectAsset:
         grasps=raw.grasp,
         poses=raw.pose,
         place=raw.place,
+        holds=raw.hold,
         visual=visual,
         collision=collision,
     )
@@ -226,6 +246,7 @@ class _Keys:
     grasp: tuple[Grasp, ...] = ()
     pose: tuple[StablePose, ...] = ()
     place: Place | None = None
+    hold: tuple[Hold, ...] = ()
     visual: tuple[Any, ...]
     collision: tuple[Any, ...]
 
@@ -255,9 +276,22 @@ def _check(asset: ObjectAsset, where: str) -> None:
             raise BadData(f"{where}.grasp[{k}]: width_m must be above 0 and at most {WIDEST_GRASP_M}, height_m within the object")
         if grasp.symmetric == bool(grasp.yaw_rad):
             raise BadData(f"{where}.grasp[{k}] needs either yaw_rad or symmetric = true")
-    needs_place = {"support", "container", "stackable", "pourable"} & set(asset.roles)
+    needs_place = {"support", "container", "stackable", "pourable", "tray"} & set(asset.roles)
     if bool(needs_place) != (asset.place is not None):
-        raise BadData(f"{where}: a support, container, stackable or pourable object needs a [place], and only such a one has it")
+        raise BadData(f"{where}: a support, tray, container, stackable or pourable object needs a [place], and only such a one has it")
+    _check_holds(asset, where)
+
+
+def _check_holds(asset: ObjectAsset, where: str) -> None:
+    is_carried = bool({"tray", "box"} & set(asset.roles))
+    if len(asset.holds) != (2 if is_carried else 0):
+        raise BadData(f"{where}: a tray or a box needs two [[hold]], and only such a one has any; it has {len(asset.holds)}")
+    if is_carried:
+        a, b = asset.holds
+        apart = np.array([*a.out[:2], *a.pos_m[:2]]) + np.array([*b.out[:2], *b.pos_m[:2]])
+        level = all(abs(float(np.linalg.norm(hold.out)) - 1.0) < 1e-3 and hold.out[2] == 0.0 for hold in asset.holds)
+        if not level or np.abs(apart).max() > 1e-6 or not all(0.0 < hold.pos_m[2] < asset.size_m[2] and hold.width_m > 0.0 for hold in asset.holds):
+            raise BadData(f"{where}: its two holds must lie opposite each other, between its foot and its top, each with a level `out` of length 1")
 
 
 def _check_poses(asset: ObjectAsset, where: str) -> None:
