@@ -83,7 +83,7 @@ _GAINS = {
     "waist_yaw": (1200.0, 60.0), "waist_roll": (1500.0, 80.0), "waist_pitch": (1500.0, 80.0),
     "shoulder_pitch": (500.0, 25.0), "shoulder_roll": (500.0, 25.0), "shoulder_yaw": (300.0, 12.0), "elbow": (300.0, 12.0),
     "wrist_roll": (200.0, 5.0), "wrist_pitch": (150.0, 4.0), "wrist_yaw": (150.0, 4.0),
-    "thumb_0": (20.0, 0.4), "thumb_1": (15.0, 0.4), "thumb_2": (8.0, 0.20),
+    "thumb_0": (20.0, 0.4), "thumb_1": (25.0, 0.6), "thumb_2": (8.0, 0.20),
     "middle_0": (6.0, 0.25), "middle_1": (1.5, 0.10), "index_0": (6.0, 0.25), "index_1": (1.5, 0.10),
 }  # fmt: skip
 _ARMATURE_KG_M2 = {"hand": 0.002, "wrist": 0.01, "ankle": 0.02, "": 0.03}
@@ -91,7 +91,7 @@ _DAMPING = {"hand": 0.05, "": 0.5}  # N m s/rad
 _DRY_FRICTION_NM = {"hand": 0.01, "wrist": 0.05, "": 0.1}
 
 # Fingers close with less than their motors can: the pair pushes what it holds against the thumb, which stays where it is. N m.
-_FINGER_TORQUE_NM = {"middle_0": 0.5, "middle_1": 0.5, "index_0": 0.5, "index_1": 0.5}
+_FINGER_TORQUE_NM = {"middle_0": 0.4, "middle_1": 0.4, "index_0": 0.4, "index_1": 0.4}
 
 # What a policy's targets may change by. The motors are faster (20 to 37 rad/s in body.toml); at this speed a stretched hand moves at 1.5 m/s.
 _SPEED_MAX_RAD_S = {"waist": 1.5, "": 3.0}
@@ -103,8 +103,8 @@ _HOME = (*_LEG_HOME, *_LEG_HOME, 0.0, 0.0, 0.0, *_ARM_HOME, *(s * q for s, q in 
 _BEYOND_STOP_RAD = 0.15  # closed lies beyond the stop: it presses on thin things too
 
 # Of the left hand, in the order of _HAND; the right hand's are mirrored: only the thumb's first joint keeps its sign.
-_OPEN = (0.0, -0.6, 0.95, -0.35, -0.87, -0.35, -0.87)
-_CLOSED = (0.0, 0.45, 0.10, -1.65, -0.45, -1.65, -0.45)
+_OPEN = (0.0, -0.25, 0.60, -0.35, -0.87, -0.35, -0.87)
+_CLOSED = (0.0, 0.37, 0.04, -1.65, -0.45, -1.65, -0.45)
 
 _TOUCH: dict[str, dict[str, Any]] = {
     "skin": dict(condim=3, friction=(0.6, 0.01, 0.0001)),
@@ -319,7 +319,7 @@ ROBOT = Robot(
             for side in _SIDES
         ),
     ),
-    work=WorkArea(x_m=(0.25, 0.45), y_m=(-0.3, 0.3), left_y_m=(-0.05, 0.3), right_y_m=(-0.3, 0.05), middle_y_m=(-0.05, 0.05)),
+    work=WorkArea(x_m=(0.26, 0.48), y_m=(-0.30, 0.30), left_y_m=(-0.10, 0.30), right_y_m=(-0.30, 0.10), middle_y_m=(-0.10, 0.10)),
     sensors=(
         SensorArray(name="imu_quat_world_wxyz", sensors=("imu_quat",), size=4),
         SensorArray(name="imu_gyro_rad_s", sensors=("imu_gyro",), size=3),
