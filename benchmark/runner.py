@@ -206,7 +206,7 @@ def _check(options: RunOptions) -> None:
     scoring.columns()
     # The world first: it chooses the GL backend, which must be done before anything else imports mujoco.
     options.make_world(WorldOptions(quality=options.quality, look=options.look, render=False)).close()
-    for name in sorted({entry.robot for entry in options.suite.entries}):
+    for name in sorted({entry.body for entry in options.suite.entries}):
         catalog.load("robot", name).resolve_look(options.look)
 
 

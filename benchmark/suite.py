@@ -50,8 +50,10 @@ class Entry:
     """Which part of the object catalogue props are drawn from."""
     phrases: Split = "seen"
     """Which part of the sentence templates."""
-    robot: str = "panda"
-    control: str = "ee_delta"
+    robot: str = "default"
+    """default: the first that the task names."""
+    control: str = "default"
+    """default: the first that the robot takes."""
     catalogue: str = "full"
     """Which part of the assets is drawn from: "full", or "core", the small world of the shipped checkpoint."""
     arena: str = "studio"
@@ -71,6 +73,18 @@ class Entry:
         for field, value in (("objects", self.objects), ("phrases", self.phrases)):
             if value not in get_args(Split):
                 raise BadData(f"{self.task} has {field} = {value!r}; it must be 'seen' or 'unseen'")
+
+    @property
+    def body(self) -> str:
+        """The robot, by its name.
+
+        Raises:
+          UnknownName: If there is no such task.
+        """
+        if self.robot != "default":
+            return self.robot
+        robots: tuple[str, ...] = catalog.load("task", self.task).robots
+        return robots[0]
 
     @property
     def seeds(self) -> range:
@@ -167,7 +181,7 @@ class Suite:
         """
         for entry in self.entries:
             catalog.known("task", entry.task)
-            catalog.known("robot", entry.robot)
+            catalog.known("robot", entry.body)
             if entry.catalogue not in catalogue_names():
                 raise unknown_name("catalogue", entry.catalogue, catalogue_names())
             arenas, levels = [*arena_names(), *ARENA_WORDS], [*LEVELS, "mixed"]

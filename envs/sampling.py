@@ -28,7 +28,7 @@ MAX_TRIES = 300
 def sample(
     task: str,
     *,
-    robot: str = "panda",
+    robot: str = "default",
     seed: int,
     objects: str = "seen",
     phrases: str = "seen",
@@ -43,7 +43,7 @@ def sample(
 
     Args:
       task: Name of a task.
-      robot: Name of a robot that the task can be done with.
+      robot: Name of a robot that the task can be done with; default: the first that it names.
       seed: The same seed gives the same episode; another split of objects or phrases gives another one.
       objects: Split of the object that the goal is about: seen | unseen.
       phrases: Split of the sentence's template: seen | unseen.
@@ -67,6 +67,7 @@ def sample(
     if level not in (*LEVELS, "mixed"):
         raise unknown_name("level of sentences", level, (*LEVELS, "mixed"))
     definition: Task = catalog.load("task", task)
+    robot = definition.robots[0] if robot == "default" else robot
     body: Robot = catalog.load("robot", robot)
     layout = layout_for(layout, catalogue) if body.stance is None and not body.has_two_hands else _layout_of_humanoid(layout, body)
     arena_name = _drawn_arena(arena_name, objects, stream(seed, task, "arena"), body)

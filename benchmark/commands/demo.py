@@ -140,7 +140,7 @@ def _images(options: Namespace, entries: Sequence[Entry]) -> Mapping[str, Shrink
     from vlagym.envs.robot import Robot
 
     cameras = options.cameras or ["front", "wrist"]
-    for name in dict.fromkeys(e.robot for e in entries):
+    for name in dict.fromkeys(e.body for e in entries):
         robot: Robot = catalog.load("robot", name)
         there = [c.name for c in arena(_ARENA).camera] + [c.name for c in robot.cameras]
         for camera in cameras:

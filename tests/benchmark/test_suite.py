@@ -67,7 +67,7 @@ def test_an_episode_that_comes_twice_is_refused() -> None:
 # ------------------------------------------------------------------------------------------------------------------------ axes
 def test_the_blank_axis_takes_the_sentence_and_names_the_twin() -> None:
     twin = fakes.spec(3)
-    blank = Entry(task="place_on", episodes=1, axes=("blank",)).sample(3, fakes.sample)
+    blank = Entry(task="place_on", episodes=1, robot="panda", axes=("blank",)).sample(3, fakes.sample)
     assert blank.instruction == "" and blank.axes == (("blank", 1),) and blank.base == twin.digest()
     assert blank.scene == twin.scene and blank.goal == twin.goal and blank.digest() != twin.digest()
 
