@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,11 +16,21 @@ from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import GraspRoom
 from vlagym.envs.shapes.parts import joint_bounds
 from vlagym.envs.types import EpisodeSpec, FixtureSpec
-from vlagym.policies.skills.view import View, asset_of
+from vlagym.policies.skills.view import asset_of
 
 _SPARE_M = 0.01
 _OVER_M = 0.02  # room that is left beneath what passes
 _WITHIN_M = 0.05
+
+
+class Things(Protocol):
+    """Where props and joints of furniture are; the views of all expert skills are."""
+
+    @property
+    def props(self) -> Mapping[str, Pose]: ...
+
+    @property
+    def joints(self) -> Mapping[str, float]: ...
 
 
 class Obstacle(NamedTuple):
@@ -54,7 +64,7 @@ class Obstacle(NamedTuple):
         return corner
 
 
-def obstacle(spec: EpisodeSpec, view: View, name: str) -> Obstacle:
+def obstacle(spec: EpisodeSpec, view: Things, name: str) -> Obstacle:
     """Returns a prop where it is now."""
     return boxed(name, asset_of(spec, name), prop_of(spec, name).scale, view.props[name])
 
@@ -76,7 +86,7 @@ def boxed(name: str, asset: ObjectAsset, scale: float, here: Pose) -> Obstacle:
     return Obstacle(name, float(middle[0]), float(middle[1]), yaw, half_x, half_y, is_upright and asset.yaw_symmetry == 0, bottom, top)
 
 
-def obstacles(spec: EpisodeSpec, view: View, without: Sequence[str]) -> list[Obstacle]:
+def obstacles(spec: EpisodeSpec, view: Things, without: Sequence[str]) -> list[Obstacle]:
     """Returns the props and fixtures of the scene where they are now, but for those that are named, and for what lies in them."""
     inside = [content for name in without for content in spec.contents(name)]
     found = [obstacle(spec, view, name) for name in view.props if name not in without and name not in inside]
@@ -88,7 +98,7 @@ def obstacles(spec: EpisodeSpec, view: View, without: Sequence[str]) -> list[Obs
     return found
 
 
-def _opened(fixture: FixtureSpec, view: View) -> list[Obstacle]:
+def _opened(fixture: FixtureSpec, view: Things) -> list[Obstacle]:
     """Returns the drawers and doors of a piece of furniture that are not closed."""
     asset, found = get_fixture(fixture.asset), []
     for joint in asset.joints:
