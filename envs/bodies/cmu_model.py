@@ -19,7 +19,8 @@ Numbers = tuple[float, ...]
 ROOT = "pelvis"
 """What the published root is called here."""
 _PUBLISHED_ROOT = "root"
-_UPRIGHT_WXYZ = np.array([0.5, 0.5, 0.5, 0.5])  # the published root has x to the left, y up and z ahead
+UPRIGHT_WXYZ = np.array([0.5, 0.5, 0.5, 0.5])
+"""Turns the published frame of the root, x to the left, y up and z ahead, into ours. Not to be changed."""
 
 
 class Hinge(NamedTuple):
@@ -103,11 +104,11 @@ def links() -> tuple[Link, ...]:
         pos, quat, com, turn = (np.array(v) for v in (length * body.pos, body.quat, length * body.ipos, body.iquat))
         shapes = [_shape(model, g, length) for g in range(model.ngeom) if model.geom_bodyid[g] == i]
         if body.name == _PUBLISHED_ROOT:
-            com, turn = rotate(_UPRIGHT_WXYZ, com), multiply(_UPRIGHT_WXYZ, turn)
-            shapes = [s._replace(pos_m=_plain(rotate(_UPRIGHT_WXYZ, np.array(s.pos_m))), quat_wxyz=_plain(multiply(_UPRIGHT_WXYZ, np.array(s.quat_wxyz))))
+            com, turn = rotate(UPRIGHT_WXYZ, com), multiply(UPRIGHT_WXYZ, turn)
+            shapes = [s._replace(pos_m=_plain(rotate(UPRIGHT_WXYZ, np.array(s.pos_m))), quat_wxyz=_plain(multiply(UPRIGHT_WXYZ, np.array(s.quat_wxyz))))
                       for s in shapes]  # fmt: skip
         elif parent == _PUBLISHED_ROOT:
-            pos, quat = rotate(_UPRIGHT_WXYZ, pos), multiply(_UPRIGHT_WXYZ, quat)
+            pos, quat = rotate(UPRIGHT_WXYZ, pos), multiply(UPRIGHT_WXYZ, quat)
         hinges = [
             Hinge(model.joint(j).name, _plain(length * model.jnt_pos[j]), _plain(model.jnt_axis[j]), (float(model.jnt_range[j, 0]), float(model.jnt_range[j, 1])))
             for j in range(model.njnt)

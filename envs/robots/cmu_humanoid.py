@@ -64,7 +64,7 @@ _GAINS = {
     "lowerback": (4000.0, 250.0, 0.10), "upperback": (4000.0, 250.0, 0.10), "thorax": (3500.0, 200.0, 0.10),
     "lowerneck": (500.0, 25.0, 0.02), "upperneck": (400.0, 20.0, 0.02), "head": (300.0, 12.0, 0.02),
     "clavicle": (1500.0, 70.0, 0.05), "humerus": (800.0, 35.0, 0.03), "radius": (400.0, 16.0, 0.02),
-    "wrist": (150.0, 4.0, 0.01), "hand": (150.0, 4.0, 0.01), "fingers": (12.0, 0.4, 0.003), "thumb": (12.0, 0.4, 0.003),
+    "wrist": (150.0, 4.0, 0.01), "hand": (150.0, 4.0, 0.01), "fingers": (12.0, 0.8, 0.003), "thumb": (12.0, 0.8, 0.003),
 }  # fmt: skip
 _DAMPING_NM_S = {"fingers": 0.05, "thumb": 0.05}
 _FINGER_TORQUE_NM = {"fingers": 3.0, "thumb": 2.0}  # 35 N at the pinch point; the walker's 20 N m would crush
@@ -136,8 +136,8 @@ def _add_pads(bodies: dict[str, Any], side: Side) -> None:
     box, sign = mujoco.mjtGeom.mjGEOM_BOX, 1.0 if side == "left" else -1.0
     letter = side[0]
     pad: dict[str, Any] = dict(type=box, mass=0, group=3, **_TOUCH["pad"])
-    bodies[f"{letter}fingers"].add_geom(name=f"{letter}fingers_pad", size=(0.0365, 0.050, 0.0078), pos=(0, -0.036, 0), **pad)
-    bodies[f"{letter}thumb"].add_geom(name=f"{letter}thumb_pad", size=(0.011, 0.038, 0.0096), pos=(0, -0.040, 0), **pad)
+    bodies[f"{letter}fingers"].add_geom(name=f"{letter}fingers_pad", size=(0.0365, 0.048, 0.0078), pos=(0, -0.034, 0), **pad)
+    bodies[f"{letter}thumb"].add_geom(name=f"{letter}thumb_pad", size=(0.011, 0.0405, 0.0096), pos=(0, -0.041, 0), **pad)
     x, y, z = _PINCH_M
     turn = (0.0, 0.0, 1.0, 0.0)  # x to the thumb's side of the left hand, y from the fingers to the thumb, z out of the palm
     bodies[f"{letter}hand"].add_site(name=f"{side}_pinch", pos=(sign * x, y, z), quat=turn, size=(0.004, 0.004, 0.004), group=5)
@@ -186,10 +186,11 @@ _NEVER_TOUCH = (
 
 # --------------------------------------------------------------------------------------------------------------------- hands
 # The point between fingers and thumb, below the palm, in the frame of the left hand (x away from the thumb, -y along the fingers, -z out of the palm).
-_PINCH_M = (-0.028, -0.043, -0.066)
-_OPEN = {"fingersrx": 0.35, "thumbrz": 0.4, "thumbrx": 1.40}
-_CLOSED = {"fingersrx": 1.57, "thumbrz": 0.785, "thumbrx": 0.55}
-_OPENINGS_M = ((0.0, 0.15), (1.0, 0.0))
+_PINCH_M = (-0.020, -0.064, -0.080)
+_OPEN = {"fingersrx": 0.35, "thumbrz": 0.6, "thumbrx": 1.57}
+_CLOSED = {"fingersrx": 1.57, "thumbrz": 0.785, "thumbrx": 0.85}
+# Between the tip of the thumb and the fingers' pad, measured for closures from the flat hand, whose fingers lie far ahead of the thumb.
+_OPENINGS_M = ((0.0, 0.150), (0.3, 0.100), (0.4, 0.088), (0.5, 0.072), (0.6, 0.055), (0.7, 0.038), (0.8, 0.026), (0.9, 0.014), (1.0, 0.003))
 
 
 def _postures(posture: dict[str, float], side: Side) -> tuple[float, ...]:
