@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 import tempfile
 import zipfile
@@ -14,14 +15,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from vlagym.envs.bodies.menagerie_meshes import reduced
+from vlagym.envs.bodies.menagerie_meshes import reduced_together
 from vlagym.envs.errors import BadData, MissingPackage
 from vlagym.envs.frames import to_matrix
 from vlagym.envs.meshes import TriangleMesh, cache_folder, read
 from vlagym.envs.types import Quat, Rgba, Vec3
 
-_VERSION = 1  # of the reduction, for the cache
-_AREA_POWER = 0.45  # of a mesh's share of the faces: small parts get more than their area, or fingers would lose theirs
+_LOG = logging.getLogger(__name__)
+_VERSION = 2  # of the reduction, for the cache
 
 
 class MenagerieModel(NamedTuple):
@@ -156,7 +157,8 @@ def _cached(files: list[Path], faces: int) -> list[TriangleMesh]:
                 return [TriangleMesh(vertices=data[f"vertices_{i}"], faces=data[f"faces_{i}"]) for i in range(len(files))]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             store.unlink(missing_ok=True)  # cut short by a full disk or a kill: made again
-    meshes = _reduced_together([read(file) for file in files], faces)
+    _LOG.info("reducing %d meshes to %d faces, once on this machine", len(files), faces)
+    meshes = reduced_together([read(file) for file in files], faces)
     store.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=store.parent, suffix=".npz")
     arrays = {f"{name}_{i}": getattr(mesh, name) for i, mesh in enumerate(meshes) for name in ("vertices", "faces")}
@@ -164,11 +166,6 @@ def _cached(files: list[Path], faces: int) -> list[TriangleMesh]:
         np.savez(out, **arrays)
     os.replace(temporary, store)
     return meshes
-
-
-def _reduced_together(meshes: list[TriangleMesh], faces: int) -> list[TriangleMesh]:
-    shares = [_area_m2(mesh) ** _AREA_POWER for mesh in meshes]
-    return [reduced(mesh, max(60, round(faces * share / sum(shares)))) for mesh, share in zip(meshes, shares, strict=True)]
 
 
 def _placed(mesh: TriangleMesh, geom: VisualGeom) -> TriangleMesh:
@@ -182,11 +179,6 @@ def _joined(meshes: list[TriangleMesh]) -> TriangleMesh:
         vertices=np.concatenate([m.vertices for m in meshes]),
         faces=np.concatenate([m.faces + offset for m, offset in zip(meshes, offsets[:-1], strict=True)]).astype(np.int32),
     )
-
-
-def _area_m2(mesh: TriangleMesh) -> float:
-    a, b, c = (mesh.vertices[mesh.faces[:, i]].astype(np.float64) for i in range(3))
-    return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2.0)
 
 
 def _numbers(text: str) -> Any:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
 
 from vlagym import assets
-from vlagym.envs.errors import MissingPackage, unknown_name
+from vlagym.envs.bodies.menagerie_look import MenagerieModel, menagerie_folder, visual_geoms
+from vlagym.envs.errors import unknown_name
 from vlagym.envs.meshes import TriangleMesh, decimated, package_folder, read
 from vlagym.envs.robot import EndEffector, GraspRoom, PushFace, Robot, position_actuator
 from vlagym.envs.types import CameraSpec
@@ -159,7 +158,7 @@ def _look_parts(look: str) -> tuple[tuple[str, tuple[float, ...], TriangleMesh],
     """Returns (link, rgba, mesh) of each visual part."""
     source = _source()["look"][look]
     if look == "menagerie":
-        groups = _menagerie_parts(_menagerie_folder() / source["parts"])
+        groups = _menagerie_parts(menagerie_folder(_MENAGERIE) / source["parts"])
     else:
         folder = package_folder(source["package"]) / source["folder"]
         groups = [(link, tuple(source["colours"][colour]), (folder / file,)) for link, file, colour in source["parts"]]
@@ -172,36 +171,10 @@ def _look_parts(look: str) -> tuple[tuple[str, tuple[float, ...], TriangleMesh],
 
 def _menagerie_parts(file: Path) -> list[tuple[str, tuple[float, ...], tuple[Path, ...]]]:
     """Returns (link, rgba, OBJ files) of Menagerie's visual geoms, one group for each link and material."""
-    root = ElementTree.parse(file).getroot()
-    colours = {m.get("name"): tuple(float(v) for v in (m.get("rgba") or "1 1 1 1").split()) for m in root.iter("material") if m.get("name")}
-    files = {Path(m.get("file", "")).stem: file.parent / m.get("file", "") for m in root.iter("mesh") if m.get("file", "").endswith(".obj")}
     groups: dict[tuple[str, tuple[float, ...]], list[Path]] = {}
-    for body in root.iter("body"):
-        for geom in body.findall("geom"):
-            if geom.get("class") == "visual":
-                key = (body.get("name", ""), colours[geom.get("material")])
-                groups.setdefault(key, []).append(files[geom.get("mesh", "")])
+    for geom in visual_geoms(file):
+        groups.setdefault((geom.link, geom.rgba), []).append(geom.file)
     return [(link, rgba, tuple(paths)) for (link, rgba), paths in groups.items()]
-
-
-def _menagerie_folder() -> Path:
-    """Returns the folder of Menagerie's model: below MENAGERIE_ROOT, or where the package `mujoco-menagerie` keeps it (downloaded on first use)."""
-    advice = "pip install mujoco-menagerie, or set MENAGERIE_ROOT to a checkout of MuJoCo Menagerie"
-    root = os.environ.get("MENAGERIE_ROOT")
-    if root:
-        folder = Path(root) / _MENAGERIE_MODEL
-    else:
-        try:
-            import mujoco_menagerie
-        except ImportError as missing:
-            raise MissingPackage(f"the look 'menagerie' needs {_MENAGERIE_MODEL} of MuJoCo Menagerie: {advice}") from missing
-        try:
-            folder = mujoco_menagerie.get(_MENAGERIE_MODEL).path()
-        except mujoco_menagerie.MenagerieError as error:
-            raise MissingPackage(f"mujoco-menagerie could not provide {_MENAGERIE_MODEL} ({error}): {advice}") from error
-    if not (folder / "panda.xml").exists():
-        raise MissingPackage(f"{_MENAGERIE_MODEL}/panda.xml is not below MENAGERIE_ROOT ({root}): {advice}")
-    return folder
 
 
 def _resolve_look(wanted: str) -> str:
@@ -210,12 +183,12 @@ def _resolve_look(wanted: str) -> str:
     if wanted not in _LOOKS:
         raise unknown_name("look of the panda", wanted, ["auto", *_LOOKS])
     if wanted == "menagerie":
-        _menagerie_folder()
+        menagerie_folder(_MENAGERIE)
     return wanted
 
 
 _LOOKS = ("gymnasium_robotics", "menagerie")
-_MENAGERIE_MODEL = "franka_emika_panda"
+_MENAGERIE = MenagerieModel("franka_emika_panda", "panda.xml")
 
 ROBOT = Robot(
     name="panda",
