@@ -132,10 +132,10 @@ def _pipeline(policy: Policy, spec: EpisodeSpec) -> Pipeline:
 def _sent(spec: EpisodeSpec) -> ObservationSpec:
     """Returns what the environment sends in an episode."""
     from vlagym.envs.types import ImageComponent
-    from vlagym.envs.world import state_components
+    from vlagym.envs.proprioception import state_components
 
     images = tuple(ImageComponent(name=c.name, width=c.width, height=c.height) for c in spec.scene.cameras)
-    return ObservationSpec(images=images, state=state_components(catalog.load("robot", spec.robot)), rate_hz=spec.control.rate_hz)
+    return ObservationSpec(images=images, state=state_components(catalog.load("robot", spec.robot), spec.robot_base), rate_hz=spec.control.rate_hz)
 
 
 def _episode(policy: Policy, *, slot: int, seed: int) -> _Episode:
