@@ -13,7 +13,7 @@ from vlagym.envs.errors import BadData, BadSpec, unknown_name
 from vlagym.envs.frames import Array, Pose, conjugate, multiply, to_axis_angle
 from vlagym.envs.robot import Robot
 from vlagym.envs.safety_limits import SafetyLimits, is_person, limits_of
-from vlagym.envs.safety_moves import Glide, HandOrientation, HandPosition, Joints, Move, Posture, Proprio, Unlimited
+from vlagym.envs.safety_moves import Glide, HandOrientation, HandPosition, Joints, Move, Posture, Proprio, Touch, Unlimited
 from vlagym.envs.types import CONTACT_KINDS, ActionComponent, EpisodeSpec, Facts
 
 Mode = Literal["off", "clip", "stop"]
@@ -30,6 +30,11 @@ Forward = Callable[[Array], Mapping[str, Pose]]
 _WATCHED = ("robot_fixture", "robot_prop", "self")
 """Kinds of contact whose force is limited. What is held and the robot puts down on furniture is not: it is meant to touch."""
 
+_CAUTION_S = 1.0
+"""For so long whatever pressed too hard moves slowly."""
+_CAUTION_PACE = 0.25
+"""How slowly then: a share of its highest speed."""
+
 _HALVINGS = 7
 """Of the share of a joint motion that is still allowed: to 1 %."""
 
@@ -43,14 +48,15 @@ class Filtered(NamedTuple):
     """PASSED, CLIPPED or STOPPED."""
     broken: tuple[str, ...]
     """Limits that the action would have broken, or that the robot broke already: hand_speed, hand_turn, hand_box, joint_speed, force,
-    person_force, base_speed, base_box, height_speed, lean_speed."""
+    base_speed, base_box."""
 
 
 class SafetyFilter:
     """Guards one episode after another.
 
     It knows what a real robot knows, its proprioception, and feels contact forces, as a skin or joint torques would tell them. It does not see
-    the scene. A force is felt after it happened, at the end of a control step; it is limited by taking back what presses, not by foresight.
+    the scene. A force is felt after it happened, at the end of a control step: then the robot goes back the way it came, two commands a step,
+    until nothing presses too hard any more, and moves slowly for a second. The first blow it cannot foresee; a slow hand strikes less.
     """
 
     def __init__(self, mode: Mode, limits: SafetyLimits | None = None) -> None:
@@ -88,7 +94,11 @@ class SafetyFilter:
         self._forward = _forward(spec) if self._joints else None
         self._step_s = 1.0 / spec.control.rate_hz
         self._side_of = {link: hand.side for hand in robot.end_effectors for link in hand.all_links}
-        self._people = [i for i, fixture in enumerate(spec.scene.fixtures) if is_person(fixture)]
+        self._caution_steps = round(_CAUTION_S * spec.control.rate_hz)
+        self._caution = dict.fromkeys(robot.sides, 0)
+        """Side -> steps for which it is still to move slowly."""
+        self._people = [(i, fixture.name) for i, fixture in enumerate(spec.scene.fixtures) if is_person(fixture)]
+        """Where they stand among the fixtures. The force on them counts even where the goal names them."""
 
     def filter(self, action: Any, proprio: Proprio, facts: Facts) -> Filtered:
         """Returns what may be done in the place of an action.
@@ -126,20 +136,16 @@ class SafetyFilter:
         What a hand presses on is that hand's; what another link presses on is everybody's, for any joint may be the cause.
         """
         ratios = dict.fromkeys(self._sides, 0.0)
-        felt: list[str] = []
         peaks = facts.contact_force_n.max(axis=0) if len(facts.contact_force_n) else np.zeros(len(CONTACT_KINDS))
         for kind in _WATCHED:
             ratio = float(peaks[CONTACT_KINDS.index(kind)]) / self._limits.force_n
             if ratio > 1.0:
-                felt.append("force")
                 self._blame(ratios, ratio, [(c.a, c.b) for c in facts.contacts if c.kind == kind])
-        for index in self._people:
-            ratio = float(facts.fixture_robot_force_n[index]) / self._limits.person_force_n
+        for index, name in self._people:
+            ratio = float(facts.fixture_robot_force_n[index]) / self._limits.force_n
             if ratio > 1.0:
-                felt.append("person_force")
-                name = self._spec.scene.fixtures[index].name if self._spec else ""
                 self._blame(ratios, ratio, [(c.a, c.b) for c in facts.contacts if name in (c.a, c.b)])
-        return ratios, felt
+        return ratios, ["force"] if max(ratios.values()) > 1.0 else []
 
     def _blame(self, ratios: dict[str, float], ratio: float, pairs: Sequence[tuple[str, str]]) -> None:
         guilty: set[str] = set()
@@ -149,12 +155,15 @@ class SafetyFilter:
             ratios[side] = max(ratios[side], ratio)
 
     def _allowed(self, wanted: Sequence[Array], proprio: Proprio, pressing: Mapping[str, float]) -> tuple[list[Array], list[str]]:
-        anyone = max(pressing.values())
+        for side, ratio in pressing.items():
+            self._caution[side] = self._caution_steps if ratio > 1.0 else max(0, self._caution[side] - 1)
+        touches = {side: Touch(ratio, _CAUTION_PACE if self._caution[side] else 1.0) for side, ratio in pressing.items()}
+        anyone = Touch(max(t.pressing for t in touches.values()), min(t.pace for t in touches.values()))
         out: list[Array] = []
         broken: list[str] = []
         for move, values in zip(self._moves, wanted, strict=True):
             side = move.component.name.partition("_")[0]
-            found = move.allow(values, proprio, pressing.get(side, anyone))
+            found = move.allow(values, proprio, touches.get(side, anyone))
             out.append(found.values)
             broken += found.broken
         if self._forward is not None:
@@ -232,14 +241,12 @@ def _move(component: ActionComponent, robot: Robot, spec: EpisodeSpec, limits: S
             return Unlimited(component, np.concatenate([hand.finger_ctrl(0.0) for hand in robot.end_effectors if hand.side == side]))
         at = [robot.joints.index(name) for name in names]
         step, low, high = (np.array(v)[at] for v in (robot.joint_speed_max_rad_s, robot.joint_low_rad, robot.joint_high_rad))
-        measured = f"{component.name}_joint_pos_rad" if robot.groups else "joint_pos_rad"
-        return Joints(component, np.array(spec.robot_qpos)[at], step * limits.joint_speed_share * step_s, low, high, measured)
+        return Joints(component, np.array(spec.robot_qpos)[at], step * limits.joint_speed_share * step_s, low, high)
     if convention == "planar_velocity":
         speed, turn, box = (_needed(limits, name, spec) for name in ("base_speed_m_s", "base_turn_rad_s", "base_box_m"))
         return Glide(component, speed, turn, box, step_s)
     if convention in ("height", "lean"):
-        reason = "height_speed" if convention == "height" else "lean_speed"
-        return Posture(component, _needed(limits, f"{reason}_{'m' if convention == 'height' else 'rad'}_s", spec) * step_s, reason)
+        return Posture(component)
     known = ", ".join(_KNOWN)
     raise BadSpec(f"the safety filter does not know what {component.name!r} moves: its convention is {convention!r}. It knows: {known}")
 

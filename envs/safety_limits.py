@@ -45,18 +45,12 @@ class SafetyLimits:
     joint_speed_share: float
     """Of the robot's `joint_speed_max_rad_s`, for conventions that command joints."""
     force_n: float
-    """Normal force on what the goal does not name, and of the robot on itself; what the goal names is not watched."""
-    person_force_n: float
-    """Normal force on a person."""
+    """Normal force on what the goal does not name, on a person in any case, and of the robot on itself."""
     base_speed_m_s: float | None = None
     """Of a base that glides; None for a robot whose base does not."""
     base_turn_rad_s: float | None = None
     base_box_m: Box | None = None
     """(2,) where the base may glide, counted from where it began, in the frame of the start."""
-    height_speed_m_s: float | None = None
-    """Of the commanded height of the body; None for a robot that cannot squat."""
-    lean_speed_rad_s: float | None = None
-    """Of the commanded lean of the torso."""
     why: Mapping[str, str]
     """Limit -> its source, or how it was measured."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
@@ -17,11 +18,25 @@ Proprio = Mapping[str, NDArray[np.float32]]
 
 _SLACK = 1.0 + 1e-5
 """A move may leave its limit by the rounding of float32, or an action that was clipped would be clipped again when it is played a second time."""
-_LEAD_MIN = 1e-3
-"""In m or rad: a command this near to where the hand is does not tell which way it presses."""
 
 _BACK_OFF = 0.2
 """Share of its highest speed with which a base backs off from what it presses on."""
+
+_TRAIL_STEPS = 20
+"""How far back the way is remembered on which a hand came to where it presses."""
+
+
+_STEPS_BACK = 2
+"""Commands that are taken back in each step: that which pressed was given a step before the force was felt."""
+
+
+class Touch(NamedTuple):
+    """What a part of the body feels."""
+
+    pressing: float
+    """Contact force over its limit; above 1, what presses is taken back."""
+    pace: float
+    """Share of its highest speed that it may have: less than 1 for a while after it pressed too hard."""
 
 
 class Allowed(NamedTuple):
@@ -42,13 +57,13 @@ class Move(Protocol):
         """Returns the values that keep it where it is commanded to be."""
         ...
 
-    def allow(self, wanted: Array, proprio: Proprio, pressing: float) -> Allowed:
+    def allow(self, wanted: Array, proprio: Proprio, touch: Touch) -> Allowed:
         """Returns what of the wanted values is allowed.
 
         Args:
           wanted: Of the component, as a policy sends it.
           proprio: Of the observation before the action.
-          pressing: Contact force over its limit; above 1, what presses is taken back.
+          touch: What it feels.
         """
         ...
 
@@ -57,30 +72,58 @@ class Move(Protocol):
         ...
 
 
+class Trail:
+    """The commands of the last second, on which nothing pressed too hard: the way back.
+
+    Which link touches what, and from which side, a filter does not know. That it was free where it came from, it does.
+    """
+
+    def __init__(self) -> None:
+        self._commands: deque[Array] = deque(maxlen=_TRAIL_STEPS)
+
+    def follow(self, command: Array, touch: Touch) -> Array | None:
+        """Returns the command to go back to; None where nothing presses, or the way is not remembered any farther.
+
+        A robot that is stuck where its way ends is left to the policy, slowed down: a filter that held it there would press for ever.
+
+        Args:
+          command: The present one.
+          touch: What it leads to.
+        """
+        if touch.pressing <= 1.0:
+            self._commands.append(command)
+            return None
+        for _ in range(min(_STEPS_BACK - 1, len(self._commands) - 1)):
+            self._commands.pop()
+        return self._commands.pop() if self._commands else None
+
+
 class HandPosition:
     """The commanded position of a hand: `delta_position` or `position`."""
 
     def __init__(self, component: ActionComponent, side: str, step_m: float, box: Box) -> None:
         self.component = component
-        self._target, self._measured = _names(side, "pos_base_m")
+        self._target = _target_name(side, "pos_base_m")
         self._step_m, self._low, self._high = step_m, np.array(box.low_m), np.array(box.high_m)
         self._is_delta = component.convention == "delta_position"
+        self._trail = Trail()
 
     def hold(self, proprio: Proprio) -> Array:
         return np.zeros(3) if self._is_delta else proprio[self._target].astype(np.float64)
 
-    def allow(self, wanted: Array, proprio: Proprio, pressing: float) -> Allowed:
+    def allow(self, wanted: Array, proprio: Proprio, touch: Touch) -> Allowed:
         here = proprio[self._target].astype(np.float64)
+        before = self._trail.follow(here, touch)
+        if before is not None:
+            back = (before - here if self._is_delta else before) / self.component.scale
+            return Allowed(_bounded(back, self.component), ("force",))
         step = wanted * self.component.scale - (0.0 if self._is_delta else here)
-        slowed = shortened(step, self._step_m)
+        slowed = shortened(step, self._step_m * touch.pace)
         broken = [] if slowed is step else ["hand_speed"]
         inside = np.clip(here + slowed, np.minimum(self._low, here), np.maximum(self._high, here)) - here
         if np.abs(inside - slowed).max() > 1e-6:
             broken.append("hand_box")
             slowed = inside
-        if pressing > 1.0:
-            slowed = relaxed(slowed, here - proprio[self._measured], pressing)
-            broken.append("force")
         if not broken:
             return Allowed(wanted, ())
         reached = slowed if self._is_delta else here + slowed
@@ -95,15 +138,20 @@ class HandOrientation:
 
     def __init__(self, component: ActionComponent, side: str, step_rad: float) -> None:
         self.component = component
-        self._target, self._measured = _names(side, "quat_base_wxyz")
+        self._target = _target_name(side, "quat_base_wxyz")
         self._step_rad = step_rad
         self._is_delta = component.convention == "delta_axis_angle"
+        self._trail = Trail()
 
     def hold(self, proprio: Proprio) -> Array:
         return np.zeros(3) if self._is_delta else proprio[self._target].astype(np.float64)
 
-    def allow(self, wanted: Array, proprio: Proprio, pressing: float) -> Allowed:
+    def allow(self, wanted: Array, proprio: Proprio, touch: Touch) -> Allowed:
         here = proprio[self._target].astype(np.float64)
+        before = self._trail.follow(here, touch)
+        if before is not None:
+            back = to_axis_angle(multiply(before, conjugate(here))) / self.component.scale if self._is_delta else before
+            return Allowed(_bounded(back, self.component), ("force",))
         if self._is_delta:
             turn = wanted * self.component.scale
         else:
@@ -111,16 +159,11 @@ class HandOrientation:
             if norm < 1e-3:
                 return Allowed(wanted, ())  # no rotation at all; the controller refuses it with its reason
             turn = to_axis_angle(multiply(wanted / norm, conjugate(here)))
-        slowed = shortened(turn, self._step_rad)
-        broken = [] if slowed is turn else ["hand_turn"]
-        if pressing > 1.0:
-            lead = to_axis_angle(multiply(here, conjugate(proprio[self._measured].astype(np.float64))))
-            slowed = relaxed(slowed, lead, pressing)
-            broken.append("force")
-        if not broken:
+        slowed = shortened(turn, self._step_rad * touch.pace)
+        if slowed is turn:
             return Allowed(wanted, ())
         values = slowed / self.component.scale if self._is_delta else multiply(from_axis_angle(slowed), here)
-        return Allowed(_bounded(values, self.component), tuple(broken))
+        return Allowed(_bounded(values, self.component), ("hand_turn",))
 
     def done(self, values: Array) -> None:
         """The controller tells where the command went: there is nothing to remember."""
@@ -129,12 +172,13 @@ class HandOrientation:
 class Joints:
     """Commanded positions of joints: `joint_delta` or `joint_position`."""
 
-    def __init__(self, component: ActionComponent, start: Array, step_rad: Array, low: Array, high: Array, measured: str) -> None:
+    def __init__(self, component: ActionComponent, start: Array, step_rad: Array, low: Array, high: Array) -> None:
         self.component = component
         self.commanded = start.astype(np.float64)
         """(n,) rad, what the joints were asked for last."""
-        self._step_rad, self._low, self._high, self._measured = step_rad, low, high, measured
+        self._step_rad, self._low, self._high = step_rad, low, high
         self._is_delta = component.convention == "joint_delta"
+        self._trail = Trail()
 
     def hold(self, proprio: Proprio) -> Array:
         return np.zeros(len(self.commanded)) if self._is_delta else self.commanded
@@ -149,16 +193,16 @@ class Joints:
         asked = target - self.commanded if self._is_delta else target
         return _bounded(asked / self.component.scale, self.component)
 
-    def allow(self, wanted: Array, proprio: Proprio, pressing: float) -> Allowed:
+    def allow(self, wanted: Array, proprio: Proprio, touch: Touch) -> Allowed:
+        before = self._trail.follow(self.commanded, touch)
+        if before is not None:
+            back = np.clip(before - self.commanded, -self._step_rad, self._step_rad)
+            return Allowed(self.values(self.commanded + back), ("force",))
+        longest = self._step_rad * touch.pace
         step = self.target(wanted) - self.commanded
-        slowed = np.clip(step, -self._step_rad, self._step_rad)
-        broken = [] if bool(np.all(np.abs(step) <= self._step_rad * _SLACK)) else ["joint_speed"]
-        if pressing > 1.0:
-            lead = self.commanded - proprio[self._measured]
-            # Each joint for itself: what would lead it farther from where it is, is left out; and its lead shrinks as the force must.
-            slowed = np.where(slowed * lead > 0, 0.0, slowed) - lead * (1.0 - 1.0 / pressing)
-            broken.append("force")
-        return Allowed(self.values(self.commanded + slowed), tuple(broken)) if broken else Allowed(wanted, ())
+        if bool(np.all(np.abs(step) <= longest * _SLACK)):
+            return Allowed(wanted, ())
+        return Allowed(self.values(self.commanded + np.clip(step, -longest, longest)), ("joint_speed",))
 
     def done(self, values: Array) -> None:
         self.commanded = self.target(values)
@@ -178,9 +222,10 @@ class Glide:
     def hold(self, proprio: Proprio) -> Array:
         return np.zeros(3)
 
-    def allow(self, wanted: Array, proprio: Proprio, pressing: float) -> Allowed:
+    def allow(self, wanted: Array, proprio: Proprio, touch: Touch) -> Allowed:
         velocity = wanted * self.component.scale
-        slowed = np.array([*shortened(velocity[:2], self._speed_m_s), np.clip(velocity[2], -self._turn_rad_s, self._turn_rad_s)])
+        turn = float(np.clip(velocity[2], -self._turn_rad_s * touch.pace, self._turn_rad_s * touch.pace))
+        slowed = np.array([*shortened(velocity[:2], self._speed_m_s * touch.pace), turn])
         broken = [] if np.abs(slowed - velocity).max() <= 1e-6 else ["base_speed"]
         x, y, yaw = proprio["base_pose_m_rad"].astype(np.float64)
         c, s = math.cos(yaw), math.sin(yaw)
@@ -190,7 +235,7 @@ class Glide:
         if np.abs(inside - there).max() > 1e-6:
             slowed[:2] = to_start.T @ (inside - here) / self._step_s
             broken.append("base_box")
-        if pressing <= 1.0:
+        if touch.pressing <= 1.0:
             self._into = None
         elif self._into is None and np.abs(self._last).max() > 0:
             self._into = self._last / np.linalg.norm(self._last)
@@ -204,27 +249,22 @@ class Glide:
 
 
 class Posture:
-    """One commanded number that may change so fast and no faster: the height of the body, the lean of the torso."""
+    """The commanded height of the body or lean of the torso. How fast it gets there is limited by the controller that keeps it balanced."""
 
-    def __init__(self, component: ActionComponent, step: float, reason: str, start: float = 0.0) -> None:
+    def __init__(self, component: ActionComponent) -> None:
         self.component = component
-        self._step, self._reason = step, reason
-        self._commanded = start
+        self._commanded = np.zeros(component.size)
+        self._trail = Trail()
 
     def hold(self, proprio: Proprio) -> Array:
-        return np.array([self._commanded / self.component.scale])
+        return self._commanded
 
-    def allow(self, wanted: Array, proprio: Proprio, pressing: float) -> Allowed:
-        change = float(wanted[0]) * self.component.scale - self._commanded
-        if pressing > 1.0:
-            return Allowed(self.hold(proprio), ("force",))
-        if abs(change) <= self._step * _SLACK:
-            return Allowed(wanted, ())
-        reached = self._commanded + math.copysign(self._step, change)
-        return Allowed(_bounded(np.array([reached / self.component.scale]), self.component), (self._reason,))
+    def allow(self, wanted: Array, proprio: Proprio, touch: Touch) -> Allowed:
+        before = self._trail.follow(self._commanded, touch)
+        return Allowed(wanted, ()) if before is None else Allowed(before, ("force",))
 
     def done(self, values: Array) -> None:
-        self._commanded = float(values[0]) * self.component.scale
+        self._commanded = values
 
 
 class Unlimited:
@@ -237,7 +277,7 @@ class Unlimited:
     def hold(self, proprio: Proprio) -> Array:
         return self._last
 
-    def allow(self, wanted: Array, proprio: Proprio, pressing: float) -> Allowed:
+    def allow(self, wanted: Array, proprio: Proprio, touch: Touch) -> Allowed:
         return Allowed(wanted, ())
 
     def done(self, values: Array) -> None:
@@ -250,30 +290,10 @@ def shortened(step: Array, longest: float) -> Array:
     return step if length <= longest * _SLACK else step * (longest / length)
 
 
-def relaxed(step: Array, lead: Array, pressing: float) -> Array:
-    """Returns a step that presses less.
-
-    A position-controlled arm presses in the direction in which its command leads where it is, and as hard as it leads far. The part of the step
-    in that direction is left out, and the lead is shortened by as much as the force is above its limit. Where nothing leads, nothing moves.
-
-    Args:
-      step: (3,) in m or rad.
-      lead: (3,) from where the hand is to where it is commanded to be.
-      pressing: Force over its limit, above 1.
-    """
-    distance = float(np.sqrt(lead @ lead))
-    if distance < _LEAD_MIN:
-        return np.zeros(3)
-    way = lead / distance
-    along = float(step @ way)
-    return np.asarray(step - max(0.0, along) * way - lead * (1.0 - 1.0 / pressing), np.float64)
-
-
 def _bounded(values: Array, component: ActionComponent) -> Array:
     return np.clip(values, np.array(component.low), np.array(component.high))
 
 
-def _names(side: str, what: str) -> tuple[str, str]:
-    """Returns the names in proprioception of the commanded and of the measured pose of a hand."""
-    prefix = f"{side}_" if side else ""
-    return f"{prefix}ee_target_{what}", f"{prefix}ee_{what}"
+def _target_name(side: str, what: str) -> str:
+    """Returns the name in proprioception of the commanded pose of a hand."""
+    return f"{side}_ee_target_{what}" if side else f"ee_target_{what}"

@@ -15,9 +15,10 @@ from vlagym.envs.errors import BadAction, BadData, BadSpec, UnknownName
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.safety import CLIPPED, PASSED, STOPPED, Filtered, Mode, SafetyFilter
 from vlagym.envs.safety_limits import Box, SafetyLimits, limits_of, read_limits
-from vlagym.envs.safety_moves import Glide, Posture, relaxed, shortened
+from vlagym.envs.safety_moves import Glide, Posture, Touch, shortened
 from vlagym.envs.types import CONTACT_KINDS, ActionComponent, Contact, EpisodeSpec, Facts, FixtureSpec
 
+FREE = Touch(pressing=0.0, pace=1.0)
 HAND = np.array([0.5, 0.0, 0.2])
 LIMITS = SafetyLimits(
     hand_speed_m_s=0.4,  # 2 cm a step of 20 Hz
@@ -25,8 +26,7 @@ LIMITS = SafetyLimits(
     hand_box_m=Box(low_m=(0.3, -0.2, 0.0), high_m=(0.6, 0.2, 0.5)),
     joint_speed_share=0.5,
     force_n=50.0,
-    person_force_n=10.0,
-    why=dict.fromkeys(("hand_speed_m_s", "hand_turn_rad_s", "hand_box_m", "joint_speed_share", "force_n", "person_force_n"), "by hand"),
+    why=dict.fromkeys(("hand_speed_m_s", "hand_turn_rad_s", "hand_box_m", "joint_speed_share", "force_n"), "by hand"),
 )
 
 
@@ -138,15 +138,32 @@ def test_absolute_poses_are_held_to_the_same_speed(two_blocks: EpisodeSpec) -> N
 
 
 # ------------------------------------------------------------------------------------------------------------------------------- force
-def test_a_hand_that_presses_too_hard_takes_back_what_presses(two_blocks: EpisodeSpec) -> None:
-    down = np.array([0, 0, -0.4, 0, 0, 0, 0], np.float32)
-    found = guard(two_blocks).filter(down, proprio(lead=(0, 0, -0.04)), facts(100.0))  # twice the limit: half of the lead must go
-    assert found.broken == ("force",) and moved(found) == [0.0, 0.0, 0.02]
+def test_a_hand_that_presses_too_hard_goes_back_the_way_it_came(two_blocks: EpisodeSpec) -> None:
+    keeper = guard(two_blocks)
+    down, way = np.array([0, 0, -0.2, 0, 0, 0, 1], np.float32), []
+    for k in range(5):  # 1 cm a step
+        keeper.filter(down, proprio((0.5, 0.0, 0.2 - 0.01 * k)), facts())
+    height = 0.15
+    for _ in range(3):
+        found = keeper.filter(down, proprio((0.5, 0.0, height)), facts(100.0))
+        assert found.verdict == CLIPPED and found.broken == ("force",) and found.action[6] == 1.0
+        height += moved(found)[2]
+        way.append(round(height, 4))
+    assert way == [0.17, 0.19, 0.2], "two commands a step, to where the way begins"
 
 
-def test_a_hand_that_presses_may_still_go_sideways_and_away(two_blocks: EpisodeSpec) -> None:
-    away = np.array([0.2, 0, 0.2, 0, 0, 0, 0], np.float32)
-    assert moved(guard(two_blocks).filter(away, proprio(lead=(0, 0, -0.04)), facts(100.0))) == [0.01, 0.0, 0.03]
+def test_a_hand_that_is_stuck_where_its_way_ends_is_left_to_the_policy(two_blocks: EpisodeSpec) -> None:
+    keeper = guard(two_blocks)
+    away = np.array([0, 0, 1, 0, 0, 0, 0], np.float32)
+    found = keeper.filter(away, proprio(), facts(100.0))
+    assert found.verdict == CLIPPED and moved(found) == [0.0, 0.0, 0.005], "at a quarter of its speed"
+
+
+def test_whoever_pressed_too_hard_is_slow_for_a_second(two_blocks: EpisodeSpec) -> None:
+    keeper, quick = guard(two_blocks), np.array([0.4, 0, 0, 0, 0, 0, 0], np.float32)
+    keeper.filter(quick, proprio(), facts(100.0))
+    speeds = [moved(keeper.filter(quick, proprio(), facts()))[0] for _ in range(21)]
+    assert speeds == [0.005] * 19 + [0.02] * 2
 
 
 def test_the_force_on_what_the_goal_names_is_not_limited(two_blocks: EpisodeSpec) -> None:
@@ -154,17 +171,14 @@ def test_the_force_on_what_the_goal_names_is_not_limited(two_blocks: EpisodeSpec
     assert found.verdict == PASSED
 
 
-def test_a_person_may_be_pressed_less_than_furniture(two_blocks: EpisodeSpec) -> None:
+def test_the_force_on_a_person_is_limited_even_where_the_goal_names_it(two_blocks: EpisodeSpec) -> None:
     someone = FixtureSpec(name="bystander", asset="cabinet_oak", pos_world=(0.8, 0.5, 0.0), yaw_rad=0.0)
     beside = dataclasses.replace(two_blocks, scene=dataclasses.replace(two_blocks.scene, fixtures=(someone,)))
-    touch = facts(20.0, other="bystander", person_n=20.0)
-    found = guard(beside).filter(np.zeros(7, np.float32), proprio(lead=(0.03, 0, 0)), touch)
-    assert found.broken == ("person_force",) and moved(found) == [-0.015, 0.0, 0.0]
-    assert guard(two_blocks).filter(np.zeros(7, np.float32), proprio(lead=(0.03, 0, 0)), facts(20.0)).verdict == PASSED
+    touch = facts(60.0, kind="robot_target", other="bystander", person_n=60.0)
+    assert guard(beside, "stop").filter(np.zeros(7, np.float32), proprio(), touch).broken == ("force",)
 
 
-def test_where_nothing_leads_nothing_moves() -> None:
-    assert relaxed(np.array([0.01, 0.0, 0.0]), np.zeros(3), 2.0).tolist() == [0.0, 0.0, 0.0]
+def test_steps_are_shortened_in_their_direction() -> None:
     assert shortened(np.array([3.0, 4.0, 0.0]), 1.0) == pytest.approx([0.6, 0.8, 0.0])
 
 
@@ -207,13 +221,16 @@ def test_joints_are_held_back_until_the_hand_keeps_to_its_speed(two_blocks: Epis
     assert found.broken == ("hand_speed",) and 0.019 < way < 0.02003
 
 
-def test_joints_that_press_too_hard_take_back_their_lead(two_blocks: EpisodeSpec) -> None:
+def test_joints_that_press_too_hard_go_back_the_way_they_came(two_blocks: EpisodeSpec) -> None:
     robot = catalog.load("robot", "panda")
-    behind = np.array(robot.home_qpos)
-    behind[3] -= 0.02  # the elbow is 0.02 rad short of what it is asked for
-    keeper = guard(two_blocks, control="joint_delta")
-    found = keeper.filter(np.zeros(8, np.float32), proprio(joints=behind), facts(100.0))
-    assert found.broken == ("force",) and 0.1 * found.action[3] == pytest.approx(-0.01, abs=1e-6)
+    keeper = guard(two_blocks, control="joint_position", hand_speed_m_s=9.0, hand_turn_rad_s=9.0)
+    home = np.array(robot.home_qpos, np.float32)
+    for k in range(4):
+        asked = np.append(home, -1.0).astype(np.float32)
+        asked[3] -= 0.01 * k
+        assert keeper.filter(asked, proprio(), facts()).verdict == PASSED
+    found = keeper.filter(asked, proprio(), facts(100.0))
+    assert found.broken == ("force",) and found.action[3] == pytest.approx(home[3] - 0.01, abs=1e-6)
 
 
 # -------------------------------------------------------------------------------------------------------------------- base and posture
@@ -225,11 +242,11 @@ def test_a_gliding_base_keeps_to_its_speed_and_its_room() -> None:
     component = _component("navigate_command", "planar_velocity", (-0.5, -0.5, -1.0), (0.5, 0.5, 1.0))
     base = Glide(component, 0.2, 0.4, Box(low_m=(-1.0, -1.0), high_m=(0.5, 1.0)), 0.05)
     here = {"base_pose_m_rad": np.array([0.0, 0.0, 0.0], np.float32)}
-    slowed = base.allow(np.array([0.3, 0.4, -1.0]), here, 0.0)
+    slowed = base.allow(np.array([0.3, 0.4, -1.0]), here, FREE)
     assert slowed.values == pytest.approx([0.12, 0.16, -0.4]) and slowed.broken == ("base_speed",)
     # Turned to the left, it glides to the right of the start: its own forward is the start's +y, and its right the wall.
     at_wall = {"base_pose_m_rad": np.array([0.499, 0.0, np.pi / 2], np.float32)}
-    stopped = base.allow(np.array([0.1, -0.1, 0.0]), at_wall, 0.0)
+    stopped = base.allow(np.array([0.1, -0.1, 0.0]), at_wall, FREE)
     assert stopped.broken == ("base_box",) and stopped.values == pytest.approx([0.1, -0.02, 0.0], abs=1e-4)
 
 
@@ -239,20 +256,19 @@ def test_a_base_that_presses_backs_off() -> None:
     here = {"base_pose_m_rad": np.zeros(3, np.float32)}
     base.done(np.array([0.3, 0.0, 0.0]))
     for _ in range(2):  # until nothing presses any more
-        found = base.allow(np.array([0.3, 0.1, 0.0]), here, 1.5)
-        assert found.values == pytest.approx([-0.08, 0.1, 0.0]) and found.broken == ("force",)
+        found = base.allow(np.array([0.3, 0.1, 0.0]), here, Touch(1.5, 0.25))
+        assert found.values == pytest.approx([-0.08, 0.0316, 0.0], abs=1e-4) and "force" in found.broken
         base.done(found.values)
-    assert base.allow(np.array([0.3, 0.1, 0.0]), here, 0.9).broken == ()
+    assert base.allow(np.array([0.3, 0.1, 0.0]), here, Touch(0.9, 1.0)).broken == ()
 
 
-def test_height_and_lean_change_so_fast_and_no_faster() -> None:
-    height = Posture(_component("base_height_command", "height", (-0.3,), (0.0,)), 0.01, "height_speed")
-    first = height.allow(np.array([-0.25]), {}, 0.0)
-    assert first.values == pytest.approx([-0.01]) and first.broken == ("height_speed",)
-    height.done(first.values)
-    assert height.allow(np.array([-0.25]), {}, 0.0).values == pytest.approx([-0.02])
-    assert height.allow(np.array([-0.015]), {}, 0.0).broken == ()
-    assert height.allow(np.array([-0.25]), {}, 2.0).values == pytest.approx([-0.01]), "it does not squat into what it presses on"
+def test_a_body_does_not_squat_into_what_it_presses_on() -> None:
+    height = Posture(_component("base_height_command", "height", (-0.3,), (0.0,)))
+    for asked in (-0.05, -0.10, -0.15):
+        assert height.allow(np.array([asked]), {}, FREE) == (np.array([asked]), ())
+        height.done(np.array([asked]))
+    found = height.allow(np.array([-0.25]), {}, Touch(2.0, 0.25))
+    assert found.values == pytest.approx([-0.05]) and found.broken == ("force",)
 
 
 # ---------------------------------------------------------------------------------------------------------------------------- the data
@@ -263,8 +279,7 @@ def test_every_robot_has_limits_each_with_its_reason_and_starts_within_them(robo
     assert set(limits.why) == given and all(limits.why.values())
     body = catalog.load("robot", robot)
     assert ("planar" in body.bases) == (limits.base_speed_m_s is not None) == (limits.base_box_m is not None)
-    assert ("legs" in body.bases) == (limits.height_speed_m_s is not None) == (limits.lean_speed_rad_s is not None)
-    assert limits.person_force_n <= limits.force_n
+    assert limits.joint_speed_share <= 1.0
 
 
 def test_a_robot_without_limits_says_what_to_do() -> None:
