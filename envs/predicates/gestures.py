@@ -14,8 +14,8 @@ from vlagym.envs.predicates.history import HISTORY_S, is_still, rows, spread
 from vlagym.envs.predicates.state import WorldState, word
 from vlagym.envs.types import EpisodeSpec
 
-HIGH_M = -0.02
-"""A raised hand is as high as the camera in the head, give or take this."""
+HIGH_M = -0.05
+"""A raised hand is no lower than this below the camera in the head: the G1, its hand held level, reaches as high as that camera and no higher."""
 WAVING_M = -0.20
 """A hand that waves is no lower than this below the camera in the head, about as high as the shoulder."""
 LOW_M = -0.15
@@ -33,10 +33,12 @@ STRAIGHT = 1.35
 """The way of a swinging motion is at most so many times the sum of its swings: it goes to and fro and does not tremble."""
 ACROSS = 0.7
 """So much of the way of a waving hand is sideways."""
-NOD_STAYS_M = 0.08
-"""A head that nods or is shaken stays in its place: it is the neck that turns and not the trunk that leans."""
+NECK_M = 0.28
+"""A head that nods or is shaken moves by no more than this for each rad that it turns: the neck bends, and not the trunk, which is longer."""
 BOW_RAD, UPRIGHT_RAD, BOW_HELD_S = 0.35, 0.12, 0.15
 """Who bows leans forward by so much, for so long, and stands up again to within so much."""
+BOW_TURN_RAD = 0.25
+"""Who bows does not look about by more than this meanwhile."""
 
 
 class Gestured:
@@ -44,7 +46,8 @@ class Gestured:
 
     wave_left, wave_right: that hand is up and swings to and fro at least twice, sideways and evenly; the other hand hangs still.
     raise_left, raise_right: that hand is as high as the head and at rest; the other one is low. arms_up: both are high and at rest.
-    bow: the trunk leaned forward and is upright again, at rest. nod, shake_head: the head turned down and up, or left and right, twice, by the neck.
+    bow: the trunk leaned forward, without looking about, and is upright again; head and hands are at rest.
+    nod, shake_head: the head turned down and up, or left and right, twice, by the neck.
     """
 
     arity = 1
@@ -136,18 +139,21 @@ def _arms_up(state: WorldState, rate_hz: float) -> bool:
 
 
 def _bow(state: WorldState, rate_hz: float) -> bool:
-    lean = rows(state, "head_lean", HISTORY_S, rate_hz)[:, 0]
-    if abs(float(lean[-1])) > UPRIGHT_RAD or not is_still(state, "head_pos", rate_hz, HELD_M):
+    lean, turn = rows(state, "head_lean", HISTORY_S, rate_hz).T
+    if abs(float(lean[-1])) > UPRIGHT_RAD or not all(is_still(state, name, rate_hz, HELD_M) for name in ("head_pos", *state.hands)):
         return False
-    return int((lean >= BOW_RAD).sum()) >= BOW_HELD_S * rate_hz and _stays(state, HISTORY_S, rate_hz)
+    is_smooth = float(np.abs(np.diff(lean)).sum()) <= STRAIGHT * (2.0 * float(lean.max()))
+    is_deep = int((lean >= BOW_RAD).sum()) >= BOW_HELD_S * rate_hz
+    return is_deep and is_smooth and float(np.ptp(turn)) <= BOW_TURN_RAD and _stays(state, HISTORY_S, rate_hz)
 
 
 def _neck(column: int, least: float) -> Callable[[WorldState, float], bool]:
     def is_made(state: WorldState, rate_hz: float) -> bool:
         lean = rows(state, "head_lean", HISTORY_S, rate_hz)
-        if num_swings(lean[:, column], least, rate_hz) < SWINGS or np.ptp(lean[:, 1 - column]) > 0.5 * np.ptp(lean[:, column]):
+        turned = float(np.ptp(lean[:, column]))
+        if num_swings(lean[:, column], least, rate_hz) < SWINGS or np.ptp(lean[:, 1 - column]) > 0.5 * turned:
             return False
-        return spread(rows(state, "head_pos", HISTORY_S, rate_hz)) <= NOD_STAYS_M and _stays(state, HISTORY_S, rate_hz)
+        return spread(rows(state, "head_pos", HISTORY_S, rate_hz)) <= NECK_M * turned and _stays(state, HISTORY_S, rate_hz)
 
     return is_made
 
