@@ -46,6 +46,16 @@ class PushFace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SingleArm:
+    """One arm of a robot that is made of whole robots."""
+
+    robot: str
+    """Name of a robot with one arm."""
+    base_pos_m: Vec3
+    """Where it stands, in the base frame of both; it looks along +x as they do."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndEffector:
     """A hand, and the joints of the arm that carries it."""
 
@@ -93,6 +103,8 @@ class EndEffector:
     """Unit vector in the frame of the site, along which the hand points at things."""
     palm_axis: Vec3 = (0.0, 0.0, 1.0)
     """Unit vector in the frame of the site, out of the palm: what it pushes and carries with."""
+    single: SingleArm | None = None
+    """The robot that this arm is by itself; None of an arm that shares its body with another."""
 
     @property
     def all_links(self) -> tuple[str, ...]:

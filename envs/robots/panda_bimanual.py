@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from vlagym.envs.frames import look_at
-from vlagym.envs.robot import EndEffector, JointGroup, Robot, WorkArea
+from vlagym.envs.robot import EndEffector, JointGroup, Robot, SingleArm, WorkArea
 from vlagym.envs.robots import panda
 from vlagym.envs.types import CameraSpec, Quat, Vec3
 
@@ -71,14 +71,15 @@ def _hand(side: str) -> EndEffector:
         opening_of_closure_m=((0.0, 0.08), (0.8, 0.0), (1.0, 0.0)),  # the last fifth of the command only presses
         point_axis=(0.0, 0.0, 1.0),  # along the closed fingers
         palm_axis=(1.0, 0.0, 0.0),  # the broad side of the hand
+        single=SingleArm(robot=_ARM.name, base_pos_m=(0.0, dict(_SIDES)[side] * _BASE_Y_M, 0.0)),
     )
 
 
-def _head_camera() -> CameraSpec:
-    w, x, y, z = (float(v) for v in look_at(_CAMERA_M, _CAMERA_TARGET_M).round(8))
+def _camera(name: str, parent: str, parent_at: Vec3, eye: Vec3, target: Vec3, fovy_deg: float) -> CameraSpec:
+    w, x, y, z = (float(v) for v in look_at(eye, target).round(8))
     quat: Quat = (w, x, y, z)
-    pos = (_CAMERA_M[0] - _MAST_X_M, _CAMERA_M[1], _CAMERA_M[2])
-    return CameraSpec(name="head", parent="mast", pos_parent=pos, quat_parent_wxyz=quat, fovy_deg=75.0)
+    pos = (eye[0] - parent_at[0], eye[1] - parent_at[1], eye[2] - parent_at[2])
+    return CameraSpec(name=name, parent=parent, pos_parent=pos, quat_parent_wxyz=quat, fovy_deg=fovy_deg)
 
 
 def _named(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -108,9 +109,11 @@ ROBOT = Robot(
     home_qpos=_ARM.home_qpos * 2,
     bodies=("base", "mast", *_named(_ARM.bodies)),
     cameras=(
-        _head_camera(),
+        _camera("head", "mast", (_MAST_X_M, 0.0, 0.0), _CAMERA_M, _CAMERA_TARGET_M, 75.0),
         *(dataclasses.replace(_ARM.cameras[0], name=f"{side}_wrist", parent=f"{side}_{_ARM.cameras[0].parent}") for side, _ in _SIDES),
     ),
+    # Farther off than that of the arenas: it shows both arms.
+    views=(_camera("front", "world", (0.0, 0.0, 0.0), (1.55, 0.0, 0.98), (0.36, 0.0, 0.16), 45.0),),
     base_pos_world=(0.0, 0.0, 0.0),
     add=_add,
     looks=_ARM.looks,
