@@ -18,8 +18,8 @@ from vlagym.envs.frames import to_matrix
 from vlagym.envs.meshes import TriangleMesh
 from vlagym.envs.types import Rgba, Vec3, from_plain
 
-_AROUND = 20  # corners of a section
-_CAP = (0.42, 0.72, 0.92)  # radius of the rings that round an end, as shares of its last section's
+_AROUND = 16  # corners of a section
+_CAP = (0.50, 0.87)  # radius of the rings that round an end, as shares of its last section's
 _SLENDER_M = 0.02  # thinner parts have half as many corners
 
 Section = tuple[float, float, float, float, float]

@@ -6,13 +6,16 @@ mitten hands, the stand and the look are ours. A hand is a palm, four fingers th
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
+
+import numpy as np
 
 from vlagym.envs.bodies.cmu_model import Link, links
 from vlagym.envs.errors import unknown_name
-from vlagym.envs.frames import look_at
+from vlagym.envs.frames import from_matrix
 from vlagym.envs.robot import EndEffector, GraspRoom, JointGroup, PushFace, Robot, SensorArray, Stance, WorkArea, position_actuator
-from vlagym.envs.types import CameraSpec, Quat, Vec3
+from vlagym.envs.types import CameraSpec, Vec3
 
 Side = Literal["left", "right"]
 _SIDES: tuple[Side, Side] = ("left", "right")
@@ -193,6 +196,10 @@ _CLOSED = {"fingersrx": 1.57, "thumbrz": 0.785, "thumbrx": 0.85}
 _OPENINGS_M = ((0.0, 0.150), (0.3, 0.100), (0.4, 0.088), (0.5, 0.072), (0.6, 0.055), (0.7, 0.038), (0.8, 0.026), (0.9, 0.014), (1.0, 0.003))
 
 
+_POINT_AXIS = (0.0, -math.cos(_OPEN["fingersrx"]), math.sin(_OPEN["fingersrx"]))  # along the fingers of the open hand
+_WIDEST_M = 0.075  # what it takes from above: a can of 7 cm still
+
+
 def _postures(posture: dict[str, float], side: Side) -> tuple[float, ...]:
     return tuple(value if side == "left" or name.endswith("rx") else -value for name, value in posture.items())
 
@@ -213,17 +220,19 @@ def _hand(side: Side) -> EndEffector:
         closed_ctrl=1.57,
         open_posture=_postures(_OPEN, side),
         closed_posture=_postures(_CLOSED, side),
+        finger_range=tuple((low, high) for low, high, _ in _sided(_FINGERS, side).values()),
         opening_of_closure_m=_OPENINGS_M,
-        opening_max_m=_OPENINGS_M[0][1],
+        opening_max_m=_WIDEST_M,
         is_symmetric=False,
         links=tuple(letter + part for part in ("wrist", "hand", "fingers", "thumb")),
-        point_axis=(0.0, -1.0, 0.0),
+        point_axis=_POINT_AXIS,
         palm_axis=(0.0, 0.0, 1.0),
         room=GraspRoom(
-            finger_from_m=0.06, finger_to_m=0.09, finger_half_width_m=(0.02, 0.04), finger_below_m=0.05, hand_above_m=0.045,
-            hand_half_size_m=(0.075, 0.05),
+            finger_from_m=0.040, finger_to_m=0.095, finger_half_width_m=(0.025, 0.057), finger_below_m=0.024, hand_above_m=0.050,
+            hand_half_size_m=(0.090, 0.060),
         ),  # fmt: skip
-        push=PushFace(turn_rad=0.0, distance_m=0.045, is_on_both_sides=False),
+        # The edge of the hand, away from the thumb: the left hand's looks to the left while it looks down, fingers ahead.
+        push=PushFace(turn_rad=math.pi if side == "left" else 0.0, distance_m=0.057, is_on_both_sides=False),
     )
 
 
@@ -245,10 +254,20 @@ def _home() -> tuple[float, ...]:
     return tuple(posture.get(name, 0.0) for name in _JOINTS)
 
 
-def _view(name: str, parent: str, eye: Vec3, target: Vec3, fovy_deg: float) -> CameraSpec:
-    w, x, y, z = (float(v) for v in look_at(eye, target).round(8))
-    quat: Quat = (w, x, y, z)
-    return CameraSpec(name=name, parent=parent, pos_parent=eye, quat_parent_wxyz=quat, fovy_deg=fovy_deg)
+def _camera(name: str, parent: str, eye: Vec3, target: Vec3, up: Vec3, fovy_deg: float) -> CameraSpec:
+    """Returns a camera that looks from one point of its parent's frame at another; `up` points up in the image."""
+    back = np.subtract(eye, target)
+    back = back / np.linalg.norm(back)
+    right = np.cross(up, back)
+    right = right / np.linalg.norm(right)
+    w, x, y, z = (float(v) for v in from_matrix(np.stack([right, np.cross(back, right), back], axis=1)).round(8))
+    return CameraSpec(name=name, parent=parent, pos_parent=eye, quat_parent_wxyz=(w, x, y, z), fovy_deg=fovy_deg)
+
+
+def _wrist_camera(side: Side) -> CameraSpec:
+    """Returns the camera below the wrist, which looks between thumb and fingers."""
+    sign = 1.0 if side == "left" else -1.0
+    return _camera(f"{side}_wrist", f"{side[0]}hand", (sign * 0.022, 0.070, -0.042), (-sign * 0.015, -0.070, -0.092), (0.0, 0.0, 1.0), 80.0)
 
 
 def _resolve_look(wanted: str) -> str:
@@ -274,8 +293,11 @@ ROBOT = Robot(
     bodies=_BODIES,
     cameras=(
         # Between the eyes, in the published frame of the head: x to the left, y up, z ahead.
-        CameraSpec(name="head", parent="head", pos_parent=(0.0, 0.055, 0.155), quat_parent_wxyz=(0.0, 0.0, 1.0, 0.0), fovy_deg=85.0),
+        _camera("head", "head", (0.0, 0.055, 0.156), (0.0, -0.255, 1.0), (0.0, 1.0, 0.0), 85.0),
+        _wrist_camera("left"),
+        _wrist_camera("right"),
     ),
+    views=(_camera("front", "world", (2.05, 0.0, 0.85), (0.22, 0.0, 0.24), (0.0, 0.0, 1.0), 45.0),),
     base_pos_world=(0.0, 0.0, 0.0),
     pace=1.5,
     add=_add,
@@ -294,9 +316,11 @@ ROBOT = Robot(
         table_edge_x_m=0.26,
         pelvis_height_m=0.929,
         table_height_m=(0.72, 0.93),
-        arenas=("studio", "cafe", "dining", "office", "terrace"),
+        arenas=("studio", "cafe", "dining", "kitchen", "laboratory", "office", "terrace", "workshop"),
     ),
-    work=WorkArea(x_m=(0.40, 0.65), y_m=(-0.36, 0.36), left_y_m=(-0.05, 0.36), right_y_m=(-0.36, 0.05), middle_y_m=(-0.05, 0.05)),
+    # Either hand looks down everywhere in x 0.30..0.85, y -0.4..0.4, z 0.03..0.25 m, with its fingers turned by -0.8 to 0.1 rad; this is what it
+    # does without leaning far, and what the camera of the head sees.
+    work=WorkArea(x_m=(0.36, 0.64), y_m=(-0.36, 0.36), left_y_m=(-0.12, 0.36), right_y_m=(-0.36, 0.12), middle_y_m=(-0.12, 0.12)),
     sensors=(
         SensorArray(name="imu_quat_world_wxyz", sensors=("imu_quat",), size=4),
         SensorArray(name="imu_gyro_rad_s", sensors=("imu_gyro",), size=3),
