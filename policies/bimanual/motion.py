@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from vlagym.envs import catalog
 from vlagym.envs.frames import Array, Pose, to_matrix
 from vlagym.envs.robot import Robot
 from vlagym.envs.types import EpisodeSpec
@@ -22,6 +23,8 @@ _BESIDE_M = 0.02
 """... and beside it, where it passes lower."""
 _CEILING_M = 0.45
 """A hand need not pass higher than this above the table."""
+_APART_M, _GIVES_M = 0.05, 0.25
+"""What is left between two hands, and how far one gives way."""
 _STEEP = 2.5
 """A hand on its way is so many times as far above where it goes as it still has to go across."""
 
@@ -32,6 +35,9 @@ class Ways:
     def __init__(self, spec: EpisodeSpec) -> None:
         self._spec = spec
         self._shape: BodyShape = body_shape(spec.robot)
+        robot: Robot = catalog.load("robot", spec.robot)
+        self.home: Mapping[str, Pose] = whole_body(spec.robot, spec.robot_base).forward(np.array(robot.home_qpos))
+        """Side -> pose of its pinch point as a robot of this kind stands at the start, in the base frame."""
 
     def around(self, view: BimanualView, without: Sequence[str] = ()) -> list[Obstacle]:
         """Returns all that stands around, but for what is named."""
@@ -45,6 +51,11 @@ class Ways:
     def hand_points(self, side: str, closing: float) -> Array:
         """Returns points `(n, 3)` on a hand in the frame of its pinch point, m."""
         return self._shape.hand(side, closing)
+
+    def radius_m(self, side: str) -> float:
+        """Returns how far a hand that is open, held as at the start, reaches from its pinch point as seen from above."""
+        points = self.hand_points(side, -1.0) @ to_matrix(self.home[side].quat).T
+        return float(np.hypot(points[:, 0], points[:, 1]).max())
 
     def below_m(self, side: str, closing: float, quat: Array) -> float:
         """Returns how far a hand reaches below its pinch point in an orientation (world, wxyz)."""
@@ -126,6 +137,34 @@ def over(ways: Ways, view: BimanualView, side: str, goal: Pose, closing: float, 
     return HandCommand(pose=Pose(pos, goal.quat), closing=closing, speed_m=speed_m)
 
 
+def giving_way(ways: Ways, view: BimanualView, side: str, goal: Pose) -> dict[str, HandCommand]:
+    """Returns what the other hand does while one goes to a pose: outwards where it would be in its way, else back to where it began.
+
+    Args:
+      ways: Of the scene.
+      view: The true state.
+      side: Of the hand that works.
+      goal: Of that hand, in the world.
+    """
+    to_base = view.base.inverse()
+    wanted = to_base.apply(goal.pos)
+    commands: dict[str, HandCommand] = {}
+    for other, home in ways.home.items():
+        if other == side:
+            continue
+        apart = ways.radius_m(side) + ways.radius_m(other) + _APART_M
+        beside = wanted[:2] - home.pos[:2]
+        sign = 1.0 if home.pos[1] > 0 else -1.0
+        shift = 0.0
+        if abs(float(beside[0])) < apart:
+            shift = max(0.0, math.sqrt(apart**2 - float(beside[0]) ** 2) + sign * float(beside[1]))
+        place = Pose(home.pos + [0.0, sign * min(shift, _GIVES_M), 0.3 * min(shift, _GIVES_M)], home.quat)
+        there = view.base @ place
+        if shift > 0.0 or not is_there(view.targets[other], there, 0.03, 0.3):
+            commands[other] = HandCommand(pose=there)
+    return commands
+
+
 class Retreat(BimanualSkill):
     """retreat(): hands that are not where they were at the start of the skill's plan go back beside the work area, up first; fingers open."""
 
@@ -134,7 +173,6 @@ class Retreat(BimanualSkill):
     def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
         super().__init__(spec, args)
         self._ways = Ways(spec)
-        self._home = whole_body(spec.robot, spec.robot_base).forward(np.array(self.robot.home_qpos))
         self._risen: dict[str, float] = {}
         self._steps = 0
 
@@ -143,7 +181,7 @@ class Retreat(BimanualSkill):
         commands: dict[str, HandCommand] = {}
         self._steps += 1
         for side in self.args or self.robot.sides:
-            here, goal = view.hands[side], view.base @ self._home[side]
+            here, goal = view.hands[side], view.base @ self._ways.home[side]
             if is_there(here, goal, 0.03, 0.3):
                 continue
             top = self._risen.setdefault(side, float(here.pos[2]) + self._HIGH_M)

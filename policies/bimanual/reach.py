@@ -17,7 +17,7 @@ from vlagym.envs.robot import EndEffector, Robot
 from vlagym.envs.types import EpisodeSpec
 from vlagym.envs.whole_body import HandTarget, pointing, whole_body
 from vlagym.policies.bimanual.choosing import free_hands
-from vlagym.policies.bimanual.motion import Ways, gap_m, is_there, over, posture
+from vlagym.policies.bimanual.motion import Ways, gap_m, giving_way, is_there, over, posture
 from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualSkill, BimanualView, BodyCommand, HandCommand
 from vlagym.policies.skills.grasping import resting_pose
 from vlagym.policies.skills.surroundings import Obstacle, obstacles
@@ -27,10 +27,14 @@ _ELEVATIONS_RAD = tuple(math.radians(d) for d in (90, 65, 40, 15))
 _AZIMUTHS_RAD = tuple(math.radians(d) for d in (0, 45, 90))
 _STANDOFF_M = 0.06
 """From where the finger tips come to feel for the thing."""
-_LEAD_M = 0.012
-"""How far ahead of where it is the hand is sent while it feels its way: a thing is pressed with a few newtons."""
+_LEAD_M, _NEARING_M, _NEAR_M = 0.006, 0.016, 0.02
+"""How far ahead of where it is the hand is sent while it feels its way, so that it presses with a few newtons; and that, from farther off."""
 _BEYOND_M = 0.05
 """A hand that has gone so far past where the thing should be has missed it."""
+_PATIENCE = 60
+"""After so many control steps on the way it tries another one."""
+_FELT = 4
+"""It stays on the thing for so many control steps."""
 _NEAR_COST = 8.0  # for each cm by which a hand, or its arm, comes nearer to other things than 1.5 cm
 _ROOM_M = 0.015
 _TURN_COST = 0.25  # of coming from the side, against from above: for each of the elevations
@@ -193,7 +197,7 @@ class TouchWith(BimanualSkill):
         self._ranked: list[Approach] = []
         self._tries = 0
         self._is_near = False
-        self._still = 0
+        self._still = self._felt = self._waited = 0
         self._progress = -math.inf
 
     def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
@@ -207,18 +211,24 @@ class TouchWith(BimanualSkill):
         start = approach.before(_STANDOFF_M)
         if not self._is_near:
             self._is_near = is_there(here, start, 0.015, 0.15)
+            self._waited += 1
+            if self._waited > _PATIENCE:
+                self._tries, self._waited = self._tries + 1, 0
             self._still, self._progress = 0, -math.inf
-            return BodyCommand(hands={side: over(ways, view, side, start, approach.closing, ways.around(view))}), "running"
+            hands = {side: over(ways, view, side, start, approach.closing, ways.around(view)), **giving_way(ways, view, side, start)}
+            return BodyCommand(hands=hands), "running"
         ahead = float((here.pos - approach.pose.pos) @ approach.direction)
         if name in view.touched_by.get(side, ()):
-            return BodyCommand(hands={side: HandCommand(pose=view.targets[side], closing=approach.closing)}), "done"
+            self._felt += 1
+            return BodyCommand(hands={side: HandCommand(pose=view.targets[side], closing=approach.closing)}), "done" if self._felt > _FELT else "running"
         self._still = self._still + 1 if ahead < self._progress + 0.001 else 0
         self._progress = max(self._progress, ahead)
         if ahead > _BEYOND_M or self._still > 8:
-            self._tries, self._is_near = self._tries + 1, False
+            self._tries, self._is_near, self._waited = self._tries + 1, False, 0
         beside = here.pos - approach.pose.pos - ahead * approach.direction
-        pos = here.pos + _LEAD_M * approach.direction - beside
-        return BodyCommand(hands={side: HandCommand(pose=Pose(pos, approach.pose.quat), closing=approach.closing, speed_m=_LEAD_M)}), "running"
+        lead = _LEAD_M if ahead > -_NEAR_M else _NEARING_M
+        pos = here.pos + lead * approach.direction - beside
+        return BodyCommand(hands={side: HandCommand(pose=Pose(pos, approach.pose.quat), closing=approach.closing, speed_m=lead)}), "running"
 
 
 SKILLS: Mapping[str, type[BimanualSkill]] = {"touch_with": TouchWith}
