@@ -35,8 +35,8 @@ class Ways:
     def __init__(self, spec: EpisodeSpec) -> None:
         self._spec = spec
         self._shape: BodyShape = body_shape(spec.robot)
-        robot: Robot = catalog.load("robot", spec.robot)
-        self.home: Mapping[str, Pose] = whole_body(spec.robot, spec.robot_base).forward(np.array(robot.home_qpos))
+        self._robot: Robot = catalog.load("robot", spec.robot)
+        self.home: Mapping[str, Pose] = whole_body(spec.robot, spec.robot_base).forward(np.array(self._robot.home_qpos))
         """Side -> pose of its pinch point as a robot of this kind stands at the start, in the base frame."""
 
     def around(self, view: BimanualView, without: Sequence[str] = ()) -> list[Obstacle]:
@@ -56,6 +56,10 @@ class Ways:
         """Returns how far a hand that is open, held as at the start, reaches from its pinch point as seen from above."""
         points = self.hand_points(side, -1.0) @ to_matrix(self.home[side].quat).T
         return float(np.hypot(points[:, 0], points[:, 1]).max())
+
+    def shoulder(self, view: BimanualView, side: str) -> Array:
+        """Returns where the arm of a side begins, (3,) m in the world, with the robot in the posture that it has."""
+        return view.base.apply(self._shape.shoulder(posture(view, self._robot), side))
 
     def below_m(self, side: str, closing: float, quat: Array) -> float:
         """Returns how far a hand reaches below its pinch point in an orientation (world, wxyz)."""

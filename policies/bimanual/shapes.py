@@ -48,6 +48,7 @@ class BodyShape:
         self._joints = np.array([int(model.joint(name).qposadr[0]) for name in robot.joints])
         self._fingers = {h.side: np.array([int(model.joint(name).qposadr[0]) for name in h.finger_joints]) for h in robot.end_effectors}
         self._sites = {h.side: int(model.site(h.site).id) for h in robot.end_effectors}
+        self._shoulders = {h.side: int(model.joint(h.arm_joints[min(2, len(h.arm_joints) - 1)]).id) for h in robot.end_effectors}
         self._hands: dict[str, list[tuple[int, Array]]] = {}
         self._arms: dict[str, list[tuple[int, Array]]] = {}
         for hand in robot.end_effectors:
@@ -67,6 +68,16 @@ class BodyShape:
         """
         from_world = self._pose(q, closing)
         return Taken(self._gather(self._hands[side], from_world), self._gather(self._arms[side], from_world))
+
+    def shoulder(self, q: Array, side: str) -> Array:
+        """Returns where the arm of a side begins to move, (3,) m in the base frame: its third joint, about which the upper arm turns.
+
+        Args:
+          q: (n,) rad, in the order of `Robot.joints`.
+          side: Of the arm.
+        """
+        from_world = self._pose(q, {})
+        return from_world.apply(self._data.xanchor[self._shoulders[side]])
 
     def hand(self, side: str, closing: float) -> Array:
         """Returns points `(n, 3)` on palm and fingers in the frame of the pinch point, m, for a hand that is open (-1) to closed (+1)."""
