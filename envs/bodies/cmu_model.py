@@ -32,8 +32,8 @@ class Hinge(NamedTuple):
     range_rad: tuple[float, float]
 
 
-class Capsule(NamedTuple):
-    """A shape of a link, in the frame of the link; a sphere has no length, an ellipsoid is told by its kind."""
+class Shape(NamedTuple):
+    """What a link touches with, in the frame of the link."""
 
     name: str
     kind: str
@@ -57,7 +57,7 @@ class Link(NamedTuple):
     inertia_quat_wxyz: Numbers
     inertia_kg_m2: Numbers
     hinges: tuple[Hinge, ...]
-    shapes: tuple[Capsule, ...]
+    shapes: tuple[Shape, ...]
 
 
 @functools.cache
@@ -105,15 +105,10 @@ def links() -> tuple[Link, ...]:
         shapes = [_shape(model, g, length) for g in range(model.ngeom) if model.geom_bodyid[g] == i]
         if body.name == _PUBLISHED_ROOT:
             com, turn = rotate(UPRIGHT_WXYZ, com), multiply(UPRIGHT_WXYZ, turn)
-            shapes = [s._replace(pos_m=_plain(rotate(UPRIGHT_WXYZ, np.array(s.pos_m))), quat_wxyz=_plain(multiply(UPRIGHT_WXYZ, np.array(s.quat_wxyz))))
-                      for s in shapes]  # fmt: skip
+            shapes = [_turned(shape) for shape in shapes]
         elif parent == _PUBLISHED_ROOT:
             pos, quat = rotate(UPRIGHT_WXYZ, pos), multiply(UPRIGHT_WXYZ, quat)
-        hinges = [
-            Hinge(model.joint(j).name, _plain(length * model.jnt_pos[j]), _plain(model.jnt_axis[j]), (float(model.jnt_range[j, 0]), float(model.jnt_range[j, 1])))
-            for j in range(model.njnt)
-            if model.jnt_bodyid[j] == i
-        ]
+        hinges = [_hinge(model, j, length) for j in range(model.njnt) if model.jnt_bodyid[j] == i]
         found.append(
             Link(
                 name=ROOT if body.name == _PUBLISHED_ROOT else body.name,
@@ -134,12 +129,23 @@ def links() -> tuple[Link, ...]:
     return tuple(found)
 
 
-def _shape(model: Any, geom: int, length: float) -> Capsule:
+def _hinge(model: Any, joint: int, length: float) -> Hinge:
+    low, high = model.jnt_range[joint].tolist()
+    return Hinge(model.joint(joint).name, _plain(length * model.jnt_pos[joint]), _plain(model.jnt_axis[joint]), (low, high))
+
+
+def _turned(shape: Shape) -> Shape:
+    """Returns a shape of the published root in the frame of our pelvis."""
+    pos, quat = rotate(UPRIGHT_WXYZ, np.array(shape.pos_m)), multiply(UPRIGHT_WXYZ, np.array(shape.quat_wxyz))
+    return shape._replace(pos_m=_plain(pos), quat_wxyz=_plain(quat))
+
+
+def _shape(model: Any, geom: int, length: float) -> Shape:
     import mujoco
 
     kind = mujoco.mjtGeom(int(model.geom_type[geom])).name.removeprefix("mjGEOM_").lower()
     name = model.geom(geom).name
-    return Capsule(name, kind, _plain(length * model.geom_size[geom]), _plain(length * model.geom_pos[geom]), _plain(model.geom_quat[geom]))
+    return Shape(name, kind, _plain(length * model.geom_size[geom]), _plain(length * model.geom_pos[geom]), _plain(model.geom_quat[geom]))
 
 
 def _plain(numbers: Any) -> Numbers:

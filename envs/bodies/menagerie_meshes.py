@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 
 _WELD_M = 0.0003  # vertices this near to each other are one
 _CRUMB_M = 0.004  # pieces smaller than this are left out
-_SMALL_M = 0.06  # pieces smaller than this, the length of a finger's link, count like one of that size
+_SMALL_M = 0.03  # pieces smaller than this count like one of that size
 _PITCH_M = 0.0012  # of the pictures that tell what is seen
 _CREASE_COS = float(np.cos(np.deg2rad(40.0)))  # edges that bend by more are sharp
 _SHARE = 0.35  # of the edges, the cheapest ones, may collapse in a round
