@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from vlagym.envs.bodies import g1_shell
 from vlagym.envs.bodies.links import add_links, add_shapes, read_body
-from vlagym.envs.errors import unknown_name
 from vlagym.envs.frames import from_matrix, from_yaw, multiply
 from vlagym.envs.robot import (
     EndEffector,
@@ -84,14 +84,14 @@ _GAINS = {
     "shoulder_pitch": (500.0, 25.0), "shoulder_roll": (500.0, 25.0), "shoulder_yaw": (300.0, 12.0), "elbow": (300.0, 12.0),
     "wrist_roll": (200.0, 5.0), "wrist_pitch": (150.0, 4.0), "wrist_yaw": (150.0, 4.0),
     "thumb_0": (20.0, 0.4), "thumb_1": (25.0, 0.6), "thumb_2": (8.0, 0.20),
-    "middle_0": (6.0, 0.25), "middle_1": (1.5, 0.10), "index_0": (6.0, 0.25), "index_1": (1.5, 0.10),
+    "middle_0": (6.0, 0.25), "middle_1": (3.0, 0.12), "index_0": (6.0, 0.25), "index_1": (3.0, 0.12),
 }  # fmt: skip
 _ARMATURE_KG_M2 = {"hand": 0.002, "wrist": 0.01, "ankle": 0.02, "": 0.03}
 _DAMPING = {"hand": 0.05, "": 0.5}  # N m s/rad
 _DRY_FRICTION_NM = {"hand": 0.01, "wrist": 0.05, "": 0.1}
 
 # Fingers close with less than their motors can: the pair pushes what it holds against the thumb, which stays where it is. N m.
-_FINGER_TORQUE_NM = {"middle_0": 0.4, "middle_1": 0.4, "index_0": 0.4, "index_1": 0.4}
+_FINGER_TORQUE_NM = {"middle_0": 0.5, "middle_1": 0.5, "index_0": 0.5, "index_1": 0.5}
 
 # What a policy's targets may change by. The motors are faster (20 to 37 rad/s in body.toml); at this speed a stretched hand moves at 1.5 m/s.
 _SPEED_MAX_RAD_S = {"waist": 1.5, "": 3.0}
@@ -136,9 +136,7 @@ def _add(spec: Any, look: str | None) -> None:
         spec.add_exclude(name=f"{a}-{b}", bodyname1=a, bodyname2=b)
     _add_sensors(spec, bodies)
     if look is not None:
-        from vlagym.envs.bodies.g1_shell import add_look
-
-        add_look(bodies, spec, look)
+        g1_shell.add_look(bodies, spec, look)
 
 
 def _add_sensors(spec: Any, bodies: dict[str, Any]) -> None:
@@ -261,16 +259,10 @@ def _wrist_camera(side: Side) -> CameraSpec:
     return _camera(f"{side}_wrist", f"{side}_wrist_yaw_link", (0.028, -sign * 0.052, 0.042), (0.122, -sign * 0.083, 0.0), (0.0, sign, 0.0), 80.0)
 
 
-_OPENINGS_M = ((0.0, 0.13), (1.0, 0.0))
-
-
-def _resolve_look(wanted: str) -> str:
-    if wanted not in ("auto", *_LOOKS):
-        raise unknown_name("look of the g1", wanted, ["auto", *_LOOKS])
-    return _LOOKS[0] if wanted == "auto" else wanted
-
-
-_LOOKS = ("shell", "menagerie")
+_OPENINGS_M = (
+    (0.0, 0.102), (0.1, 0.092), (0.2, 0.082), (0.3, 0.071), (0.4, 0.061), (0.5, 0.049), (0.6, 0.037), (0.7, 0.025), (0.8, 0.011), (0.9, 0.0),
+    (1.0, 0.0),
+)  # fmt: skip
 
 
 ROBOT = Robot(
@@ -301,8 +293,8 @@ ROBOT = Robot(
     base_pos_world=(0.0, 0.0, 0.0),
     pace=1.5,
     add=_add,
-    looks=_LOOKS,
-    resolve_look=_resolve_look,
+    looks=g1_shell.LOOKS,
+    resolve_look=g1_shell.resolve_look,
     bases=("fixed", "planar", "legs"),
     controls=("bimanual_ee_delta", "joint_position", "joint_position_fingers"),
     stance=Stance(
