@@ -125,7 +125,8 @@ def links() -> tuple[Link, ...]:
         )
     hinges_found = sum(len(link.hinges) for link in found)
     if not found or found[0].name != ROOT or hinges_found != 56:
-        raise BadData(f"{published_file()} has {len(found)} bodies and {hinges_found} hinges; the CMU humanoid of 2020 has 31 and 56: another version?")
+        counted = f"{published_file()} has {len(found)} bodies and {hinges_found} hinges"
+        raise BadData(f"{counted}; the CMU humanoid of 2020 has 31 and 56: another version?")
     return tuple(found)
 
 

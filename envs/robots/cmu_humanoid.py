@@ -53,7 +53,8 @@ def _sided(table: Limits, side: Side) -> Limits:
     """Returns the joints of one side by their published names: "lfemurrz"."""
     if side == "left":
         return {f"l{name}": limits for name, limits in table.items()}
-    return {f"r{name}": (low, high, torque) if name.endswith("rx") else (-high, -low, torque) for name, (low, high, torque) in table.items()}
+    turned = {name: (low, high, torque) if name.endswith("rx") else (-high, -low, torque) for name, (low, high, torque) in table.items()}
+    return {f"r{name}": limits for name, limits in turned.items()}
 
 
 _BODY: Limits = {**_sided(_LEG, "left"), **_sided(_LEG, "right"), **_WAIST, **_NECK, **_sided(_ARM, "left"), **_sided(_ARM, "right")}
@@ -188,7 +189,7 @@ _NEVER_TOUCH = (
 )  # fmt: skip
 
 # --------------------------------------------------------------------------------------------------------------------- hands
-# The point between fingers and thumb, below the palm, in the frame of the left hand (x away from the thumb, -y along the fingers, -z out of the palm).
+# The point between fingers and thumb, below the palm, in the frame of the left hand: x away from the thumb, -y along the fingers, -z out of the palm.
 _PINCH_M = (-0.020, -0.064, -0.080)
 _OPEN = {"fingersrx": 0.35, "thumbrz": 0.6, "thumbrx": 1.57}
 _CLOSED = {"fingersrx": 1.57, "thumbrz": 0.785, "thumbrx": 0.85}

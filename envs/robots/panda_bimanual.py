@@ -14,8 +14,7 @@ _ARM = panda.ROBOT
 _HAND = _ARM.end_effectors[0]
 _SIDES = (("left", 1.0), ("right", -1.0))
 
-# How far each base stands from the middle. Nearer, and the bases (0.19 m wide) crowd the elbows; at 0.35 m what both hands reach in all of
-# WORK.x_m shrinks from 0.40 to 0.30 m.
+# How far each base stands from the middle. Nearer, and the elbows crowd each other; at 0.35 m what both hands reach in the middle shrinks by 10 cm.
 _BASE_Y_M = 0.30
 
 # The mast stands between the bases, behind the elbows, and sees the working area and both hands.
@@ -51,6 +50,15 @@ def _add_mast(base: Any, look: str | None) -> None:
         ("housing", box, (0.055, 0.018, 0.016), (reach - 0.012, 0, _MAST_HEIGHT_M + 0.014), tilt, _DARK),
     ):
         mast.add_geom(name=f"{look}_mast_{name}", type=kind, size=size, pos=pos, quat=quat, rgba=rgba, mass=0, contype=0, conaffinity=0, group=2)
+
+
+# Both arms are turned outward from the Panda's home posture, and their hands back: neither stands in the way of what the other does in the middle.
+_OUTWARD_RAD = 0.25
+
+
+def _home(sign: float) -> tuple[float, ...]:
+    first, *middle, last = _ARM.home_qpos
+    return (first + sign * _OUTWARD_RAD, *middle, last + sign * _OUTWARD_RAD)
 
 
 def _hand(side: str) -> EndEffector:
@@ -106,10 +114,10 @@ ROBOT = Robot(
     joint_speed_max_rad_s=_ARM.joint_speed_max_rad_s * 2,
     actuators=_named(_ARM.actuators),
     end_effectors=(_hand("left"), _hand("right")),
-    home_qpos=_ARM.home_qpos * 2,
+    home_qpos=(*_home(1.0), *_home(-1.0)),
     bodies=("base", "mast", *_named(_ARM.bodies)),
     cameras=(
-        _camera("head", "mast", (_MAST_X_M, 0.0, 0.0), _CAMERA_M, _CAMERA_TARGET_M, 75.0),
+        _camera("head", "mast", (_MAST_X_M, 0.0, 0.0), _CAMERA_M, _CAMERA_TARGET_M, 80.0),
         *(dataclasses.replace(_ARM.cameras[0], name=f"{side}_wrist", parent=f"{side}_{_ARM.cameras[0].parent}") for side, _ in _SIDES),
     ),
     # Farther off than that of the arenas: it shows both arms.
@@ -120,6 +128,7 @@ ROBOT = Robot(
     resolve_look=_ARM.resolve_look,
     controls=("bimanual_ee_delta", "joint_position"),
     groups=_GROUPS,
-    # Measured in steps of 5 cm: each hand, looking down, reaches 2 and 25 cm above the table with its fingers turned by -1.2, 0 and 1.2 rad.
-    work=WorkArea(x_m=(0.30, 0.60), y_m=(-0.36, 0.36), left_y_m=(-0.20, 0.36), right_y_m=(-0.36, 0.20), middle_y_m=(-0.18, 0.18)),
+    # Measured in steps of 5 cm: each hand, looking down, reaches 2, 12 and 25 cm above the table with its fingers turned by -1.2, 0 and 1.2 rad,
+    # the other arm in its home posture and not touched.
+    work=WorkArea(x_m=(0.30, 0.62), y_m=(-0.36, 0.36), left_y_m=(-0.15, 0.36), right_y_m=(-0.36, 0.15), middle_y_m=(-0.15, 0.15)),
 )
