@@ -44,8 +44,16 @@ class Narrowing:
         return lambda class_: _where(class_, test, self._scene)
 
     def related_to(self, landmark: Referent, test: Test) -> Narrow:
-        """Returns what keeps those of a class, the landmark itself left out, that pass a test."""
-        return self.keep(lambda r: False if r.name == landmark.name else test(r))
+        """Returns what keeps those of a class, the landmark itself left out, that pass a test; one could argue of what is not on its level."""
+
+        def passes(referent: Referent) -> bool | None:
+            if referent.name == landmark.name:
+                return False
+            if not spatial.are_together(referent.pos_world, landmark.pos_world) or landmark.name == referent.lies_on and landmark.sort == "fixture":
+                return None
+            return test(referent)
+
+        return self.keep(passes)
 
     def with_most(self, measure: str, sign: float) -> Narrow:
         """Returns what keeps the one with the most of a measure: size, height, or distance from the robot or from a thing."""
@@ -78,7 +86,11 @@ class Narrowing:
         ux, uy = spatial.direction(side, is_viewer)
         values = {n: self._scene[n].pos_world[0] * ux + self._scene[n].pos_world[1] * uy for n in class_.maybe}
         gap = self._scene.clear_m(class_.maybe)
-        return _best(class_, values, lambda a, b: abs(a - b) >= gap)
+        best = _best(class_, values, lambda a, b: abs(a - b) >= gap)
+        places = [self._scene[n].pos_world for n in class_.maybe]
+        if all(spatial.has_sides(self._scene[n].pos_world, places, side, is_viewer) for n in best.maybe):
+            return best
+        return class_._replace(sure=frozenset())
 
     def middle(self, class_: Class) -> Class:
         if len(class_.maybe) % 2 == 0:
@@ -91,6 +103,8 @@ class Narrowing:
         ranked = sorted(along, key=lambda n: along[n])
         if index >= len(ranked):
             return class_._replace(sure=frozenset(), maybe=frozenset())
+        if not all(spatial.is_ahead(self._scene[n].pos_world) for n in class_.maybe):
+            return class_._replace(sure=frozenset())
         parts = [self._scene[n] for n in class_.maybe if self._scene[n].owner is not None]
         if parts and (len({part.owner for part in parts}) > 1 or not spatial.is_row([part.pos_world for part in parts])):
             return class_._replace(sure=frozenset())  # two rows of buttons, or those of two panels, have no second one from the left

@@ -181,7 +181,7 @@ class Expressions:
     def _ordinal(self, target: Referent) -> Iterator[str]:
         for noun, alike in self._heads(target):
             parts = [r for r in alike if r.owner is not None]
-            if not 3 <= len(alike) <= len(ORDINALS) or noun == "thing":
+            if not 3 <= len(alike) <= len(ORDINALS) or noun == "thing" or not all(spatial.is_ahead(r.pos_world) for r in alike):
                 continue
             if parts and (len({r.owner for r in parts}) > 1 or not spatial.is_row([r.pos_world for r in parts])):
                 continue
@@ -229,7 +229,9 @@ class Expressions:
         along = {r.name: r.pos_world[0] * ux + r.pos_world[1] * uy for r in alike}
         gap = self._scene.clear_m(along)
         own = along.pop(target.name)
-        return all(own - other >= gap for other in along.values())
+        return all(own - other >= gap for other in along.values()) and spatial.has_sides(
+            target.pos_world, [r.pos_world for r in alike], side, is_viewer
+        )
 
     def _nearest(self, target: Referent) -> Iterator[str]:
         for noun, alike in self._heads(target):
@@ -250,7 +252,7 @@ class Expressions:
     def landmarks(self, target: Referent) -> Iterator[tuple[Referent, str]]:
         """Yields things that a phrase may lean on, near ones first, and what they are called."""
         siblings = tuple(r for r in self._scene.joints_of(target.owner) if r.is_own) if target.owner is not None else ()
-        known = [r for r in (*siblings, *self._scene.things) if r.name not in (*self._avoid, target.name, target.owner)]
+        known = [r for r in (*siblings, *self._scene.things) if r.name not in (*self._avoid, target.name, target.owner) and _are_together(target, r)]
         near = sorted(known, key=lambda r: _distance(r, target))
         for referent in near[:_MAX_LANDMARKS]:
             if (words := self._landmark(referent)) is not None:
@@ -323,6 +325,13 @@ class Expressions:
 def _are_level(a: Referent, b: Referent) -> bool:
     """Returns whether one may say that one thing lies beside the other: all but parts of one thing at different heights."""
     return a.owner is None or a.owner != b.owner or spatial.are_level(a.pos_world, b.pos_world)
+
+
+def _are_together(a: Referent, b: Referent) -> bool:
+    """Returns whether a phrase for one thing may lean on the other: both on the table or both below, ahead, and not one on the other's top."""
+    if not (spatial.is_ahead(a.pos_world) and spatial.is_ahead(b.pos_world) and spatial.are_together(a.pos_world, b.pos_world)):
+        return False
+    return not (b.sort == "fixture" and a.lies_on == b.name)
 
 
 def _is_destination(referent: Referent) -> bool:

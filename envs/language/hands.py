@@ -14,10 +14,11 @@ BY_HAND = "by_hand"
 """by_hand(x, =left): of the hands only the left one has touched x. It stands beside what is wanted of x."""
 WITH_HAND = {"pointed_at": "pointed_at_with"}
 """Predicates that have a form of their own, with the side after the thing, for one hand."""
+_OF_ITS_OWN_HAND = (BY_HAND, *WITH_HAND.values(), "held_with", "handed_over")
 
 _OWN_HAND = re.compile(r"\b(?:hands?|fingers?|fingertips?|so that|make sure|until|give me|make room)\b")
-_WITH_THE_BODY = re.compile(r"(?:go|find|get) ")
-_TRAILING = re.compile(r",|\bwithout\b")
+_WITH_THE_BODY = re.compile(r"(?:go|find|get|bend|squat|crouch|stoop|lower yourself) ")
+_TRAILING = re.compile(r",|\bwithout\b|\]$")
 
 
 class Handed(NamedTuple):
@@ -52,10 +53,10 @@ def taken_apart(predicates: Sequence[Predicate]) -> tuple[Handed, ...]:
 
 
 def with_hand(predicates: Iterable[Predicate], side: str) -> frozenset[Predicate] | None:
-    """Returns what is asked for where these are to be done with one hand; None if one of them is done to nothing, as a bow is."""
+    """Returns what is asked for where these are to be done with one hand; None if one has its own hand, or is done to nothing, as a bow is."""
     found: set[Predicate] = set()
     for predicate in predicates:
-        if not _doer(predicate):
+        if not _doer(predicate) or predicate.name in _OF_ITS_OWN_HAND:
             return None
         if predicate.name in WITH_HAND:
             found.add(Predicate(name=WITH_HAND[predicate.name], args=(*predicate.args, f"={side}")))

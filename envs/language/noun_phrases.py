@@ -305,6 +305,8 @@ def _is_part(owner: str, referent: Referent) -> bool:
 
 def _lies(landmark: Referent, side: Side, is_viewer: bool, referent: Referent) -> bool | None:
     is_part = landmark.owner is not None and landmark.owner == referent.owner
+    if not (spatial.is_ahead(landmark.pos_world) and spatial.is_ahead(referent.pos_world)):
+        return None
     if is_part and not spatial.are_level(referent.pos_world, landmark.pos_world):
         return None
     return spatial.lies(referent.pos_world, landmark.pos_world, side, is_viewer, spatial.PART_SCALE if is_part else 1.0)

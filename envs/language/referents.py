@@ -9,6 +9,7 @@ from typing import Literal
 
 from vlagym.envs.fixtures import FixtureAsset, FixtureJoint
 from vlagym.envs.objects import ObjectAsset
+from vlagym.envs.language.spatial import BELOW_TABLE_M
 from vlagym.envs.types import Vec3
 
 
@@ -32,13 +33,14 @@ class Referent:
     roles: tuple[str, ...] = ()
     label: str | None = None
     pos_world: Vec3 = (0.0, 0.0, 0.0)
+    """Counted from where the robot begins."""
     size_m: Vec3 = (0.0, 0.0, 0.0)
     """Extents along its own x, y and z; zeros for a joint."""
     radius_m: float = 0.0
     """Of its outline from above."""
     is_lying: bool = False
     lies_on: str | None = None
-    """Prop that it stands on or in."""
+    """Prop that it stands on or in, or furniture with a top on which it stands."""
     owner: str | None = None
     """Fixture of a joint."""
     is_own: bool = True
@@ -100,7 +102,8 @@ def _is_place(referent: Referent) -> bool:
 
 SORTS: Mapping[str, Sort] = {
     "prop": Sort(lambda r: r.sort == "prop"),
-    "movable": _has_role("graspable", "pushable", "standable", "pourable", "lid", "peg", "stackable"),
+    "movable": _has_role("graspable", "pushable", "standable", "pourable", "lid", "peg", "stackable", "passable"),
+    "low": Sort(lambda r: r.sort == "prop" and r.pos_world[2] < BELOW_TABLE_M),
     "support": _has_role("support"),
     "container": _has_role("container"),
     "receiver": _has_role("container", "pourable", "pot"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgb
 
 _LYING_COS = 0.5  # an up axis that leans by more than 60 degrees
 _ABOVE_M = 0.002
+_ON_TOP_M = 0.03
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,13 @@ def scene_words(spec: EpisodeSpec) -> SceneWords:
       UnknownName: If there is no such object or fixture.
     """
     props = [p for p in spec.scene.props if "bead" not in get(p.asset).roles]
-    listed = [_prop(p, props) for p in props]
+    listed = [_prop(p, props, spec.scene.fixtures) for p in props]
     for fixture in spec.scene.fixtures:
         listed.append(_fixture(fixture))
     for fixture in spec.scene.fixtures:
         listed += [_joint(fixture, joint) for joint in get_fixture(fixture.asset).joints]
+    if any(spec.robot_start):
+        listed = [replace(r, pos_world=_from_start(r.pos_world, spec.robot_start)) for r in listed]
     robot: Robot = catalog.load("robot", spec.robot)
     limbs = language().words.limbs["arm" if robot.stance is None else "hand"] if robot.has_two_hands else ()
     return SceneWords({r.name: r for r in listed}, limbs)
@@ -111,8 +114,17 @@ def _painted(colour: str | None, rgba: Rgba | None) -> str | None:
     return colour if rgba is None or colour is None else colour_word(rgba)
 
 
-def _prop(prop: PropSpec, props: list[PropSpec]) -> Referent:
+def _from_start(place: Vec3, start: Vec3) -> Vec3:
+    """Returns a place as it is seen from where the robot begins: x, y in m and its turn in rad."""
+    x, y = place[0] - start[0], place[1] - start[1]
+    cos, sin = math.cos(start[2]), math.sin(start[2])
+    return (cos * x + sin * y, cos * y - sin * x, place[2])
+
+
+def _prop(prop: PropSpec, props: Sequence[PropSpec], fixtures: Sequence[FixtureSpec]) -> Referent:
     asset = get(prop.asset)
+    below = [other.name for other in props if other is not prop and _bears(other, prop)]
+    below += [fixture.name for fixture in fixtures if _has_on_top(fixture, prop)]
     up = float(rotate(np.array(prop.quat_world_wxyz, np.float64), np.array([0.0, 0.0, 1.0]))[2])
     x, y, z = (prop.scale * s for s in asset.size_m)
     return Referent(
@@ -131,7 +143,7 @@ def _prop(prop: PropSpec, props: list[PropSpec]) -> Referent:
         size_m=(x, y, z),
         radius_m=max(x, y) / 2 if asset.yaw_symmetry == 0 else math.hypot(x, y) / 2,
         is_lying=up < _LYING_COS,
-        lies_on=next((other.name for other in props if other is not prop and _bears(other, prop)), None),
+        lies_on=next(iter(below), None),
         asset=asset,
     )
 
@@ -141,6 +153,14 @@ def _bears(below: PropSpec, above: PropSpec) -> bool:
     if place is None or above.pos_world[2] < below.pos_world[2] + _ABOVE_M:
         return False
     return math.dist(below.pos_world[:2], above.pos_world[:2]) <= below.scale * place.inner_radius_m
+
+
+def _has_on_top(fixture: FixtureSpec, prop: PropSpec) -> bool:
+    top = get_fixture(fixture.asset).top
+    if top is None:
+        return False
+    x, y, z = pose(fixture.pos_world, from_yaw(fixture.yaw_rad)).inverse().apply(np.array(prop.pos_world, np.float64))
+    return top.inside_m(float(x), float(y)) >= 0.0 and abs(float(z) - top.height_m) <= _ON_TOP_M
 
 
 def _fixture(fixture: FixtureSpec) -> Referent:

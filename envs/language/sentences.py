@@ -36,6 +36,7 @@ HAND_WORDS = 6
 MAX_TRIES = 60
 _PLAIN_TRIES = 6  # until then a plain sentence has the noun and colour of `describe` alone
 _POLITE_PROBABILITY = 0.4
+_OFF_TABLE = re.compile(r"\b(?:off|on|along) the table\b")
 _TIDYING = re.compile(r"tidy|sort")
 _SHARED_PROBABILITY = 0.3  # how often several clauses share one verb, where they can
 
@@ -274,6 +275,7 @@ class _Draft:
             and self._speaker.knows_uses(way.slots, phrase)
             and (clause.side is None or takes_hand(phrase))
             and fits_limbs(phrase, way.family, self._scene.limbs)
+            and not (_OFF_TABLE.search(phrase.text) and any(self._is_off_table(a) for arguments in way.slots.values() for a in arguments))
         ]
         own = [(way, phrase) for way, phrase in pool if phrase.split == self._split]
         if not own and is_order:
@@ -283,6 +285,13 @@ class _Draft:
             kind = "indirect " if is_indirect else "clause-like " if is_order else ""
             raise BadSpec(f"the family {names} has no {kind}{self._split} template for {', '.join(map(str, clause.predicates))}")
         return own[int(self._rng.integers(len(own)))]
+
+    def _is_off_table(self, argument: str) -> bool:
+        """Returns whether an argument names a prop that stands on other furniture than the table."""
+        if argument.startswith("="):
+            return False
+        below = self._scene[argument].lies_on
+        return below is not None and self._scene[below].sort == "fixture"
 
     def _hand_frame(self, phrase: Phrase, is_order: bool, is_gerund: bool) -> Phrase:
         """Returns a frame that says which hand is to do what a template asks for."""

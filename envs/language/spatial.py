@@ -1,7 +1,7 @@
 """Where things lie as seen by somebody: left of, behind, next to, the second from the left. True, false, or too close to call.
 
 Directions are those of the robot, which looks along +x: left is +y, in front of a thing is nearer to the robot. A viewer who sits across the
-table sees all of it turned by half a turn.
+table sees all of it turned by half a turn. Places are counted from where the robot begins.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ LEVEL_M = 0.02
 """Parts of one thing whose heights differ by more do not stand beside each other: they stand above and below."""
 ROW_M = 0.012
 """How far parts of one thing may stand off the line through the outermost two and still be one row."""
+BELOW_TABLE_M = -0.2
+"""What is lower stands on the floor or on a low shelf: nothing on the table lies beside it."""
 CLEAR_RATIO = 1.15
 """Sizes are compared only where they differ by this factor."""
 
@@ -53,6 +55,27 @@ def lies(a: Vec3, b: Vec3, side: Side, is_viewer: bool = False, scale: float = 1
     if along <= scale * SIDE_NOT_M or across > too_steep * along:
         return False
     return None
+
+
+def are_together(a: Vec3, b: Vec3) -> bool:
+    """Returns whether two things are both on the table or both below, so that one can lie beside the other."""
+    return (a[2] < BELOW_TABLE_M) == (b[2] < BELOW_TABLE_M)
+
+
+def is_ahead(a: Vec3) -> bool:
+    """Returns whether something is ahead of the robot: of what is behind it, nobody can say that it is in front of something."""
+    return a[0] >= 0.0
+
+
+def has_sides(a: Vec3, places: Sequence[Vec3], side: Side, is_viewer: bool = False) -> bool:
+    """Returns whether one can say of something that it is furthest to a side among several, where they stand around the robot.
+
+    Where all are ahead one can. Else only of what is clearly to the robot's own left or right.
+    """
+    if all(map(is_ahead, places)):
+        return True
+    ux, uy = direction(side)
+    return not is_viewer and side in ("left", "right") and a[0] * ux + a[1] * uy >= abs(a[0] * uy - a[1] * ux)
 
 
 def is_next(a: Vec3, radius_a: float, b: Vec3, radius_b: float) -> bool | None:

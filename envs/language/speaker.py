@@ -31,6 +31,7 @@ _HEAVY = re.compile(
 )
 _TOOL = re.compile(r" (?:you|children|with) ")
 _GENERIC = re.compile(r"\b(?:thing|object)\b")
+_WITHOUT = re.compile(r"\bwithout (?:dropping|losing) $")
 _QUANTIFIED = re.compile(r"(?:every|each|all|both) ")
 _ANYTHING = ("movable", "thing", "prop")
 _AS_SEEN = (" as I see it", " as seen from my side")
@@ -162,7 +163,7 @@ class Speaker:
             proposals = self._sets.propose_all(targets, mentioned, is_complex=is_complex)
             for index in self._rng.permutation(len(proposals)):
                 text = proposals[int(index)]
-                if " not " in gap.after and _QUANTIFIED.match(text):
+                if (" not " in gap.after or _WITHOUT.search(gap.before)) and _QUANTIFIED.match(text):
                     continue  # "every plate should not be there" leaves open whether some may
                 if is_complex and not gap.is_alone:
                     text = spelled_out(text, not any(text.startswith(f"all the {mass} ") for mass in _mass_nouns()))
