@@ -301,7 +301,8 @@ ROBOT = Robot(
         table_edge_x_m=0.18,
         pelvis_height_m=0.7847,
         table_height_m=(0.70, 0.80),
-        arenas=("studio", "cafe", "dining", "office", "terrace"),
+        # The table of cafe is round: beside the middle its edge recedes under what is laid out. Workshop, laboratory and kitchen are too high.
+        arenas=("studio", "dining", "office", "terrace"),
         feet=tuple(
             FootPrint(
                 body=f"{side}_ankle_roll_link",
