@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vlagym.benchmark.executor import Job, LocalPort, Port
-from vlagym.benchmark.rollout import Decide, Decision, Playable, Rollout, Watch, record_of
+from vlagym.benchmark.rollout import Decide, Decision, Guard, Playable, Rollout, Watch, record_of
+from vlagym.envs.safety import Mode, SafetyFilter
 from vlagym.envs.types import EndedBy, EpisodeResult, EpisodeSpec, ErrorRecord, Observation, Outcome, Trace, canonical_json, to_plain
 from vlagym.policies.base import EpisodeContext, Policy, PolicySpec
 from vlagym.policies.chunking import Chunking, declared
@@ -103,6 +104,7 @@ def play_episode(
     connections: Connections | None = None,
     watch: Watch | None = None,
     attempt: int = 1,
+    safety: Mode = "off",
 ) -> Played:
     """Plays one episode in this process and measures it.
 
@@ -114,18 +116,27 @@ def play_episode(
       connections: Handed in again for the next episode, they save comparing the conventions anew.
       watch: What is rendered besides.
       attempt: Written into the result.
+      safety: What the safety filter does with an action that is not allowed.
 
     Raises:
       ConventionMismatch: If policy and environment do not fit. Whatever else goes wrong is the result: outcome `error`.
     """
     connections = connections or Connections(policy.spec)
-    return _play(world, spec, policy.spec, LocalPort(policy), chunking or declared(policy.spec), connections.of(spec, world), watch, attempt)
+    pipeline = connections.of(spec, world)
+    return _play(world, spec, policy.spec, LocalPort(policy), chunking or declared(policy.spec), pipeline, watch, attempt, guard_of(safety))
+
+
+def guard_of(safety: Mode) -> Guard | None:
+    """Returns the safety filter of a mode; None where it is off."""
+    return None if safety == "off" else SafetyFilter(safety)
 
 
 class EpisodePlayer:
     """Plays the episodes of a run, one after another, in whichever process it lives."""
 
-    def __init__(self, world: Playable, policy: PolicySpec, own: Policy | None, chunking: Chunking, known: Mapping[str, Pipeline]) -> None:
+    def __init__(
+        self, world: Playable, policy: PolicySpec, own: Policy | None, chunking: Chunking, known: Mapping[str, Pipeline], safety: Mode = "off"
+    ) -> None:
         """Takes over the world and the policy; `close` closes them.
 
         Args:
@@ -134,7 +145,9 @@ class EpisodePlayer:
           own: The policy itself, where it lives in this process and for this player alone.
           chunking: How chunks are played.
           known: Pipelines by `Connections.key`.
+          safety: What the safety filter does with an action that is not allowed.
         """
+        self._guard = guard_of(safety)
         self._world, self._policy, self._own, self._chunking = world, policy, own, chunking
         self._port = None if own is None else LocalPort(own)
         self._connections = Connections(policy, known)
@@ -145,7 +158,7 @@ class EpisodePlayer:
         reached = self._port or port
         assert reached is not None, "neither a policy in this process nor a port to one"
         pipeline = self._connections.of(spec, self._world)
-        return _play(self._world, spec, self._policy, reached, self._chunking, pipeline, None, job.attempt)
+        return _play(self._world, spec, self._policy, reached, self._chunking, pipeline, None, job.attempt, self._guard)
 
     def close(self) -> None:
         """Closes the world, and the policy where it is the player's own."""
@@ -165,13 +178,14 @@ class PlayerOptions:
     known: Mapping[str, Pipeline]
     world: WorldOptions
     make_world: MakeWorld
+    safety: Mode = "off"
 
     def make(self) -> EpisodePlayer:
         """Builds the player. Called in the worker."""
         # The world first: it chooses the GL backend, which must be done before anything else imports mujoco.
         world = self.make_world(self.world)
         own = None if self.load_own is None else self.load_own()
-        return EpisodePlayer(world, self.policy, own, self.chunking, self.known)
+        return EpisodePlayer(world, self.policy, own, self.chunking, self.known, self.safety)
 
 
 def _play(
@@ -183,9 +197,10 @@ def _play(
     pipeline: Pipeline,
     watch: Watch | None,
     attempt: int,
+    guard: Guard | None,
 ) -> Played:
     began_s = time.perf_counter()
-    rollout = Rollout(world, spec, asking(port, policy, spec), pipeline=pipeline, chunking=chunking, watch=watch).play()
+    rollout = Rollout(world, spec, asking(port, policy, spec), pipeline=pipeline, chunking=chunking, watch=watch, guard=guard).play()
     return conclude(spec, rollout, attempt, time.perf_counter() - began_s)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from vlagym.benchmark.suite import Suite, digest_of, suite_to_plain
 from vlagym.envs import backend
+from vlagym.envs.safety import Mode
+from vlagym.envs.safety_limits import limits_of
 from vlagym.envs.types import EpisodeSpec, RunHeader, to_plain
 from vlagym.policies.base import PolicySpec
 from vlagym.policies.chunking import Chunking
@@ -70,6 +72,7 @@ def make_header(
     shuffle: int | None,
     retries: int,
     command: Sequence[str],
+    safety: Mode = "off",
 ) -> RunHeader:
     """Returns the header of a run that begins now.
 
@@ -87,6 +90,7 @@ def make_header(
       shuffle: Seed of the order of the episodes; None: the suite's order.
       retries: Further attempts of an episode that ended in an error.
       command: The words of the command line.
+      safety: Mode of the safety filter.
     """
     seeds = [e.seed for e in episodes]
     return RunHeader(
@@ -112,10 +116,26 @@ def make_header(
         machine={**machine(), **({} if gl_renderer is None else {"gl_backend": backend.wanted()})},
         command=tuple(command),
         started=now(),
+        robot_bases=_bases(episodes),
+        safety=_safety(episodes, safety),
     )
 
 
-DECISIVE = ("suite", "policy", "quality", "robot_looks", "gl_renderer", "conventions")
+def _bases(episodes: Sequence[EpisodeSpec]) -> dict[str, list[str]]:
+    bases: dict[str, set[str]] = {}
+    for episode in episodes:
+        bases.setdefault(episode.robot, set()).add(episode.robot_base)
+    return {robot: sorted(found) for robot, found in sorted(bases.items()) if found != {"fixed"}}
+
+
+def _safety(episodes: Sequence[EpisodeSpec], mode: Mode) -> dict[str, Any]:
+    if mode == "off":
+        return {"mode": mode}
+    limits = {robot: to_plain(limits_of(robot)) for robot in sorted({e.robot for e in episodes})}
+    return {"mode": mode, "limits": {robot: {k: v for k, v in of.items() if k != "why" and v is not None} for robot, of in limits.items()}}
+
+
+DECISIVE = ("suite", "policy", "quality", "robot_looks", "robot_bases", "safety", "gl_renderer", "conventions")
 """Fields of a header that must agree for a run to be resumed, besides the packages that a score depends on."""
 
 _PACKAGES_THAT_SCORE = ("vlagym", "mujoco")

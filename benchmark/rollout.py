@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadAction, Divergence, VlagymError
 from vlagym.envs.outcome import Judge
+from vlagym.envs.safety import NO_FILTER, STOPPED, Filtered
 from vlagym.envs.types import (
     STATE_COLUMNS,
     ActionChunk,
@@ -66,6 +67,14 @@ Perturb = Callable[[int, NDArray[np.float32]], NDArray[np.float32]]
 """(step, label `(D,)`) -> the action `(D,)` to execute in its place."""
 
 
+class Guard(Protocol):
+    """What the loop needs of `vlagym.envs.safety.SafetyFilter`: it has the last word before an action is executed."""
+
+    def reset(self, spec: EpisodeSpec) -> None: ...
+
+    def filter(self, action: NDArray[np.float32], proprio: Mapping[str, NDArray[np.float32]], facts: Facts) -> Filtered: ...
+
+
 class PolicyFailed(VlagymError):
     """The policy raised in another process; the record is what it raised there."""
 
@@ -96,7 +105,7 @@ class Step:
     action: NDArray[np.float32]
     """(D,) what the policy wants, in the environment's convention: the label of a demonstration."""
     executed: NDArray[np.float32]
-    """(D,) what was done; equals `action` unless it was perturbed."""
+    """(D,) what was done; equals `action` unless it was perturbed, or a safety filter clipped it."""
     before: Facts
     """The true state before the action."""
     facts: Facts
@@ -120,6 +129,7 @@ class Rollout:
         chunking: Chunking,
         watch: Watch | None = None,
         perturb: Perturb | None = None,
+        guard: Guard | None = None,
     ) -> None:
         """Prepares an episode; nothing happens before it is iterated over.
 
@@ -131,9 +141,11 @@ class Rollout:
           chunking: How chunks become actions.
           watch: What else is rendered.
           perturb: Replaces an action just before it is executed.
+          guard: Then clips it, or ends the episode; None: nobody does.
         """
         self._world, self._spec, self._decide, self._pipeline = world, spec, decide, pipeline
-        self._player, self._watch, self._perturb = ChunkPlayer(chunking), watch, perturb
+        self._player, self._watch, self._perturb, self._guard = ChunkPlayer(chunking), watch, perturb, guard
+        self._verdicts: list[int] = []
         self._facts: list[Facts] = []
         self._actions: list[NDArray[np.float32]] = []
         self._calls: list[tuple[int, float]] = []
@@ -200,7 +212,7 @@ class Rollout:
             ended_by=self.ended_by,
             latency_s=np.array([s for _, s in self._calls], np.float64),
             call_step=np.array([at for at, _ in self._calls], np.int32),
-            safety=np.zeros(steps, np.int8),
+            safety=np.array(self._verdicts[:steps], np.int8),  # a step that the world failed to complete has a verdict and no action
         )
 
     def certificate(self) -> Certificate | None:
@@ -222,6 +234,8 @@ class Rollout:
         with _blame("env_error"):
             self._facts.append(self._world.start(self._spec))
             self._digests = (self._world.model_digest, self._world.initial_state_digest)
+            if self._guard is not None:
+                self._guard.reset(self._spec)
         judge = Judge(self._spec, self._facts[-1].step_met)
         for index in range(self._spec.horizon_steps):
             before = self._facts[-1]
@@ -229,6 +243,7 @@ class Rollout:
             shown = self._ask(index, observation) if self._player.is_waiting else None
             action = self._player.take()
             executed = action if self._perturb is None else np.asarray(self._perturb(index, action), np.float32)
+            executed = self._guarded(executed, observation)
             facts = self._advance(executed)
             yield Step(index=index, observation=observation, shown=shown, action=action, executed=executed, before=before, facts=facts)
             if facts.is_fallen:
@@ -236,7 +251,20 @@ class Rollout:
             verdict = judge.update(facts.goal_met, facts.alternative_met, facts.step_met)
             if verdict is not None:
                 raise _Ended(verdict)
+            if self._verdicts[-1] == STOPPED:
+                raise _Ended("stop")
         raise _Ended("horizon")
+
+    def _guarded(self, action: NDArray[np.float32], observation: Observation | None) -> NDArray[np.float32]:
+        """Returns what the guard lets pass of an action."""
+        if self._guard is None:
+            self._verdicts.append(NO_FILTER)
+            return action
+        with _blame("env_error"):
+            proprio = (observation or self._world.observe(())).proprio
+            filtered = self._guard.filter(action, proprio, self._facts[-1])
+        self._verdicts.append(filtered.verdict)
+        return filtered.action
 
     def _observe(self, index: int) -> Observation | None:
         """Renders what is wanted at this step, each camera once."""

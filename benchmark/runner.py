@@ -17,6 +17,8 @@ from vlagym.benchmark.header import differences, make_header, now, usable_cores
 from vlagym.benchmark.suite import Suite
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, ConventionMismatch
+from vlagym.envs.safety import check_mode
+from vlagym.envs.safety_limits import limits_of
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, Outcome, RunHeader, Trace, stream
 from vlagym.policies.base import Policy
 from vlagym.policies.chunking import declared, parse
@@ -46,6 +48,8 @@ class RunOptions:
     """None: as many as there are usable cores, 8 at most."""
     quality: str = "fast"
     look: str = "auto"
+    safety: str = "off"
+    """Of the safety filter between policy and robot: off, clip or stop."""
     retries: int = 0
     """Further attempts of an episode that ended in an error; those that an interrupted run still owes are made when it is resumed."""
     episode_timeout_s: float | None = None
@@ -131,6 +135,7 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequ
             shuffle=options.shuffle,
             retries=options.retries,
             command=options.command,
+            safety=check_mode(options.safety),
         )
         player = PlayerOptions(
             policy=policy.spec,
@@ -139,6 +144,7 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequ
             known=probe.pipelines,
             world=_world_options(options, policy),
             make_world=options.make_world,
+            safety=check_mode(options.safety),
         )
         with _store(options, header) as store:
             schedule = Schedule(_jobs(options, episodes, store))
@@ -208,6 +214,8 @@ def _check(options: RunOptions) -> None:
     options.make_world(WorldOptions(quality=options.quality, look=options.look, render=False)).close()
     for name in sorted({entry.body for entry in options.suite.entries}):
         catalog.load("robot", name).resolve_look(options.look)
+        if check_mode(options.safety) != "off":
+            limits_of(name)
 
 
 def _load(options: RunOptions) -> Policy:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from vlagym.benchmark.rollout import Decide, Decision, Playable, Rollout, Watch
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlagym.benchmark.rollout import Decide, Decision, Guard, Playable, Rollout, Watch
 from vlagym.envs.errors import VlagymError
-from vlagym.envs.types import ActionChunk, EpisodeSpec, Observation, ObservationSpec, Trace
+from vlagym.envs.safety import NO_FILTER, Filtered
+from vlagym.envs.types import ActionChunk, EpisodeSpec, Facts, Observation, ObservationSpec, Trace
 from vlagym.policies.base import PolicySpec
 from vlagym.policies.chunking import Chunking
 from vlagym.policies.conventions import connect
@@ -28,7 +34,24 @@ def again(world: Playable, trace: Trace, watch: Watch | None = None) -> Rollout:
     spec = trace.spec
     observation = ObservationSpec(images=(), state=(), rate_hz=spec.control.rate_hz)
     pipeline = connect(STORED, spec.control, observation)
-    return Rollout(world, spec, _answer_once(spec, trace), pipeline=pipeline, chunking=Chunking(mode="whole"), watch=watch)
+    guard: Guard | None = _Verdicts(trace) if bool((trace.safety != NO_FILTER).any()) else None
+    return Rollout(world, spec, _answer_once(spec, trace), pipeline=pipeline, chunking=Chunking(mode="whole"), watch=watch, guard=guard)
+
+
+class _Verdicts:
+    """The safety filter of a stored episode: its actions are those that it let pass, and it says again what it said of each."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._verdicts = trace.safety.tolist()
+        self._step = 0
+
+    def reset(self, spec: EpisodeSpec) -> None:
+        self._step = 0
+
+    def filter(self, action: NDArray[np.float32], proprio: Mapping[str, NDArray[np.float32]], facts: Facts) -> Filtered:
+        verdict = self._verdicts[self._step]
+        self._step += 1
+        return Filtered(action, verdict, ())
 
 
 def _answer_once(spec: EpisodeSpec, trace: Trace) -> Decide:

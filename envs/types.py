@@ -599,7 +599,7 @@ class Trace:
     call_step: NDArray[np.int32]
     """(C,) control step at which each call was made."""
     safety: NDArray[np.int8]
-    """(T,) what the safety filter did at each control step: 0 nothing, 1 it clipped the action, 2 it stopped the episode."""
+    """(T,) what the safety filter did at each control step: 0 nothing, 1 it clipped the action, 2 it stopped the episode; -1 without one."""
 
     @property
     def num_steps(self) -> int:
@@ -682,6 +682,10 @@ class RunHeader:
     started: str
     """UTC, ISO 8601."""
     finished: str | None = None
+    robot_bases: Mapping[str, Any] = field(default_factory=dict)
+    """Robot -> what carries it, of those that something else than a fixed base carries in some episode."""
+    safety: Mapping[str, Any] = field(default_factory=lambda: {"mode": "off"})
+    """mode of the safety filter; where there is one, limits: robot -> limit -> value."""
 
 
 # ------------------------------------------------------------------------------------------------------------- plain and back

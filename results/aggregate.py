@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vlagym.envs.errors import BadData, unknown_name
-from vlagym.envs.types import EpisodeResult, RunHeader, canonical_json, to_plain
+from vlagym.envs.types import EpisodeResult, RunHeader, canonical_json, sha, to_plain
 from vlagym.results.intervals import MeanInterval, bootstrap_mean, content_rng, wilson
 from vlagym.results.store import Store
 
@@ -178,6 +178,9 @@ def _identity(header: RunHeader) -> dict[str, Any]:
             "suite": {k: header.suite.get(k) for k in ("name", "version", "digest")},
             "quality": header.quality,
             "look": header.robot_looks,
+            "base": header.robot_bases,
+            "safety": header.safety.get("mode"),
+            "safety_limits": {robot: sha(canonical_json(limits).encode()) for robot, limits in header.safety.get("limits", {}).items()},
             "schema": header.schema,
             "package": {k: header.packages.get(k) for k in _PACKAGES_THAT_SCORE},
         }
@@ -281,6 +284,10 @@ def _notes(runs: Sequence[Run], pools: Sequence[_Pool], columns: Sequence[Column
             notes.append(f"{names}: {stored} of {scheduled} episodes are stored; the row is of an unfinished run")
     for policy in sorted({pool.policy for pool in pools if pool.runs[0].header.policy.get("privileged")}):
         notes.append(f"{policy} reads the true state of the scene: it bounds what a policy that sees pixels can reach")
+    for policy, mode in sorted({(pool.policy, str(pool.runs[0].header.safety.get("mode"))) for pool in pools}):
+        if mode != "off":
+            what = "scaled back what was not allowed" if mode == "clip" else "ended the episode at what was not allowed"
+            notes.append(f"between {policy} and the robot stood a safety filter, which {what} (--safety {mode})")
     unknown = sorted({name for run in runs for r in run.results for name in r.measures} - {c.name for c in columns})
     if unknown:
         notes.append(f"left out, for no metric of this installation is called so: {', '.join(unknown)}")

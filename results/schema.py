@@ -162,7 +162,7 @@ def _upgrade_2(members: dict[str, NDArray[Any]]) -> None:
     known = {"base_pose_world": np.zeros((rows, 3)), "com_margin_m": np.zeros((rows, 0)), "foot_slip_m": np.zeros((rows, 0))}
     columns: dict[str, NDArray[Any]] = {**known, "is_fallen": np.zeros(rows, np.bool_), **unknown}
     members.update({_FACTS + name: column for name, column in columns.items()})
-    members["safety"] = np.zeros(rows - 1, np.int8)
+    members["safety"] = np.full(rows - 1, -1, np.int8)  # there was no filter
 
 
 def _check_trace(trace: Trace, where: str) -> None:
@@ -184,6 +184,8 @@ def _check_trace(trace: Trace, where: str) -> None:
         raise BadData(f"{where} has contact_force_n of shape {force.shape}; it must be ({steps}, N, {len(CONTACT_KINDS)})")
     if trace.safety.shape != (steps,):
         raise BadData(f"{where} has safety of shape {trace.safety.shape}; it must be ({steps},), one for each action")
+    if steps and not -1 <= trace.safety.min() <= trace.safety.max() <= 2:
+        raise BadData(f"{where} has safety from {trace.safety.min()} to {trace.safety.max()}; it must lie within -1 (no filter) and 2 (stopped)")
     if trace.latency_s.ndim != 1 or trace.latency_s.shape != trace.call_step.shape:
         raise BadData(f"{where} has latency_s of shape {trace.latency_s.shape} and call_step of shape {trace.call_step.shape}; both must be (C,)")
 

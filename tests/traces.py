@@ -123,7 +123,7 @@ def make_trace(
       forces: Kind of contact -> {substep from the beginning of the episode: N}.
       ended_by: Of the trace.
       latency_s: One for each call of the policy.
-      safety: What the safety filter did at each step; nothing where None.
+      safety: What the safety filter did at each step; None: there was none.
       **columns: Columns of the trace, each with T + 1 rows. `height_m={"mug": [...]}`, `x_m={...}`, `held={...}`, `touched_n={...}` set single
         props by name, `joint={...}` and `fixture_touched_n={...}` the joints ("cabinet/drawer") and fixtures.
     """
@@ -184,7 +184,7 @@ def make_trace(
         ended_by=ended_by,
         latency_s=np.array(latency_s, np.float64),
         call_step=np.arange(len(latency_s), dtype=np.int32),
-        safety=np.zeros(steps, np.int8) if safety is None else np.array(safety, np.int8),
+        safety=np.full(steps, -1, np.int8) if safety is None else np.array(safety, np.int8),
     )
 
 

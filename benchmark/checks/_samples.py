@@ -134,7 +134,7 @@ def _trace(of: EpisodeSpec, *, steps: int = NUM_STEPS, forces: NDArray[np.float3
         ended_by="goal" if columns["goal_met"][-1].all() else "horizon",
         latency_s=_locked(np.full(len(calls), 0.01)),
         call_step=_locked(calls),
-        safety=_locked(np.zeros(steps, np.int8)),
+        safety=_locked(np.full(steps, -1, np.int8)),
     )
 
 

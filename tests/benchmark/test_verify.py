@@ -250,7 +250,8 @@ def test_a_failure_that_was_written_as_a_success_is_found(stored: Path) -> None:
 def test_an_episode_that_goes_on_after_its_stored_actions_is_found(stored: Path) -> None:
     def cut(trace: Trace) -> Trace:
         columns = {name: column[:-3] for name, column in trace.columns.items()}
-        return dataclasses.replace(trace, actions=trace.actions[:-3], columns=columns, contact_force_n=trace.contact_force_n[:-3])
+        force, safety = trace.contact_force_n[:-3], trace.safety[:-3]
+        return dataclasses.replace(trace, actions=trace.actions[:-3], columns=columns, contact_force_n=force, safety=safety)
 
     change_trace(stored, 0, cut)
     assert "the episode goes on at" in differences(verdicts(stored)[0])["ended_by"]

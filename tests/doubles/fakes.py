@@ -166,6 +166,8 @@ class FakeWorld:
             proprio={
                 "ee_pos_base_m": self._ee.astype(np.float32),
                 "ee_quat_base_wxyz": np.array(UPRIGHT, np.float32),
+                "ee_target_pos_base_m": self._ee.astype(np.float32),
+                "ee_target_quat_base_wxyz": np.array(UPRIGHT, np.float32),
                 "joint_pos_rad": np.zeros(7, np.float32),
                 "gripper_opening_m": np.array([0.04 * (1 - self._gripper)], np.float32),
                 "gripper_command": np.array([self._gripper], np.float32),
