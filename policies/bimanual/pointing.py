@@ -31,6 +31,7 @@ _UP_M = (0.0, 0.10, 0.20)
 _CLEARLY_RAD = 0.12
 """By so much the line should miss all other things."""
 _DOUBT_COST, _ROOM_COST, _ROOM_M = 20.0, 400.0, 0.03
+_FAR_M, _FAR_COST = 0.35, 6.0  # pointing is done from so far away where that is possible; for each m that is lacking
 _PATIENCE, _HELD = 60, 14
 """Control steps: for getting there, and of pointing before it is enough."""
 _IDLE_RAD = 0.18
@@ -124,7 +125,8 @@ class PointAt(BimanualSkill):
         taken = self._ways.taken(view, solved.q, side, _closing(self.hand(side), self._ways))
         room = max(0.0, _ROOM_M - gap_m(np.concatenate([taken.hand, taken.arm]), around))
         low = max(0.0, 0.05 - float(taken.hand[:, 2].min()))
-        cost = float(np.sum((solved.q - home) ** 2)) + _DOUBT_COST * doubt + _ROOM_COST * (room + low)
+        lacking = max(0.0, _FAR_M - float(np.linalg.norm(target - pose.pos)))
+        cost = float(np.sum((solved.q - home) ** 2)) + _DOUBT_COST * doubt + _ROOM_COST * (room + low) + _FAR_COST * lacking
         return _Aim(side, pose, cost)
 
     def _idle(self, view: BimanualView, side: str, goal: Pose) -> dict[str, Pose]:

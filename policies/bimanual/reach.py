@@ -40,6 +40,7 @@ _ROOM_M = 0.015
 _TURN_COST = 0.25  # of coming from the side, against from above: for each of the elevations
 _TIPS_M = 0.010
 _LONGER_M = 0.05
+_SLENDER_M, _CORNER_RAD = 0.042, math.radians(35)
 
 
 class Approach(NamedTuple):
@@ -68,7 +69,7 @@ class Reacher:
 
     def approaches(
         self, view: BimanualView, name: str, sides: Sequence[str], *, aim: Array | None = None, box: Obstacle | None = None,
-        elevations: Sequence[float] = _ELEVATIONS_RAD,
+        elevations: Sequence[float] = _ELEVATIONS_RAD, slender: bool = False,
     ) -> list[Approach]:
         """Returns the ways to touch a thing that are in reach, the best first.
 
@@ -79,6 +80,7 @@ class Reacher:
           aim: (3,) the point that is meant, world frame, m; None: of the thing itself.
           box: What is touched there; None: the thing.
           elevations: Of the direction that a hand comes from, above the table, rad.
+          slender: Whether it must be with what is slender of a hand.
         """
         box = box or box_of(self._spec, view, name)
         others = [thing for thing in self.ways.around(view) if thing.name.partition("/")[0] != name]
@@ -87,7 +89,7 @@ class Reacher:
             home = posture(view, self._robot)
             arm = [self._robot.joints.index(joint) for joint in self._robot.hand(side).arm_joints]
             home[arm] = np.array(self._robot.home_qpos)[arm]
-            for axis, closing in touching_axes(self._robot.hand(side), self.ways):
+            for axis, closing in (slender_axes if slender else touching_axes)(self._robot.hand(side), self.ways):
                 for step, elevation in enumerate(elevations):
                     for direction in self._directions(view, side, box, elevation):
                         tip = _surface(box, direction) if aim is None else np.array(aim)
@@ -149,6 +151,23 @@ def touching_axes(hand: EndEffector, ways: Ways) -> list[tuple[Array, float]]:
     if float((flat @ point).max()) > float((closed @ point).max()) + _LONGER_M and abs(float(point[2])) < 0.1:
         return [(point, OPEN)]
     return [(np.array([0.0, 0.0, 1.0]), CLOSE)]
+
+
+def slender_axes(hand: EndEffector, ways: Ways) -> list[tuple[Array, float]]:
+    """Returns what of a hand is slender enough for a button: directions in the frame of the pinch point along which it comes to a point."""
+    point = np.array(hand.point_axis)
+    palm = np.array([0.0, 0.0, 1.0])
+    across = np.cross(point, palm)
+    ahead = [(palm, CLOSE), (point, OPEN)]
+    # A flat hand has corners: the outer edge of its first finger, and of its last.
+    ahead += [(math.cos(turn) * point + math.sin(turn) * across, OPEN) for turn in (_CORNER_RAD, -_CORNER_RAD)]
+    found = []
+    for axis, closing in ahead:
+        points = ways.hand_points(hand.side, closing)
+        tips = points[points @ axis > (points @ axis).max() - _TIPS_M]
+        if float(np.linalg.norm(np.ptp(tips, axis=0))) < _SLENDER_M:
+            found.append((axis, closing))
+    return found
 
 
 def _foremost(points: Array, axis: Array) -> Array:
