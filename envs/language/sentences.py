@@ -303,7 +303,7 @@ class _Draft:
         else:
             pool = [*frames["after"], *frames["use"], *(() if is_order else frames["first"])]
         if is_order:
-            pool = [f for f in pool if "," not in f.text]  # other words follow
+            pool = [f for f in pool if not re.search("[,;]", f.text)]  # other words follow
         fitting = [f for f in pool if f.split == self._split and takes_hand(phrase, f)]
         if not fitting:
             raise BadSpec(f"there is no {self._split} frame that says which hand is to do it around {phrase.text!r}; frames: frames.toml")
