@@ -1,0 +1,63 @@
+"""Put one of several things on or into one of two others, with the hand that the sentence names, or with either."""
+
+from vlagym.envs.layouts.hands import goals_by_hand, hands_at, where_of
+from vlagym.envs.layouts.milestones import carried
+from vlagym.envs.layouts.room import fit_together, put_into
+from vlagym.envs.objects import ObjectAsset, catalog
+from vlagym.envs.task import Draft, Goal, Region, Skill, Task, footprint_m
+from vlagym.envs.types import EpisodeSpec
+
+_NARROW_M = (0.045, 0.078)
+"""What a hand with three fingers takes well: so wide, across its narrow side."""
+_TALL_M = (0.055, 0.24)
+
+
+def _suits_hand(asset: ObjectAsset) -> bool:
+    x, y, z = asset.size_m
+    return _NARROW_M[0] <= min(x, y) <= _NARROW_M[1] and max(x, y) <= 0.10 and _TALL_M[0] <= z <= _TALL_M[1]
+
+
+def _is_low(asset: ObjectAsset) -> bool:
+    return asset.size_m[2] <= 0.07 and footprint_m(asset) <= 0.11
+
+
+def _goal(thing: str, place: str) -> Goal:
+    moves = (put_into(thing, place),)
+    return Goal(conditions=moves, stages=carried(moves))
+
+
+def _layout(draft: Draft) -> list[Goal]:
+    rng, region = draft.rng, Region(x_m=draft.work.x_m, y_m=draft.work.y_m)
+    places: list[str] = []
+    for _ in range(2):
+        role = "container" if rng.random() < 0.3 else "support"
+        places += draft.choose(1, role=role, without=places, first_split="seen", suits=_is_low)
+    things = draft.choose(int(draft.variety.integers(2, 4)), role="graspable", suits=_suits_hand, without=places)
+    for name in (*places, *things):
+        draft.put(name, region)
+    reached = {name: hands_at(draft.work, where_of(draft, name)[1]) for name in (*places, *things)}
+    pairs = [
+        (thing, place)
+        for thing in things
+        for place in places
+        if fit_together([thing], place) and set(reached[thing]) & set(reached[place]) and catalog()[thing].size_m[2] < 0.2
+    ]
+    if not pairs or pairs[0] != (things[0], places[0]):
+        return []
+    return goals_by_hand(draft, [(thing, _goal(thing, place)) for thing, place in pairs])
+
+
+def _plan(spec: EpisodeSpec) -> list[Skill]:
+    move = spec.goal[0]
+    return [Skill(name="pick_with", args=move.args[:1]), Skill(name="put_with", args=move.args), Skill(name="retreat", args=())]
+
+
+TASK = Task(
+    summary="put an object on or into another one, with the hand that is meant",
+    expert_s=7.0,
+    layout=_layout,
+    plan=_plan,
+    robots=("g1", "panda_bimanual"),
+    bases=("fixed", "planar", "legs"),
+    cannot={"cmu_humanoid": "its mitten hands do not hold things firmly"},
+)

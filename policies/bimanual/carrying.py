@@ -1,0 +1,204 @@
+"""Take a thing with one hand and put it on or into another: whichever hand may, as its arm and fingers want it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from vlagym.envs.errors import NotGraspable
+from vlagym.envs.frames import Pose, to_matrix
+from vlagym.envs.predicates.state import place_of, prop_of
+from vlagym.envs.types import EpisodeSpec
+from vlagym.policies.bimanual.choosing import free_hands
+from vlagym.policies.bimanual.grasping import Grip, Gripper
+from vlagym.policies.bimanual.motion import Ways, is_there, over
+from vlagym.policies.bimanual.one_arm import OneArm, alone, seen_alone
+from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualSkill, BimanualView, BodyCommand, HandCommand
+from vlagym.policies.skills.carry import Pick
+from vlagym.policies.skills.grasping import choose_grasp
+from vlagym.policies.skills.putting import Place
+from vlagym.policies.skills.surroundings import boxed
+from vlagym.policies.skills.view import Verdict, asset_of
+
+_SLOW_M = 0.012
+_CLOSING_STEPS = 16
+_HELD_STEPS = 3
+_LIFT_M = 0.06
+_OVER_M = 0.03
+_LOWER_M = 0.008
+_REST_M = 0.004
+"""A thing is let go so far above what it is to rest on."""
+_OPENING_STEPS = 8
+_BACK_M = 0.10
+
+
+class PickWith(BimanualSkill):
+    """pick_with(a): the hand that the goal names, or the one that takes it more easily, takes a and lifts it."""
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        self._single: OneArm | None = None
+        self._gripper = Gripper(spec, self.robot)
+        self._grips: list[Grip] = []
+        self._tries = self._closed = self._held = self._steps = 0
+        self._stage = "come"
+        self._top_m = 0.0
+
+    def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
+        name = self.args[0]
+        if self.robot.end_effectors[0].single is not None:
+            self._single = self._single or OneArm(self.spec, (name,), Pick, arm_for(self, view, name))
+            return self._single.step(view)
+        if not self._grips:
+            self._grips = self._gripper.grips(view, name, free_hands(self.spec, self.robot, name))
+            if not self._grips:
+                raise NotGraspable(f"no hand of {self.spec.robot} takes {name!r} at {view.props[name].pos.round(3).tolist()}")
+        grip = self._grips[self._tries % len(self._grips)]
+        return self._act(view, name, grip)
+
+    def _act(self, view: BimanualView, name: str, grip: Grip) -> tuple[BodyCommand, Verdict]:
+        side, thing, ways = grip.side, view.props[name], self._gripper.ways
+        here = view.hands[side]
+        self._steps += 1
+        if self._stage == "come":
+            before = grip.before(thing)
+            if is_there(here, before, 0.012, 0.12):
+                self._stage, self._steps = "reach", 0
+            elif self._steps > 80:
+                return self._next(view)
+            return BodyCommand(hands={side: over(ways, view, side, before, OPEN, ways.around(view))}), "running"
+        if self._stage == "reach":
+            goal = grip.at(thing)
+            if is_there(here, goal, 0.008, 0.10) or self._steps > 26:
+                self._stage, self._closed, self._held = "close", 0, 0
+            return BodyCommand(hands={side: HandCommand(pose=goal, closing=OPEN, speed_m=_SLOW_M)}), "running"
+        if self._stage == "close":
+            self._closed += 1
+            self._held = self._held + 1 if name in view.held_by.get(side, ()) else 0
+            if self._held >= _HELD_STEPS and self._closed >= 8:
+                self._stage, self._top_m = "lift", float(here.pos[2]) + _LIFT_M
+            elif self._closed > _CLOSING_STEPS:
+                return self._next(view)
+            return BodyCommand(hands={side: HandCommand(closing=CLOSE)}), "running"
+        if name not in view.held_by.get(side, ()):
+            self._held -= 1
+            if self._held < -3:
+                return self._next(view)
+        up = Pose(np.array([here.pos[0], here.pos[1], self._top_m]), grip.at(thing).quat if False else view.targets[side].quat)
+        done = here.pos[2] > self._top_m - 0.015
+        return BodyCommand(hands={side: HandCommand(pose=up, closing=CLOSE)}), "done" if done else "running"
+
+    def _next(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
+        """Begins again, with the next grip of what is where it is now."""
+        self._tries += 1
+        self._stage, self._steps = "come", 0
+        self._grips = self._gripper.grips(view, self.args[0], free_hands(self.spec, self.robot, self.args[0])) or self._grips
+        return BodyCommand(hands={side: HandCommand(closing=OPEN) for side in self.robot.sides}), "running"
+
+
+class PutWith(BimanualSkill):
+    """put_with(a, b): the hand that holds a puts it on or into b."""
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        self._single: OneArm | None = None
+        self._ways = Ways(spec)
+        self._side: str | None = None
+        self._stage = "carry"
+        self._steps = self._lost = 0
+        self._away: Pose | None = None
+
+    def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
+        name, place = self.args
+        self._side = self._side or view.holder(name)
+        if self._side is None:
+            return BodyCommand(), "lost"
+        if self.hand(self._side).single is not None:
+            self._single = self._single or OneArm(self.spec, self.args, Place, self._side)
+            return self._single.step(view)
+        side, here = self._side, view.hands[self._side]
+        self._steps += 1
+        if self._stage in ("carry", "lower"):
+            self._lost = 0 if name in view.held_by.get(side, ()) else self._lost + 1
+            if self._lost > 4:
+                return BodyCommand(hands={side: HandCommand(closing=OPEN)}), "lost"
+        thing, there = view.props[name], view.props[place]
+        drop = there.pos[2] + place_of(self.spec, place).surface_height_m + _REST_M
+        grip_to_thing = float(here.pos[2] - thing.pos[2])
+        low = max(drop, self._clear_m(view, side, place) - grip_to_thing)
+        if self._stage == "carry":
+            goal = self._above(view, name, place, side)
+            across = math.hypot(*(there.pos[:2] - thing.pos[:2]))
+            if across < 0.012:
+                self._stage, self._steps = "lower", 0
+            return BodyCommand(hands={side: HandCommand(pose=goal, closing=CLOSE, speed_m=0.022)}), "running"
+        if self._stage == "lower":
+            shift = there.pos[:2] - thing.pos[:2]
+            pos = np.array([here.pos[0] + shift[0], here.pos[1] + shift[1], max(here.pos[2] - _LOWER_M, low + grip_to_thing)])
+            if thing.pos[2] <= low + 0.004 or self._steps > 40:
+                self._stage, self._steps, self._away = "open", 0, None
+            return BodyCommand(hands={side: HandCommand(pose=Pose(pos, view.targets[side].quat), closing=CLOSE, speed_m=_LOWER_M)}), "running"
+        if self._stage == "open":
+            if self._steps > _OPENING_STEPS:
+                self._stage, self._steps = "leave", 0
+                back = to_matrix(here.quat)[:, 2]
+                self._away = Pose(here.pos - _BACK_M * back, here.quat)
+            return BodyCommand(hands={side: HandCommand(closing=OPEN)}), "running"
+        assert self._away is not None
+        done = is_there(here, self._away, 0.02, 0.3) or self._steps > 20
+        return BodyCommand(hands={side: HandCommand(pose=self._away, closing=OPEN, speed_m=0.02)}), "done" if done else "running"
+
+    def _above(self, view: BimanualView, name: str, place: str, side: str) -> Pose:
+        """Returns the pose of the hand on its way: up until what it holds passes above all on the way, then across."""
+        here, thing, there = view.hands[side], view.props[name], view.props[place]
+        around = [o for o in self._ways.around(view, (name,))]
+        need = self._ways.height_to_pass(side, CLOSE, here.quat, here.pos, there.pos, around)
+        box = boxed(name, asset_of(self.spec, name), prop_of(self.spec, name).scale, thing)
+        hangs = float(here.pos[2]) - box.bottom_m
+        ways = np.linspace(thing.pos[:2], there.pos[:2], 12)
+        tops = [o.top_m for o in around if float(o.distance(ways).min()) < box.radius_m + 0.02]
+        high = max(need, max(tops, default=0.0) + hangs + _OVER_M, float(place_top_m(self, view, place)) + hangs + _OVER_M)
+        shift = there.pos[:2] - thing.pos[:2]
+        share = 1.0 if here.pos[2] > high - 0.02 else max(0.0, 1.0 - (high - float(here.pos[2])) / 0.08)
+        pos = np.array([here.pos[0] + share * shift[0], here.pos[1] + share * shift[1], high])
+        return Pose(pos, view.targets[side].quat)
+
+    def _clear_m(self, view: BimanualView, side: str, place: str) -> float:
+        """Returns how high the pinch point must stay, that the hand does not come down on the rim of what it puts things into."""
+        here = view.hands[side]
+        points = self._ways.hand_points(side, CLOSE) @ to_matrix(here.quat).T
+        box = boxed(place, asset_of(self.spec, place), prop_of(self.spec, place).scale, view.props[place])
+        over_it = box.distance(view.props[place].pos[:2] + points[:, :2]) < 0.01
+        return box.top_m + 0.006 - float(points[over_it, 2].min()) if over_it.any() else 0.0
+
+
+def place_top_m(skill: BimanualSkill, view: BimanualView, place: str) -> float:
+    """Returns how high a place reaches, m in the world."""
+    return boxed(place, asset_of(skill.spec, place), prop_of(skill.spec, place).scale, view.props[place]).top_m
+
+
+def arm_for(skill: BimanualSkill, view: BimanualView, name: str) -> str:
+    """Returns the side of the arm, of two that are robots by themselves, that takes a prop: the nearest one that may and can.
+
+    Raises:
+      NotGraspable: If none can.
+    """
+    y = float(view.props[name].pos[1])
+    why: list[str] = []
+    sides = free_hands(skill.spec, skill.robot, name)
+    for side in sorted(sides, key=lambda one: abs(y - (0.3 if one == "left" else -0.3))):
+        single = skill.hand(side).single
+        assert single is not None, "asked of arms that are robots by themselves"
+        try:
+            choose_grasp(alone(skill.spec, skill, side), name, seen_alone(view, side, np.array(single.base_pos_m)))
+        except NotGraspable as error:
+            why.append(str(error))
+            continue
+        return side
+    raise NotGraspable("; ".join(why))
+
+
+SKILLS: Mapping[str, type[BimanualSkill]] = {"pick_with": PickWith, "put_with": PutWith}
+"""Name -> class."""
