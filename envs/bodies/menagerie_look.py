@@ -22,7 +22,7 @@ from vlagym.envs.meshes import TriangleMesh, cache_folder, read
 from vlagym.envs.types import Quat, Rgba, Vec3
 
 _LOG = logging.getLogger(__name__)
-_VERSION = 2  # of the reduction, for the cache
+_VERSION = 4  # of the reduction, for the cache
 
 
 class MenagerieModel(NamedTuple):
@@ -59,21 +59,24 @@ def menagerie_folder(model: MenagerieModel) -> Path:
     Raises:
       MissingPackage: If it is not there and cannot be had.
     """
-    advice = "pip install mujoco-menagerie, or set MENAGERIE_ROOT to a checkout of MuJoCo Menagerie"
+    checkout = "set MENAGERIE_ROOT to a checkout of MuJoCo Menagerie"
     root = os.environ.get("MENAGERIE_ROOT")
     if root:
-        folder = Path(root) / model.folder
+        folder, place = Path(root) / model.folder, f"below MENAGERIE_ROOT ({root})"
     else:
         try:
             import mujoco_menagerie
         except ImportError as missing:
-            raise MissingPackage(f"the look 'menagerie' needs {model.folder} of MuJoCo Menagerie: {advice}") from missing
+            wanted = f"the look 'menagerie' needs {model.folder} of MuJoCo Menagerie"
+            raise MissingPackage(f"{wanted}: pip install mujoco-menagerie, or {checkout}") from missing
         try:
             folder = mujoco_menagerie.get(model.folder).path()
         except mujoco_menagerie.MenagerieError as error:
-            raise MissingPackage(f"mujoco-menagerie could not provide {model.folder} ({error}): {advice}") from error
+            found = " ".join(str(error).split())
+            raise MissingPackage(f"mujoco-menagerie could not provide {model.folder} ({found}): try again with a network, or {checkout}") from error
+        place = "in what mujoco-menagerie provides"
     if not (folder / model.file).exists():
-        raise MissingPackage(f"{model.folder}/{model.file} is not below MENAGERIE_ROOT ({root}): {advice}")
+        raise MissingPackage(f"{model.folder}/{model.file} is not {place}: pip install mujoco-menagerie and unset MENAGERIE_ROOT, or {checkout}")
     return folder
 
 

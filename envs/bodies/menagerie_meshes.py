@@ -21,6 +21,9 @@ _WELD_M = 0.0003  # vertices this near to each other are one
 _CRUMB_M = 0.004  # pieces smaller than this are left out
 _SMALL_M = 0.03  # pieces smaller than this count like one of that size
 _PITCH_M = 0.0012  # of the pictures that tell what is seen
+_FACING_COS = 0.6  # a face is looked for in the pictures that it faces so much; each faces one by 0.88
+_NEAR_M = 0.002
+_DEPTH_M = 0.0025  # so far behind the front is still seen: the neighbours of a pixel on a face that leans so much lie so much higher
 _CREASE_COS = float(np.cos(np.deg2rad(40.0)))  # edges that bend by more are sharp
 _SHARE = 0.35  # of the edges, the cheapest ones, may collapse in a round
 _FLIP_COS = 0.2  # no face turns further than this in a round
@@ -66,12 +69,21 @@ def _outside(mesh: _Mesh) -> _Mesh:
         right = np.cross(view, (0.3, 0.5, 0.8))
         right /= np.linalg.norm(right)
         pixel = np.floor(np.column_stack([points @ right, points @ np.cross(view, right)]) / _PITCH_M).astype(np.int64)
-        pixel -= pixel.min(axis=0)
-        index = pixel[:, 0] * (pixel[:, 1].max() + 1) + pixel[:, 1]
+        row, column = (pixel - pixel.min(axis=0) + 1).T
         height = points @ view
-        front = np.full(index.max() + 1, -np.inf)
-        np.maximum.at(front, index, height)
-        seen[owner[(height >= front[index] - _PITCH_M) & (normals @ view > 0.05)[owner]]] = True
+        front = np.full((row.max() + 2, column.max() + 2), -np.inf)
+        np.maximum.at(front, (row, column), height)
+        for axis in (0, 1):  # the highest around, as some pixels have no point
+            front = np.maximum(np.maximum(front, np.roll(front, 1, axis)), np.roll(front, -1, axis))
+        seen[owner[(height >= front[row, column] - _DEPTH_M) & (normals @ view > _FACING_COS)[owner]]] = True
+    # Slim faces on an edge escape the pictures, and leave a crack: what lies near to what is seen stays too.
+    cell = np.floor(points / _NEAR_M).astype(np.int64)
+    cell -= cell.min(axis=0) - 1
+    is_near = np.zeros(cell.max(axis=0) + 2, np.bool_)
+    is_near[tuple(cell[seen[owner]].T)] = True
+    for axis in range(3):
+        is_near |= np.roll(is_near, 1, axis) | np.roll(is_near, -1, axis)
+    seen[owner[is_near[tuple(cell.T)]]] = True
     return _Mesh(mesh.vertices, mesh.faces[seen])
 
 
