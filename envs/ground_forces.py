@@ -75,5 +75,4 @@ class GroundForces:
         )
         if flag <= 0:
             raise RuntimeError(f"daqp ended with flag {flag} on the ground forces for the wrench {wrench.tolist()}")
-        parts = x.reshape(2, 2, 3)
-        return np.concatenate([(sole.turn @ part.T).T.reshape(1, 6) for sole, part in zip(soles, parts, strict=True)])
+        return np.stack([(part @ sole.turn.T).ravel() for sole, part in zip(soles, x.reshape(2, 2, 3), strict=True)])

@@ -88,15 +88,16 @@ class Sway:
         import daqp
 
         start = state - [aim_m, 0.0, 0.0, 0.0]
-        most = np.tile([pressure_max_m, moment_max_nm / _SCALE_NM], _STEPS)
-        shift = np.tile([aim_m, 0.0], _STEPS)
         turned = self._turn_free @ start
-        upper = np.concatenate([most - shift, turn_max_rad - turned])
-        lower = np.concatenate([-most - shift, -turn_max_rad - turned])
+        upper, lower, inputs = np.empty(3 * _STEPS), np.empty(3 * _STEPS), 2 * _STEPS
+        upper[0:inputs:2], lower[0:inputs:2] = pressure_max_m - aim_m, -pressure_max_m - aim_m
+        upper[1:inputs:2] = moment_max_nm / _SCALE_NM
+        lower[1:inputs:2] = -moment_max_nm / _SCALE_NM
+        upper[inputs:], lower[inputs:] = turn_max_rad - turned, -turn_max_rad - turned
         x, _, flag, _ = daqp.solve(self._quadratic, self._linear @ start, self._turn_driven, upper, lower, self._sense)
         if flag <= 0:
             raise RuntimeError(f"daqp ended with flag {flag} on the sway from {state.tolist()}")
-        return Answer(float(np.clip(x[0], lower[0], upper[0])) + aim_m, float(x[1]) * _SCALE_NM)
+        return Answer(float(x[0]) + aim_m, float(x[1]) * _SCALE_NM)
 
 
 _SOFT = 8
