@@ -201,7 +201,9 @@ class _Draft:
         if len(clauses) == 1:
             return self._clause(clauses[0], manner, mentioned, is_order=is_order, is_gerund=is_gerund, is_indirect=is_indirect)
         frames = language().together
-        can_share = not is_gerund and all(any(p.is_bare for way in clause.ways for p in way.family.phrases) for clause in clauses)
+        can_share = not is_gerund and all(
+            clause.side is None and any(p.is_bare for way in clause.ways for p in way.family.phrases) for clause in clauses
+        )
         is_shared = can_share and bool(self._rng.random() < _SHARED_PROBABILITY)
         if is_shared and any(len(f.slots) == len(clauses) for f in language().shared):
             frames = language().shared
