@@ -151,13 +151,14 @@ class BodyController:
         """What the finger actuators are asked for, hand by hand."""
         return np.concatenate([self._fingers[side] for side in self._robot.sides])
 
-    def command(self, action: NDArray[np.float32], measured: Mapping[str, Pose], base: Array) -> None:
+    def command(self, action: NDArray[np.float32], measured: Mapping[str, Pose], base: Array, pelvis: Pose | None = None) -> None:
         """Takes one action.
 
         Args:
           action: `(D,)`, checked by `ActionSpec.check`.
           measured: Side -> present pose of its pinch point in the base frame.
           base: (3,) m, m, rad, where a gliding base is.
+          pelvis: Pose of the base body of a robot on its legs in the base frame; None: they are the same.
         """
         a = action.astype(np.float64)
         self._close(a)
@@ -167,14 +168,14 @@ class BodyController:
             for side, here in self.pose_targets.items():
                 way, turn = (a[self._slices[f"{side}_{part}"]] * self._scales[f"{side}_{part}"] for part in ("translation", "rotation"))
                 targets[side] = clamp_lead(Pose(here.pos + way, multiply(from_axis_angle(turn), here.quat)), measured[side])
-            self.joint_target = self._limited(self._whole_body.step(self.joint_target, targets))
+            self.joint_target = self._limited(self._whole_body.step(self.joint_target, targets, self._dt_s, pelvis=pelvis))
             self.pose_targets = targets
         else:
             wanted = self.joint_target.copy()
             for name, at in self._groups.items():
                 wanted[at] = a[self._slices[name]]
             self.joint_target = self._limited(np.clip(wanted, self._low, self._high))
-            self.pose_targets = dict(self._whole_body.forward(self.joint_target))
+            self.pose_targets = dict(self._whole_body.forward(self.joint_target, pelvis))
 
     def _limited(self, wanted: Array) -> Array:
         change = wanted - self.joint_target

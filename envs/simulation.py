@@ -217,6 +217,11 @@ class Simulation:
         """How far its torso leans forward."""
         return self._legs.lean_rad(self.data)
 
+    def base_body_pose(self) -> Pose:
+        """Returns the pose of the robot's base body in the world."""
+        body = self.model.body(self._robot.base_body).id
+        return Pose(self.data.xpos[body].copy(), self.data.xquat[body].copy())
+
     def is_fallen(self) -> bool:
         """Returns whether a robot on its legs has fallen."""
         return self._regulator is not None and self._regulator.is_fallen(self.data)
