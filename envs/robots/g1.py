@@ -1,8 +1,19 @@
 """Unitree G1 with Dex3-1 hands: 29 joints in legs, waist and arms, and two hands of two fingers and a thumb with seven joints each.
 
 Its links, joints, masses and limits are those of the published model (assets/robots/g1/body.toml names the source); gains, collision shapes and
-finger pads are ours. A hand closes like a clamp: two fingers, 57 mm apart, against a thumb that stands between them. With the forearm forward
-and no joint of the wrist turned the palm looks inward, the fingers lie above each other, and what stands upright is taken from its outer side.
+finger pads are ours.
+
+A hand closes like a clamp: two fingers, 57 mm apart, push what they hold against a thumb that stands between them and stays where it is. Its
+pinch frame leans 20 degrees from the palm, so that thumb and fingers reach equally far along z. How it takes things, y of the frame pointing
+back to the robot in each case (tried from random places of the work area, 1 cm beside the middle):
+
+- from above, z down, at the heights and directions of the catalogue's grasps for two pads. With the hand turned by up to 75 degrees outward and
+  126 degrees inward (75 where it works far out) every direction of the line from pad to pad is reached. The forearm comes from behind and above.
+- from its own side, z inward: what stands upright and is at least 9 cm high, pinch point 5 cm above the table or higher. Two hands
+  take a tube so, 9.5 cm above each other. Anything between the two does as well.
+- what is narrower than 34 mm across both fingers (along x) slips between them: an upright peg is not held, a marker across both fingers is.
+- with the three tips of the open hand as a palm, z against the side of a box, 3 cm pressed in.
+- the bar of a drawer from above between fingers, behind the bar, and thumb; walls of 14 mm and rims with the hand turned across.
 """
 
 from __future__ import annotations
@@ -228,15 +239,17 @@ def _hand(side: Side) -> EndEffector:
         links=(f"{side}_wrist_yaw_link", *(f"{side}_hand_{n}_link" for n in _HAND)),
         point_axis=(0.0, -math.cos(_LEAN_RAD), math.sin(_LEAN_RAD)),
         palm_axis=(0.0, 0.0, 1.0),
+        bar_opening_m=0.06,
+        # Of the shapes of the open hand and, below, of the closing one.
         room=GraspRoom(
-            finger_from_m=0.07,
-            finger_to_m=0.09,
-            finger_half_width_m=(0.015, 0.045),
-            finger_below_m=0.05,
-            hand_above_m=0.05,
-            hand_half_size_m=(0.07, 0.05),
+            finger_from_m=0.051,
+            finger_to_m=0.073,
+            finger_half_width_m=(0.014, 0.043),
+            finger_below_m=0.019,
+            hand_above_m=0.060,
+            hand_half_size_m=(0.050, 0.044),
         ),
-        push=PushFace(turn_rad=0.0, distance_m=0.045, is_on_both_sides=False),
+        push=PushFace(turn_rad=0.0, distance_m=0.041),  # the sides of the bent fingers
     )
 
 
