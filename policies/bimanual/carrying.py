@@ -9,10 +9,10 @@ import numpy as np
 
 from vlagym.envs.errors import NotGraspable
 from vlagym.envs.frames import Pose, to_matrix
-from vlagym.envs.predicates.state import place_of, prop_of
+from vlagym.envs.predicates.state import place_of, prop_of, word
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.bimanual.choosing import free_hands
-from vlagym.policies.bimanual.grasping import Grip, Gripper
+from vlagym.policies.bimanual.grasping import Grip, Gripper, Height
 from vlagym.policies.bimanual.motion import Ways, is_there, over
 from vlagym.policies.bimanual.one_arm import OneArm, alone, seen_alone
 from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualSkill, BimanualView, BodyCommand, HandCommand
@@ -35,7 +35,10 @@ _BACK_M = 0.10
 
 
 class PickWith(BimanualSkill):
-    """pick_with(a): the hand that the goal names, or the one that takes it more easily, takes a and lifts it."""
+    """pick_with(a): the hand that the goal names, or the one that takes it more easily, takes a and lifts it.
+
+    pick_with(a, =left) with that hand; pick_with(a, =left, =low) as low as it can, =high as high, so that there is room for the other one.
+    """
 
     def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
         super().__init__(spec, args)
@@ -48,11 +51,11 @@ class PickWith(BimanualSkill):
 
     def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
         name = self.args[0]
-        if self.robot.end_effectors[0].single is not None:
-            self._single = self._single or OneArm(self.spec, (name,), Pick, arm_for(self, view, name))
+        if self.robot.end_effectors[0].single is not None and asset_of(self.spec, name).grasps and len(self.args) < 3:
+            self._single = self._single or OneArm(self.spec, (name,), Pick, arm_for(self, view, name, self._sides()))
             return self._single.step(view)
         if not self._grips:
-            self._grips = self._gripper.grips(view, name, free_hands(self.spec, self.robot, name))
+            self._grips = self._look(view)
             if not self._grips:
                 raise NotGraspable(f"no hand of {self.spec.robot} takes {name!r} at {view.props[name].pos.round(3).tolist()}")
         grip = self._grips[self._tries % len(self._grips)]
@@ -86,15 +89,24 @@ class PickWith(BimanualSkill):
             self._held -= 1
             if self._held < -3:
                 return self._next(view)
-        up = Pose(np.array([here.pos[0], here.pos[1], self._top_m]), grip.at(thing).quat if False else view.targets[side].quat)
+        up = Pose(np.array([here.pos[0], here.pos[1], self._top_m]), view.targets[side].quat)
         done = here.pos[2] > self._top_m - 0.015
         return BodyCommand(hands={side: HandCommand(pose=up, closing=CLOSE)}), "done" if done else "running"
+
+    def _sides(self) -> tuple[str, ...]:
+        """Returns the sides of the hands that may."""
+        return (word(self.args[1]),) if len(self.args) > 1 else free_hands(self.spec, self.robot, self.args[0])
+
+    def _look(self, view: BimanualView) -> list[Grip]:
+        where = word(self.args[2]) if len(self.args) > 2 else None
+        height = None if where is None else Height(0.0, 1.0, is_low_best=where == "low")
+        return self._gripper.grips(view, self.args[0], self._sides(), height=height)
 
     def _next(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
         """Begins again, with the next grip of what is where it is now."""
         self._tries += 1
         self._stage, self._steps = "come", 0
-        self._grips = self._gripper.grips(view, self.args[0], free_hands(self.spec, self.robot, self.args[0])) or self._grips
+        self._grips = self._look(view) or self._grips
         return BodyCommand(hands={side: HandCommand(closing=OPEN) for side in self.robot.sides}), "running"
 
 
@@ -179,7 +191,7 @@ def place_top_m(skill: BimanualSkill, view: BimanualView, place: str) -> float:
     return boxed(place, asset_of(skill.spec, place), prop_of(skill.spec, place).scale, view.props[place]).top_m
 
 
-def arm_for(skill: BimanualSkill, view: BimanualView, name: str) -> str:
+def arm_for(skill: BimanualSkill, view: BimanualView, name: str, sides: Sequence[str]) -> str:
     """Returns the side of the arm, of two that are robots by themselves, that takes a prop: the nearest one that may and can.
 
     Raises:
@@ -187,7 +199,6 @@ def arm_for(skill: BimanualSkill, view: BimanualView, name: str) -> str:
     """
     y = float(view.props[name].pos[1])
     why: list[str] = []
-    sides = free_hands(skill.spec, skill.robot, name)
     for side in sorted(sides, key=lambda one: abs(y - (0.3 if one == "left" else -0.3))):
         single = skill.hand(side).single
         assert single is not None, "asked of arms that are robots by themselves"

@@ -16,7 +16,7 @@ from vlagym.envs.types import EpisodeSpec
 from vlagym.envs.whole_body import whole_body
 from vlagym.policies.bimanual.motion import Ways, gap_m, posture
 from vlagym.policies.bimanual.shapes import moved
-from vlagym.policies.bimanual.view import OPEN, BimanualView
+from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualView
 from vlagym.policies.skills.grasping import resting_pose
 from vlagym.policies.skills.surroundings import Obstacle, boxed
 from vlagym.policies.skills.view import asset_of
@@ -63,6 +63,14 @@ class Grip(NamedTuple):
         return Pose(there.pos - back_m * self.direction, there.quat)
 
 
+class Height(NamedTuple):
+    """Where along a thing a hand may take it, in m above its base."""
+
+    low_m: float
+    high_m: float
+    is_low_best: bool = True
+
+
 class Gripper:
     """Finds grips of things with the hands of a robot."""
 
@@ -71,13 +79,20 @@ class Gripper:
         self._body = whole_body(spec.robot, spec.robot_base)
         self.ways = Ways(spec)
 
-    def grips(self, view: BimanualView, name: str, sides: Sequence[str]) -> list[Grip]:
+    def reach_m(self, side: str) -> float:
+        """Returns half of what a hand takes up along a thing that it holds across, m."""
+        points = self.ways.hand_points(side, CLOSE)
+        return float(np.abs(points[:, 0]).max())
+
+    def grips(self, view: BimanualView, name: str, sides: Sequence[str], *, height: Height | None = None, in_air: bool = False) -> list[Grip]:
         """Returns the grips of a prop that are in reach, the best first.
 
         Args:
           view: The true state.
           name: Of the prop.
           sides: Of the hands that may.
+          height: Where along the thing; None: as near to its middle as the table allows.
+          in_air: Whether it is held, away from the table.
         """
         thing = view.props[name]
         asset, scale = asset_of(self._spec, name), prop_of(self._spec, name).scale
@@ -92,22 +107,27 @@ class Gripper:
             for direction, across in _orientations(hand, box):
                 if 2 * _half_width(box, across) > hand.opening_max_m - _SPARE_M:
                     continue
-                grip = self._grip(view, side, thing, box, direction, across, home, others)
+                grip = self._grip(view, side, thing, box, direction, across, home, others, height, in_air)
                 if grip is not None:
                     found.append(grip)
         is_upright = resting_pose(asset, thing) == UPRIGHT
         return sorted(found, key=lambda one: (round(one.cost, 6), one.side)) if is_upright or found else []
 
     def _grip(
-        self, view: BimanualView, side: str, thing: Pose, box: Obstacle, direction: Array, across: Array, home: Array, others: Sequence[Obstacle]
+        self, view: BimanualView, side: str, thing: Pose, box: Obstacle, direction: Array, across: Array, home: Array, others: Sequence[Obstacle],
+        wanted: Height | None, in_air: bool,
     ) -> Grip | None:
         quat = from_matrix(np.stack([np.cross(across, direction), across, direction], axis=1))
         points = self.ways.hand_points(side, OPEN)
         below = -float((points @ to_matrix(quat)[2]).min())
         middle = (box.bottom_m + box.top_m) / 2
-        height = max(middle, below + _ABOVE_TABLE_M)
-        if height > box.top_m - _BELOW_TOP_M:
+        lowest = box.bottom_m + _BELOW_TOP_M if in_air else below + _ABOVE_TABLE_M
+        low, high = (box.bottom_m + wanted.low_m, box.bottom_m + wanted.high_m) if wanted else (lowest, box.top_m - _BELOW_TOP_M)
+        low, high = max(low, lowest), min(high, box.top_m - _BELOW_TOP_M)
+        if low > high:
             return None
+        middle = min(max((box.bottom_m + box.top_m) / 2, low), high) if wanted is None else (low if wanted.is_low_best else high)
+        height = middle
         for back in _BACK_M:
             pos = np.array([box.x, box.y, height]) - back * direction
             if not _is_inside(moved(Pose(pos, quat), points), box):
@@ -142,7 +162,7 @@ def _orientations(hand: EndEffector, box: Obstacle) -> list[tuple[Array, Array]]
     """Returns (direction that the hand comes along, direction from fingers to thumb), unit vectors of the world, that suit a thing's sides."""
     inward = -math.pi / 2 if hand.side == "left" else math.pi / 2
     found: list[tuple[Array, Array]] = []
-    for elevation in _ELEVATIONS_RAD:
+    for elevation in (*_ELEVATIONS_RAD, math.pi / 2) if hand.is_symmetric else _ELEVATIONS_RAD:
         for azimuth in _AZIMUTHS_RAD:
             turn = inward - azimuth if hand.side == "left" else inward + azimuth
             if not box.is_round:
