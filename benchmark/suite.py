@@ -17,7 +17,7 @@ from vlagym.envs.catalogues import catalogue_names
 from vlagym.envs.errors import BadData, UnknownName, unknown_name
 from vlagym.envs.layouts.cells import LAYOUT_WORDS
 from vlagym.envs.split import ARENA_WORDS
-from vlagym.envs.types import LEVELS, EpisodeSpec, sha
+from vlagym.envs.types import LEVELS, Base, EpisodeSpec, sha
 
 Split = Literal["seen", "unseen"]
 
@@ -27,7 +27,7 @@ FIRST_DEMO_SEED = 1_000_000
 FOLDER = "benchmark/suites"
 
 Sample = Callable[..., EpisodeSpec]
-"""`vlagym.envs.sampling.sample(task, *, robot, seed, objects, phrases, control, catalogue, arena_name, level, layout)`."""
+"""`vlagym.envs.sampling.sample(task, *, robot, seed, objects, phrases, control, catalogue, arena_name, level, layout, base)`."""
 
 
 def sample_episode(task: str, **options: Any) -> EpisodeSpec:
@@ -54,6 +54,8 @@ class Entry:
     """default: the first that the task names."""
     control: str = "default"
     """default: the first that the robot takes."""
+    base: str = "default"
+    """What carries the robot: fixed, planar or legs; default: the first of the task's that the robot has."""
     catalogue: str = "full"
     """Which part of the assets is drawn from: "full", or "core", the small world of the shipped checkpoint."""
     arena: str = "studio"
@@ -103,6 +105,7 @@ class Entry:
             arena_name=self.arena,
             level=self.level,
             layout=self.layout,
+            base=self.base,
         )
         for name, level in map(parse_axis, self.axes):
             spec = vary(spec, name, level)
@@ -135,13 +138,14 @@ class Suite:
         first_seed: int | None = None,
         axes: Sequence[str] = (),
         control: str | None = None,
+        base: str | None = None,
         catalogue: str | None = None,
         arena: str | None = None,
         level: str | None = None,
         layout: str | None = None,
     ) -> Suite:
-        """Returns the suite with some of its tasks, or with another robot, control, catalogue, arena, level, layout, number of episodes or first
-        seed in each entry, or with further axes.
+        """Returns the suite with some of its tasks, or with another robot, control, base, catalogue, arena, level, layout, number of episodes or
+        first seed in each entry, or with further axes.
 
         Raises:
           UnknownName: If a task is not in the suite.
@@ -151,7 +155,7 @@ class Suite:
             if task not in known:
                 raise unknown_name("task", task, known, f"It was looked for in the suite {self.name!r}.")
         wanted: dict[str, Any] = {"robot": robot, "episodes": episodes, "first_seed": first_seed, "control": control}
-        wanted |= {"catalogue": catalogue, "arena": arena, "level": level, "layout": layout}
+        wanted |= {"base": base, "catalogue": catalogue, "arena": arena, "level": level, "layout": layout}
         changes = {field: value for field, value in wanted.items() if value is not None}
         entries = tuple(dataclasses.replace(e, axes=(*e.axes, *axes), **changes) for e in self.entries if not tasks or e.task in tasks)
         return self if entries == self.entries else dataclasses.replace(self, entries=entries)
@@ -190,6 +194,7 @@ class Suite:
                     raise unknown_name(key, word, known)
             for name, _ in map(parse_axis, entry.axes):
                 catalog.known("axis", name)
+            _check_base(entry)
         return self
 
     def expand(
@@ -218,6 +223,18 @@ class Suite:
             specs.append(spec)
             advance()
         return tuple(specs)
+
+
+def _check_base(entry: Entry) -> None:
+    """Raises UnknownName for a base that does not exist, and BadData for one that the task does not run on or the robot has not."""
+    if entry.base == "default":
+        return
+    if entry.base not in get_args(Base):
+        raise unknown_name("base", entry.base, [*get_args(Base), "default"])
+    known: list[tuple[str, Sequence[str]]] = [(n, catalog.load(k, n).bases) for k, n in (("task", entry.task), ("robot", entry.body))]
+    for name, bases in known:
+        if entry.base not in bases:
+            raise BadData(f"{name!r} has no base {entry.base!r}; it has: {', '.join(bases)}. Leave --base out, or the key of the suite's entry")
 
 
 def digest_of(specs: Sequence[EpisodeSpec]) -> str:
@@ -287,6 +304,8 @@ def suite_to_plain(suite: Suite) -> dict[str, Any]:
     entries = [{f.name: getattr(e, f.name) for f in dataclasses.fields(e)} for e in suite.entries]
     for entry in entries:
         entry["axes"] = list(entry["axes"])
+        if entry["base"] == "default":
+            del entry["base"]  # runs from before there were bases can still be resumed
     return {"name": suite.name, "version": suite.version, "about": suite.about, "entry": entries}
 
 
@@ -297,6 +316,7 @@ _KINDS: Mapping[str, tuple[type, str]] = {
     "task": (str, "a text"),
     "robot": (str, "a text"),
     "control": (str, "a text"),
+    "base": (str, "a text"),
     "catalogue": (str, "a text"),
     "arena": (str, "a text"),
     "layout": (str, "a text"),

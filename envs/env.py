@@ -17,6 +17,7 @@ from vlagym.envs.control import action_spec
 from vlagym.envs.errors import BadSpec, Divergence, NotReset, unknown_name
 from vlagym.envs.outcome import Judge
 from vlagym.envs.robot import Robot
+from vlagym.envs.safety import STOPPED, SafetyFilter, check_mode
 from vlagym.envs.sampling import sample
 from vlagym.envs.sentence_space import SentenceSpace
 from vlagym.envs.types import Base, EndedBy, EpisodeSpec, Facts, Observation
@@ -60,6 +61,8 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
       image_size: Width and height of the images.
       quality: fast | medium | high.
       look: Of the robot: auto or one of its looks.
+      safety: off | clip | stop: a filter before the robot scales back what is too fast, too strong or out of bounds, or ends the episode there
+        ("stop"); info["executed_action"] holds what was done instead, info["broken_limits"] the names of the limits. See `vlagym.envs.safety`.
       depth: Whether observations hold depth images.
       segmentation: Whether observations hold segmentation images: 0 background, 1 robot, 2 arena, then fixtures and props as in the spec.
       render_mode: None or "rgb_array": `render` returns the first camera's view.
@@ -84,6 +87,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         image_size: tuple[int, int] = (256, 256),
         quality: str = "fast",
         look: str = "auto",
+        safety: str = "off",
         depth: bool = False,
         segmentation: bool = False,
         render_mode: str | None = None,
@@ -111,6 +115,7 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         self._image_size = image_size
         self._world = World(quality=quality, look=look, depth=depth, segmentation=segmentation)
         self._action_spec = action_spec(body, control, base=carried)
+        self._safety = SafetyFilter(check_mode(safety))
         self._running = False
         self._started = False
         self.action_space = spaces.Box(self._action_spec.low, self._action_spec.high, dtype=np.float32)
@@ -146,7 +151,9 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
             self._check_spec(episode)
         self._running = self._started = False
         facts = self._world.start(episode)
+        self._safety.reset(episode)
         self._judge = Judge(episode, facts.step_met)
+        self._facts = facts
         self._steps = 0
         self._running = self._started = True
         self._observation = self._observe()
@@ -161,8 +168,9 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         """
         if not self._running:
             raise NotReset("the episode is over: reset the environment" if self._started else "reset the environment before its first step")
+        filtered = self._safety.filter(action, self._observation["proprio"], self._facts)
         try:
-            facts = self._world.advance(action)
+            facts = self._facts = self._world.advance(filtered.action)
         except Divergence as divergence:
             self._running = False
             info = {"success": False, "ended_by": "divergence", "warning": str(divergence), "instruction": self._world.spec.instruction}
@@ -170,11 +178,15 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         self._steps += 1
         verdict: EndedBy | None = self._judge.update(facts.goal_met, facts.alternative_met, facts.step_met)
         verdict = "fall" if facts.is_fallen else verdict
+        verdict = "stop" if verdict is None and filtered.verdict == STOPPED else verdict
         truncated = verdict is None and self._steps >= self._world.spec.horizon_steps
         self._running = verdict is None and not truncated
         self._observation = self._observe()
         ended_by = verdict or ("horizon" if truncated else None)
-        return self._observation, float(verdict == "goal"), verdict is not None, truncated, self._info(facts, ended_by)
+        info = self._info(facts, ended_by)
+        if self._safety.mode != "off":
+            info |= {"broken_limits": filtered.broken, "executed_action": filtered.action}
+        return self._observation, float(verdict == "goal"), verdict is not None, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
         """Returns a fresh `(H, W, 3)` uint8 image of the first camera; None without a render mode."""

@@ -29,7 +29,7 @@ def _complaints(name: str) -> Iterator[str]:
                 yield f"entry {index} ({entry.task}) gives two different episodes for the seed {seed}: {told}"
     covered: dict[tuple[object, ...], set[int]] = {}
     for index, entry in enumerate(suite.entries, 1):
-        seeds = covered.setdefault((entry.task, entry.body, entry.objects, entry.phrases, entry.control, entry.axes), set())
+        seeds = covered.setdefault((entry.task, entry.body, entry.objects, entry.phrases, entry.control, entry.base, entry.axes), set())
         if twice := seeds & set(entry.seeds):
             yield f"entry {index} ({entry.task}) repeats the seeds {min(twice)} to {max(twice)} of an earlier entry: each episode counts once"
         seeds |= set(entry.seeds)

@@ -56,6 +56,9 @@ def _parse(args: Sequence[str]) -> Namespace:
     )
     parser.add_argument("--suite", metavar="S", help="takes tasks, splits, robot and axes from a suite; never its seeds")
     parser.add_argument("--task", action="append", default=[], metavar="T", help="a task, or one of the suite's; may be repeated")
+    parser.add_argument("--robot", metavar="R", help="instead of the suite's, or of the first that each task names")
+    parser.add_argument("--control", metavar="C", help="instead of the suite's action convention; `vlagym list robots` says which each takes")
+    parser.add_argument("--base", metavar="B", help="what carries the robot, instead of the suite's: fixed, planar or legs")
     parser.add_argument("--catalogue", metavar="C", help="instead of the suite's part of the assets: full, or core, the small world of minivla")
     parser.add_argument("--arena", metavar="A", help="instead of the suite's: of `vlagym list arenas`, or seen, unseen or any, which draws one")
     parser.add_argument("--level", metavar="L", help="of the sentences, instead of the suite's: plain, paraphrase, compositional, indirect or mixed")
@@ -64,7 +67,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--first-seed", type=int, metavar="N", help="1,000,000 by default, and never less: suites test with those below")
     parser.add_argument("--allow-unseen", action="store_true", help="demonstrates what is held out for tests too; the dataset will tell")
     parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="disturbs what is executed, never the labels; 1: as measured")
-    parser.add_argument("--cameras", nargs="+", metavar="NAME", help="front and wrist by default")
+    parser.add_argument("--cameras", nargs="+", metavar="NAME", help="by default front, and those that are mounted on every robot that demonstrates")
     parser.add_argument("--size", action="append", default=[], metavar="CAMERA=PIXELS", help="side of the stored image; must divide the crop")
     parser.add_argument("--crop", action="append", default=[], metavar="CAMERA=PIXELS", help="centre crop before that; default: the whole image")
     parser.add_argument("--frame-stride", type=int, default=1, metavar="K", help="an image every K control steps; 1 by default")
@@ -126,6 +129,9 @@ def _entries(options: Namespace) -> tuple[Entry, ...]:
         tasks=options.task,
         episodes=options.episodes,
         first_seed=first,
+        robot=options.robot,
+        control=options.control,
+        base=options.base,
         catalogue=options.catalogue,
         arena=options.arena,
         level=options.level,
@@ -139,12 +145,13 @@ def _images(options: Namespace, entries: Sequence[Entry]) -> Mapping[str, Shrink
     from vlagym.envs.images import Shrink
     from vlagym.envs.robot import Robot
 
-    cameras = options.cameras or ["front", "wrist"]
-    for name in dict.fromkeys(e.body for e in entries):
-        robot: Robot = catalog.load("robot", name)
+    robots: list[Robot] = [catalog.load("robot", name) for name in dict.fromkeys(e.body for e in entries)]
+    mounted = [c.name for c in robots[0].cameras if all(c.name in {other.name for other in r.cameras} for r in robots)]
+    cameras = options.cameras or ["front", *mounted]
+    for robot in robots:
         there = [c.name for c in arena(_ARENA).camera] + [c.name for c in robot.cameras]
         for camera in cameras:
-            catalog.require(there, camera, f"camera of the scenes with {name!r}")
+            catalog.require(there, camera, f"camera of the scenes with {robot.name!r}")
     sizes, crops = _pixels(options.size, cameras, "--size"), _pixels(options.crop, cameras, "--crop")
     images = {}
     for camera in cameras:

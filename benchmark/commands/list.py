@@ -41,14 +41,19 @@ def main(args: Sequence[str]) -> int:
     if options.json:
         console.answer(json.dumps(rows, indent=2, ensure_ascii=False))
     elif rows:
-        columns = list(rows[0])
+        columns = [c for c in rows[0] if c != "cannot"]
         console.answer(console.table([[_cell(row[c]) for c in columns] for row in rows], columns))
+        reasons = [(str(row["name"]), body, why) for row in rows for body, why in _items(row.get("cannot"))]
+        if reasons:
+            console.answer("\nwhat a body cannot do:")
+            console.answer(console.table([list(reason) for reason in reasons], ["task", "robot", "reason"]))
     return 0
 
 
 def _listings() -> dict[str, Callable[[], list[Row]]]:
     listings: dict[str, Callable[[], list[Row]]] = {k.plural: partial(_files, k.name) for k in catalog.kinds()}
-    listings |= {"tasks": _tasks, "metrics": _metrics, "suites": _suites, "objects": _objects, "fixtures": _fixtures, "arenas": _arenas}
+    listings |= {"tasks": _tasks, "robots": _robots, "metrics": _metrics, "suites": _suites}
+    listings |= {"objects": _objects, "fixtures": _fixtures, "arenas": _arenas}
     return dict(sorted(listings.items()))
 
 
@@ -71,11 +76,27 @@ def _tasks() -> list[Row]:
     rows: list[Row] = []
     for name in catalog.names("task"):
         try:
-            robots = list(catalog.load("task", name).robots)
+            task = catalog.load("task", name)
         except BadData as error:
-            rows.append({"name": name, "robots": [], "summary": f"({error})"})
+            rows.append({"name": name, "robots": [], "bases": [], "summary": f"({error})", "cannot": {}})
             continue
-        rows.append({"name": name, "robots": robots, "summary": catalog.summary("task", name)})
+        summary = catalog.summary("task", name)
+        rows.append({"name": name, "robots": list(task.robots), "bases": list(task.bases), "summary": summary, "cannot": dict(task.cannot)})
+    return rows
+
+
+def _robots() -> list[Row]:
+    rows: list[Row] = []
+    for name in catalog.names("robot"):
+        try:
+            robot = catalog.load("robot", name)
+        except BadData as error:
+            empty: dict[str, object] = {"bases": [], "controls": [], "groups": {}, "looks": []}
+            rows.append({"name": name, **empty, "summary": f"({error})"})
+            continue
+        groups = {group.name: len(group.joints) for group in robot.groups}
+        parts = {"bases": list(robot.bases), "controls": list(robot.controls), "groups": groups, "looks": list(robot.looks)}
+        rows.append({"name": name, **parts, "summary": robot.summary})
     return rows
 
 
@@ -122,4 +143,10 @@ def _asset_row(asset: ObjectAsset | FixtureAsset) -> Row:
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {number}" for key, number in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _items(value: object) -> list[tuple[str, str]]:
+    return [(str(key), str(why)) for key, why in value.items()] if isinstance(value, Mapping) else []

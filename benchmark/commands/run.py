@@ -55,7 +55,8 @@ def _parse(args: Sequence[str]) -> Namespace:
     what.add_argument("--suite", metavar="S", help="a name of `vlagym list suites`, or a path that ends in .toml")
     what.add_argument("--task", action="append", default=[], metavar="T", help="only this task of the suite, or without a suite this task; repeats")
     what.add_argument("--robot", metavar="R", help="instead of the suite's robot")
-    what.add_argument("--control", metavar="C", help="instead of the suite's action convention: ee_delta, ee_pose, joint_delta, joint_position")
+    what.add_argument("--control", metavar="C", help="instead of the suite's action convention; `vlagym list robots` says which each takes")
+    what.add_argument("--base", metavar="B", help="what carries the robot, instead of the suite's: fixed, planar or legs")
     what.add_argument("--catalogue", metavar="C", help="instead of the suite's part of the assets: full, or core, what minivla was trained on")
     what.add_argument("--arena", metavar="A", help="instead of the suite's: a name of `vlagym list arenas`, or seen, unseen or any, which draws one")
     what.add_argument("--level", metavar="L", help="of the sentences, instead of the suite's: plain, paraphrase, compositional, indirect or mixed")
@@ -71,6 +72,8 @@ def _parse(args: Sequence[str]) -> Namespace:
     how.add_argument("--shuffle", type=int, metavar="SEED", help="plays the episodes in another order; the results do not depend on it")
     how.add_argument("--quality", help="of the images: fast (default), medium or high")
     how.add_argument("--look", help="of the robot: auto (default) or one of its looks")
+    safety = "a filter before the robot: clip scales back what is too fast, too strong or out of bounds, stop ends the episode there; off by default"
+    how.add_argument("--safety", choices=("off", "clip", "stop"), help=safety)
     where = parser.add_argument_group("where to")
     where.add_argument("--out", type=Path, metavar="DIR", help="the run folder; default: runs/<UTC time>-<policy>-<suite>")
     where.add_argument("--resume", type=Path, metavar="RUN", help="goes on with a run; policy and suite are then taken from it")
@@ -97,6 +100,7 @@ def _fresh(options: Namespace, args: Sequence[str]) -> RunOptions:
         workers=options.workers,
         quality=options.quality or "fast",
         look=options.look or "auto",
+        safety=options.safety or "off",
         retries=options.retries or 0,
         episode_timeout_s=options.episode_timeout,
         shuffle=options.shuffle,
@@ -125,6 +129,7 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
         workers=options.workers,
         quality=options.quality or header.quality,
         look=options.look or (looks.pop() if len(looks) == 1 else "auto"),
+        safety=options.safety or str(header.safety["mode"]),
         retries=int(header.policy.get("retries", 0)) if options.retries is None else options.retries,
         episode_timeout_s=options.episode_timeout,
         shuffle=options.shuffle,
@@ -156,6 +161,7 @@ def _changed(suite: Suite, options: Namespace, tasks: Sequence[str] = ()) -> Sui
         first_seed=options.seed,
         axes=options.axis,
         control=options.control,
+        base=options.base,
         catalogue=options.catalogue,
         arena=options.arena,
         level=options.level,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SHEET_COLUMNS = 6
 """Episodes of a suite in a row of one."""
-_OF_TASKS = ("objects", "phrases", "robot", "level", "arena", "layout", "catalogue")
+_OF_TASKS = ("objects", "phrases", "robot", "base", "level", "arena", "layout", "catalogue")
 """Options that say which episode of a task is shown; fields of an `Entry`."""
 _OF_SUITES = ("episodes", "task")
 """Options that say which episodes of a suite are shown."""
@@ -44,7 +44,8 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--task", action="append", default=[], metavar="T", help="only this task of the suite; may be repeated")
     parser.add_argument("--objects", choices=("seen", "unseen"), help="of a task's episode; seen by default")
     parser.add_argument("--phrases", choices=("seen", "unseen"), help="of a task's episode; seen by default")
-    parser.add_argument("--robot", help="of a task's episode; panda by default")
+    parser.add_argument("--robot", help="of a task's episode; the first that the task names by default")
+    parser.add_argument("--base", help="of a task's episode: what carries the robot, fixed, planar or legs; the task's first by default")
     parser.add_argument("--level", help="of a task's sentence: plain (default), paraphrase, compositional, indirect or mixed")
     parser.add_argument("--arena", help="of a task's episode: a name (studio by default), or seen, unseen or any, which draws one of that split")
     parser.add_argument("--layout", help="of a task's episode: the places in which things start: any, seen or unseen")
@@ -142,7 +143,7 @@ def describe(spec: EpisodeSpec) -> str:
     scene, physics = spec.scene, spec.scene.physics
     components = ", ".join(f"{c.name}[{c.size}] {c.convention} (1 = {c.scale:g} {c.unit})" for c in spec.control.components)
     lines = [
-        f"{spec.task}, seed {spec.seed}, {spec.robot}, {spec.split}  (episode {spec.digest()})",
+        f"{spec.task}, seed {spec.seed}, {_body(spec)}, {spec.split}  (episode {spec.digest()})",
         f"  sentence      {spec.instruction!r}  (template {spec.phrase})",
         f"  goal          {' and '.join(map(str, spec.goal))}, held for {spec.hold_s:g} s",
         f"  stages        {' -> '.join(map(str, spec.stages))}",
@@ -165,6 +166,10 @@ def describe(spec: EpisodeSpec) -> str:
     cameras = [[c.name, c.parent, f"{c.width}x{c.height}", f"{c.fovy_deg:g}"] for c in scene.cameras]
     lines += ["", console.table(cameras, ["camera", "on", "pixels", "fovy_deg"])]
     return "\n".join(lines)
+
+
+def _body(spec: EpisodeSpec) -> str:
+    return spec.robot if spec.robot_base == "fixed" else f"{spec.robot} ({spec.robot_base})"
 
 
 def _specs(suite: Suite, seed: int | None) -> tuple[EpisodeSpec, ...]:

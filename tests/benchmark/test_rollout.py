@@ -13,6 +13,8 @@ from vlagym.benchmark.episode import Connections, WorldOptions, asking, play_epi
 from vlagym.benchmark.executor import LocalPort
 from vlagym.benchmark.rollout import Rollout, Watch
 from vlagym.envs.errors import VlagymError
+from vlagym.envs.safety import CLIPPED, NO_FILTER, PASSED, STOPPED, SafetyFilter
+from vlagym.envs.safety_limits import Box, SafetyLimits
 from vlagym.envs.types import STATE_COLUMNS, ActionChunk, EpisodeSpec, ImageComponent, sha_arrays
 from vlagym.policies.chunking import Chunking, declared
 
@@ -184,3 +186,58 @@ def test_chunks_are_played_as_they_are_told(chunking: Chunking) -> None:
     assert trace is not None
     wanted = 4 if chunking.mode == "whole" else 1
     assert trace.call_step.tolist() == list(range(0, trace.num_steps, wanted))
+
+
+# ------------------------------------------------------------------------------------------------------------------ safety filter
+TIGHT = SafetyLimits(
+    hand_speed_m_s=0.5,  # 2.5 cm a step
+    hand_turn_rad_s=9.0,
+    hand_box_m=Box(low_m=(0.0, -1.0, -1.0), high_m=(1.0, 1.0, 1.0)),
+    joint_speed_share=1.0,
+    force_n=50.0,
+    why=dict.fromkeys(("hand_speed_m_s", "hand_turn_rad_s", "hand_box_m", "joint_speed_share", "force_n"), "by hand"),
+)
+
+
+def test_a_filter_that_clips_is_the_last_before_the_action_is_executed_and_the_label_stays_what_the_policy_wants() -> None:
+    played = rollout(fakes.spec(1), guard=SafetyFilter("clip", TIGHT))
+    steps = list(played)
+    trace = played.trace()
+    assert trace is not None and played.error is None
+    wanted, done = (np.stack([getattr(s, name)[:3] for s in steps]) for name in ("action", "executed"))
+    assert np.linalg.norm(0.05 * wanted, axis=1).max() > 0.026 and np.linalg.norm(0.05 * done, axis=1).max() < 0.0251
+    assert np.array_equal(trace.actions[:, :3], done)
+    is_clipped = np.any(wanted != done, axis=1)
+    assert trace.safety.tolist() == np.where(is_clipped, CLIPPED, PASSED).tolist() and 0 < is_clipped.sum() < len(steps)
+
+
+def test_a_filter_that_stops_ends_the_episode_at_the_step_at_which_it_held_the_robot() -> None:
+    played = rollout(fakes.spec(1), guard=SafetyFilter("stop", TIGHT)).play()
+    trace = played.trace()
+    assert trace is not None and played.ended_by == "stop" and played.error is None
+    assert trace.safety.tolist() == [*[PASSED] * (trace.num_steps - 1), STOPPED]
+    assert trace.actions[-1, :6].tolist() == [0.0] * 6 and played.certificate() is not None
+
+
+def test_without_a_filter_the_trace_says_so() -> None:
+    trace = rollout(fakes.spec(1)).play().trace()
+    assert trace is not None and set(trace.safety.tolist()) == {NO_FILTER}
+
+
+def test_the_filter_judges_what_would_be_executed_and_not_what_the_policy_wanted() -> None:
+    def still(index: int, action: Any) -> Any:
+        return np.zeros_like(action)
+
+    trace = rollout(fakes.spec(1, horizon_s=0.5), guard=SafetyFilter("stop", TIGHT), perturb=still).play().trace()
+    assert trace is not None and set(trace.safety.tolist()) == {PASSED}
+
+
+def test_an_action_that_is_refused_is_the_policys_error_with_a_filter_too() -> None:
+    played = rollout(fakes.spec(1), guard=SafetyFilter("clip", TIGHT), perturb=lambda index, action: action + 9.0).play()
+    assert played.ended_by == "policy_error" and played.error is not None and played.error.type == "BadAction"
+
+
+def test_a_step_that_the_world_fails_to_complete_leaves_a_whole_trace() -> None:
+    for trouble, steps in (("env_error:3", 3), ("divergence:3", 4)):
+        trace = rollout(fakes.spec(1, trouble=trouble), guard=SafetyFilter("clip", TIGHT)).play().trace()
+        assert trace is not None and trace.num_steps == len(trace.safety) == steps

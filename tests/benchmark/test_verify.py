@@ -358,3 +358,29 @@ def test_a_real_run_is_confirmed_and_a_changed_action_is_found(tmp_path: Path) -
     assert found[specs[1].digest()].differences == ()
     told = differences(found[digest])
     assert {"actions", "facts", "final_state"} <= set(told) and "first differs after action 11" in told["facts"]
+
+
+# ---------------------------------------------------------------------------------------------------------------- with a safety filter
+@pytest.mark.parametrize("mode", ["clip", "stop"])
+def test_a_run_with_a_safety_filter_is_verified_without_it(tmp_path: Path, mode: str) -> None:
+    options = RunOptions(
+        policy="fakes:CARRIER", suite=SUITE, executor="serial", out=tmp_path / "run", make_world=fakes.make_world, safety=mode
+    )
+    path = run(options, expanded(SUITE), Silent()).path
+    results = {r.seed: r for r in Store.open(path).results()}
+    assert Store.open(path).header.safety["mode"] == mode
+    if mode == "stop":
+        assert {r.ended_by for r in results.values()} == {"stop"} and results[0].measures["safety_stops"] == 1.0
+    else:
+        clips = results[0].measures["safety_clips"]
+        assert clips is not None and clips > 0 and results[0].measures["safety_stops"] == 0.0
+    assert all(v.differences == () for v in verdicts(path).values())
+    digest = next(r.digest for r in results.values() if r.seed == 0)
+    frames = film(Store.open(path), digest, tmp_path / "film.gif", make_world=fakes.make_world)
+    assert frames == results[0].steps + 1
+
+
+def test_a_filter_may_not_be_switched_when_a_run_is_resumed(made: Path) -> None:
+    options = RunOptions(policy="fakes:CARRIER", suite=SUITE, executor="serial", resume=made, make_world=fakes.make_world, safety="clip")
+    with pytest.raises(BadData, match="safety.mode was 'off' and is 'clip'"):
+        run(options, expanded(SUITE), Silent())

@@ -59,6 +59,8 @@ CONTROL = ActionSpec(
 STATE = (
     StateComponent(name="ee_pos_base_m", size=3),
     StateComponent(name="ee_quat_base_wxyz", size=4),
+    StateComponent(name="ee_target_pos_base_m", size=3),
+    StateComponent(name="ee_target_quat_base_wxyz", size=4),
     StateComponent(name="joint_pos_rad", size=7),
     StateComponent(name="gripper_opening_m", size=1),
     StateComponent(name="gripper_command", size=1),
