@@ -214,8 +214,10 @@ def _files() -> list[Finding]:
     menagerie = os.environ.get("MENAGERIE_ROOT")
     package = _version("mujoco-menagerie")
     if menagerie:
-        has_menagerie = (Path(menagerie) / "franka_emika_panda" / "panda.xml").exists()
-        where = f"MENAGERIE_ROOT={menagerie}" + ("" if has_menagerie else " holds no franka_emika_panda/panda.xml")
+        models = ("franka_emika_panda/panda.xml", "unitree_g1/g1_with_hands.xml")
+        lacking = [model for model in models if not (Path(menagerie) / model).exists()]
+        has_menagerie = not lacking
+        where = f"MENAGERIE_ROOT={menagerie}" + (f" holds no {' and no '.join(lacking)}" if lacking else "")
     else:
         has_menagerie = package is not None
         where = f"mujoco-menagerie {package}" if package else "neither MENAGERIE_ROOT nor mujoco-menagerie; only the look 'menagerie' needs it"

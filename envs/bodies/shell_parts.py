@@ -60,8 +60,8 @@ class _Loft(_Part):
     def surface(self) -> Surface:
         low, high = (d / 1000.0 if cap == "dome" else cap for cap, d in zip(self.caps, self.dome_mm, strict=True))
         arc = None if self.arc_deg is None else (float(np.deg2rad(self.arc_deg[0])), float(np.deg2rad(self.arc_deg[1])))
-        sections = np.array(self.sections) / _MM
-        return loft(self.along, sections, sides=self.sides, rings=self.rings, caps=(low, high), taper=self.taper, arc_rad=arc, rim_m=self.rim_mm / 1e3)
+        sections, rim_m = np.array(self.sections) / _MM, self.rim_mm / 1000.0
+        return loft(self.along, sections, sides=self.sides, rings=self.rings, caps=(low, high), taper=self.taper, arc_rad=arc, rim_m=rim_m)
 
 
 @dataclass(frozen=True, kw_only=True)

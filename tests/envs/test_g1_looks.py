@@ -163,7 +163,8 @@ def test_a_mistake_in_the_shell_is_named(old: str, new: str, message: str, tmp_p
 
 def test_a_checkout_without_the_model_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MENAGERIE_ROOT", str(tmp_path))
-    with pytest.raises(MissingPackage, match=r"unitree_g1/g1_with_hands.xml is not below MENAGERIE_ROOT \(.*\): pip install mujoco-menagerie") as error:
+    wanted = r"unitree_g1/g1_with_hands.xml is not below MENAGERIE_ROOT \(.*\): pip install mujoco-menagerie"
+    with pytest.raises(MissingPackage, match=wanted) as error:
         G1.resolve_look("menagerie")
     assert "\n" not in str(error.value)
 
