@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 MOVING = ("waist", "arm")
 """Kinds of joint groups that whole-body inverse kinematics moves."""
-_SAME_ARM = 3  # joints from the shoulder on before the part of an arm that can come near the body or the other arm: the elbow begins it
+_SAME_ARM = 2  # joints from the shoulder on before the part of an arm that can come near the body or the other arm: the upper arm begins it
 
 
 class Skeleton(NamedTuple):
