@@ -108,14 +108,14 @@ def read_body(folder: str) -> Body:
     known: list[str] = []
     for link in links:
         if link.parent and link.parent not in known:
-            raise BadData(f"{folder}/body.toml: {link.name} hangs on {unknown_name('link', link.parent, known, 'Parents come first.')}")
+            raise BadData(f"{folder}/body.toml, parent of {link.name}: {unknown_name('link', link.parent, known, 'Parents come first.')}")
         if link.name in known:
             raise BadData(f"{folder}/body.toml: two links are called {link.name!r}")
         known.append(link.name)
     both = tuple(s for shape in shapes for s in _with_mirrored(shape))
     for shape in both:
         if shape.link not in known:
-            raise BadData(f"{folder}/shapes.toml: {shape.name} lies on {unknown_name('link', shape.link, known)}")
+            raise BadData(f"{folder}/shapes.toml, link of {shape.name}: {unknown_name('link', shape.link, known)}")
         wanted = {"sphere": 1, "capsule": 1 if shape.fromto_m else 2, "cylinder": 1 if shape.fromto_m else 2, "box": 3}[shape.type]
         if len(shape.size_m) != wanted:
             raise BadData(f"{folder}/shapes.toml: size_m of {shape.name} has {len(shape.size_m)} entries; this {shape.type} has {wanted}")

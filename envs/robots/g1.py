@@ -64,7 +64,8 @@ def _fingers(side: Side) -> tuple[str, ...]:
 
 _JOINTS = (*_leg("left"), *_leg("right"), *_WAIST, *_arm("left"), *_arm("right"))
 _BODIES = (
-    "pelvis", *(name.replace("_joint", "_link").replace("waist_pitch_link", "torso_link") for name in (*_JOINTS, *_fingers("left"), *_fingers("right"))),
+    "pelvis",
+    *(name.replace("_joint", "_link").replace("waist_pitch_link", "torso_link") for name in (*_JOINTS, *_fingers("left"), *_fingers("right"))),
 )  # fmt: skip
 
 # Limits of the left leg, the waist and the left arm, as in body.toml: a test holds them equal.
