@@ -1,0 +1,60 @@
+"""Pull one of several drawers open, with the hand that the sentence names, or with either; their fronts look at the robot."""
+
+import math
+
+from vlagym.envs.fixtures import fixtures
+from vlagym.envs.layouts.hands import goals_by_hand
+from vlagym.envs.task import Crowded, Draft, Goal, Region, Skill, Task
+from vlagym.envs.types import EpisodeSpec, Predicate
+
+_KINDS = ("cabinet", "chest")
+_CLOSED_M = 0.05
+"""The handle of a closed drawer is at most so far beyond the middle of the work area."""
+_APART_M = (0.125, 0.17)
+
+
+def _goal(joint: str) -> Goal:
+    done = Predicate(name="open", args=(joint,))
+    return Goal(conditions=(done,), stages=(Predicate(name="touched", args=(joint.split("/")[0],)), Predicate(name="moved", args=(joint,)), done))
+
+
+def _layout(draft: Draft) -> list[Goal]:
+    rng, work = draft.rng, draft.work
+    alone = draft.variety.random() < 0.3
+    kinds = ("chest",) if alone else (_KINDS[int(draft.variety.random() < 0.35)], "cabinet")
+    sides = (0.0,) if alone else (1.0, -1.0) if rng.random() < 0.5 else (-1.0, 1.0)
+    names: list[str] = []
+    for kind, side in zip(kinds, sides, strict=True):
+        taken = set(names)
+        (name,) = draft.choose_fixtures(1, kind=kind, suits=lambda f: f.id not in taken)
+        deep, wide, _ = fixtures()[name].size_m
+        reach = max(abs(joint.handle_pos_m[0]) for joint in fixtures()[name].joints if joint.handle is not None)
+        middle = (work.x_m[0] + work.x_m[1]) / 2
+        x = middle + _CLOSED_M * float(rng.uniform(0.4, 1.0)) + reach
+        y = side * float(rng.uniform(*_APART_M)) + float(rng.uniform(-0.02, 0.02))
+        names.append(draft.stand(name, x, y, math.pi + float(rng.uniform(-0.12, 0.12)), keep_free_m=math.hypot(deep, wide) / 2))
+        draft.keep_free(x - reach - 0.06, y, 0.11)
+    around = Region(x_m=work.x_m, y_m=work.y_m)
+    for thing in draft.choose(int(rng.integers(0, 3)), role="graspable", first_split="seen", kinds=("block", "fruit", "cup")):
+        try:
+            draft.put(thing, around)
+        except Crowded:
+            continue  # it is only there to be looked at
+    joints = [f"{name}/{joint.name}" for name in names for joint in fixtures()[name].joints if joint.handle is not None]
+    order = [joints[int(i)] for i in rng.permutation(len(joints))]
+    return goals_by_hand(draft, [(joint, _goal(joint)) for joint in order])
+
+
+def _plan(spec: EpisodeSpec) -> list[Skill]:
+    return [Skill(name="pull_with", args=spec.goal[0].args), Skill(name="retreat", args=())]
+
+
+TASK = Task(
+    summary="open a drawer, with the hand that is meant",
+    expert_s=6.0,
+    layout=_layout,
+    plan=_plan,
+    robots=("g1", "panda_bimanual"),
+    bases=("fixed", "planar", "legs"),
+    cannot={"cmu_humanoid": "its mitten fingers do not go behind the bar of a handle"},
+)
