@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from vlagym.envs.frames import Array, Pose, from_matrix, to_matrix
+from vlagym.envs.frames import Array, Pose, from_matrix, from_yaw, rotate, to_matrix
 from vlagym.envs.objects import UPRIGHT
 from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import EndEffector, Robot
@@ -17,7 +17,7 @@ from vlagym.envs.whole_body import whole_body
 from vlagym.policies.bimanual.motion import Ways, gap_m, posture
 from vlagym.policies.bimanual.shapes import moved
 from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualView
-from vlagym.policies.skills.grasping import resting_pose
+from vlagym.policies.skills.grasping import FALLEN, resting_pose, yaw_in_pose
 from vlagym.policies.skills.surroundings import Obstacle, boxed
 from vlagym.policies.skills.view import asset_of
 
@@ -36,8 +36,8 @@ _NEAR_COST = 8.0
 """For each cm by which hand or arm come nearer to other things than _ROOM_M."""
 _HEIGHT_COST = 12.0
 """For each metre that the pinch point is away from the middle of the thing."""
-_ALIGNED_RAD = math.radians(14)
-"""The line from fingers to thumb may be turned so far against the sides of what has sides."""
+_TOP_COST = 0.3
+"""Of a grasp from above: the side leaves more room for what it is put into, and for the other hand."""
 _LIFT_M = 0.08
 
 
@@ -69,6 +69,16 @@ class Height(NamedTuple):
     low_m: float
     high_m: float
     is_low_best: bool = True
+
+
+class _Candidate(NamedTuple):
+    """A place of the pinch point that has not been looked at yet."""
+
+    pose: Pose
+    direction: Array
+    cost: float
+    is_hollow: bool = False
+    """Whether fingers go to both sides of a wall."""
 
 
 class Gripper:
@@ -104,35 +114,68 @@ class Gripper:
             home = posture(view, self._robot)
             arm = [self._robot.joints.index(joint) for joint in hand.arm_joints]
             home[arm] = np.array(self._robot.home_qpos)[arm]
-            for direction, across in _orientations(hand, box):
-                if 2 * _half_width(box, across) > hand.opening_max_m - _SPARE_M:
-                    continue
-                grip = self._grip(view, side, thing, box, direction, across, home, others, height, in_air)
+            for candidate in (*self._around(hand, box, height, in_air), *(() if in_air or height else self._from_above(hand, name, thing))):
+                grip = self._grip(view, side, thing, box, candidate, home, others)
                 if grip is not None:
                     found.append(grip)
-        is_upright = resting_pose(asset, thing) == UPRIGHT
-        return sorted(found, key=lambda one: (round(one.cost, 6), one.side)) if is_upright or found else []
+        return sorted(found, key=lambda one: (round(one.cost, 6), one.side))
+
+    def _around(self, hand: EndEffector, box: Obstacle, wanted: Height | None, in_air: bool) -> Iterator[_Candidate]:
+        """Yields places of the pinch point in the middle of a thing, the open hand coming from its own side or obliquely from above."""
+        points = self.ways.hand_points(hand.side, OPEN)
+        for direction, across in _orientations(hand, box):
+            if 2 * _half_width(box, across) > hand.opening_max_m - _SPARE_M:
+                continue
+            quat = from_matrix(np.stack([np.cross(across, direction), across, direction], axis=1))
+            below = -float((points @ to_matrix(quat)[2]).min())
+            lowest, highest = box.bottom_m + _BELOW_TOP_M if in_air else below + _ABOVE_TABLE_M, box.top_m - _BELOW_TOP_M
+            if wanted is not None:
+                lowest, highest = max(lowest, box.bottom_m + wanted.low_m), min(highest, box.bottom_m + wanted.high_m)
+            if lowest > highest:
+                continue
+            middle = (box.bottom_m + box.top_m) / 2
+            height = min(max(middle, lowest), highest) if wanted is None else lowest if wanted.is_low_best else highest
+            pos = np.array([box.x, box.y, height])
+            yield _Candidate(Pose(pos, quat), direction, _HEIGHT_COST * abs(height - middle) if wanted is None else 0.0)
+
+    def _from_above(self, hand: EndEffector, name: str, thing: Pose) -> Iterator[_Candidate]:
+        """Yields the grasps for two pads that the catalogue knows of a thing, from above."""
+        asset, scale = asset_of(self._spec, name), prop_of(self._spec, name).scale
+        pose = resting_pose(asset, thing)
+        if pose == FALLEN:
+            return
+        yaw, down = yaw_in_pose(asset, pose, thing), np.array([0.0, 0.0, -1.0])
+        points = self.ways.hand_points(hand.side, OPEN)
+        for grasp in asset.grasps_in(pose):
+            if scale * grasp.width_m > hand.opening_max_m - _SPARE_M:
+                continue
+            is_rim = bool(np.any(grasp.offset_xy_m))
+            count = 12 if is_rim else 6
+            angles = [2 * math.pi * k / count / (1 if is_rim else 2) for k in range(count)] if grasp.symmetric else [yaw + d for d in grasp.yaw_rad]
+            offset = scale * math.hypot(*grasp.offset_xy_m)
+            for angle in angles:
+                line = np.array([math.cos(angle), math.sin(angle), 0.0])
+                shift = offset * line if grasp.symmetric else rotate(from_yaw(yaw), scale * np.array([*grasp.offset_xy_m, 0.0]))
+                height = grasp.height_m if pose == UPRIGHT else grasp.height_m - asset.pose(pose).height_m
+                pos = thing.pos + shift + [0.0, 0.0, scale * height]
+                for across in (line, -line):
+                    quat = from_matrix(np.stack([np.cross(across, down), across, down], axis=1))
+                    below = -float((points @ to_matrix(quat)[2]).min())
+                    raised = np.array([pos[0], pos[1], max(float(pos[2]), below + _ABOVE_TABLE_M)])
+                    yield _Candidate(Pose(raised, quat), down, _TOP_COST + _HEIGHT_COST * float(raised[2] - pos[2]), is_hollow=is_rim)
 
     def _grip(
-        self, view: BimanualView, side: str, thing: Pose, box: Obstacle, direction: Array, across: Array, home: Array, others: Sequence[Obstacle],
-        wanted: Height | None, in_air: bool,
+        self, view: BimanualView, side: str, thing: Pose, box: Obstacle, candidate: _Candidate, home: Array, others: Sequence[Obstacle]
     ) -> Grip | None:
-        quat = from_matrix(np.stack([np.cross(across, direction), across, direction], axis=1))
+        (wanted, quat), direction = candidate.pose, candidate.direction
         points = self.ways.hand_points(side, OPEN)
-        below = -float((points @ to_matrix(quat)[2]).min())
-        middle = (box.bottom_m + box.top_m) / 2
-        lowest = box.bottom_m + _BELOW_TOP_M if in_air else below + _ABOVE_TABLE_M
-        low, high = (box.bottom_m + wanted.low_m, box.bottom_m + wanted.high_m) if wanted else (lowest, box.top_m - _BELOW_TOP_M)
-        low, high = max(low, lowest), min(high, box.top_m - _BELOW_TOP_M)
-        if low > high:
-            return None
-        middle = min(max((box.bottom_m + box.top_m) / 2, low), high) if wanted is None else (low if wanted.is_low_best else high)
-        height = middle
         for back in _BACK_M:
-            pos = np.array([box.x, box.y, height]) - back * direction
-            if not _is_inside(moved(Pose(pos, quat), points), box):
+            pos = wanted - back * direction
+            if candidate.is_hollow or not _is_inside(moved(Pose(pos, quat), points), box):
                 break
         else:
+            return None
+        if pos[2] > box.top_m - 0.004:
             return None
         grasp = Pose(pos, quat)
         from_base = view.base.inverse()
@@ -144,7 +187,7 @@ class Gripper:
         lifted = self._body.solve({side: from_base @ Pose(pos + [0.0, 0.0, _LIFT_M], quat)}, solved.q, iterations=16)
         if not (start.is_near(0.015, 0.15) and lifted.is_near(0.02, 0.2)):
             return None
-        cost = float(np.sum((solved.q - home) ** 2)) + _HEIGHT_COST * abs(height - middle) + 10.0 * back
+        cost = float(np.sum((solved.q - home) ** 2)) + candidate.cost + 10.0 * back
         cost += sum(self._crowding(view, q, side, others) for q in (solved.q, start.q))
         return Grip(side, thing.inverse() @ grasp, np.array(direction), OPEN, cost)
 
