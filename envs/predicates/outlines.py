@@ -37,13 +37,6 @@ class Outline:
         """Returns the middle of the box (3,) in the world, m."""
         return self.pose_in(state).apply((self.low_m + self.high_m) / 2)
 
-    def gap_m(self, points: Array, state: WorldState) -> Array:
-        """Returns how far points `(n, 3)` of the world are from the box, `(n,)` in m; 0 within it."""
-        from_world = self.pose_in(state).inverse()
-        local = _rotated(from_world.quat, points) + from_world.pos
-        beyond = np.maximum(np.maximum(self.low_m - local, local - self.high_m), 0.0)
-        return np.asarray(np.linalg.norm(beyond, axis=1))
-
     def floor_gap_m(self, x: float, y: float, state: WorldState) -> float:
         """Returns how far a place is from the box as seen from above, in m; 0 below or above it."""
         here = self.pose_in(state)
@@ -74,18 +67,33 @@ def outlines(spec: EpisodeSpec) -> tuple[Outline, ...]:
 
 
 def miss(outline: Outline, state: WorldState, eye: Array, direction: Array) -> tuple[float, float]:
-    """Returns by what angle a ray misses a box, in rad (0: it meets it), and how far along the ray it comes nearest to it, in m.
+    """Returns what `misses` does for a single box."""
+    angles, distances = misses((outline,), state, eye, direction)
+    return float(angles[0]), float(distances[0])
+
+
+def misses(things: Sequence[Outline], state: WorldState, eye: Array, direction: Array) -> tuple[Array, Array]:
+    """Returns by what angles a ray misses boxes, in rad (0: it meets it), and how far along the ray it comes nearest to each, in m; `(n,)` both.
 
     Args:
-      outline: The box.
-      state: Where it is.
+      things: The n boxes.
+      state: Where they are.
       eye: (3,) where the ray begins, world frame.
       direction: (3,) unit vector.
     """
-    gaps = outline.gap_m(eye + _RAY_M[:, None] * direction, state)
-    angles = np.arctan2(gaps, _RAY_M)
-    nearest = int(np.argmin(angles))
-    return float(angles[nearest]), float(_RAY_M[nearest])
+    from_world = [thing.pose_in(state).inverse() for thing in things]
+    eyes, ways = (np.stack(rows) for rows in ([here.apply(eye) for here in from_world], [rotate(here.quat, direction) for here in from_world]))
+    low, high = (np.stack([getattr(thing, side) for thing in things])[:, None] for side in ("low_m", "high_m"))
+    points = eyes[:, None] + _RAY_M[:, None] * ways[:, None]
+    angles = np.arctan2(_beyond_m(points, low, high), _RAY_M)
+    nearest = angles.argmin(axis=1)
+    return angles.min(axis=1), _RAY_M[nearest]
+
+
+def _beyond_m(points: Array, low: Array, high: Array) -> Array:
+    """Returns how far points `(..., 3)` of the frame of a box are from it, m."""
+    beyond = np.maximum(np.maximum(low - points, points - high), 0.0)
+    return np.asarray(np.sqrt((beyond * beyond).sum(axis=-1)))
 
 
 def _rotated(quat: Array, points: Array) -> Array:

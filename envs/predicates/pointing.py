@@ -11,7 +11,7 @@ from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import Array, Pose, conjugate, multiply, pose, rotate, to_axis_angle
 from vlagym.envs.predicates.hands import robot_of, side_of
 from vlagym.envs.predicates.history import is_still
-from vlagym.envs.predicates.outlines import miss, outlines
+from vlagym.envs.predicates.outlines import misses, outlines
 from vlagym.envs.predicates.state import WorldState
 from vlagym.envs.types import EpisodeSpec
 
@@ -51,13 +51,17 @@ class PointedAt:
         start = self._start.setdefault(side, here)
         if not _has_moved(start, here) or self._x in state.touched_by_robot or not is_still(state, side, self._rate_hz, STILL_M):
             return False
-        return self._meant(state, state.ee_poses[side].pos, rotate(state.ee_poses[side].quat, self._axes[side])) == self._x
+        key = f"meant by {side}"  # many predicates of a scene ask the same
+        if key not in state.memo:
+            state.memo[key] = self._meant(state, state.ee_poses[side].pos, rotate(state.ee_poses[side].quat, self._axes[side]))
+        return state.memo[key] == self._x
 
-    def _meant(self, state: WorldState, eye: Array, direction: Array) -> str | None:
-        """Returns the thing that a ray of the world means, if any."""
-        found = ((*miss(thing, state, eye, direction), thing.name) for thing in self._things)
-        angle, _, name = min((max(angle, MET_RAD), distance, name) for angle, distance, name in found)
-        return name if angle <= POINT_RAD else None
+    def _meant(self, state: WorldState, eye: Array, direction: Array) -> str:
+        """Returns the thing that a ray of the world means; empty if there is none."""
+        angles, distances = misses(self._things, state, eye, direction)
+        found = zip(np.maximum(angles, MET_RAD).tolist(), distances.tolist(), self._things, strict=True)
+        angle, _, thing = min(found, key=lambda item: item[:2])
+        return thing.name if angle <= POINT_RAD else ""
 
 
 class PointedAtWith(PointedAt):

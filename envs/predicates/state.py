@@ -57,6 +57,8 @@ class WorldState:
     """What `predicates.history.History` keeps of the last 3 s, an entry a control step, the present one last."""
     fallen: bool = False
     """Whether a robot on its legs has fallen."""
+    memo: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """What predicates have found out about this state, for others that ask the same."""
 
     def speed_m_s(self, prop: str) -> float:
         """Returns the speed of the origin of a prop."""
