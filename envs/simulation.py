@@ -83,6 +83,7 @@ class Simulation:
         self._weight = _Weight(model, robot, driven) if robot.feedforward else None
         self._target = np.zeros(0)
         self._force_max = np.where(model.actuator_forcelimited > 0, model.actuator_forcerange[:, 1], np.inf)
+        self._force_max[self._finger_ctrl] = np.inf  # fingers hold with all the force that they have
         limited = [int(model.joint(j).id) for j in robot.joints]
         self._joint_range = model.jnt_range[limited]
         self._prop_columns = scene.prop_qpos[:, None] + np.arange(7)
@@ -98,7 +99,7 @@ class Simulation:
         self.energy_j = 0.0
         """Of the last control step."""
         self.torque_share = 0.0
-        """Of the last control step: the largest |force| of an actuator, as a share of its limit."""
+        """Of the last control step: the largest |force| of an actuator, as a share of its limit; fingers are not counted."""
 
     def start(self) -> None:
         """Sets the start state of the spec, lets it settle for the stated time, and computes what is read."""

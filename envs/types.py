@@ -544,7 +544,8 @@ class Facts:
     """(B,) how far loaded soles slid during the control step."""
     is_fallen: bool
     torque_share: float
-    """Largest |force| of an actuator over the substeps, as a share of its limit. 0 before the first step."""
+    """Largest |force| of an actuator over the substeps, as a share of its limit; fingers are not counted, they hold with all that they have.
+    0 before the first step."""
     joint_margin_rad: float
     """Smallest distance of a joint of the body to its limits; fingers are not counted. Negative beyond them."""
     energy_j: float
