@@ -190,8 +190,8 @@ class Retreat(BimanualSkill):
                 continue
             top = self._risen.setdefault(side, float(here.pos[2]) + self._HIGH_M)
             if here.pos[2] < top - 0.02 and math.hypot(*(goal.pos[:2] - here.pos[:2])) > 0.05:
-                up = Pose(np.array([*here.pos[:2], top]), here.quat)
-                commands[side] = HandCommand(pose=up, closing=-1.0)
+                # Fingers that open low over the table would push themselves off it: they open once there is room.
+                commands[side] = HandCommand(pose=Pose(np.array([*here.pos[:2], top]), here.quat))
             else:
                 self._risen[side] = -math.inf
                 commands[side] = over(self._ways, view, side, goal, -1.0, around)

@@ -11,7 +11,8 @@ import numpy as np
 
 from vlagym.envs.errors import NotGraspable
 from vlagym.envs.frames import Array, Pose, from_axis_angle, multiply, rotate
-from vlagym.envs.predicates.outlines import Outline, miss, outlines
+from vlagym.envs.predicates.outlines import Outline, misses, outlines
+from vlagym.envs.predicates.pointing import MET_RAD
 from vlagym.envs.predicates.state import WorldState
 from vlagym.envs.robot import EndEffector
 from vlagym.envs.types import EpisodeSpec, Vec3
@@ -19,6 +20,7 @@ from vlagym.envs.whole_body import HandTarget, pointing, whole_body
 from vlagym.policies.bimanual.choosing import free_hands
 from vlagym.policies.bimanual.motion import Ways, gap_m, giving_way, is_there, over, posture
 from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualSkill, BimanualView, BodyCommand, HandCommand
+from vlagym.policies.skills.surroundings import Obstacle
 from vlagym.policies.skills.view import Verdict
 
 _REACH_M = (0.40, 0.32, 0.48, 0.26)
@@ -100,7 +102,7 @@ class PointAt(BimanualSkill):
 
     def _aim(
         self, view: BimanualView, side: str, target: Array, shoulder: Array, where: tuple[float, float, float], home: Array, near: Pose,
-        around: Sequence, state: WorldState,
+        around: Sequence[Obstacle], state: WorldState,
     ) -> _Aim | None:
         reach, aside, up = where
         line = target - shoulder
@@ -117,7 +119,7 @@ class PointAt(BimanualSkill):
         pose = view.base @ self._body.forward(solved.q)[side]
         # Where the hand did not come exactly to the point, it is turned so that its line still meets the thing.
         pose = pointing(pose.pos, target - pose.pos, axis, pose.quat)
-        angles = {t.name: _missed(t, state, pose, axis) for t in self._things}
+        angles = _missed(self._things, state, pose, axis)
         own, distance = angles.pop(self.args[0])
         if own > 0.03 or any(angle <= own and there <= distance for angle, there in angles.values()):
             return None
@@ -142,7 +144,7 @@ class PointAt(BimanualSkill):
         for i, (outward, down) in enumerate(itertools.product((0.0, 0.3, 0.6, 0.9), (0.0, 0.3, 0.6, -0.3))):
             turn = multiply(from_axis_angle([0.0, 0.0, sign * outward]), from_axis_angle([0.0, down, 0.0]))
             turned = Pose(place.pos, multiply(turn, place.quat))
-            nearest = min(_missed(t, state, turned, axis)[0] for t in self._things)
+            nearest = min(angle for angle, _ in _missed(self._things, state, turned, axis).values())
             ranked.append((max(0.0, _IDLE_RAD - nearest) + 0.01 * (outward + abs(down)), i, turned))
         return min(ranked, key=lambda item: item[:2])[2]
 
@@ -157,10 +159,11 @@ def _closing(hand: EndEffector, ways: Ways) -> float:
     return OPEN if float(flat.max()) > float(closed.max()) + 0.03 else CLOSE
 
 
-def _missed(thing: Outline, state: WorldState, here: Pose, axis: Vec3) -> tuple[float, float]:
-    """Returns by what angle (rad) the line of a hand misses a thing, and how far along the line (m)."""
-    angle, distance = miss(thing, state, here.pos, rotate(here.quat, np.array(axis)))
-    return max(angle, 0.02), distance
+def _missed(things: Sequence[Outline], state: WorldState, here: Pose, axis: Vec3) -> dict[str, tuple[float, float]]:
+    """Returns, thing by thing, by what angle (rad) the line of a hand misses it, and how far along the line (m)."""
+    angles, distances = misses(things, state, here.pos, rotate(here.quat, np.array(axis)))
+    found = zip(things, np.maximum(angles, MET_RAD).tolist(), distances.tolist(), strict=True)
+    return {thing.name: (angle, distance) for thing, angle, distance in found}
 
 
 def _state_of(view: BimanualView) -> WorldState:

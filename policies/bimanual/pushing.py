@@ -36,7 +36,7 @@ _TWISTS_RAD = tuple(math.radians(d) for d in range(0, 360, 30))
 _SLAB, _FACE_M = 0.7, 0.01
 """A thing is met at no more than this share of its height, by what of the hand is foremost there, give or take this."""
 _LOOKED_AT = 8
-_BACK_COST, _OVERHANG_COST, _ASKEW_COST = 0.15, 8.0, 4.0
+_BACK_COST, _OVERHANG_COST, _ASKEW_COST = 0.15, 8.0, 20.0
 _ROOM_COST, _ROOM_M = 400.0, 0.012
 
 
