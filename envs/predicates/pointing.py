@@ -23,12 +23,15 @@ STILL_M = 0.02
 """A hand that points has moved by no more than this in the last REST_S."""
 RAISED_M, RAISED_RAD = 0.05, 0.25
 """A hand points only after it has moved by so much, or turned by so much, with respect to the head: one that hangs as it hung points at nothing."""
+ALONG_SHARE = 0.5
+"""... and by this share of what the other hand has moved or turned: one that is only drawn along while the other is raised points at nothing."""
 
 
 class PointedAt:
     """pointed_at(x): a hand points at the prop or fixture x: at rest, not touching it, and at nothing else more nearly.
 
-    The hand must have been brought there: its pose in the frame of the head differs from that at the start. Asking twice changes nothing.
+    The hand must have been brought there, and not drawn along with the other one: its pose in the frame of the head differs from that at the
+    start. Asking twice changes nothing.
     """
 
     arity = 1
@@ -46,15 +49,26 @@ class PointedAt:
 
     def points(self, state: WorldState, side: str) -> bool:
         """Returns whether the hand of a side points at the thing."""
-        seen_from = state.head if state.head is not None else pose((0.0, 0.0, 0.0))
-        here = seen_from.inverse() @ state.ee_poses[side]
-        start = self._start.setdefault(side, here)
-        if not _has_moved(start, here) or self._x in state.touched_by_robot or not is_still(state, side, self._rate_hz, STILL_M):
+        effort = self._efforts(state)
+        if effort[side] < max(1.0, ALONG_SHARE * max(effort.values())) or self._x in state.touched_by_robot:
+            return False
+        if not is_still(state, side, self._rate_hz, STILL_M):
             return False
         key = f"meant by {side}"  # many predicates of a scene ask the same
         if key not in state.memo:
             state.memo[key] = self._meant(state, state.ee_poses[side].pos, rotate(state.ee_poses[side].quat, self._axes[side]))
         return state.memo[key] == self._x
+
+    def _efforts(self, state: WorldState) -> dict[str, float]:
+        """Returns for each hand how far it has moved or turned, with respect to the head, in multiples of what pointing takes."""
+        from_world = (state.head if state.head is not None else pose((0.0, 0.0, 0.0))).inverse()
+        efforts = {}
+        for side in self._axes:
+            here = from_world @ state.ee_poses[side]
+            start = self._start.setdefault(side, here)
+            turn = float(np.linalg.norm(to_axis_angle(multiply(here.quat, conjugate(start.quat)))))
+            efforts[side] = max(float(np.linalg.norm(here.pos - start.pos)) / RAISED_M, turn / RAISED_RAD)
+        return efforts
 
     def _meant(self, state: WorldState, eye: Array, direction: Array) -> str:
         """Returns the thing that a ray of the world means; empty if there is none."""
@@ -75,11 +89,6 @@ class PointedAtWith(PointedAt):
 
     def __call__(self, state: WorldState) -> bool:
         return self.points(state, self._side)
-
-
-def _has_moved(start: Pose, here: Pose) -> bool:
-    turn = float(np.linalg.norm(to_axis_angle(multiply(here.quat, conjugate(start.quat)))))
-    return float(np.linalg.norm(here.pos - start.pos)) >= RAISED_M or turn >= RAISED_RAD
 
 
 PREDICATES: Mapping[str, type[Any]] = {"pointed_at": PointedAt, "pointed_at_with": PointedAtWith}

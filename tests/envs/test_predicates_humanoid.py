@@ -175,6 +175,18 @@ def test_a_hand_that_stays_where_it_was_points_at_nothing(spec: EpisodeSpec) -> 
     assert not any(play(check_of(spec, "pointed_at", CAN), [{"hands": at_first}] * 30)), "it hung there from the start"
 
 
+def test_a_hand_that_is_only_drawn_along_points_at_nothing_and_two_raised_hands_both_point(spec: EpisodeSpec) -> None:
+    raised, at_can = aimed("left", (0.5, 0.2, 0.04), (0.2, 0.3, 0.45)), aimed("right", (0.5, -0.2, 0.04), (0.2, -0.3, 0.45))
+    at_ease = {"left": pose(HOME["left"].pos, raised["left"].quat), "right": pose((0.2, -0.3, 0.39), at_can["right"].quat)}
+    begin, shifted = {"hands": at_ease}, at_can  # by 6 cm, while the left hand comes up by 33 cm
+    idle = [begin] * 8 + [{"hands": {**raised, **shifted}}] * 8
+    assert play(check_of(spec, "pointed_at", MUG), idle)[-1]
+    assert not any(play(check_of(spec, "pointed_at_with", thing, "=right"), idle)[-1] for thing in PLACES)
+    low = {"hands": {**at_ease, "right": pose(HOME["right"].pos, at_can["right"].quat)}}
+    both: list[dict[str, Any]] = [low] * 8 + [{"hands": {**raised, **at_can}}] * 8
+    assert play(check_of(spec, "pointed_at", MUG), both)[-1] and play(check_of(spec, "pointed_at", CAN), both)[-1]
+
+
 def test_a_hand_that_sweeps_over_everything_points_at_nothing(spec: EpisodeSpec) -> None:
     sweep = [{"hands": aimed("left", (0.5, y, 0.04), (0.2, y, 0.3))} for y in np.linspace(-0.4, 0.4, 60)]
     for thing in (MUG, CAN, APPLE):
