@@ -126,7 +126,7 @@ def test_goals_that_differ_in_the_hand_alone_are_told_apart(lay_table: Any) -> N
         for side, spec in goals.items():
             for level in levels(spec):
                 for split in ("seen", "unseen"):
-                    for text in said(spec, 12, level=level, split=split):
+                    for text in said(spec, 5, level=level, split=split):
                         assert f"{side} hand" in text
                         assert understand(text, free) == (wish_of(spec),), text
         for text in said(free, 40, level="mixed"):
