@@ -267,8 +267,10 @@ def _check(asset: ObjectAsset, where: str) -> None:
     gap[1, 2] = max(0.0, gap[1, 2] - _STEM_M)
     if gap.max() > _CONTACT_TOLERANCE_M or abs(touched[0, 2]) > 1e-3:
         raise BadData(f"{where}: its collision shapes span {np.round(touched, 4).tolist()} m, its visual ones {np.round(seen, 4).tolist()}")
-    if ("graspable" in asset.roles) != bool(asset.grasps):
-        raise BadData(f"{where}: a graspable object needs a [[grasp]], and only a graspable one has any")
+    if "graspable" in asset.roles and not asset.grasps:
+        raise BadData(f"{where}: a graspable object needs a [[grasp]]")
+    if asset.grasps and not {"graspable", "container"} & set(asset.roles):
+        raise BadData(f"{where}: only what is graspable has a [[grasp]], and a container that is held while it is filled")
     _check_poses(asset, where)
     for k, grasp in enumerate(asset.grasps):
         highest = asset.size_m[2] if grasp.pose == UPRIGHT else max(asset.size_m)

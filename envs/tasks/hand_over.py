@@ -4,6 +4,8 @@ from vlagym.envs.layouts.hands import hands_at, where_of
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 
+_ROOM_M = 0.07
+"""Around each of these tall things, which fall over when they are pushed."""
 _OTHER = {"left": "right", "right": "left"}
 
 
@@ -19,6 +21,7 @@ def _layout(draft: Draft) -> list[Goal]:
     things = draft.choose(int(draft.variety.integers(2, 4)), role="passable")
     for name in things:
         draft.put(name, region)
+        draft.keep_free(*where_of(draft, name), _ROOM_M)
     goals = [(thing, side) for thing in things for side in hands_at(draft.work, where_of(draft, thing)[1])]
     mine = [pair for pair in goals if pair[0] == things[0]]
     if not mine:

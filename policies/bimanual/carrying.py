@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vlagym.envs.errors import NotGraspable
-from vlagym.envs.frames import Pose, to_matrix
+from vlagym.envs.frames import Array, Pose, to_matrix
 from vlagym.envs.predicates.state import place_of, prop_of, word
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.bimanual.choosing import free_hands
@@ -110,6 +110,20 @@ class PickWith(BimanualSkill):
         return BodyCommand(hands={side: HandCommand(closing=OPEN) for side in self.robot.sides}), "running"
 
 
+class HoldWith(PickWith):
+    """hold_with(a, =left): that hand takes hold of a where it stands, and stays so."""
+
+    def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
+        name = self.args[0]
+        if not self._grips:
+            self._grips = self._look(view)
+            if not self._grips:
+                raise NotGraspable(f"no hand of {self.spec.robot} takes hold of {name!r} at {view.props[name].pos.round(3).tolist()}")
+        if self._stage == "lift":
+            return BodyCommand(hands={self._sides()[0]: HandCommand(closing=CLOSE)}), "done"
+        return self._act(view, name, self._grips[self._tries % len(self._grips)])
+
+
 class PutWith(BimanualSkill):
     """put_with(a, b): the hand that holds a puts it on or into b."""
 
@@ -164,18 +178,7 @@ class PutWith(BimanualSkill):
 
     def _above(self, view: BimanualView, name: str, place: str, side: str) -> Pose:
         """Returns the pose of the hand on its way: up until what it holds passes above all on the way, then across."""
-        here, thing, there = view.hands[side], view.props[name], view.props[place]
-        around = [o for o in self._ways.around(view, (name,))]
-        need = self._ways.height_to_pass(side, CLOSE, here.quat, here.pos, there.pos, around)
-        box = boxed(name, asset_of(self.spec, name), prop_of(self.spec, name).scale, thing)
-        hangs = float(here.pos[2]) - box.bottom_m
-        ways = np.linspace(thing.pos[:2], there.pos[:2], 12)
-        tops = [o.top_m for o in around if float(o.distance(ways).min()) < box.radius_m + 0.02]
-        high = max(need, max(tops, default=0.0) + hangs + _OVER_M, float(place_top_m(self, view, place)) + hangs + _OVER_M)
-        shift = there.pos[:2] - thing.pos[:2]
-        share = 1.0 if here.pos[2] > high - 0.02 else max(0.0, 1.0 - (high - float(here.pos[2])) / 0.08)
-        pos = np.array([here.pos[0] + share * shift[0], here.pos[1] + share * shift[1], high])
-        return Pose(pos, view.targets[side].quat)
+        return carried_over(self, self._ways, view, side, name, view.props[place].pos, place_top_m(self, view, place))
 
     def _clear_m(self, view: BimanualView, side: str, place: str) -> float:
         """Returns how high the pinch point must stay, that the hand does not come down on the rim of what it puts things into."""
@@ -184,6 +187,30 @@ class PutWith(BimanualSkill):
         box = boxed(place, asset_of(self.spec, place), prop_of(self.spec, place).scale, view.props[place])
         over_it = box.distance(view.props[place].pos[:2] + points[:, :2]) < 0.01
         return box.top_m + 0.006 - float(points[over_it, 2].min()) if over_it.any() else 0.0
+
+
+def carried_over(skill: BimanualSkill, ways: Ways, view: BimanualView, side: str, name: str, to: Array, least_m: float = 0.0) -> Pose:
+    """Returns where a hand goes next that carries a thing: up until both pass above all that stands on the way, then across.
+
+    Args:
+      skill: That asks.
+      ways: Of its scene.
+      view: The true state.
+      side: Of the hand.
+      name: Of what it holds.
+      to: (2,) or (3,) where the thing goes, world frame, m; its height does not matter.
+      least_m: The thing's base is at least _OVER_M higher than this above the table.
+    """
+    here, thing, around = view.hands[side], view.props[name], ways.around(view, (name,))
+    box = boxed(name, asset_of(skill.spec, name), prop_of(skill.spec, name).scale, thing)
+    need = ways.height_to_pass(side, CLOSE, here.quat, here.pos, here.pos + np.append(to[:2] - thing.pos[:2], 0.0), around)
+    hangs = float(here.pos[2]) - box.bottom_m
+    way = np.linspace(thing.pos[:2], to[:2], 12)
+    tops = [o.top_m for o in around if float(o.distance(way).min()) < box.radius_m + 0.02]
+    high = max(need, max(tops, default=0.0) + hangs + _OVER_M, least_m + hangs + _OVER_M)
+    share = 1.0 if here.pos[2] > high - 0.02 else max(0.0, 1.0 - (high - float(here.pos[2])) / 0.08)
+    shift = share * (to[:2] - thing.pos[:2])
+    return Pose(np.array([here.pos[0] + shift[0], here.pos[1] + shift[1], high]), view.targets[side].quat)
 
 
 def place_top_m(skill: BimanualSkill, view: BimanualView, place: str) -> float:
@@ -211,5 +238,5 @@ def arm_for(skill: BimanualSkill, view: BimanualView, name: str, sides: Sequence
     raise NotGraspable("; ".join(why))
 
 
-SKILLS: Mapping[str, type[BimanualSkill]] = {"pick_with": PickWith, "put_with": PutWith}
+SKILLS: Mapping[str, type[BimanualSkill]] = {"pick_with": PickWith, "hold_with": HoldWith, "put_with": PutWith}
 """Name -> class."""

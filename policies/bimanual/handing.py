@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from vlagym.envs.errors import NotGraspable
 from vlagym.envs.frames import Pose
 from vlagym.envs.predicates.state import word
 from vlagym.envs.types import EpisodeSpec
+from vlagym.policies.bimanual.carrying import carried_over
 from vlagym.policies.bimanual.grasping import Grip, Gripper, Height
 from vlagym.policies.bimanual.motion import is_there
 from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualSkill, BimanualView, BodyCommand, HandCommand
@@ -21,6 +23,8 @@ _ASIDE_M = 0.03
 """The meeting lies so far on the side of the giving hand."""
 _ABOVE_M = 0.10
 """The base of the thing is so high above the table."""
+_CLEAR_M = 0.14
+"""Above what stands so near to the meeting both hands keep, too."""
 _APART_M = 0.008
 _SLOW_M = 0.012
 _CLOSING_STEPS = 22
@@ -53,7 +57,7 @@ class HandOver(BimanualSkill):
         keep = HandCommand(closing=CLOSE)
         if self._stage == "bring":
             goal = self._meeting(view, name)
-            if is_there(view.hands[giver], goal, 0.015, 0.15) or self._steps > 70:
+            if is_there(view.hands[giver], goal, 0.015, 0.15) or self._steps > 90:
                 self._stage, self._steps = "come", 0
                 self._grips = self._look(view, name)
                 if not self._grips:
@@ -90,10 +94,13 @@ class HandOver(BimanualSkill):
 
     def _meeting(self, view: BimanualView, name: str) -> Pose:
         """Returns the pose of the giving hand with the thing before the chest, turned as it holds it."""
-        here, thing = view.hands[self._giver], view.props[name]
+        here, thing, ways = view.hands[self._giver], view.props[name], self._gripper.ways
         low, high = self.robot.work.x_m if self.robot.work else (0.3, 0.5)
         aside = _ASIDE_M if self._giver == "left" else -_ASIDE_M
-        meeting = np.array([low + _MEETING_SHARE * (high - low), aside, _ABOVE_M])
+        around = [o for o in ways.around(view, (name,)) if float(o.distance(np.array([[low + _MEETING_SHARE * (high - low), aside]]))[0]) < _CLEAR_M]
+        meeting = np.array([low + _MEETING_SHARE * (high - low), aside, max([_ABOVE_M, *(o.top_m + 0.02 for o in around)])])
+        if math.hypot(*(meeting[:2] - thing.pos[:2])) > 0.02:
+            return carried_over(self, ways, view, self._giver, name, meeting)
         return Pose(here.pos + (meeting - thing.pos), view.targets[self._giver].quat)
 
     def _look(self, view: BimanualView, name: str) -> list[Grip]:

@@ -160,7 +160,7 @@ def test_an_unknown_object_is_answered_with_near_ones() -> None:
         (RED, ("[0.045, 0.045, 0.045]\nmass", "[0.05, 0.045, 0.045]\nmass"), r"size_m is \(0\.05, .*shapes measure 0\.0450 x 0\.0450 x 0\.0450 m"),
         (RED, ("bevel_m = 0.002\npos_m = [0.0, 0.0, 0.0225]", "bevel_m = 0.002"), r"from z = -0\.0225; they must begin at z = 0"),
         (RED, ('[[collision]]\nshape = "box"\nsize_m = [0.045, 0', '[[collision]]\nshape = "box"\nsize_m = [0.09, 0'), r"its collision shapes span"),
-        (RED, ('"graspable", ', ""), r"a graspable object needs a \[\[grasp\]\], and only a graspable one has any"),
+        (RED, ('"graspable", ', ""), r"only what is graspable has a \[\[grasp\]\], and a container"),
         (RED, ("[place]\nsurface_height_m = 0.045\ninner_radius_m = 0.02\n", ""), r"stackable or pourable object needs a \[place\]"),
         (RED, ("width_m = 0.045", "width_m = 0.07"), r"grasp\[0\]: width_m must be above 0 and at most 0\.06"),
         (RED, ("yaw_rad = [0.0, 1.5707963]", ""), r"grasp\[0\] needs either yaw_rad or symmetric = true"),
