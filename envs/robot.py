@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import unknown_name
+from vlagym.envs.safety_limits import SafetyLimits
 from vlagym.envs.types import Base, CameraSpec, Vec3
 
 
@@ -229,6 +230,8 @@ class Robot:
     """What else it feels."""
     views: tuple[CameraSpec, ...] = ()
     """Cameras that stand in the room, in the place of the arena's."""
+    safety: SafetyLimits | None = None
+    """What a safety filter allows it; None: what its file assets/robots/<name>/safety.toml says."""
     feedforward: bool = False
     """Whether the motors of arms, waist and neck carry the weight of the body themselves: what gravity asks of them is added to the command."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vlagym import assets
+from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.types import FixtureSpec, from_plain
 
@@ -69,17 +70,21 @@ class SafetyLimits:
 
 @functools.cache
 def limits_of(robot: str) -> SafetyLimits:
-    """Returns the limits of a robot: its file assets/robots/<robot>/safety.toml.
+    """Returns the limits of a robot: its own, or those of the file assets/robots/<robot>/safety.toml.
 
     Raises:
-      BadData: If there is none, or it does not hold what it should.
+      UnknownName: If there is no such robot.
+      BadData: If it has none, or the file does not hold what it should.
     """
+    own: SafetyLimits | None = catalog.load("robot", robot).safety
+    if own is not None:
+        return own
     try:
         path = assets.path(f"robots/{robot}/safety.toml")
     except FileNotFoundError as error:
         raise BadData(
             f"the robot {robot!r} has no safety limits, so no safety filter can guard it. Leave --safety off, "
-            f"or write assets/robots/{robot}/safety.toml"
+            f"or give it some: in Robot.safety, or in assets/robots/{robot}/safety.toml"
         ) from error
     return read_limits(path)
 

@@ -158,6 +158,26 @@ def test_metrics_are_listed_with_unit_and_direction(capsys: pytest.CaptureFixtur
     assert rows and all({"unit", "better", "summary"} <= set(row) and row["better"] in ("higher", "lower") for row in rows)
 
 
+def test_tasks_are_listed_with_bodies_bases_and_what_a_body_cannot_do(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["list", "tasks", "--json"])
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["pick_up"]["robots"] == ["panda", "jaco"] and rows["pick_up"]["bases"] == ["fixed"] and rows["pick_up"]["cannot"] == {}
+    point = rows["point_at"]
+    assert "g1" in point["robots"] and "legs" in point["bases"] and "panda_bimanual" in point["cannot"]
+    cli.main(["list", "tasks"])
+    told = capsys.readouterr().out
+    assert "what a body cannot do:" in told and point["cannot"]["panda_bimanual"] in told
+
+
+def test_robots_are_listed_with_bases_controls_and_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["list", "robots", "--json"])
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["g1"]["bases"] == ["fixed", "planar", "legs"] and rows["g1"]["controls"][0] == "bimanual_ee_delta"
+    assert rows["g1"]["groups"]["left_arm"] == 7 and rows["panda"]["groups"] == {}
+    cli.main(["list", "robots"])
+    assert "left_arm 7" in capsys.readouterr().out
+
+
 def test_objects_are_listed_with_kind_and_split(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["list", "objects", "--json"])
     rows = json.loads(capsys.readouterr().out)

@@ -152,6 +152,40 @@ def test_an_absent_file_is_refused(tmp_path: Path) -> None:
         load_suite(str(tmp_path / "none.toml"))
 
 
+# -------------------------------------------------------------------------------------------------------------------------- bases
+def test_the_base_reaches_the_sampler_and_is_written_where_it_is_said() -> None:
+    asked: list[str] = []
+
+    def sample(task: str, *, base: str, **options: str) -> object:
+        asked.append(base)
+        return fakes.sample(task, robot="g1", seed=0, objects="seen", phrases="seen", control="default")
+
+    entries = (Entry(task="touch_with", episodes=1), Entry(task="touch_with", episodes=1, robot="g1", base="legs"))
+    for entry in entries:
+        entry.sample(0, sample)  # type: ignore[arg-type]
+    assert asked == ["default", "legs"]
+    suite = Suite(name="mine", version=1, entries=entries)
+    plain = suite_to_plain(suite)["entry"]
+    assert "base" not in plain[0] and plain[1]["base"] == "legs", "a suite from before there were bases is written as it was"
+    assert suite_from_plain(suite_to_plain(suite), "here") == suite
+
+
+@pytest.mark.parametrize(
+    ("robot", "base", "error", "complaint"),
+    [
+        ("g1", "leg", UnknownName, "no base is called 'leg'. Did you mean legs"),
+        ("cmu_humanoid", "legs", BadData, "'cmu_humanoid' has no base 'legs'; it has: fixed, planar. Leave --base out"),
+        ("g1", "planar", BadData, "'press_with' has no base 'planar'; it has: fixed, legs"),
+    ],
+)
+def test_a_base_that_the_body_or_the_task_has_not_is_refused_before_anything_is_sampled(
+    robot: str, base: str, error: type[Exception], complaint: str
+) -> None:
+    suite = Suite(name="mine", version=1, entries=(Entry(task="press_with", episodes=1, robot=robot, base=base),))
+    with pytest.raises(error, match=complaint):
+        suite.check()
+
+
 def test_unknown_names_are_answered_with_near_ones(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"no suite is called 'smoked'. Did you mean smoke\?"):
         load_suite("smoked")

@@ -11,6 +11,7 @@ import pytest
 
 from vlagym.envs import catalog
 from vlagym.envs.control import action_spec
+from vlagym.envs.env import VlaEnv
 from vlagym.envs.errors import BadAction, BadData, BadSpec, UnknownName
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.safety import CLIPPED, PASSED, STOPPED, Filtered, Mode, SafetyFilter
@@ -282,9 +283,21 @@ def test_every_robot_has_limits_each_with_its_reason_and_starts_within_them(robo
     assert limits.joint_speed_share <= 1.0
 
 
-def test_a_robot_without_limits_says_what_to_do() -> None:
-    with pytest.raises(BadData, match=r"the robot 'nobody' has no safety limits.*Leave --safety off, or write assets/robots/nobody/safety.toml"):
-        limits_of("nobody")
+OUTSIDERS = """
+import dataclasses
+from vlagym.envs.robots.panda import ROBOT as PANDA
+from vlagym.envs.safety_limits import limits_of
+BARE = dataclasses.replace(PANDA, name="bare")
+GUARDED = dataclasses.replace(PANDA, name="guarded", safety=dataclasses.replace(limits_of("panda"), force_n=10.0))
+"""
+
+
+def test_an_outsiders_robot_brings_its_limits_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "guarded_arms.py").write_text(OUTSIDERS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert limits_of("guarded_arms:GUARDED").force_n == 10.0
+    with pytest.raises(BadData, match=r"'guarded_arms:BARE' has no safety limits.*Leave --safety off, or give it some: in Robot.safety, or in"):
+        limits_of("guarded_arms:BARE")
 
 
 @pytest.mark.parametrize(
@@ -312,3 +325,29 @@ def test_a_wrong_file_of_limits_is_answered_with_what_is_wrong(tmp_path: Path, t
 def test_limits_that_cannot_be_are_refused(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(BadData, match=complaint):
         dataclasses.replace(LIMITS, **changes)
+
+
+# ----------------------------------------------------------------------------------------------------------------- in the environment
+def test_an_environment_with_a_filter_says_what_was_executed_and_which_limits_would_have_been_broken() -> None:
+    env = VlaEnv("pick_up", cameras=(), safety="clip")
+    env.reset(seed=3)
+    *_, info = env.step(np.array([0, 0, 1, 0, 0, 0, -1], np.float32))  # 1 m/s
+    assert info["broken_limits"] == ("hand_speed",) and info["executed_action"][2] == pytest.approx(0.6) and info["ended_by"] is None
+    *_, info = env.step(np.zeros(7, np.float32))
+    assert info["broken_limits"] == () and not info["executed_action"].any()
+    env.close()
+
+
+def test_an_environment_with_a_filter_that_stops_ends_the_episode() -> None:
+    env = VlaEnv("pick_up", cameras=(), safety="stop")
+    env.reset(seed=3)
+    _, reward, terminated, truncated, info = env.step(np.array([0, 0, 1, 0, 0, 0, -1], np.float32))
+    assert (reward, terminated, truncated, info["ended_by"]) == (0.0, True, False, "stop")
+    env.close()
+
+
+def test_an_environment_without_a_filter_says_nothing_of_one() -> None:
+    env = VlaEnv("pick_up", cameras=())
+    env.reset(seed=3)
+    assert "executed_action" not in env.step(np.zeros(7, np.float32))[-1]
+    env.close()

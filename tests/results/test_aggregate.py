@@ -83,6 +83,8 @@ def test_the_same_episodes_twice_are_two_rows_and_not_twice_the_evidence(traces:
     [
         ({"quality": "high"}, {"quality=fast", "quality=high"}),
         ({"robot_looks": {"panda": "menagerie"}}, {"look.panda=gymnasium_robotics", "look.panda=menagerie"}),
+        ({"robot_bases": {"g1": ["legs"]}}, {"base.g1=none", 'base.g1=["legs"]'}),
+        ({"safety": {"mode": "clip"}}, {"safety=off", "safety=clip"}),
         ({"suite": {"name": "smoke", "version": 1, "digest": "b" * 32}}, {"suite.digest=aaaaaaaaaaaa…", "suite.digest=bbbbbbbbbbbb…"}),
         ({"packages": {"vlagym": "0.2.0", "mujoco": "3.17.0", "numpy": "1"}}, {"package.vlagym=0.1.0", "package.vlagym=0.2.0"}),
         (
@@ -166,3 +168,8 @@ def test_a_total_stands_below_the_groups(traces: ModuleType) -> None:
     both = dataclasses.replace(stack, results=[*stack.results, *make_run(traces, "f", spec={"task": "place_on"}).results])
     whole = with_total(aggregate([both], COLUMNS, ["task"]), aggregate([both], COLUMNS), "task")
     assert [(row["task"], row["n"]) for row in rows(whole)] == [("place_on", 1), ("stack", 2), ("all", 3)]
+
+
+def test_a_table_says_that_a_safety_filter_stood_before_the_robot(traces: ModuleType) -> None:
+    (note,) = aggregate([make_run(traces, "ss", safety={"mode": "stop", "limits": {}})], COLUMNS).notes
+    assert note == "between hold and the robot stood a safety filter, which ended the episode at what was not allowed (--safety stop)"
