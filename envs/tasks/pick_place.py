@@ -14,7 +14,8 @@ _TALL_M = (0.055, 0.24)
 
 def _suits_hand(asset: ObjectAsset) -> bool:
     x, y, z = asset.size_m
-    return _NARROW_M[0] <= min(x, y) <= _NARROW_M[1] and max(x, y) <= 0.10 and _TALL_M[0] <= z <= _TALL_M[1]
+    is_even = not any(any(grasp.offset_xy_m) for grasp in asset.grasps)  # what has an ear or a handle is taken by it, or turns in the hand
+    return is_even and _NARROW_M[0] <= min(x, y) <= _NARROW_M[1] and max(x, y) <= 0.10 and _TALL_M[0] <= z <= _TALL_M[1]
 
 
 def _is_low(asset: ObjectAsset) -> bool:

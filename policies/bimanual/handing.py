@@ -17,12 +17,9 @@ from vlagym.policies.bimanual.motion import is_there
 from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualSkill, BimanualView, BodyCommand, HandCommand
 from vlagym.policies.skills.view import Verdict, asset_of
 
-_MEETING_SHARE = 0.3
-"""Along the depth of the work area, from its near side."""
-_ASIDE_M = 0.03
-"""The meeting lies so far on the side of the giving hand."""
-_ABOVE_M = 0.10
-"""The base of the thing is so high above the table."""
+_MEETINGS = ((0.3, 0.03, 0.10), (0.3, 0.03, 0.15), (0.5, 0.06, 0.12), (0.1, 0.0, 0.12), (0.5, -0.03, 0.16))
+"""Where hands meet, one after another until the other one can take the thing: the share of the depth of the work area from its near side, how far
+on the side of the giving hand, and how high the base of the thing is above the table, in m."""
 _CLEAR_M = 0.14
 """Above what stands so near to the meeting both hands keep, too."""
 _APART_M = 0.008
@@ -41,7 +38,7 @@ class HandOver(BimanualSkill):
         self._gripper = Gripper(spec, self.robot)
         self._giver, self._taker = word(args[1]), word(args[2])
         self._stage = "bring"
-        self._steps = self._held = self._tries = self._lost = 0
+        self._steps = self._held = self._tries = self._lost = self._place = 0
         self._grips: list[Grip] = []
         self._away: Pose | None = None
 
@@ -60,7 +57,9 @@ class HandOver(BimanualSkill):
             if is_there(view.hands[giver], goal, 0.015, 0.15) or self._steps > 90:
                 self._stage, self._steps = "come", 0
                 self._grips = self._look(view, name)
-                if not self._grips:
+                if not self._grips and self._place + 1 < len(_MEETINGS):
+                    self._stage, self._place = "bring", self._place + 1
+                elif not self._grips:
                     raise NotGraspable(f"the {taker} hand of {self.spec.robot} does not take {name!r} from the {giver} one")
             return BodyCommand(hands={giver: HandCommand(pose=goal, closing=CLOSE, speed_m=0.02)}), "running"
         if self._stage == "come":
@@ -96,9 +95,10 @@ class HandOver(BimanualSkill):
         """Returns the pose of the giving hand with the thing before the chest, turned as it holds it."""
         here, thing, ways = view.hands[self._giver], view.props[name], self._gripper.ways
         low, high = self.robot.work.x_m if self.robot.work else (0.3, 0.5)
-        aside = _ASIDE_M if self._giver == "left" else -_ASIDE_M
-        around = [o for o in ways.around(view, (name,)) if float(o.distance(np.array([[low + _MEETING_SHARE * (high - low), aside]]))[0]) < _CLEAR_M]
-        meeting = np.array([low + _MEETING_SHARE * (high - low), aside, max([_ABOVE_M, *(o.top_m + 0.02 for o in around)])])
+        share, aside, above = _MEETINGS[self._place]
+        x, y = low + share * (high - low), aside if self._giver == "left" else -aside
+        around = [o for o in ways.around(view, (name,)) if float(o.distance(np.array([[x, y]]))[0]) < _CLEAR_M]
+        meeting = np.array([x, y, max([above, *(o.top_m + 0.02 for o in around)])])
         if math.hypot(*(meeting[:2] - thing.pos[:2])) > 0.02:
             return carried_over(self, ways, view, self._giver, name, meeting)
         return Pose(here.pos + (meeting - thing.pos), view.targets[self._giver].quat)
