@@ -10,6 +10,8 @@ from vlagym.envs.types import EpisodeSpec, Predicate
 _KINDS = ("cabinet", "chest")
 _CLOSED_M = 0.05
 """The handle of a closed drawer is at most so far beyond the middle of the work area."""
+_UNDER_M = 0.09
+"""Handles that are lower lie under those of other drawers, where a hand with fingers has no room."""
 _APART_M = (0.125, 0.17)
 
 
@@ -40,7 +42,9 @@ def _layout(draft: Draft) -> list[Goal]:
             draft.put(thing, around)
         except Crowded:
             continue  # it is only there to be looked at
-    joints = [f"{name}/{joint.name}" for name in names for joint in fixtures()[name].joints if joint.handle is not None]
+    low_m = 0.0 if draft.robot.stance is None else _UNDER_M
+    handles = [(name, joint) for name in names for joint in fixtures()[name].joints if joint.handle is not None]
+    joints = [f"{name}/{joint.name}" for name, joint in handles if joint.handle_pos_m[2] >= low_m]
     order = [joints[int(i)] for i in rng.permutation(len(joints))]
     return goals_by_hand(draft, [(joint, _goal(joint)) for joint in order])
 
