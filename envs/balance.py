@@ -47,7 +47,10 @@ _BETWEEN, _REACH = 0.85, 1.15
 _BEND_MAX_NM, _BENT_MAX_RAD = (120.0, 80.0), (0.8, 0.4)  # of the moment that turns the pelvis, and of that turn: forward, and to the side
 _HEIGHT_STEP_M = 0.05  # of the centre of mass, for which answers to sway are worked out anew
 _WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.3])  # of force and moment where not all can be had
-_CENTRING, _OFFSET_MAX_M = 0.3, 0.04  # 1/s, of the pressure to the middle of the feet: what the hands carry is leant against
+# Over so long is smoothed what pushes the body, along and across: fast enough for a hand that presses on the table, slow enough that a short push is
+# not leant against when it is over.
+_NOTICE_S = np.array([1.0, 2.0, 1.0, 2.0])
+_REST_MAX_M = (0.06, 0.04)  # of the centre of mass from the middle of the feet, along and across, where something pushes it
 _STOOP_FROM_M, _STOOP_RAD_M = 0.20, 2.5  # a squat deeper than the first leans the torso: ankles of a G1 end at 0.87 rad
 
 
@@ -76,7 +79,8 @@ class Balance:
         self._is_floor = (model.geom_bodyid == 0) & (model.geom_type == _PLANE)
         self._wanted = np.zeros(2)  # height in m and lean in rad, as commanded
         self._posture, self._rate = np.zeros(2), np.zeros(2)  # on the way there
-        self._offset = np.zeros(2)  # of the centre of mass from the middle of the feet, along and across
+        self._strange, self._explained = np.zeros(4), np.zeros(4)
+        self._last_motion: Array | None = None
         self._standing_m = self._highest_m = 0.0
         self._inertia = np.ones(3)
         self._sways: dict[int, tuple[Sway, Sway]] = {}
@@ -89,7 +93,8 @@ class Balance:
 
         mujoco.mj_forward(self._model, data)
         self._legs.reset(data)
-        self._wanted, self._posture, self._rate, self._offset = np.zeros(2), np.zeros(2), np.zeros(2), np.zeros(2)
+        self._wanted, self._posture, self._rate = np.zeros(2), np.zeros(2), np.zeros(2)
+        self._strange, self._explained, self._last_motion = np.zeros(4), np.zeros(4), None
         self._standing_m = self._height_m(data, self._legs.soles(data))
         self._highest_m = self._standing_m + self._legs.stretch_left_m(data)
         self._inertia = self._legs.turning_inertia(data)
@@ -113,7 +118,6 @@ class Balance:
         com, com_speed = self._legs.com(data)
         wrench = self._wrench(data, soles, com, com_speed)
         forces = self._ground.solve(soles, com, wrench, _WEIGHTS)
-        self._lean_against(soles, forces)
         self._legs.drive(data, self._legs.torques(data, soles, forces, com, self._inertia), self._dt)
 
     def _approach(self) -> None:
@@ -144,11 +148,15 @@ class Balance:
         limits = (length, min(max(float(capture[1]) * _REACH, _BETWEEN * half_way), half_way + width))
         across = np.array([level[:, 1], -level[:, 0]])
         turned, turning = across @ -error[:2], across @ spin[:2]
+        strange = self._notice(level.T @ com_speed[:2], turning)
         pressure, bend = np.zeros(2), np.zeros(2)
         for i, sway in enumerate(self._answers(tall)):
             state = np.array([place[i], speed[i], turned[i], turning[i]])
-            pressure[i], bend[i] = sway.answer(state, float(self._offset[i]), limits[i], _BEND_MAX_NM[i], _BENT_MAX_RAD[i])
-        push = level @ ((load * (place - pressure) - bend) / tall)
+            rest = sway.rest(float(strange[i]), float(strange[2 + i]), _REST_MAX_M[i], limits[i])
+            pressure[i], bend[i] = sway.answer(state, rest, limits[i], _BEND_MAX_NM[i], _BENT_MAX_RAD[i])
+        push = (load * (place - pressure) - bend) / tall
+        self._explained = np.array([*(push / self._legs.mass_kg), *(bend / self._inertia[[1, 0]])])
+        push = level @ push
         about_vertical = min(max(_YAW_GAIN * error[2] - _YAW_DAMPING * spin[2], -_YAW_MAX_NM), _YAW_MAX_NM)
         return np.array([*push, load, *(across.T @ bend), about_vertical])
 
@@ -186,15 +194,22 @@ class Balance:
             self._sways[step] = Sway(mass, height, float(self._inertia[1])), Sway(mass, height, float(self._inertia[0]))
         return self._sways[step]
 
-    def _lean_against(self, soles: list[Sole], forces: Array) -> None:
-        """Moves where the centre of mass shall be until the pressure is in the middle of the feet: against what the hands carry or push."""
-        left_n, right_n = forces[:, 2].tolist()
-        apart = (soles[0].centre - soles[1].centre)[:2]
-        moment = forces[0, 3:5] + forces[1, 3:5]
-        pressure = (0.5 * (left_n - right_n) * apart + [-moment[1], moment[0]]) / (left_n + right_n)
-        left = apart / float(np.hypot(apart[0], apart[1]))
-        along = np.array([pressure[0] * left[1] - pressure[1] * left[0], pressure @ left])
-        self._offset = np.clip(self._offset - _CENTRING * self._dt * along, -_OFFSET_MAX_M, _OFFSET_MAX_M)
+    def _notice(self, speed: Array, turning: Array) -> Array:
+        """Returns accelerations that the ground does not explain: something pushes the body, or it carries what it did not carry before.
+
+        Args:
+          speed: (2,) m/s of the centre of mass, along and across the feet.
+          turning: (2,) rad/s of the pelvis in the senses of bows along and across.
+
+        Returns:
+          (4,) along and across, in m/s2, then of the two bows, in rad/s2; smoothed over _NOTICE_S.
+        """
+        motion = np.concatenate([speed, turning])
+        if self._last_motion is not None:
+            strange = (motion - self._last_motion) / self._dt - self._explained
+            self._strange = self._strange + (strange - self._strange) * (self._dt / _NOTICE_S)
+        self._last_motion = motion
+        return self._strange
 
     # ------------------------------------------------------------------------------------------------------------ what it says
     def height_m(self, data: Any) -> float:

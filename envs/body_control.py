@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.bases import PLANAR_SPEED_MAX
-from vlagym.envs.control import ROTATION_SCALE_RAD, TRANSLATION_SCALE_M, clamp_lead
+from vlagym.envs.control import LEAD_MAX_M, ROTATION_SCALE_RAD, TRANSLATION_SCALE_M, clamp_lead
 from vlagym.envs.errors import unknown_name
 from vlagym.envs.frames import Pose, from_axis_angle, multiply
 from vlagym.envs.robot import Robot
@@ -106,6 +106,10 @@ _BASE_LEAD = np.array([0.06, 0.06, 0.12])
 """m, m, rad: how far the commanded place of a gliding base may run ahead of where it is, so that it pushes with a bounded force."""
 
 
+_LEAD_ON_LEGS_M = 0.03
+"""How far a commanded hand may run ahead of the measured one on legs: hands that press on a table as hard as arms can push the robot over."""
+
+
 class BodyController:
     """Turns actions into targets of joints, fingers and base. Holds the commanded poses and postures between steps."""
 
@@ -115,6 +119,7 @@ class BodyController:
         self._slices = spec.slices()
         self._scales = {c.name: c.scale for c in spec.components}
         self._dt_s = 1.0 / spec.rate_hz
+        self._lead_m = _LEAD_ON_LEGS_M if base == "legs" else LEAD_MAX_M
         self._step_max_rad = np.array(robot.joint_speed_max_rad_s) / spec.rate_hz
         self._low, self._high = np.array(robot.joint_low_rad), np.array(robot.joint_high_rad)
         self._groups = {
@@ -167,7 +172,7 @@ class BodyController:
             targets = {}
             for side, here in self.pose_targets.items():
                 way, turn = (a[self._slices[f"{side}_{part}"]] * self._scales[f"{side}_{part}"] for part in ("translation", "rotation"))
-                targets[side] = clamp_lead(Pose(here.pos + way, multiply(from_axis_angle(turn), here.quat)), measured[side])
+                targets[side] = clamp_lead(Pose(here.pos + way, multiply(from_axis_angle(turn), here.quat)), measured[side], self._lead_m)
             self.joint_target = self._limited(self._whole_body.step(self.joint_target, targets, self._dt_s, pelvis=pelvis))
             self.pose_targets = targets
         else:

@@ -154,11 +154,11 @@ class Controller:
         self.pose_target = target
 
 
-def clamp_lead(target: Pose, measured: Pose) -> Pose:
-    """Returns a commanded pose that runs ahead of the measured one by LEAD_MAX_M and LEAD_MAX_RAD at most."""
+def clamp_lead(target: Pose, measured: Pose, lead_max_m: float = LEAD_MAX_M) -> Pose:
+    """Returns a commanded pose that runs ahead of the measured one by `lead_max_m` and LEAD_MAX_RAD at most."""
     lead = target.pos - measured.pos
     distance = float(np.sqrt(lead @ lead))
-    pos = target.pos if distance <= LEAD_MAX_M else measured.pos + lead * (LEAD_MAX_M / distance)
+    pos = target.pos if distance <= lead_max_m else measured.pos + lead * (lead_max_m / distance)
     turn = to_axis_angle(multiply(target.quat, conjugate(measured.quat)))
     angle = float(np.sqrt(turn @ turn))
     quat = target.quat if angle <= LEAD_MAX_RAD else multiply(from_axis_angle(turn * (LEAD_MAX_RAD / angle)), measured.quat)

@@ -34,6 +34,15 @@ class Answer(NamedTuple):
     """About the centre of mass, in the sense of `Sway.answer`."""
 
 
+class Rest(NamedTuple):
+    """A state that holds itself, in one direction."""
+
+    place_m: float
+    """Of the centre of mass, counted from the middle of the feet."""
+    pressure_m: float
+    moment_nm: float
+
+
 class Sway:
     """Answers of one body in one direction at one height of its centre of mass."""
 
@@ -49,6 +58,7 @@ class Sway:
 
         stiff = _GRAVITY / height_m
         self._omega = float(np.sqrt(stiff))
+        self._inertia, self._lever = inertia_kg_m2, mass_kg * height_m
         flow = np.zeros((6, 6))  # c, c', theta, theta', p, m
         flow[0, 1] = flow[2, 3] = 1.0
         flow[1, [0, 4, 5]] = stiff, -stiff, -_SCALE_NM / (mass_kg * height_m)
@@ -73,31 +83,46 @@ class Sway:
         self._turn_free, self._turn_driven = free[:, 2, :], np.ascontiguousarray(driven[:, 2, :])
         self._sense = np.concatenate([np.zeros(2 * _STEPS, np.int32), np.full(_STEPS, _SOFT, np.int32)])
 
-    def answer(self, state: Array, aim_m: float, pressure_max_m: float, moment_max_nm: float, turn_max_rad: float) -> Answer:
+    def answer(self, state: Array, rest: Rest, pressure_max_m: float, moment_max_nm: float, turn_max_rad: float) -> Answer:
         """Returns what to do now.
 
         Args:
           state: (4,) place of the centre of mass counted from the middle of the feet in m, its speed in m/s, how far the trunk is turned beyond
             what is wanted in rad, and how fast. A turn is positive in the sense of a moment that pushes the centre of mass back: a bow, for the
             direction forward.
-          aim_m: Where the centre of mass shall come to rest.
+          rest: Where all can stay as it is.
           pressure_max_m: To either side of the middle of the feet.
           moment_max_nm: In either sense.
           turn_max_rad: In either sense.
         """
         import daqp
 
-        start = state - [aim_m, 0.0, 0.0, 0.0]
+        start = state - [rest.place_m, 0.0, 0.0, 0.0]
         turned = self._turn_free @ start
         upper, lower, inputs = np.empty(3 * _STEPS), np.empty(3 * _STEPS), 2 * _STEPS
-        upper[0:inputs:2], lower[0:inputs:2] = pressure_max_m - aim_m, -pressure_max_m - aim_m
-        upper[1:inputs:2] = moment_max_nm / _SCALE_NM
-        lower[1:inputs:2] = -moment_max_nm / _SCALE_NM
+        upper[0:inputs:2], lower[0:inputs:2] = pressure_max_m - rest.pressure_m, -pressure_max_m - rest.pressure_m
+        upper[1:inputs:2], lower[1:inputs:2] = (moment_max_nm - rest.moment_nm) / _SCALE_NM, (-moment_max_nm - rest.moment_nm) / _SCALE_NM
         upper[inputs:], lower[inputs:] = turn_max_rad - turned, -turn_max_rad - turned
         x, _, flag, _ = daqp.solve(self._quadratic, self._linear @ start, self._turn_driven, upper, lower, self._sense)
         if flag <= 0:
             raise RuntimeError(f"daqp ended with flag {flag} on the sway from {state.tolist()}")
-        return Answer(float(x[0]) + aim_m, float(x[1]) * _SCALE_NM)
+        return Answer(float(x[0]) + rest.pressure_m, float(x[1]) * _SCALE_NM + rest.moment_nm)
+
+    def rest(self, push_m_s2: float, twist_rad_s2: float, place_max_m: float, pressure_max_m: float) -> Rest:
+        """Returns where all can stay as it is against what pushes and turns the body.
+
+        The pressure is in the middle of the feet where the centre of mass can be moved so far.
+
+        Args:
+          push_m_s2: Acceleration of the centre of mass that the ground does not explain.
+          twist_rad_s2: The same of the trunk.
+          place_max_m: Of the centre of mass, to either side.
+          pressure_max_m: To either side.
+        """
+        moment = -self._inertia * twist_rad_s2
+        apart = (moment / self._lever - push_m_s2) / self._omega**2  # of the centre of mass from the pressure
+        place = min(max(apart, -place_max_m), place_max_m)
+        return Rest(place, min(max(place - apart, -pressure_max_m), pressure_max_m), moment)
 
 
 _SOFT = 8
