@@ -25,8 +25,9 @@ def hands_at(work: WorkArea, y_m: float) -> tuple[str, ...]:
 
 def where_of(draft: Draft, name: str) -> tuple[float, float]:
     """Returns where a prop or fixture of a draft stands: x and y in m."""
-    pos = next(thing.pos_world for thing in (*draft.props, *draft.fixtures) if thing.name == name.partition("/")[0])
-    return pos[0], pos[1]
+    places = {prop.name: prop.pos_world for prop in draft.props} | {fixture.name: fixture.pos_world for fixture in draft.fixtures}
+    x, y, _ = places[name.partition("/")[0]]
+    return x, y
 
 
 def by_hand(thing: str, side: str) -> Predicate:

@@ -61,6 +61,10 @@ class Ways:
         """Returns where the arm of a side begins, (3,) m in the world, with the robot in the posture that it has."""
         return view.base.apply(self._shape.shoulder(posture(view, self._robot), side))
 
+    def head_m(self, view: BimanualView) -> Array:
+        """Returns where the camera in the head is, (3,) m in the base frame, with the robot in the posture that it has."""
+        return self._shape.head(posture(view, self._robot))
+
     def below_m(self, side: str, closing: float, quat: Array) -> float:
         """Returns how far a hand reaches below its pinch point in an orientation (world, wxyz)."""
         return -float((self.hand_points(side, closing) @ to_matrix(quat)[2]).min())

@@ -79,6 +79,13 @@ class BodyShape:
         from_world = self._pose(q, {})
         return from_world.apply(self._data.xanchor[self._shoulders[side]])
 
+    def head(self, q: Array) -> Array:
+        """Returns where the camera in the head is, (3,) m in the base frame. `q` is (n,) rad, in the order of `Robot.joints`."""
+        camera = next(camera for camera in self._robot.cameras if camera.name == "head")
+        from_world = self._pose(q, {})
+        data, body = self._data, int(self._model.body(camera.parent).id)
+        return (from_world @ Pose(data.xpos[body].copy(), data.xquat[body].copy())).apply(camera.pos_parent)
+
     def hand(self, side: str, closing: float) -> Array:
         """Returns points `(n, 3)` on palm and fingers in the frame of the pinch point, m, for a hand that is open (-1) to closed (+1)."""
         self._pose(np.array(self._robot.home_qpos), {side: closing})
