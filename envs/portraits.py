@@ -93,7 +93,7 @@ def _studio() -> Any:
     mj.stat.extent, mj.stat.center = 1.0, (0, 0, 0.1)
     head = mj.visual.headlight
     head.ambient, head.diffuse, head.specular = (0.38, 0.38, 0.39), (0.12, 0.12, 0.12), (0.0, 0.0, 0.0)
-    mj.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(4, 4, 0.1), rgba=_GROUND)
+    mj.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(9, 9, 0.1), rgba=_GROUND)
     directional = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
     for direction, strength, casts in (((-0.25, -0.85, -1.0), 0.62, True), ((-0.9, 0.5, -0.7), 0.22, False)):
         toward = np.array(direction) / np.linalg.norm(direction)
