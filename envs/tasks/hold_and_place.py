@@ -57,7 +57,7 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
 
 TASK = Task(
     summary="hold a pan with one hand while the other puts something into it",
-    expert_s=8.0,
+    expert_s=5.2,
     layout=_layout,
     plan=_plan,
     robots=("g1", "panda_bimanual"),

@@ -55,7 +55,7 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
 
 TASK = Task(
     summary="put an object on or into another one, with the hand that is meant",
-    expert_s=7.0,
+    expert_s=3.9,
     layout=_layout,
     plan=_plan,
     robots=("g1", "panda_bimanual"),

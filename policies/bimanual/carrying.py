@@ -13,7 +13,7 @@ from vlagym.envs.predicates.state import place_of, prop_of, word
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.bimanual.choosing import free_hands
 from vlagym.policies.bimanual.grasping import Grip, Gripper, Height
-from vlagym.policies.bimanual.motion import Ways, is_there, over
+from vlagym.policies.bimanual.motion import Ways, is_there, over, with_way
 from vlagym.policies.bimanual.one_arm import OneArm, alone, seen_alone
 from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualSkill, BimanualView, BodyCommand, HandCommand
 from vlagym.policies.skills.carry import Pick
@@ -32,6 +32,7 @@ _REST_M = 0.004
 """A thing is let go so far above what it is to rest on."""
 _OPENING_STEPS = 8
 _BACK_M = 0.10
+_OFF_M = 0.022
 
 
 class PickWith(BimanualSkill):
@@ -50,6 +51,10 @@ class PickWith(BimanualSkill):
         self._top_m = 0.0
 
     def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
+        command, verdict = self._pick(view)
+        return with_way(self._gripper.ways, view, command), verdict
+
+    def _pick(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
         name = self.args[0]
         if self.robot.end_effectors[0].single is not None and asset_of(self.spec, name).grasps and len(self.args) < 3:
             self._single = self._single or OneArm(self.spec, (name,), Pick, arm_for(self, view, name, self._sides()))
@@ -137,12 +142,16 @@ class PutWith(BimanualSkill):
         self._away: Pose | None = None
 
     def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
+        command, verdict = self._put(view)
+        return with_way(self._ways, view, command), verdict
+
+    def _put(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
         name, place = self.args
         self._side = self._side or view.holder(name)
         if self._side is None:
             return BodyCommand(), "lost"
         if self.hand(self._side).single is not None:
-            self._single = self._single or OneArm(self.spec, self.args, Place, self._side)
+            self._single = self._single or OneArm(self.spec, self.args, Place, self._side, {place: self._off_the_other(view, place)})
             return self._single.step(view)
         side, here = self._side, view.hands[self._side]
         self._steps += 1
@@ -175,6 +184,15 @@ class PutWith(BimanualSkill):
         assert self._away is not None
         done = is_there(here, self._away, 0.02, 0.3) or self._steps > 20
         return BodyCommand(hands={side: HandCommand(pose=self._away, closing=OPEN, speed_m=0.02)}), "done" if done else "running"
+
+    def _off_the_other(self, view: BimanualView, place: str) -> Array:
+        """Returns how far off the middle of a place things are put, (3,) m: away from a hand that holds it."""
+        holder = view.holder(place)
+        if holder is None:
+            return np.zeros(3)
+        away = view.props[place].pos - view.hands[holder].pos
+        level = np.array([away[0], away[1], 0.0])
+        return np.asarray(_OFF_M * level / np.linalg.norm(level))
 
     def _above(self, view: BimanualView, name: str, place: str, side: str) -> Pose:
         """Returns the pose of the hand on its way: up until what it holds passes above all on the way, then across."""

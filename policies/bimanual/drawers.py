@@ -17,7 +17,7 @@ from vlagym.envs.predicates.state import fixture_of, joint_of
 from vlagym.envs.types import EpisodeSpec
 from vlagym.envs.whole_body import whole_body
 from vlagym.policies.bimanual.choosing import free_hands
-from vlagym.policies.bimanual.motion import Ways, gap_m, is_there, over, posture
+from vlagym.policies.bimanual.motion import Ways, gap_m, is_there, over, posture, with_way
 from vlagym.policies.bimanual.one_arm import OneArm, alone
 from vlagym.policies.bimanual.view import CLOSE, BimanualSkill, BimanualView, BodyCommand, HandCommand
 from vlagym.policies.skills.grasping import hand_of
@@ -57,6 +57,10 @@ class PullWith(BimanualSkill):
         self._stage = "come"
 
     def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
+        command, verdict = self._pull(view)
+        return with_way(self._ways, view, command), verdict
+
+    def _pull(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
         if self.robot.end_effectors[0].single is not None:
             self._single = self._single or OneArmPlan(self.spec, self.args, ("hook", "pull", "unhook"), self._nearest())
             return self._single.step(view)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -171,6 +172,23 @@ def giving_way(ways: Ways, view: BimanualView, side: str, goal: Pose) -> dict[st
         if shift > 0.0 or not is_there(view.targets[other], there, 0.03, 0.3):
             commands[other] = HandCommand(pose=there)
     return commands
+
+
+def with_way(ways: Ways, view: BimanualView, command: BodyCommand) -> BodyCommand:
+    """Returns a command of one hand with what the other one does meanwhile: it gives way, unless it holds something.
+
+    Args:
+      ways: Of the scene.
+      view: The true state.
+      command: Of one hand; another one is returned as it is.
+    """
+    if len(command.hands) != 1:
+        return command
+    ((side, hand),) = command.hands.items()
+    if any(props for other, props in view.held_by.items() if other != side):
+        return command
+    goal = hand.pose or view.targets[side]
+    return replace(command, hands={side: hand, **giving_way(ways, view, side, goal)})
 
 
 class Retreat(BimanualSkill):

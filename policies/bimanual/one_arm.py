@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from vlagym.envs.errors import BadSpec
-from vlagym.envs.frames import Pose
+from vlagym.envs.frames import Array, Pose
 from vlagym.envs.types import EpisodeSpec, Vec3
 from vlagym.policies.bimanual.view import BimanualSkill, BimanualView, BodyCommand, HandCommand
 from vlagym.policies.skills.view import SkillBase, Verdict, View
@@ -17,7 +17,7 @@ from vlagym.policies.skills.view import SkillBase, Verdict, View
 class OneArm(BimanualSkill):
     """A skill of `policies.skills`, done by the arm of a side. Which side is settled when it is first asked what to do."""
 
-    def __init__(self, spec: EpisodeSpec, args: Sequence[str], kind: type[SkillBase], side: str) -> None:
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str], kind: type[SkillBase], side: str, shifts: Mapping[str, Array] | None = None) -> None:
         """Takes over a skill.
 
         Args:
@@ -25,17 +25,22 @@ class OneArm(BimanualSkill):
           args: Of the skill.
           kind: Its class.
           side: Of the arm.
+          shifts: Prop -> (3,) m by which the arm is to take it for standing elsewhere: so that what is put there keeps off the other hand.
 
         Raises:
           BadSpec: If that arm is no robot by itself.
         """
         super().__init__(spec, args)
+        self._shifts = shifts or {}
         self._side = side
         self._alone = alone(spec, self, side)
         self._offset = _offset(self, side)
         self._skill = kind(self._alone, args)
 
     def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
+        if self._shifts:
+            moved = {name: Pose(here.pos + self._shifts.get(name, 0.0), here.quat) for name, here in view.props.items()}
+            view = dataclasses.replace(view, props=moved)
         command, verdict = self._skill.step(seen_alone(view, self._side, self._offset))
         pose = Pose(command.pos + self._offset, command.quat)
         hand = HandCommand(pose=pose, closing=command.gripper, speed_m=command.speed_m)
@@ -65,7 +70,7 @@ def alone(spec: EpisodeSpec, skill: BimanualSkill, side: str) -> EpisodeSpec:
     return dataclasses.replace(spec, robot=hand.single.robot, scene=scene, robot_qpos=tuple(spec.robot_qpos[i] for i in order))
 
 
-def seen_alone(view: BimanualView, side: str, offset: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> View:
+def seen_alone(view: BimanualView, side: str, offset: Array) -> View:
     """Returns what the robot sees that the arm of a side is by itself; `offset` (3,) m is where it stands."""
     here = view.hands[side]
     return View(
@@ -79,6 +84,6 @@ def seen_alone(view: BimanualView, side: str, offset: np.ndarray[tuple[int, ...]
     )
 
 
-def _offset(skill: BimanualSkill, side: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _offset(skill: BimanualSkill, side: str) -> Array:
     single = skill.hand(side).single
     return np.zeros(3) if single is None else np.array(single.base_pos_m, np.float64)
