@@ -179,16 +179,28 @@ class SafetyFilter:
         if not way.any():
             return []
         here = self._forward(start)
-        broken = self._broken_by(here, self._forward(start + way))
+        there = self._forward(start + way)
+        broken = self._broken_by(here, there)
         if not broken:
             return []
-        low, high = 0.0, 1.0
-        for _ in range(_HALVINGS):
+        # Within a step a hand goes nearly straight: the first guess is right but where it meets a wall.
+        low, high, middle = 0.0, 1.0, 0.99 * self._straight_share(here, there)
+        if not self._broken_by(here, self._forward(start + middle * way)) and "hand_box" not in broken:
+            low = high = middle
+        for _ in range(_HALVINGS if low < high else 0):
             middle = (low + high) / 2.0
             low, high = (low, middle) if self._broken_by(here, self._forward(start + middle * way)) else (middle, high)
         for move, columns in zip(self._joints, self._columns, strict=True):
             values[self._moves.index(move)] = move.values(start[columns] + low * way[columns])
         return broken
+
+    def _straight_share(self, here: Mapping[str, Pose], there: Mapping[str, Pose]) -> float:
+        """Returns the share of a motion of the hands that keeps to their speeds, were it straight."""
+        shares = [1.0]
+        for side, before in here.items():
+            way, turn = _apart(before, there[side])
+            shares += [self._limits.hand_speed_m_s * self._step_s / max(way, 1e-9), self._limits.hand_turn_rad_s * self._step_s / max(turn, 1e-9)]
+        return min(shares)
 
     def _whole(self, parts: Sequence[Array]) -> Array:
         """Returns the posture `(n,)` of the whole robot in which some groups of joints are somewhere else."""
@@ -203,9 +215,10 @@ class SafetyFilter:
         broken: list[str] = []
         for side, before in here.items():
             after = there[side]
-            if np.linalg.norm(after.pos - before.pos) > 1.001 * limits.hand_speed_m_s * self._step_s:
+            way, turn = _apart(before, after)
+            if way > 1.001 * limits.hand_speed_m_s * self._step_s:
                 broken.append("hand_speed")
-            if np.linalg.norm(to_axis_angle(multiply(after.quat, conjugate(before.quat)))) > 1.001 * limits.hand_turn_rad_s * self._step_s:
+            if turn > 1.001 * limits.hand_turn_rad_s * self._step_s:
                 broken.append("hand_turn")
             if np.any(after.pos < np.minimum(low, before.pos) - 1e-6) or np.any(after.pos > np.maximum(high, before.pos) + 1e-6):
                 broken.append("hand_box")
@@ -214,6 +227,12 @@ class SafetyFilter:
     def _done(self, values: Sequence[Array]) -> None:
         for move, part in zip(self._moves, values, strict=True):
             move.done(part)
+
+
+def _apart(a: Pose, b: Pose) -> tuple[float, float]:
+    """Returns how far two poses are apart, in m and in rad."""
+    way, turn = b.pos - a.pos, to_axis_angle(multiply(b.quat, conjugate(a.quat)))
+    return float(np.sqrt(way @ way)), float(np.sqrt(turn @ turn))
 
 
 def check_mode(mode: str) -> Mode:
