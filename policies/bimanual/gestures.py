@@ -53,7 +53,10 @@ class Gesture(BimanualSkill):
         if not self._raised:
             self._raised = {side: self._place(view, side) for side in self._sides}
         hands: dict[str, HandCommand] = {}
-        for side, place in self._raised.items():
+        # A trunk that straightens as the hands go up takes the head with it.
+        height = float(self._ways.head_m(view)[2]) + (_WAVE_M if self._waves else _HIGH_M)
+        for side, planned in self._raised.items():
+            place = Pose(np.array([*planned.pos[:2], max(float(planned.pos[2]), height)]), planned.quat)
             goal = view.base @ place
             away = view.base.inverse().apply(view.hands[side].pos) - place.pos
             if self._waves and abs(float(away[2])) < _NEAR_M:
