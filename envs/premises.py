@@ -78,15 +78,19 @@ FROM_AFAR = frozenset(("pointed_at", "pointed_at_with", "gestured", "faced", "ap
 REACH_M = 0.03
 """How near a pinch point must come to the middle of what is to be handled, the hand turned as it likes."""
 _ANY_CAMERA = ("head", "front")
+_SOUGHT = frozenset(("faced", "approached"))
+"""What these are about may be behind the robot: it is enough that the head sees it once the robot has turned to it on the spot."""
 
 
 def _broken_for_two_hands(world: World, spec: EpisodeSpec, robot: Robot) -> str | None:
     """Returns which premise of an episode with two hands does not hold: what is named is seen by the head, and in reach of a hand that may take it."""
     there = [world.scene.cameras[name] for name in _ANY_CAMERA if name in world.scene.cameras]
-    for name in spec.named:
-        if max(_visible_share(world, spec, name, camera) for camera in there) < MIN_VISIBLE:
-            return f"{name} is hidden from the head"
     predicates = [*spec.goal, *(p for step in spec.steps for p in step)]
+    sought = {thing for p in predicates if p.name in _SOUGHT for thing in p.things}
+    for name in spec.named:
+        share = max(_visible_share(world, spec, name, camera) for camera in there)
+        if share < MIN_VISIBLE and (name not in sought or _share_when_faced(world, spec, name) < MIN_VISIBLE):
+            return f"{name} is hidden from the head"
     for predicate in predicates:
         near = predicate.things[:1] if predicate.name in FROM_AFAR else predicate.things
         if predicate.name in FROM_AFAR - {"carried_to"}:
@@ -104,6 +108,19 @@ def _hand_reaches(world: World, robot: Robot, side: str, name: str) -> bool:
     points = _points_to_see(spec, name)
     target = HandTarget(Pose(base.inverse().apply(points.mean(axis=0)), np.array([1.0, 0.0, 0.0, 0.0])), "free")
     return body.solve({side: target}, np.array(spec.robot_qpos), iterations=40).position_m[side] < REACH_M
+
+
+def _share_when_faced(world: World, spec: EpisodeSpec, name: str) -> float:
+    """Returns the share of a thing that the head sees once a gliding base has turned to it where it starts; 0 where there is no head."""
+    if "head" not in world.scene.cameras:
+        return 0.0
+    x, y, yaw = spec.robot_start
+    middle = _points_to_see(spec, name).mean(axis=0)
+    turn = from_yaw(float(np.arctan2(middle[1] - y, middle[0] - x)) - yaw)
+    about = np.array([x, y, 0.0])
+    head = world.simulation.camera_pose("head")
+    here = Pose(about + rotate(turn, head.pos - about), multiply(turn, head.quat))
+    return _visible_share(world, spec, name, world.scene.cameras["head"], here)
 
 
 def _prop_speed(world: World) -> float:
@@ -201,15 +218,16 @@ def _down(robot: str) -> Any:
     return multiply(from_yaw(yaw), np.array([0.0, 1.0, 0.0, 0.0]))
 
 
-def _visible_share(world: World, spec: EpisodeSpec, name: str, camera: CameraSpec) -> float:
-    """Returns the share of rays from a camera to points of a thing that meet it first, 0 where it leaves the image.
+def _visible_share(world: World, spec: EpisodeSpec, name: str, camera: CameraSpec, here: Pose | None = None) -> float:
+    """Returns the share of rays from a camera (where it is, or at another pose) to points of a thing that meet it first, 0 where it leaves the image.
 
     Rays and not pixels: the same on every machine, with every renderer, and without one.
     """
     import mujoco
 
     scene, data = world.scene, world.simulation.data
-    here = pose(camera.pos_parent, camera.quat_parent_wxyz) if camera.parent == "world" else world.simulation.camera_pose(camera.name)
+    if here is None:
+        here = pose(camera.pos_parent, camera.quat_parent_wxyz) if camera.parent == "world" else world.simulation.camera_pose(camera.name)
     eye = here.pos
     points = _points_to_see(spec, name)
     inside = _in_image(points, camera, here)

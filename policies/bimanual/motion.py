@@ -10,6 +10,7 @@ import numpy as np
 
 from vlagym.envs import catalog
 from vlagym.envs.frames import Array, Pose, to_matrix
+from vlagym.envs.predicates.state import WorldState
 from vlagym.envs.robot import Robot
 from vlagym.envs.types import EpisodeSpec
 from vlagym.envs.whole_body import whole_body
@@ -36,8 +37,8 @@ class Ways:
     def __init__(self, spec: EpisodeSpec) -> None:
         self._spec = spec
         self._shape: BodyShape = body_shape(spec.robot)
-        self._robot: Robot = catalog.load("robot", spec.robot)
-        self.home: Mapping[str, Pose] = whole_body(spec.robot, spec.robot_base).forward(np.array(self._robot.home_qpos))
+        self.robot: Robot = catalog.load("robot", spec.robot)
+        self.home: Mapping[str, Pose] = whole_body(spec.robot, spec.robot_base).forward(np.array(self.robot.home_qpos))
         """Side -> pose of its pinch point as a robot of this kind stands at the start, in the base frame."""
 
     def around(self, view: BimanualView, without: Sequence[str] = ()) -> list[Obstacle]:
@@ -60,11 +61,17 @@ class Ways:
 
     def shoulder(self, view: BimanualView, side: str) -> Array:
         """Returns where the arm of a side begins, (3,) m in the world, with the robot in the posture that it has."""
-        return view.base.apply(self._shape.shoulder(posture(view, self._robot), side))
+        return view.base.apply(self._shape.shoulder(posture(view, self.robot), side))
+
+    def radius_between(self, view: BimanualView, low_m: float, high_m: float) -> float:
+        """Returns how far the robot reaches, as it is, from the vertical through its base frame, between two heights of the world; 0 if it does not."""
+        points = moved(view.base, self._shape.whole(posture(view, self.robot), view.closing))
+        within = points[(points[:, 2] >= low_m) & (points[:, 2] <= high_m)]
+        return float(np.hypot(*(within[:, :2] - view.base.pos[:2]).T).max()) if len(within) else 0.0
 
     def head_m(self, view: BimanualView) -> Array:
         """Returns where the camera in the head is, (3,) m in the base frame, with the robot in the posture that it has."""
-        return self._shape.head(posture(view, self._robot))
+        return self._shape.head(posture(view, self.robot))
 
     def below_m(self, side: str, closing: float, quat: Array) -> float:
         """Returns how far a hand reaches below its pinch point in an orientation (world, wxyz)."""
@@ -113,6 +120,20 @@ def posture(view: BimanualView, robot: Robot) -> Array:
     for group in robot.groups:
         now.update((joint, float(value)) for joint, value in zip(group.joints, view.joint_pos[group.name], strict=True) if joint in now)
     return np.array([now[joint] for joint in robot.joints])
+
+
+def state_of(view: BimanualView) -> WorldState:
+    """Returns the state of the world as outlines of things look at it: where the props are."""
+    return WorldState(
+        props=view.props,
+        held=frozenset(),
+        fixture_joints=view.joints,
+        find_touching=lambda: frozenset(),
+        ee_pos_world=np.zeros(3),
+        touched_by_robot=frozenset(),
+        gripper_command=0.0,
+        find_speed_m_s=lambda prop: 0.0,
+    )
 
 
 def is_there(here: Pose, goal: Pose, pos_m: float = 0.012, turn_rad: float = 0.12) -> bool:

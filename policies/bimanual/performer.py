@@ -14,11 +14,12 @@ from vlagym.envs.frames import Pose, conjugate, multiply, to_axis_angle
 from vlagym.envs.robot import Robot
 from vlagym.envs.task import Skill
 from vlagym.envs.types import ActionSpec, EpisodeSpec, Observation
-from vlagym.policies.bimanual import carrying, drawers, gestures, handing, motion, pointing, pressing, pushing, reach
+from vlagym.policies.bimanual import base, carrying, drawers, gestures, handing, motion, pointing, pressing, pushing, reach
 from vlagym.policies.bimanual.view import BimanualSkill, BimanualView, BodyCommand, HandCommand
 from vlagym.policies.skills.view import TURN_RAD
 
 SKILLS: Mapping[str, type[BimanualSkill]] = {
+    **base.SKILLS,
     **carrying.SKILLS,
     **drawers.SKILLS,
     **gestures.SKILLS,

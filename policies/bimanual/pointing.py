@@ -18,7 +18,7 @@ from vlagym.envs.robot import EndEffector
 from vlagym.envs.types import EpisodeSpec, Vec3
 from vlagym.envs.whole_body import HandTarget, pointing, whole_body
 from vlagym.policies.bimanual.choosing import free_hands
-from vlagym.policies.bimanual.motion import Ways, gap_m, giving_way, is_there, over, posture
+from vlagym.policies.bimanual.motion import Ways, gap_m, giving_way, is_there, over, posture, state_of
 from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualSkill, BimanualView, BodyCommand, HandCommand
 from vlagym.policies.skills.surroundings import Obstacle
 from vlagym.policies.skills.view import Verdict
@@ -82,7 +82,7 @@ class PointAt(BimanualSkill):
         """Returns poses of hands that point at the thing, the best first."""
         name = self.args[0]
         thing = next(t for t in self._things if t.name == name)
-        state = _state_of(view)
+        state = state_of(view)
         target = thing.middle_in(state)
         around = self._ways.around(view)
         found: list[_Aim] = []
@@ -138,7 +138,7 @@ class PointAt(BimanualSkill):
 
     def _astray(self, view: BimanualView, side: str, place: Pose) -> Pose:
         """Returns a place of the hand that has no part in it, turned so that it points at nothing: outwards and down."""
-        state, axis = _state_of(view), self.hand(side).point_axis
+        state, axis = state_of(view), self.hand(side).point_axis
         sign = 1.0 if side == "left" else -1.0
         ranked: list[tuple[float, int, Pose]] = []
         for i, (outward, down) in enumerate(itertools.product((0.0, 0.3, 0.6, 0.9), (0.0, 0.3, 0.6, -0.3))):
@@ -164,20 +164,6 @@ def _missed(things: Sequence[Outline], state: WorldState, here: Pose, axis: Vec3
     angles, distances = misses(things, state, here.pos, rotate(here.quat, np.array(axis)))
     found = zip(things, np.maximum(angles, MET_RAD).tolist(), distances.tolist(), strict=True)
     return {thing.name: (angle, distance) for thing, angle, distance in found}
-
-
-def _state_of(view: BimanualView) -> WorldState:
-    """Returns what outlines of things look at: where the props are."""
-    return WorldState(
-        props=view.props,
-        held=frozenset(),
-        fixture_joints=view.joints,
-        find_touching=lambda: frozenset(),
-        ee_pos_world=np.zeros(3),
-        touched_by_robot=frozenset(),
-        gripper_command=0.0,
-        find_speed_m_s=lambda prop: 0.0,
-    )
 
 
 SKILLS: Mapping[str, type[BimanualSkill]] = {"point_at": PointAt}

@@ -51,6 +51,7 @@ class BodyShape:
         self._shoulders: dict[str, int] = {h.side: int(model.joint(h.arm_joints[min(2, len(h.arm_joints) - 1)]).id) for h in robot.end_effectors}
         self._hands: dict[str, list[tuple[int, Array]]] = {}
         self._arms: dict[str, list[tuple[int, Array]]] = {}
+        self._all = _points(model, set(range(1, model.nbody)))
         for hand in robot.end_effectors:
             links = {int(model.body(link).id) for link in hand.all_links}
             elbow = hand.arm_joints[min(3, len(hand.arm_joints) - 1)]
@@ -68,6 +69,11 @@ class BodyShape:
         """
         from_world = self._pose(q, closing)
         return Taken(self._gather(self._hands[side], from_world), self._gather(self._arms[side], from_world))
+
+    def whole(self, q: Array, closing: Mapping[str, float]) -> Array:
+        """Returns points `(n, 3)` on all of the robot in a posture, in the base frame, m."""
+        from_world = self._pose(q, closing)
+        return self._gather(self._all, from_world)
 
     def shoulder(self, q: Array, side: str) -> Array:
         """Returns where the arm of a side begins to move, (3,) m in the base frame: its third joint, about which the upper arm turns.

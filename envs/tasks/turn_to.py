@@ -1,0 +1,35 @@
+"""Turn to one of several things that stand around: furniture on the floor, something on the table. The robot begins looking somewhere else."""
+
+import math
+
+from vlagym.envs.layouts.around import put_before, stand_around, start_anywhere
+from vlagym.envs.task import Draft, Goal, Skill, Task
+from vlagym.envs.types import EpisodeSpec, Predicate
+
+
+def _goal(thing: str) -> Goal:
+    done = Predicate(name="faced", args=(thing,))
+    return Goal(conditions=(done,), stages=(done,))
+
+
+def _layout(draft: Draft) -> list[Goal]:
+    start_anywhere(draft, (-0.25, -0.08), (-0.12, 0.12), math.radians(140))
+    around = stand_around(draft, int(draft.variety.integers(2, 5)))
+    before = put_before(draft, 1)
+    things = [*before, *around] if draft.variety.random() < 0.25 else [*around, *before]
+    return [_goal(thing) for thing in things]
+
+
+def _plan(spec: EpisodeSpec) -> list[Skill]:
+    return [Skill(name="turn_to", args=spec.goal[0].args)]
+
+
+TASK = Task(
+    summary="turn to the thing that is meant",
+    expert_s=5.0,
+    layout=_layout,
+    plan=_plan,
+    robots=("g1", "cmu_humanoid"),
+    bases=("planar",),
+    cannot={"panda_bimanual": "it is fixed to the table"},
+)
