@@ -13,7 +13,7 @@ from vlagym.envs.errors import BadSpec, unknown_name
 from vlagym.envs.frames import Pose, conjugate, from_axis_angle, multiply, rotate, to_axis_angle
 from vlagym.envs.robot import Robot
 from vlagym.envs.types import Base, Vec3
-from vlagym.envs.whole_body_model import MOVING, Skeleton, reduce_robot, skeleton
+from vlagym.envs.whole_body_model import MOVING, skeleton
 
 Array = NDArray[np.float64]
 
@@ -58,13 +58,12 @@ class WholeBody:
     `planar`. A pelvis pose is that of the base body in the base frame, the identity where None.
     """
 
-    def __init__(self, robot: Robot, base: Base = "fixed", reduced: Skeleton | None = None) -> None:
+    def __init__(self, robot: Robot, base: Base = "fixed") -> None:
         """Builds the solver.
 
         Args:
           robot: With two hands and joint groups.
           base: What carries it.
-          reduced: Its skeleton where that is at hand.
 
         Raises:
           BadSpec: If the robot has no groups of kind arm, or not this base.
@@ -78,7 +77,7 @@ class WholeBody:
         self.robot = robot
         self.base = base
         self.sides = robot.sides
-        frame = reduced or reduce_robot(robot)
+        frame = skeleton(robot)
         self._mink = mink
         self._configuration = mink.Configuration(frame.model)
         self._data = self._configuration.data
@@ -315,4 +314,4 @@ def whole_body(robot_name: str, base: Base = "fixed") -> WholeBody:
     """
     from vlagym.envs import catalog
 
-    return WholeBody(catalog.load("robot", robot_name), base, skeleton(robot_name))
+    return WholeBody(catalog.load("robot", robot_name), base)

@@ -30,29 +30,15 @@ class Skeleton(NamedTuple):
     """Shapes that must keep apart: forearms and hands against the rest of the body and against each other."""
 
 
-@functools.cache
-def skeleton(robot_name: str) -> Skeleton:
-    """Returns the skeleton of a robot, built once a process.
-
-    Joints of the legs, the neck and the fingers stand as in the home posture with open hands.
-
-    Raises:
-      UnknownName: If there is no robot of that name.
-    """
-    from vlagym.envs import catalog
-
-    robot: Robot = catalog.load("robot", robot_name)
-    return reduce_robot(robot)
-
-
 def moving_joints(robot: Robot) -> tuple[str, ...]:
     """Returns the joints of waist and arms, in the order of `Robot.joints`."""
     moving = {joint for group in robot.groups if group.kind in MOVING for joint in group.joints}
     return tuple(joint for joint in robot.joints if joint in moving)
 
 
-def reduce_robot(robot: Robot) -> Skeleton:
-    """Returns the skeleton of a robot that is at hand (see `skeleton`)."""
+@functools.lru_cache(maxsize=8)
+def skeleton(robot: Robot) -> Skeleton:
+    """Returns the skeleton of a robot, built once a process. Joints of legs, neck and fingers stand as in the home posture with open hands."""
     import mujoco
 
     full_spec = mujoco.MjSpec()
