@@ -50,6 +50,7 @@ _ABOVE = {"above ": True, "below ": False}
 _FROM = {"nearest to ": -1.0, "closest to ": -1.0, "farthest from ": 1.0, "furthest from ": 1.0}
 _AS_VIEWER = (" as I see it", " as seen from my side", " from where I sit")
 _AS_ROBOT = (" as you see it", " as seen from your side")
+_VIEWER = re.compile(r"\b(?:my (?:left|right|side)|as I see it|from where I sit)\b")
 _ROBOT = ("the robot", "you", "yourself")
 _LYING = ("lying on its side", "that has fallen over", "that is lying down")
 
@@ -70,6 +71,8 @@ class NounPhrases:
           text: "the second mug from the left", "both blocks", "it".
           mentioned: What the sentence spoke of before, in order.
         """
+        if not self._scene.has_viewer and _VIEWER.search(text):
+            return ()
         return tuple(dict.fromkeys(self._readings(text, mentioned)))
 
     def needs(self, text: str) -> tuple[Reading, ...]:

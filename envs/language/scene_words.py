@@ -23,6 +23,7 @@ from vlagym.envs.types import EpisodeSpec, FixtureSpec, Predicate, PropSpec, Rgb
 _LYING_COS = 0.5  # an up axis that leans by more than 60 degrees
 _ABOVE_M = 0.002
 _ON_TOP_M = 0.03
+_FACES_TABLE_RAD = 0.3
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class SceneWords:
     referents: Mapping[str, Referent]
     limbs: tuple[str, ...] = ()
     """What the robot has a left and a right one of: "hand"; empty where it has one arm alone."""
+    has_viewer: bool = True
+    """Whether somebody sits opposite the robot. Not where it begins turned away from the table: then nobody says "as I see it"."""
 
     def __getitem__(self, name: str) -> Referent:
         if name not in self.referents:
@@ -92,7 +95,7 @@ def scene_words(spec: EpisodeSpec) -> SceneWords:
         listed = [replace(r, pos_world=_from_start(r.pos_world, spec.robot_start)) for r in listed]
     robot: Robot = catalog.load("robot", spec.robot)
     limbs = language().words.limbs["arm" if robot.stance is None else "hand"] if robot.has_two_hands else ()
-    return SceneWords({r.name: r for r in listed}, limbs)
+    return SceneWords({r.name: r for r in listed}, limbs, has_viewer=abs(math.remainder(spec.robot_start[2], math.tau)) <= _FACES_TABLE_RAD)
 
 
 def check_arguments(predicates: tuple[Predicate, ...], scene: SceneWords) -> None:

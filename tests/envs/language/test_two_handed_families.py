@@ -190,6 +190,8 @@ def test_sides_are_those_of_the_robot_where_it_begins(lay_table: Any) -> None:
     turned = dataclasses.replace(ahead, robot_start=(2.4, 0.0, 3.14159))
     assert understand("turn to the chair on your right", turned) == (wish_of(turned),)
     assert understand("turn to the chair on your left", turned) != (wish_of(turned),)
+    assert understand("turn to the chair on my right", ahead) == (wish_of(ahead),)
+    assert understand("turn to the chair on my left", turned) == ()  # nobody sits opposite a robot that is turned away
 
 
 @pytest.mark.parametrize("words", ["at the back", "at the front", "on the right"])
