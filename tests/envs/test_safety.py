@@ -76,7 +76,7 @@ def moved(found: Filtered) -> list[float]:
 def test_an_action_within_the_limits_passes_bit_for_bit(two_blocks: EpisodeSpec) -> None:
     action = np.array([0.2, -0.1, 0.3, 0.1, 0.2, -0.1, 0.7], np.float32)
     for mode in ("clip", "stop", "off"):
-        found = guard(two_blocks, mode).filter(action, proprio(), facts())  # type: ignore[arg-type]
+        found = guard(two_blocks, mode).filter(action, proprio(), facts())
         assert found.verdict == PASSED and found.broken == () and np.array_equal(found.action, action)
 
 
