@@ -38,7 +38,7 @@ def by_hand(thing: str, side: str) -> Predicate:
 def goals_by_hand(draft: Draft, wanted: Sequence[tuple[str, Goal]], *, says: Callable[[str, str], Predicate] = by_hand) -> list[Goal]:
     """Returns the goals of a scene, with or without a word about the hand; the first one is that of the first thing.
 
-    Where a hand is named, every goal is there once for each hand that reaches its thing; else each is there once, if a hand reaches it.
+    Where a hand is named, every goal is there once for each hand that reaches all that it is about; else each is there once, if a hand does.
 
     Args:
       draft: The scene; says by `variety` whether a hand is named.
@@ -48,7 +48,7 @@ def goals_by_hand(draft: Draft, wanted: Sequence[tuple[str, Goal]], *, says: Cal
     Raises:
       Crowded: If no hand reaches the first thing.
     """
-    reached = [hands_at(draft.work, where_of(draft, thing)[1]) for thing, _ in wanted]
+    reached = [_hands_for(draft, thing, goal) for thing, goal in wanted]
     if not reached[0]:
         raise Crowded(f"{wanted[0][0]} stands where no hand reaches")
     if draft.variety.random() >= NAMED_SHARE:
@@ -57,6 +57,13 @@ def goals_by_hand(draft: Draft, wanted: Sequence[tuple[str, Goal]], *, says: Cal
     goals = [(thing, goal, side) for (thing, goal), sides in zip(wanted, reached, strict=True) for side in sides]
     goals.sort(key=lambda item: item[2] != first)  # stable: of the first thing's goals, the one of the hand that is named comes first
     return [_with(goal, says(thing, side)) for thing, goal, side in goals]
+
+
+def _hands_for(draft: Draft, thing: str, goal: Goal) -> tuple[str, ...]:
+    """Returns the sides of the hands that reach a thing and whatever else a goal is about."""
+    things = dict.fromkeys((thing.partition("/")[0], *(name for p in goal.conditions for name in p.things)))
+    reached = [hands_at(draft.work, where_of(draft, name)[1]) for name in things]
+    return tuple(side for side in reached[0] if all(side in sides for sides in reached))
 
 
 def _with(goal: Goal, hand: Predicate) -> Goal:

@@ -10,6 +10,9 @@ from vlagym.envs.types import EpisodeSpec
 _NARROW_M = (0.045, 0.078)
 """What a hand with three fingers takes well: so wide, across its narrow side."""
 _TALL_M = (0.055, 0.24)
+_FLAT_HANDS = ("cmu_humanoid",)
+"""Their long fingers come down on the rim of what things are put into, and roll round things away."""
+_ROUND = ("ball", "fruit", "vegetable")
 
 
 def _suits_hand(asset: ObjectAsset) -> bool:
@@ -31,9 +34,11 @@ def _layout(draft: Draft) -> list[Goal]:
     rng, region = draft.rng, Region(x_m=draft.work.x_m, y_m=draft.work.y_m)
     places: list[str] = []
     for _ in range(2):
-        role = "container" if rng.random() < 0.3 else "support"
+        role = "container" if rng.random() < 0.3 and draft.robot.name not in _FLAT_HANDS else "support"
         places += draft.choose(1, role=role, without=places, first_split="seen", suits=_is_low)
-    things = draft.choose(int(draft.variety.integers(2, 4)), role="graspable", suits=_suits_hand, without=places)
+    is_flat = draft.robot.name in _FLAT_HANDS
+    suits = (lambda a: _suits_hand(a) and a.kind not in _ROUND) if is_flat else _suits_hand
+    things = draft.choose(int(draft.variety.integers(2, 4)), role="graspable", suits=suits, without=places)
     for name in (*places, *things):
         draft.put(name, region)
     reached = {name: hands_at(draft.work, where_of(draft, name)[1]) for name in (*places, *things)}
@@ -58,7 +63,6 @@ TASK = Task(
     expert_s=3.9,
     layout=_layout,
     plan=_plan,
-    robots=("g1", "panda_bimanual"),
+    robots=("g1", "cmu_humanoid", "panda_bimanual"),
     bases=("fixed", "planar", "legs"),
-    cannot={"cmu_humanoid": "its mitten hands do not hold things firmly"},
 )

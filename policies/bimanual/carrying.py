@@ -20,9 +20,11 @@ from vlagym.policies.skills.carry import Pick
 from vlagym.policies.skills.grasping import choose_grasp
 from vlagym.policies.skills.putting import Place
 from vlagym.policies.skills.surroundings import boxed
-from vlagym.policies.skills.view import Verdict, asset_of
+from vlagym.policies.skills.view import Verdict, asset_of, turn_between
 
 _SLOW_M = 0.012
+_PATIENCE = 14
+"""Control steps in which a hand that is on its way may come no nearer, before another way is tried."""
 _CLOSING_STEPS = 16
 _HELD_STEPS = 3
 _LIFT_M = 0.06
@@ -49,6 +51,7 @@ class PickWith(BimanualSkill):
         self._tries = self._closed = self._held = self._steps = 0
         self._stage = "come"
         self._top_m = 0.0
+        self._least, self._waited = math.inf, 0
 
     def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
         command, verdict = self._pick(view)
@@ -74,7 +77,7 @@ class PickWith(BimanualSkill):
             before = grip.before(thing)
             if is_there(here, before, 0.012, 0.12):
                 self._stage, self._steps = "reach", 0
-            elif self._steps > 80:
+            elif self._is_stuck(here, before) or self._steps > 80:
                 return self._next(view)
             return BodyCommand(hands={side: over(ways, view, side, before, OPEN, ways.around(view))}), "running"
         if self._stage == "reach":
@@ -98,6 +101,13 @@ class PickWith(BimanualSkill):
         done = here.pos[2] > self._top_m - 0.015
         return BodyCommand(hands={side: HandCommand(pose=up, closing=CLOSE)}), "done" if done else "running"
 
+    def _is_stuck(self, here: Pose, goal: Pose) -> bool:
+        """Returns whether the hand has come no nearer to where it goes for a while: then the arm does not take that posture from where it was."""
+        left = float(np.linalg.norm(goal.pos - here.pos)) + 0.1 * turn_between(here.quat, goal.quat)
+        self._waited = 0 if left < self._least - 0.003 else self._waited + 1
+        self._least = min(self._least, left)
+        return self._waited > _PATIENCE
+
     def _sides(self) -> tuple[str, ...]:
         """Returns the sides of the hands that may."""
         return (word(self.args[1]),) if len(self.args) > 1 else free_hands(self.spec, self.robot, self.args[0])
@@ -105,12 +115,23 @@ class PickWith(BimanualSkill):
     def _look(self, view: BimanualView) -> list[Grip]:
         where = word(self.args[2]) if len(self.args) > 2 else None
         height = None if where is None else Height(0.0, 1.0, is_low_best=where == "low")
-        return self._gripper.grips(view, self.args[0], self._sides(), height=height)
+        to = self._destination(view)
+        found = self._gripper.grips(view, self.args[0], self._sides(), height=height, to=to)
+        return found or (self._gripper.grips(view, self.args[0], self._sides(), height=height) if to is not None else [])
+
+    def _destination(self, view: BimanualView) -> Array | None:
+        """Returns where the goal or one of its steps wants the thing, (3,) m in the world; None if it says nothing of another prop."""
+        predicates = [*self.spec.goal, *(p for step in self.spec.steps for p in step)]
+        places = [p.args[1] for p in predicates if p.name in ("on", "inside") and p.args[0] == self.args[0]]
+        if not places:
+            return None
+        return view.props[places[0]].pos + [0.0, 0.0, place_of(self.spec, places[0]).surface_height_m]
 
     def _next(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
         """Begins again, with the next grip of what is where it is now."""
         self._tries += 1
         self._stage, self._steps = "come", 0
+        self._least, self._waited = math.inf, 0
         self._grips = self._look(view) or self._grips
         return BodyCommand(hands={side: HandCommand(closing=OPEN) for side in self.robot.sides}), "running"
 

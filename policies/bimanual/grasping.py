@@ -39,6 +39,7 @@ _HEIGHT_COST = 12.0
 _TOP_COST = 0.3
 """Of a grasp from above: the side leaves more room for what it is put into, and for the other hand."""
 _LIFT_M = 0.08
+_PUT_M = 0.02
 
 
 class Grip(NamedTuple):
@@ -94,7 +95,9 @@ class Gripper:
         points = self.ways.hand_points(side, CLOSE)
         return float(np.abs(points[:, 0]).max())
 
-    def grips(self, view: BimanualView, name: str, sides: Sequence[str], *, height: Height | None = None, in_air: bool = False) -> list[Grip]:
+    def grips(
+        self, view: BimanualView, name: str, sides: Sequence[str], *, height: Height | None = None, in_air: bool = False, to: Array | None = None
+    ) -> list[Grip]:
         """Returns the grips of a prop that are in reach, the best first.
 
         Args:
@@ -103,6 +106,7 @@ class Gripper:
           sides: Of the hands that may.
           height: Where along the thing; None: as near to its middle as the table allows.
           in_air: Whether it is held, away from the table.
+          to: (3,) where the thing goes afterwards, in the same hand, turned as it is: world frame, m.
         """
         thing = view.props[name]
         asset, scale = asset_of(self._spec, name), prop_of(self._spec, name).scale
@@ -115,15 +119,19 @@ class Gripper:
             arm = [self._robot.joints.index(joint) for joint in hand.arm_joints]
             home[arm] = np.array(self._robot.home_qpos)[arm]
             for candidate in (*self._around(hand, box, height, in_air), *(() if in_air or height else self._from_above(hand, name, thing))):
-                grip = self._grip(view, side, thing, box, candidate, home, others)
+                grip = self._grip(view, side, thing, box, candidate, home, others, to)
                 if grip is not None:
                     found.append(grip)
         return sorted(found, key=lambda one: (round(one.cost, 6), one.side))
 
+    def _swept(self, side: str) -> Array:
+        """Returns points (n, 3) of all that a hand takes up while it closes, in the frame of its pinch point, m."""
+        return np.concatenate([self.ways.hand_points(side, closing) for closing in np.linspace(OPEN, CLOSE, 5).tolist()])
+
     def _around(self, hand: EndEffector, box: Obstacle, wanted: Height | None, in_air: bool) -> Iterator[_Candidate]:
         """Yields places of the pinch point in the middle of a thing, the open hand coming from its own side or obliquely from above."""
-        points = self.ways.hand_points(hand.side, OPEN)
-        for direction, across in _orientations(hand, box):
+        points = self._swept(hand.side)
+        for direction, across in orientations(hand, box):
             if 2 * _half_width(box, across) > hand.opening_max_m - _SPARE_M:
                 continue
             quat = from_matrix(np.stack([np.cross(across, direction), across, direction], axis=1))
@@ -145,7 +153,7 @@ class Gripper:
         if pose == FALLEN:
             return
         yaw, down = yaw_in_pose(asset, pose, thing), np.array([0.0, 0.0, -1.0])
-        points = self.ways.hand_points(hand.side, OPEN)
+        points = self._swept(hand.side)
         for grasp in asset.grasps_in(pose):
             if scale * grasp.width_m > hand.opening_max_m - _SPARE_M:
                 continue
@@ -165,7 +173,7 @@ class Gripper:
                     yield _Candidate(Pose(raised, quat), down, _TOP_COST + _HEIGHT_COST * float(raised[2] - pos[2]), is_hollow=is_rim)
 
     def _grip(
-        self, view: BimanualView, side: str, thing: Pose, box: Obstacle, candidate: _Candidate, home: Array, others: Sequence[Obstacle]
+        self, view: BimanualView, side: str, thing: Pose, box: Obstacle, candidate: _Candidate, home: Array, others: Sequence[Obstacle], to: Array | None
     ) -> Grip | None:
         (wanted, quat), direction = candidate.pose, candidate.direction
         points = self.ways.hand_points(side, OPEN)
@@ -187,6 +195,10 @@ class Gripper:
         lifted = self._body.solve({side: from_base @ Pose(pos + [0.0, 0.0, _LIFT_M], quat)}, solved.q, iterations=16)
         if not (start.is_near(0.015, 0.15) and lifted.is_near(0.02, 0.2)):
             return None
+        if to is not None:
+            put = self._body.solve({side: from_base @ Pose(pos + (to - thing.pos) + [0.0, 0.0, _PUT_M], quat)}, solved.q, iterations=24)
+            if not put.is_near(0.015, 0.15):
+                return None
         cost = float(np.sum((solved.q - home) ** 2)) + candidate.cost + 10.0 * back
         cost += sum(self._crowding(view, q, side, others) for q in (solved.q, start.q))
         return Grip(side, thing.inverse() @ grasp, np.array(direction), OPEN, cost)
@@ -201,7 +213,7 @@ class Gripper:
         return 100.0 * _NEAR_COST * (near + low)
 
 
-def _orientations(hand: EndEffector, box: Obstacle) -> list[tuple[Array, Array]]:
+def orientations(hand: EndEffector, box: Obstacle) -> list[tuple[Array, Array]]:
     """Returns (direction that the hand comes along, direction from fingers to thumb), unit vectors of the world, that suit a thing's sides."""
     inward = -math.pi / 2 if hand.side == "left" else math.pi / 2
     found: list[tuple[Array, Array]] = []
