@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +111,15 @@ _LEAD_ON_LEGS_M = 0.03
 """How far a commanded hand may run ahead of the measured one on legs: hands that press on a table as hard as arms can push the robot over."""
 
 
+class Standing(NamedTuple):
+    """How a robot stands on its legs."""
+
+    pelvis_base: Pose
+    """Of its base body in the base frame."""
+    joint_pos: Array
+    """(n,) rad, of which those of the legs are looked at."""
+
+
 class BodyController:
     """Turns actions into targets of joints, fingers and base. Holds the commanded poses and postures between steps."""
 
@@ -121,6 +131,8 @@ class BodyController:
         self._dt_s = 1.0 / spec.rate_hz
         self._lead_m = _LEAD_ON_LEGS_M if base == "legs" else LEAD_MAX_M
         self._step_max_rad = np.array(robot.joint_speed_max_rad_s) / spec.rate_hz
+        legs = {joint for group in robot.groups if group.kind == "leg" for joint in group.joints}
+        self._is_leg = np.array([joint in legs for joint in robot.joints])
         self._low, self._high = np.array(robot.joint_low_rad), np.array(robot.joint_high_rad)
         self._groups = {
             g.name: np.array([robot.joints.index(j) for j in g.joints]) for g in robot.groups if g.kind in ("arm", "waist", "neck")
@@ -156,18 +168,22 @@ class BodyController:
         """What the finger actuators are asked for, hand by hand."""
         return np.concatenate([self._fingers[side] for side in self._robot.sides])
 
-    def command(self, action: NDArray[np.float32], measured: Mapping[str, Pose], base: Array, pelvis: Pose | None = None) -> None:
+    def command(self, action: NDArray[np.float32], measured: Mapping[str, Pose], base: Array, standing: Standing | None = None) -> None:
         """Takes one action.
 
         Args:
           action: `(D,)`, checked by `ActionSpec.check`.
           measured: Side -> present pose of its pinch point in the base frame.
           base: (3,) m, m, rad, where a gliding base is.
-          pelvis: Pose of the base body of a robot on its legs in the base frame; None: they are the same.
+          standing: How a robot on its legs stands now; None with another base.
         """
         a = action.astype(np.float64)
         self._close(a)
         self._carry(a, base)
+        pelvis = None
+        if standing is not None:
+            pelvis = standing.pelvis_base
+            self.joint_target = np.where(self._is_leg, standing.joint_pos, self.joint_target)
         if self.spec.name == "bimanual_ee_delta":
             targets = {}
             for side, here in self.pose_targets.items():

@@ -23,6 +23,7 @@ _HOME_PULL = 0.03  # share of the way home that is taken an iteration where the 
 _STRIDE_RAD = 0.25  # per iteration of `solve`
 _NEAR_M = 0.03  # from this distance on, parts of the body are kept from coming closer to each other
 _APART_M = 0.006  # and this much stays between them
+_RETREAT_M = 0.002  # per iteration, where there is less
 _SOFT, _HARD = 8, 0  # senses of daqp's constraints
 
 
@@ -54,7 +55,7 @@ class WholeBody:
     """Kinematics of both hands of a robot, on a model of its own; nothing is remembered from one call to the next, and no thread shares it.
 
     It moves waist and arms. Legs are not its business: on base `legs` they belong to `vlagym.envs.balance`, and the caller says where the pelvis
-    is. Poses are in the base frame: the frame of the base body as the robot stands at the start of an episode, which glides with it on base
+    is and, in the joint positions, how the legs stand, which the hands keep off. Poses are in the base frame: the frame of the base body as the robot stands at the start of an episode, which glides with it on base
     `planar`. A pelvis pose is that of the base body in the base frame, the identity where None.
     """
 
@@ -77,7 +78,7 @@ class WholeBody:
         self.robot = robot
         self.base = base
         self.sides = robot.sides
-        frame = skeleton(robot)
+        frame = skeleton(robot, base == "legs")
         self._mink = mink
         self._configuration = mink.Configuration(frame.model)
         self._data = self._configuration.data
@@ -94,6 +95,7 @@ class WholeBody:
             for group in robot.groups
             if group.kind in MOVING
         }
+        self._may_move = np.array([kind[joint] in MOVING for joint in frame.joints])
         self._arm_of: dict[str, NDArray[np.intp]] = {
             hand.side: np.array([i for i, joint in enumerate(frame.joints) if joint in hand.arm_joints], np.intp) for hand in robot.end_effectors
         }
@@ -101,7 +103,7 @@ class WholeBody:
         self._tasks: dict[str, mink.FrameTask] = {
             hand.side: mink.FrameTask(hand.site, "site", position_cost=1.0, orientation_cost=_TURN_COST) for hand in robot.end_effectors
         }
-        self._posture = mink.PostureTask(frame.model, cost=np.array([_DAMPING[kind[joint]] for joint in frame.joints]), gain=_HOME_PULL)
+        self._posture = mink.PostureTask(frame.model, cost=np.array([_DAMPING.get(kind[joint], 1.0) for joint in frame.joints]), gain=_HOME_PULL)
         self._posture.set_target(self.home[order])
         self._collisions = mink.CollisionAvoidanceLimit(
             frame.model,
@@ -109,6 +111,7 @@ class WholeBody:
             gain=0.5,
             minimum_distance_from_collisions=_APART_M,
             collision_detection_distance=_NEAR_M,
+            bound_relaxation=-_RETREAT_M,
         )
         self._has_pairs = bool(frame.geom_pairs)
         self._quat = np.zeros(4)
@@ -155,12 +158,12 @@ class WholeBody:
         out = np.array(q, np.float64)
         if not free.any():
             return out
-        stride = np.full(len(self._order), _STRIDE_RAD) if dt_s is None else self._speed * (dt_s / iterations)
-        stride = np.where(free, stride, 0.0)
+        moving = np.flatnonzero(free)
+        stride = np.full(len(moving), _STRIDE_RAD) if dt_s is None else self._speed[moving] * (dt_s / iterations)
         x = out[self._order]
         for _ in range(iterations):
-            x = x + self._increment(x, aims, stride, avoid)
-        out[self._order] = x
+            x[moving] += self._increment(x, moving, aims, stride, avoid)
+        out[self._order[moving]] = x[moving]
         return out
 
     def solve(
@@ -196,7 +199,8 @@ class WholeBody:
         """Returns whether one hand reaches a pose within 5 mm and 0.05 rad, the other arm as in the start posture."""
         return self.solve({side: target}, start, hold=hold, pelvis=pelvis, avoid=avoid).is_near()
 
-    def _increment(self, x: Array, aims: Mapping[str, HandTarget], stride: Array, avoid: bool) -> Array:
+    def _increment(self, x: Array, moving: NDArray[np.intp], aims: Mapping[str, HandTarget], stride: Array, avoid: bool) -> Array:
+        """Returns a change of the moving joints that brings the hands nearer to their targets; the others stay."""
         import daqp
 
         self._configuration.update(x)
@@ -205,16 +209,18 @@ class WholeBody:
             self._tasks[side].set_target(self._mink.SE3(np.concatenate([pose.quat, pose.pos])))
         tasks = [*(self._tasks[side] for side in aims), self._posture]
         problem = self._mink.build_ik(self._configuration, tasks, 1.0, limits=[self._collisions] if avoid and self._has_pairs else [])
-        low, high = np.clip(self._low - x, -stride, stride), np.clip(self._high - x, -stride, stride)
-        rows, bounds = np.zeros((0, len(x))), np.zeros(0)
+        here = x[moving]
+        low, high = np.clip(self._low[moving] - here, -stride, stride), np.clip(self._high[moving] - here, -stride, stride)
+        rows, bounds = np.zeros((0, len(moving))), np.zeros(0)
         if problem.G is not None and problem.h is not None:
-            near = np.isfinite(problem.h)
-            rows, bounds = np.ascontiguousarray(problem.G[near]), problem.h[near]
+            near = np.flatnonzero(np.isfinite(problem.h))
+            rows, bounds = problem.G[np.ix_(near, moving)], problem.h[near]
         upper = np.concatenate([high, bounds])
         lower = np.concatenate([low, np.full(len(bounds), -1e30)])
         # Kept apart softly: a posture in which parts already touch has a way out.
-        sense = np.concatenate([np.full(len(x), _HARD, np.int32), np.full(len(bounds), _SOFT, np.int32)])
-        change, _, flag, _ = daqp.solve(problem.P, problem.q, rows, upper, lower, sense)
+        sense = np.concatenate([np.full(len(moving), _HARD, np.int32), np.full(len(bounds), _SOFT, np.int32)])
+        quadratic, linear = (problem.P, problem.q) if len(moving) == len(x) else (problem.P[np.ix_(moving, moving)], problem.q[moving])
+        change, _, flag, _ = daqp.solve(quadratic, linear, rows, upper, lower, sense)
         if flag <= 0:
             raise RuntimeError(f"daqp ended with flag {flag} on the inverse kinematics of {self.robot.name} at {x.tolist()}")
         increment: Array = np.clip(change, low, high)
@@ -251,7 +257,7 @@ class WholeBody:
         return {side: aim._replace(pose=inverse @ aim.pose) for side, aim in aims.items()}
 
     def _free(self, aims: Mapping[str, HandTarget], hold: Collection[str]) -> NDArray[np.bool_]:
-        free = np.ones(len(self._order), bool)
+        free = self._may_move.copy()
         for side in self.sides:
             if side not in aims:
                 free[self._arm_of[side]] = False

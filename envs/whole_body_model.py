@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 
 MOVING = ("waist", "arm")
 """Kinds of joint groups that whole-body inverse kinematics moves."""
+_KNEE, _FOOT = 3, -2  # joints of a leg: the first that moves the shank, and the first that moves the foot
 _SAME_ARM = 2  # joints from the shoulder on before the part of an arm that can come near the body or the other arm: the upper arm begins it
 
 
@@ -27,7 +28,7 @@ class Skeleton(NamedTuple):
     joints: tuple[str, ...]
     """Names in the order of the model's qpos."""
     geom_pairs: tuple[tuple[int, int], ...]
-    """Shapes that must keep apart: forearms and hands against the rest of the body and against each other."""
+    """Shapes that must keep apart: arms from the upper arm on and hands against the rest of the body and against each other."""
 
 
 def moving_joints(robot: Robot) -> tuple[str, ...]:
@@ -37,8 +38,14 @@ def moving_joints(robot: Robot) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def skeleton(robot: Robot) -> Skeleton:
-    """Returns the skeleton of a robot, built once a process. Joints of legs, neck and fingers stand as in the home posture with open hands."""
+def skeleton(robot: Robot, has_legs: bool = False) -> Skeleton:
+    """Returns the skeleton of a robot, built once a process.
+
+    Args:
+      robot: The robot.
+      has_legs: Whether the joints of its legs are there too, so that hands keep off knees that bend. Without, legs stand as in the home posture,
+        as neck and fingers always do, hands open.
+    """
     import mujoco
 
     full_spec = mujoco.MjSpec()
@@ -53,7 +60,8 @@ def skeleton(robot: Robot) -> Skeleton:
             data.qpos[full.joint(joint).qposadr[0]] = value
     mujoco.mj_kinematics(full, data)
 
-    moving = set(moving_joints(robot))
+    legs = {joint for group in robot.groups if group.kind == "leg" for joint in group.joints} if has_legs else set()
+    moving = {*moving_joints(robot), *legs}
     base = _body_pose(data, full.body(robot.base_body).id).inverse()
     spec = mujoco.MjSpec()
     spec.compiler.degree = False
@@ -75,10 +83,11 @@ def skeleton(robot: Robot) -> Skeleton:
     for hand in robot.end_effectors:
         site = full.site(hand.site)
         bodies[int(full.site_bodyid[site.id])].add_site(name=hand.site, pos=site.pos, quat=site.quat)
-    _add_shapes(spec, full, bodies, robot)
+    parts = _parts(full, robot, has_legs)
+    _add_shapes(spec, full, bodies, parts)
     model = spec.compile()
     joints = tuple(model.joint(i).name for i in range(model.njnt))
-    return Skeleton(model, joints, _pairs(model, full, robot))
+    return Skeleton(model, joints, _pairs(model, full, robot, parts))
 
 
 def _body_pose(data: Any, index: int) -> Pose:
@@ -99,11 +108,11 @@ def _joint_turn(model: Any, joint: int, angle: float) -> Pose:
     return Pose(anchor - rotate(quat, anchor), quat)
 
 
-def _add_shapes(spec: Any, full: Any, bodies: Sequence[Any], robot: Robot) -> None:
+def _add_shapes(spec: Any, full: Any, bodies: Sequence[Any], parts: Mapping[str, set[int]]) -> None:
     """Adds the shapes that matter for `_pairs`, named by their number in the full model; meshes as the boxes around them."""
     import mujoco
 
-    kept = set().union(*_parts(full, robot).values())
+    kept = set().union(*parts.values())
     for g in range(full.ngeom):
         if int(full.geom_bodyid[g]) not in kept or not (full.geom_contype[g] or full.geom_conaffinity[g]):
             continue
@@ -115,19 +124,20 @@ def _add_shapes(spec: Any, full: Any, bodies: Sequence[Any], robot: Robot) -> No
         bodies[int(full.geom_bodyid[g])].add_geom(name=f"shape{g}", type=kind, size=size, pos=pos, quat=quat, mass=0)
 
 
-def _parts(full: Any, robot: Robot) -> dict[str, set[int]]:
-    """Returns the bodies of the full model by what they are: for each side forearm and hand, and the rest of the body without the arms."""
+def _parts(full: Any, robot: Robot, has_legs: bool) -> dict[str, set[int]]:
+    """Returns the bodies of the full model by what they are: for each side arm and hand, and the rest of the body without the arms."""
     parts: dict[str, set[int]] = {}
     arms: set[int] = set()
     for hand in robot.end_effectors:
         arms |= _below(full, int(full.joint(hand.arm_joints[0]).bodyid[0]))
-        elbow = hand.arm_joints[min(_SAME_ARM, len(hand.arm_joints) - 1)]
-        parts[hand.side] = _below(full, int(full.joint(elbow).bodyid[0]))
-    shanks = set()
+        first_joint = hand.arm_joints[min(_SAME_ARM, len(hand.arm_joints) - 1)]
+        parts[hand.side] = _below(full, int(full.joint(first_joint).bodyid[0]))
+    far = set()
     for group in robot.groups:
-        if group.kind == "leg":  # below the knee nothing is within reach of a hand, on legs that stand
-            shanks |= _below(full, int(full.joint(group.joints[min(3, len(group.joints) - 1)]).bodyid[0]))
-    parts["body"] = set(range(1, full.nbody)) - arms - shanks
+        if group.kind == "leg":  # on legs that stand nothing below the knee is within reach of a hand, and no foot ever is
+            first = _FOOT if has_legs else min(_KNEE, len(group.joints) - 1)
+            far |= _below(full, int(full.joint(group.joints[first]).bodyid[0]))
+    parts["body"] = set(range(1, full.nbody)) - arms - far
     return parts
 
 
@@ -139,10 +149,9 @@ def _below(model: Any, body: int) -> set[int]:
     return found
 
 
-def _pairs(model: Any, full: Any, robot: Robot) -> tuple[tuple[int, int], ...]:
+def _pairs(model: Any, full: Any, robot: Robot, parts: Mapping[str, set[int]]) -> tuple[tuple[int, int], ...]:
     import mujoco
 
-    parts = _parts(full, robot)
     names = list(parts)
     excluded = {(int(s) >> 16, int(s) & 0xFFFF) for s in full.exclude_signature}
     shape = {int(model.geom(i).name.removeprefix("shape")): i for i in range(model.ngeom)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from vlagym.envs import backend, catalog
 from vlagym.envs.bases import base_frame, check_base
-from vlagym.envs.body_control import BodyController
+from vlagym.envs.body_control import BodyController, Standing
 from vlagym.envs.cameras import Cameras, gl_renderer
 from vlagym.envs.contacts import ContactTracker, StepContacts
 from vlagym.envs.control import Controller, action_spec
@@ -131,7 +131,7 @@ class World:
         checked = spec.control.check(action)
         self._broken = True  # until the step has come through
         if self._body is not None:
-            self._body.command(checked, self._ee_base, self._simulation.base_pose, self._pelvis_base)
+            self._body.command(checked, self._ee_base, self._simulation.base_pose, self._standing)
             self._simulation.command_base(self._body.height_m, self._body.lean_rad)
             self._simulation.step(self._body.joint_target, self._body.finger_target, self._tracker, self._body.base_target)
         else:
@@ -262,7 +262,8 @@ class World:
         self._base_pose = base_frame(self._robot, self._scene.floor_m, (bx, by, yaw))
         from_base = self._base_pose.inverse()
         self._ee_base = {side: from_base @ here for side, here in zip(self._robot.sides, hands, strict=True)}
-        self._pelvis_base = from_base @ simulation.base_body_pose() if spec.robot_base == "legs" else None
+        on_legs = spec.robot_base == "legs"
+        self._standing = Standing(from_base @ simulation.base_body_pose(), simulation.joint_pos) if on_legs else None
         fallen = simulation.is_fallen()
         margin, slip = simulation.balance()
         q = simulation.joint_pos

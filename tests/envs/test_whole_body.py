@@ -131,6 +131,37 @@ def test_hands_that_are_sent_into_each_other_stay_apart() -> None:
     assert _smallest_gap_m(body, q) > 0.0, "a posture in which the hands are inside each other has a way out"
 
 
+def test_on_legs_hands_keep_off_knees_that_bend() -> None:
+    import mujoco
+
+    body = whole_body("g1", "legs")
+    q = body.home.copy()
+    bent = {"hip_pitch": -1.9, "knee": 1.9, "ankle_pitch": -0.6}
+    for side in body.sides:
+        for joint, angle in bent.items():
+            q[body.robot.joints.index(f"{side}_{joint}_joint")] = angle
+    frame = skeleton(body.robot, True)
+    data = mujoco.MjData(frame.model)
+
+    def thigh(side: str) -> np.ndarray:
+        data.qpos[:] = [q[body.robot.joints.index(joint)] for joint in frame.joints]
+        mujoco.mj_kinematics(frame.model, data)
+        return np.array(data.body(f"{side}_knee_link").xpos)
+
+    into = {side: HandTarget(pose(thigh(side)), "free") for side in body.sides}
+    through = body.solve(into, q, avoid=False)
+    kept = body.solve(into, q)
+    assert through.is_near(0.02) and not kept.is_near(0.02)
+    gaps = []
+    for found in (through, kept):
+        data.qpos[:] = [found.q[body.robot.joints.index(joint)] for joint in frame.joints]
+        mujoco.mj_kinematics(frame.model, data)
+        gaps.append(min(mujoco.mj_geomDistance(frame.model, data, a, b, 0.2, None) for a, b in frame.geom_pairs))
+        legs = [body.robot.joints.index(joint) for joint in body.robot.group("left_leg").joints]
+        assert np.array_equal(found.q[legs], q[legs])
+    assert gaps[0] < 0.0 < gaps[1]
+
+
 def test_a_pelvis_that_moved_is_made_up_for() -> None:
     body, pelvis = whole_body("g1"), pose([-0.03, 0.02, -0.10], from_axis_angle([0.0, 0.2, 0.0]))
     targets = body.forward(body.home)
