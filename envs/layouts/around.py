@@ -6,8 +6,11 @@ import math
 
 import numpy as np
 
+from vlagym.envs.bases import stance_of
 from vlagym.envs.fixtures import FixtureAsset, get_fixture
+from vlagym.envs.robot import Robot
 from vlagym.envs.task import Crowded, Draft, Region, footprint_m
+from vlagym.envs.whole_body import whole_body
 
 KINDS = frozenset(("bin", "chair", "floor_lamp", "low_shelf", "plant", "side_table", "stool", "suitcase"))
 """Of furniture that stands on the floor and is spoken of."""
@@ -15,11 +18,12 @@ _WALL_M, _TABLE_M = 1.42, 0.90
 """Room ends so far to the sides, at least; the table, at most."""
 _BACK_M = -0.68
 _APART_M = 0.12
+_HAND_M, _WIDE_M = 0.11, 0.55
 _BESIDE_X_M, _BEHIND_X_M, _ALONG_X_M = (-0.10, 0.12), (-0.62, -0.50), (0.45, 0.80)
 """Beside the robot, behind it, and along the table."""
 _BEHIND_Y_M = (0.78, 0.98)
-_ON_TABLE_X_M = (0.20, 0.32)
-"""Beyond the near end of the work area: the hands pass over the edge of the table as the robot turns."""
+_ON_TABLE_M = (0.20, 0.30)
+"""From the edge of the table: as the robot turns its hands pass over that, and what lies farther off it does not come near to."""
 
 
 def stand_around(draft: Draft, count: int) -> list[str]:
@@ -27,35 +31,58 @@ def stand_around(draft: Draft, count: int) -> list[str]:
 
     Args:
       draft: The scene.
-      count: How many, up to 6.
+      count: How many, up to 3; with arms that reach far, up to 2.
 
     Raises:
       Crowded: If they do not fit.
     """
     rng = draft.rng
     stations = [(place, sign) for place in ("beside", "behind", "along") for sign in (1.0, -1.0)]
-    order = [stations[int(i)] for i in rng.permutation(len(stations))]
+    free = [stations[int(i)] for i in rng.permutation(len(stations))]
     names: list[str] = []
     for asset_id in draft.choose_fixtures(count, suits=lambda asset: asset.kind in KINDS):
         asset = get_fixture(asset_id)
-        station = next((s for s in order if _region(asset, *s) is not None), None)
-        if station is None:
+        fits = [(station, region) for station in free if (region := _region(asset, *station)) is not None]
+        if not fits:
             raise Crowded(f"no place for {asset_id} around the robot")
-        order.remove(station)
-        region = _region(asset, *station)
-        assert region is not None
+        (place, sign), region = fits[0]
+        # What stands beside the robot is in the way to what stands along the table; where arms reach far, so is everything on one side.
+        shut = {place} if place == "behind" and not _is_wide(draft) else {"beside", "along"} if not _is_wide(draft) else {"beside", "along", "behind"}
+        free = [station for station in free if station[1] != sign or station[0] not in shut]
         x, y = float(rng.uniform(*region.x_m)), float(rng.uniform(*region.y_m))
-        towards = math.atan2(-y, -x) if station[0] != "along" else -math.copysign(math.pi / 2, y)
+        towards = math.atan2(-y, -x) if place != "along" else -math.copysign(math.pi / 2, y)
         height = -asset.top.height_m if asset.top is not None and asset.kind == "side_table" else draft.floor_m
         yaw = towards + float(rng.uniform(-0.3, 0.3))
         names.append(draft.stand(asset_id, x, y, yaw, keep_free_m=footprint_m(asset) + _APART_M / 2, height_m=height))
     return names
 
 
+def reach_m(robot: Robot) -> float:
+    """Returns how far the hands of a robot reach from the middle of its base in the posture in which it starts, as seen from above."""
+    hands = whole_body(robot.name, "fixed").forward(np.array(robot.home_qpos))
+    return max(math.hypot(*here.pos[:2].tolist()) for here in hands.values()) + _HAND_M
+
+
+def _is_wide(draft: Draft) -> bool:
+    return reach_m(draft.robot) > _WIDE_M
+
+
+def most_around(draft: Draft) -> int:
+    """Returns how many pieces of furniture have room around the robot."""
+    return 2 if _is_wide(draft) else 3
+
+
+def distance_m(draft: Draft, name: str) -> float:
+    """Returns how far what stands on the floor or table is from where the robot begins, from middle to middle."""
+    places = {prop.name: prop.pos_world for prop in draft.props} | {fixture.name: fixture.pos_world for fixture in draft.fixtures}
+    x, y, _ = places[name]
+    return math.hypot(x - draft.robot_start[0], y - draft.robot_start[1])
+
+
 def put_before(draft: Draft, count: int) -> list[str]:
     """Puts different things on the table before the robot, clear of its edge; returns their names. Raises Crowded."""
-    x, y = draft.work.x_m[0], draft.work.y_m
-    region = Region(x_m=(x + _ON_TABLE_X_M[0], x + _ON_TABLE_X_M[1]), y_m=y)
+    edge = stance_of(draft.robot).table_edge_x_m
+    region = Region(x_m=(edge + _ON_TABLE_M[0], edge + _ON_TABLE_M[1]), y_m=draft.work.y_m)
     return [draft.put(asset, region) for asset in draft.choose(count, role="graspable")]
 
 
@@ -64,6 +91,7 @@ def start_anywhere(draft: Draft, x_m: tuple[float, float], y_m: tuple[float, flo
     rng = draft.rng
     x, y, yaw = (float(rng.uniform(*side)) for side in (x_m, y_m, (-turn_rad, turn_rad)))
     draft.robot_start = (round(x, 4), round(y, 4), round(yaw, 4))
+    draft.keep_free(x, y, reach_m(draft.robot))
 
 
 def _region(asset: FixtureAsset, place: str, sign: float) -> Region | None:

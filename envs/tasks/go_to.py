@@ -2,9 +2,12 @@
 
 import math
 
-from vlagym.envs.layouts.around import put_before, stand_around, start_anywhere
-from vlagym.envs.task import Draft, Goal, Skill, Task
+from vlagym.envs.layouts.around import distance_m, most_around, put_before, stand_around, start_anywhere
+from vlagym.envs.task import Crowded, Draft, Goal, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
+
+_AWAY_M = 0.95
+"""What is gone to is at least so far away."""
 
 
 def _goal(thing: str) -> Goal:
@@ -14,9 +17,11 @@ def _goal(thing: str) -> Goal:
 
 def _layout(draft: Draft) -> list[Goal]:
     start_anywhere(draft, (-0.35, -0.10), (-0.40, 0.40), math.radians(140))
-    around = stand_around(draft, int(draft.variety.integers(2, 5)))
-    before = put_before(draft, 1)
+    around = stand_around(draft, min(most_around(draft), int(draft.variety.integers(2, 5))))
+    before = put_before(draft, int(draft.variety.integers(1, 3)))
     things = [*before, *around] if draft.variety.random() < 0.25 else [*around, *before]
+    if distance_m(draft, things[0]) < _AWAY_M:
+        raise Crowded(f"the robot begins next to {things[0]}")
     return [_goal(thing) for thing in things]
 
 

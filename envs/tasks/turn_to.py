@@ -2,7 +2,7 @@
 
 import math
 
-from vlagym.envs.layouts.around import put_before, stand_around, start_anywhere
+from vlagym.envs.layouts.around import most_around, put_before, stand_around, start_anywhere
 from vlagym.envs.task import Draft, Goal, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 
@@ -13,9 +13,9 @@ def _goal(thing: str) -> Goal:
 
 
 def _layout(draft: Draft) -> list[Goal]:
-    start_anywhere(draft, (-0.25, -0.08), (-0.12, 0.12), math.radians(140))
-    around = stand_around(draft, int(draft.variety.integers(2, 5)))
-    before = put_before(draft, 1)
+    start_anywhere(draft, (-0.25, -0.10), (-0.12, 0.12), math.radians(140))
+    around = stand_around(draft, min(most_around(draft), int(draft.variety.integers(2, 5))))
+    before = put_before(draft, int(draft.variety.integers(1, 3)))
     things = [*before, *around] if draft.variety.random() < 0.25 else [*around, *before]
     return [_goal(thing) for thing in things]
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from vlagym.envs.arenas import arena
 from vlagym.envs.errors import BadSpec, NotGraspable
-from vlagym.envs.frames import Array, to_yaw
+from vlagym.envs.frames import Array, from_yaw, pose, to_yaw
 from vlagym.envs.predicates.facing import FACING_RAD, NEAR_M
 from vlagym.envs.predicates.outlines import Outline, outline_of
 from vlagym.envs.scene import TABLE, arena_shift_m
 from vlagym.envs.types import EpisodeSpec
-from vlagym.policies.bimanual.motion import Ways, state_of
+from vlagym.policies.bimanual.motion import Ways, gap_m, state_of
 from vlagym.policies.bimanual.view import BimanualSkill, BimanualView, BodyCommand
 from vlagym.policies.skills.surroundings import Obstacle, obstacles
 from vlagym.policies.skills.view import Verdict
@@ -35,8 +35,9 @@ _AHEAD_RAD = math.radians(50)
 _ALONG_M = 0.45
 """On ways longer than this one looks where one goes; on the last bit, where one wants to look in the end."""
 _STOP_M, _STOP_RAD = 0.015, math.radians(1.5)
-_SPARE_M = 0.08
+_SPARE_M = 0.06
 """Nearer than it must be one comes to a thing by so much, where that leaves room."""
+_FITS_M, _BACK_M = 0.03, 0.40
 _RESTS = 16
 _AROUND = 36
 
@@ -69,6 +70,7 @@ class Glider:
         self._spec, self._ways = spec, ways
         self._velocity = np.zeros(3)
         self._route: list[Array] = []
+        self._room: Grid | None = None
         self._axis = np.arange(-_HALF_M, _HALF_M + _CELL_M / 2, _CELL_M)
 
     def clearance(self, view: BimanualView, carried: Sequence[str] = ()) -> Grid:
@@ -89,7 +91,20 @@ class Glider:
             # Who stands at a table stands nearer to it than one would pass it.
             here = float(thing.distance(view.base.pos[None, :2])[0]) - radius
             room = np.minimum(room, gap - min(_BESIDE_M, max(0.0, here)))
+        room = np.minimum(room, self._within_walls_m(view, cells))
         return room.reshape(x.shape)
+
+    def _within_walls_m(self, view: BimanualView, cells: Array) -> Array:
+        """Returns how far places `(n, 2)` are from where the robot would stick through a wall, m; walls are seen and not touched."""
+        here = arena(self._spec.scene.arena)
+        if here.room is None:
+            return np.full(len(cells), np.inf)
+        radius = self._ways.radius_between(view, -math.inf, math.inf)
+        back = cells[:, 0] - (here.room.back_m + arena_shift_m(self._ways.robot, here)) - radius
+        inside: Array = np.minimum(back, here.room.side_m - np.abs(cells[:, 1]) - radius)
+        x, y, _ = view.base.pos.tolist()
+        at_start = min(x - here.room.back_m - arena_shift_m(self._ways.robot, here), here.room.side_m - abs(y)) - radius
+        return inside - min(0.0, at_start)
 
     def go(self, view: BimanualView, places: Sequence[Place], carried: Sequence[str] = ()) -> Place:
         """Plans the way to the nearest of some places, along the shortest way that is free; returns that place.
@@ -97,7 +112,7 @@ class Glider:
         Raises:
           NotGraspable: If none of them can be come to.
         """
-        room = self.clearance(view, carried)
+        room = self._room = self.clearance(view, carried)
         start = self._cell(view.base.pos[:2])
         costs, came_from = self._flood(room, start)
         best = min(((costs[self._cell(np.array(p[:2]))], i) for i, p in enumerate(places)), default=(math.inf, -1))
@@ -139,10 +154,30 @@ class Glider:
         vx, vy, turn = self._velocity.tolist()
         return vx, vy, turn
 
-    def is_at(self, view: BimanualView, place: Place) -> bool:
+    def is_at(self, view: BimanualView, place: Place, within_m: float = _STOP_M, within_rad: float = _STOP_RAD) -> bool:
         """Returns whether the base has come to a place."""
         off = math.remainder(place.yaw - to_yaw(view.base.quat), math.tau)
-        return math.dist(view.base.pos[:2].tolist(), place[:2]) < _STOP_M and abs(off) < _STOP_RAD
+        return math.dist(view.base.pos[:2].tolist(), place[:2]) < within_m and abs(off) < within_rad
+
+    def fits(self, view: BimanualView, place: Place) -> bool:
+        """Returns whether the robot as it is has room at a place, turned as that says."""
+        there = pose((place.x, place.y, float(view.base.pos[2])), from_yaw(place.yaw))
+        points = self._ways.whole(view, there)
+        return gap_m(points, [_table(self._spec, self._ways), *obstacles(self._spec, view, ())]) > _FITS_M
+
+    def back_off(self, view: BimanualView, place: Place) -> Place | None:
+        """Returns the nearest place straight behind a place at which the robot can turn to all sides; None where it is too far off."""
+        if self._room is None:
+            self._room = self.clearance(view)
+        for back in np.arange(0.0, _BACK_M, 0.04):
+            there = Place(place.x - back * math.cos(place.yaw), place.y - back * math.sin(place.yaw), place.yaw)
+            if self._room[self._cell(np.array(there[:2]))] >= 0.0:
+                return there
+        return None
+
+    def go_straight(self, place: Place) -> None:
+        """Forgets the way that was planned: the place is gone to straight."""
+        self._route = [np.array(place[:2])]
 
     def _cell(self, point: Array) -> tuple[int, int]:
         i, j = np.clip(np.rint((point + _HALF_M) / _CELL_M), 0, len(self._axis) - 1).astype(int).tolist()
@@ -217,20 +252,32 @@ class TurnTo(BimanualSkill):
 
 
 class GoTo(BimanualSkill):
-    """go_to(a): the base goes to where it stands before a, near it, turns to it and rests."""
+    """go_to(a): the base goes to where it stands before a, near it, turns to it and rests.
+
+    Where arms that are turned to all sides would touch the thing from so near, it turns to it farther off and goes straight on from there.
+    """
 
     def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
         super().__init__(spec, args)
         self._glider = Glider(spec, Ways(spec))
         self._thing: Outline = outline_of(spec, args[0])
-        self._place: Place | None = None
+        self._way: list[Place] = []
         self._rested = 0
 
     def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
-        if self._place is None:
-            self._place = self._glider.go(view, before(self._thing, view))
-        self._rested = self._rested + 1 if self._glider.is_at(view, self._place) else 0
-        return BodyCommand(velocity=self._glider.velocity(view, self._place)), "done" if self._rested > _RESTS else "running"
+        if not self._way:
+            ends = [place for place in before(self._thing, view) if self._glider.fits(view, place)]
+            turns = {place: self._glider.back_off(view, place) for place in ends}
+            first = self._glider.go(view, [turn for turn in turns.values() if turn is not None])
+            last = next(place for place, turn in turns.items() if turn == first)
+            self._way = [last] if last == first else [first, last]
+        place = self._way[0]
+        if len(self._way) > 1 and self._glider.is_at(view, place, 0.04, math.radians(6)):
+            self._way = self._way[1:]
+            place = self._way[0]
+            self._glider.go_straight(place)
+        self._rested = self._rested + 1 if len(self._way) == 1 and self._glider.is_at(view, place) else 0
+        return BodyCommand(velocity=self._glider.velocity(view, place)), "done" if self._rested > _RESTS else "running"
 
 
 def before(thing: Outline, view: BimanualView, near_m: float = NEAR_M) -> list[Place]:

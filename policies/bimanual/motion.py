@@ -63,9 +63,13 @@ class Ways:
         """Returns where the arm of a side begins, (3,) m in the world, with the robot in the posture that it has."""
         return view.base.apply(self._shape.shoulder(posture(view, self.robot), side))
 
+    def whole(self, view: BimanualView, base: Pose) -> Array:
+        """Returns points `(n, 3)` on all of the robot (world, m) as it is now, were its base frame at another pose."""
+        return moved(base, self._shape.whole(posture(view, self.robot), view.closing))
+
     def radius_between(self, view: BimanualView, low_m: float, high_m: float) -> float:
         """Returns how far the robot reaches, as it is, from the vertical through its base frame, between two heights of the world; 0 if it does not."""
-        points = moved(view.base, self._shape.whole(posture(view, self.robot), view.closing))
+        points = self.whole(view, view.base)
         within = points[(points[:, 2] >= low_m) & (points[:, 2] <= high_m)]
         return float(np.hypot(*(within[:, :2] - view.base.pos[:2]).T).max()) if len(within) else 0.0
 
