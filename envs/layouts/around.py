@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,42 +20,70 @@ _WALL_M, _TABLE_M = 1.42, 0.90
 _BACK_M = -0.68
 _APART_M = 0.12
 _HAND_M, _WIDE_M = 0.11, 0.55
+"""What a hand adds to where its pinch point is; arms that reach farther than the second bar ways, ..."""
+_BROAD_M = 0.55
+"""... and leave no room for furniture that is broader than this."""
 _BESIDE_X_M, _BEHIND_X_M, _ALONG_X_M = (-0.10, 0.12), (-0.62, -0.50), (0.45, 0.80)
 """Beside the robot, behind it, and along the table."""
-_BEHIND_Y_M = (0.78, 0.98)
+_BEHIND_Y_M = (0.80, 1.05)
 _ON_TABLE_M = (0.20, 0.30)
-"""From the edge of the table: as the robot turns its hands pass over that, and what lies farther off it does not come near to."""
+"""From the edge of the table: what lies farther off the robot does not come near to ..."""
+_LOW_M = 0.075
+"""... and hands pass over what is not higher than this, as the robot turns."""
 
 
 def stand_around(draft: Draft, count: int) -> list[str]:
-    """Stands different furniture on the floor around the robot, each in another direction; returns the names, in an order that is drawn.
+    """Stands different furniture on the floor around the robot, each in another direction; returns the names, that of the first one drawn first.
 
     Args:
       draft: The scene.
-      count: How many, up to 3; with arms that reach far, up to 2.
+      count: How many, as far as there is room; two at least.
 
     Raises:
-      Crowded: If they do not fit.
+      Crowded: If there is no room for two.
     """
     rng = draft.rng
     stations = [(place, sign) for place in ("beside", "behind", "along") for sign in (1.0, -1.0)]
     free = [stations[int(i)] for i in rng.permutation(len(stations))]
     names: list[str] = []
-    for asset_id in draft.choose_fixtures(count, suits=lambda asset: asset.kind in KINDS):
+    broadest = _BROAD_M if reach_m(draft.robot) > _WIDE_M else math.inf
+    for asset_id in draft.choose_fixtures(count, suits=lambda asset: asset.kind in KINDS and max(asset.size_m[:2]) <= broadest):
         asset = get_fixture(asset_id)
-        fits = [(station, region) for station in free if (region := _region(asset, *station)) is not None]
-        if not fits:
-            raise Crowded(f"no place for {asset_id} around the robot")
-        (place, sign), region = fits[0]
-        # What stands beside the robot is in the way to what stands along the table; where arms reach far, so is everything on one side.
-        shut = {place} if place == "behind" and not _is_wide(draft) else {"beside", "along"} if not _is_wide(draft) else {"beside", "along", "behind"}
-        free = [station for station in free if station[1] != sign or station[0] not in shut]
+        station = _stand_at_one(draft, asset, free)
+        if station is None and len(names) < 2:
+            raise Crowded(f"no free place for {asset_id} around the robot")
+        if station is None:
+            continue  # two are enough to choose between
+        names.append(asset_id)
+        free = [other for other in free if other[1] != station[1] or other[0] not in _shut_by(station[0], draft)]
+    return names
+
+
+def _stand_at_one(draft: Draft, asset: FixtureAsset, stations: Sequence[tuple[str, float]]) -> tuple[str, float] | None:
+    """Stands furniture at the first of some stations at which there is room; returns that station, None if there is none."""
+    rng = draft.rng
+    for place, sign in stations:
+        region = _region(asset, place, sign)
+        if region is None:
+            continue
         x, y = float(rng.uniform(*region.x_m)), float(rng.uniform(*region.y_m))
         towards = math.atan2(-y, -x) if place != "along" else -math.copysign(math.pi / 2, y)
         height = -asset.top.height_m if asset.top is not None and asset.kind == "side_table" else draft.floor_m
         yaw = towards + float(rng.uniform(-0.3, 0.3))
-        names.append(draft.stand(asset_id, x, y, yaw, keep_free_m=footprint_m(asset) + _APART_M / 2, height_m=height))
-    return names
+        try:
+            draft.stand(asset.id, x, y, yaw, keep_free_m=footprint_m(asset) + _APART_M / 2, height_m=height)
+        except Crowded:
+            continue  # another station may have room
+        return place, sign
+    return None
+
+
+def _shut_by(place: str, draft: Draft) -> frozenset[str]:
+    """Returns the stations on the same side that nothing else may stand at: there would be no way past it to what stands along the table, and, for
+    arms that reach far, to anything."""
+    if place == "along" or reach_m(draft.robot) > _WIDE_M:
+        return frozenset(("beside", "along", "behind"))
+    return frozenset((place, "along"))
 
 
 def reach_m(robot: Robot) -> float:
@@ -63,13 +92,9 @@ def reach_m(robot: Robot) -> float:
     return max(math.hypot(*here.pos[:2].tolist()) for here in hands.values()) + _HAND_M
 
 
-def _is_wide(draft: Draft) -> bool:
-    return reach_m(draft.robot) > _WIDE_M
-
-
 def most_around(draft: Draft) -> int:
     """Returns how many pieces of furniture have room around the robot."""
-    return 2 if _is_wide(draft) else 3
+    return 2 if reach_m(draft.robot) > _WIDE_M else 4
 
 
 def distance_m(draft: Draft, name: str) -> float:
@@ -80,10 +105,11 @@ def distance_m(draft: Draft, name: str) -> float:
 
 
 def put_before(draft: Draft, count: int) -> list[str]:
-    """Puts different things on the table before the robot, clear of its edge; returns their names. Raises Crowded."""
+    """Puts different low things on the table before the robot; returns their names. Raises Crowded."""
     edge = stance_of(draft.robot).table_edge_x_m
     region = Region(x_m=(edge + _ON_TABLE_M[0], edge + _ON_TABLE_M[1]), y_m=draft.work.y_m)
-    return [draft.put(asset, region) for asset in draft.choose(count, role="graspable")]
+    low = draft.choose(count, role="graspable", suits=lambda asset: asset.size_m[2] <= _LOW_M)
+    return [draft.put(asset, region) for asset in low]
 
 
 def start_anywhere(draft: Draft, x_m: tuple[float, float], y_m: tuple[float, float], turn_rad: float) -> None:

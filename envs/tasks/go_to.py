@@ -6,7 +6,7 @@ from vlagym.envs.layouts.around import distance_m, most_around, put_before, stan
 from vlagym.envs.task import Crowded, Draft, Goal, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 
-_AWAY_M = 0.95
+_AWAY_M = 0.80
 """What is gone to is at least so far away."""
 
 

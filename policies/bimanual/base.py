@@ -28,7 +28,9 @@ _ACCELERATION = (0.05, 0.05, 0.12)
 """m/s, m/s, rad/s by which the velocity changes in a control step, at most."""
 _CELL_M, _HALF_M = 0.05, 1.85
 _BESIDE_M = 0.05
-"""Room that is left beside what is passed."""
+"""Room that is left beside what is passed ..."""
+_TIGHT_M = 0.025
+"""... and what may be missing of it, where there is no other way."""
 _SLABS_M = 0.02
 _AHEAD_RAD = math.radians(50)
 """Who has to go somewhere turns there first while it is farther off its front than this."""
@@ -91,8 +93,8 @@ class Glider:
             # Who stands at a table stands nearer to it than one would pass it.
             here = float(thing.distance(view.base.pos[None, :2])[0]) - radius
             room = np.minimum(room, gap - min(_BESIDE_M, max(0.0, here)))
-        room = np.minimum(room, self._within_walls_m(view, cells))
-        return room.reshape(x.shape)
+        within: Grid = np.minimum(room, self._within_walls_m(view, cells)).reshape(x.shape)
+        return within
 
     def _within_walls_m(self, view: BimanualView, cells: Array) -> Array:
         """Returns how far places `(n, 2)` are from where the robot would stick through a wall, m; walls are seen and not touched."""
@@ -104,7 +106,8 @@ class Glider:
         inside: Array = np.minimum(back, here.room.side_m - np.abs(cells[:, 1]) - radius)
         x, y, _ = view.base.pos.tolist()
         at_start = min(x - here.room.back_m - arena_shift_m(self._ways.robot, here), here.room.side_m - abs(y)) - radius
-        return inside - min(0.0, at_start)
+        beyond: Array = inside - min(0.0, at_start)
+        return beyond
 
     def go(self, view: BimanualView, places: Sequence[Place], carried: Sequence[str] = ()) -> Place:
         """Plans the way to the nearest of some places, along the shortest way that is free; returns that place.
@@ -171,7 +174,7 @@ class Glider:
             self._room = self.clearance(view)
         for back in np.arange(0.0, _BACK_M, 0.04):
             there = Place(place.x - back * math.cos(place.yaw), place.y - back * math.sin(place.yaw), place.yaw)
-            if self._room[self._cell(np.array(there[:2]))] >= 0.0:
+            if self._room[self._cell(np.array(there[:2]))] >= -_TIGHT_M:
                 return there
         return None
 
@@ -197,7 +200,7 @@ class Glider:
                 continue
             for di, dj in _STEPS:
                 a, b = i + di, j + dj
-                if not (0 <= a < n and 0 <= b < n) or (room[a, b] < 0.0 and room[a, b] <= room[i, j]):
+                if not (0 <= a < n and 0 <= b < n) or (room[a, b] < -_TIGHT_M and room[a, b] <= room[i, j]):
                     continue
                 there = cost + _CELL_M * math.hypot(di, dj) * (1.0 + _NARROW_COST * max(0.0, 0.15 - float(room[a, b])))
                 if there < costs[a, b] - 1e-12:
