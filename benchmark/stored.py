@@ -23,22 +23,24 @@ class ActionsEnded(VlagymError):
     """The episode goes on after its stored actions have ended: it did not run the same again."""
 
 
-def again(world: Playable, trace: Trace, watch: Watch | None = None) -> Rollout:
+def again(world: Playable, trace: Trace, watch: Watch | None = None, guard: Guard | None = None) -> Rollout:
     """Returns a rollout of the stored actions; iterate over it. Where the episode goes on after them, it ends by an error of type ActionsEnded.
 
     Args:
       world: Where it is played.
       trace: The stored episode.
       watch: What is rendered.
+      guard: Looks at each action and leaves it as it is; None: it says of each what the trace says.
     """
     spec = trace.spec
     observation = ObservationSpec(images=(), state=(), rate_hz=spec.control.rate_hz)
     pipeline = connect(STORED, spec.control, observation)
-    guard: Guard | None = _Verdicts(trace) if bool((trace.safety != NO_FILTER).any()) else None
+    if guard is None and bool((trace.safety != NO_FILTER).any()):
+        guard = StoredVerdicts(trace)
     return Rollout(world, spec, _answer_once(spec, trace), pipeline=pipeline, chunking=Chunking(mode="whole"), watch=watch, guard=guard)
 
 
-class _Verdicts:
+class StoredVerdicts:
     """The safety filter of a stored episode: its actions are those that it let pass, and it says again what it said of each."""
 
     def __init__(self, trace: Trace) -> None:

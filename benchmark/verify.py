@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +16,14 @@ from vlagym.benchmark import scoring
 from vlagym.benchmark.coverage import Difference, coverage, played_again, reservations, suite_of
 from vlagym.benchmark.episode import MakeWorld, RunnableWorld, WorldOptions, conclude, make_world, outcome_of
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Port, Schedule
+from vlagym.benchmark.recheck import Recheck
 from vlagym.benchmark.rollout import Rollout
 from vlagym.benchmark.runner import expand
 from vlagym.benchmark.scoring import LATENCY
 from vlagym.benchmark.stored import ActionsEnded, again
 from vlagym.benchmark.suite import Suite
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadData
+from vlagym.envs.errors import BadData, VlagymError
 from vlagym.envs.types import STATE_COLUMNS, Certificate, EpisodeResult, EpisodeSpec, Trace, sha_arrays, stream
 from vlagym.results.schema import trace_from_bytes
 from vlagym.results.store import Store
@@ -106,7 +107,7 @@ def verify(
         chosen = stream(seed, "verify").permutation(len(results))[:sample]
         results = [results[i] for i in sorted(chosen.tolist())]
     jobs = [Job(key=r.digest, content=_Claim(store.trace_path(r.digest), r)) for r in results]
-    crew = Crew(make=partial(_Verifier, make_world, tuple(names)), workers=min(workers, len(jobs)))
+    crew = Crew(make=partial(_Verifier, make_world, tuple(names), store.header.safety), workers=min(workers, len(jobs)))
     verdicts = _verdicts(catalog.load("executor", executor), crew, jobs)
     return Checked(run, verdicts, len(jobs), tuple(differences), tuple(reservations(store.header, suite)))
 
@@ -133,7 +134,8 @@ def _verdict(finished: Finished) -> Verdict:
 class _Verifier:
     """Verifies one episode after another in whichever process it lives."""
 
-    def __init__(self, make: MakeWorld, metrics: tuple[str, ...]) -> None:
+    def __init__(self, make: MakeWorld, metrics: tuple[str, ...], safety: Mapping[str, Any]) -> None:
+        self._safety = safety
         self._world: RunnableWorld = make(WorldOptions(render=False))
         self._metrics = metrics
 
@@ -147,8 +149,14 @@ class _Verifier:
             return Verdict(result=claim.result, differences=(Difference("trace", f"{claim.trace} is missing"),))
         except BadData as error:
             return Verdict(result=claim.result, differences=(Difference("trace", str(error)),))
-        rollout = again(self._world, trace).play()
-        return compare(claim.result, trace, rollout, self._metrics)
+        try:
+            recheck = Recheck(trace, self._safety)
+        except VlagymError as error:
+            return Verdict(result=claim.result, differences=(Difference("safety", str(error)),))
+        verdict = compare(claim.result, trace, again(self._world, trace, guard=recheck).play(), self._metrics)
+        if recheck.difference is None:
+            return verdict
+        return replace(verdict, differences=(*verdict.differences, Difference("safety", recheck.difference)))
 
     def close(self) -> None:
         self._world.close()

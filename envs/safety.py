@@ -162,11 +162,12 @@ class SafetyFilter:
         out: list[Array] = []
         broken: list[str] = []
         for move, values in zip(self._moves, wanted, strict=True):
-            side = move.component.name.partition("_")[0]
+            # Joints go back together: which of them brought a hand to where it presses, only their common way tells.
+            side = "" if isinstance(move, Joints) else move.component.name.partition("_")[0]
             found = move.allow(values, proprio, touches.get(side, anyone))
             out.append(found.values)
             broken += found.broken
-        if self._forward is not None:
+        if self._forward is not None and "force" not in broken:
             broken += self._hold_hands(out)
         return out, broken
 

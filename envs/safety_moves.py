@@ -223,6 +223,12 @@ class Glide:
         return np.zeros(3)
 
     def allow(self, wanted: Array, proprio: Proprio, touch: Touch) -> Allowed:
+        if touch.pressing <= 1.0:
+            self._into = None
+        elif self._into is None and np.abs(self._last).max() > 0:
+            self._into = self._last / np.linalg.norm(self._last)
+        if self._into is not None:
+            return Allowed(_bounded(-_BACK_OFF * self._speed_m_s * self._into / self.component.scale, self.component), ("force",))
         velocity = wanted * self.component.scale
         turn = float(np.clip(velocity[2], -self._turn_rad_s * touch.pace, self._turn_rad_s * touch.pace))
         slowed = np.array([*shortened(velocity[:2], self._speed_m_s * touch.pace), turn])
@@ -235,13 +241,6 @@ class Glide:
         if np.abs(inside - there).max() > 1e-6:
             slowed[:2] = to_start.T @ (inside - here) / self._step_s
             broken.append("base_box")
-        if touch.pressing <= 1.0:
-            self._into = None
-        elif self._into is None and np.abs(self._last).max() > 0:
-            self._into = self._last / np.linalg.norm(self._last)
-        if self._into is not None:
-            slowed = slowed - max(0.0, float(slowed @ self._into)) * self._into - _BACK_OFF * self._speed_m_s * self._into
-            broken.append("force")
         return Allowed(_bounded(slowed / self.component.scale, self.component), tuple(broken)) if broken else Allowed(wanted, ())
 
     def done(self, values: Array) -> None:

@@ -384,3 +384,27 @@ def test_a_filter_may_not_be_switched_when_a_run_is_resumed(made: Path) -> None:
     options = RunOptions(policy="fakes:CARRIER", suite=SUITE, executor="serial", resume=made, make_world=fakes.make_world, safety="clip")
     with pytest.raises(BadData, match="safety.mode was 'off' and is 'clip'"):
         run(options, expanded(SUITE), Silent())
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("guarded") / "run"
+    options = RunOptions(policy="fakes:CARRIER", suite=SUITE, executor="serial", out=out, make_world=fakes.make_world, safety="clip")
+    return run(options, expanded(SUITE), Silent()).path
+
+
+def test_a_run_without_a_filter_cannot_pass_for_one_with_it(made: Path, guarded: Path, tmp_path: Path) -> None:
+    plain = Path(shutil.copytree(made, tmp_path / "plain"))
+    safety = json.loads((guarded / "header.json").read_text(encoding="utf-8"))["safety"]
+    change_header(plain, lambda header: header.update(safety=safety))
+    assert differences(verdicts(plain)[0])["safety"] == "the header says --safety clip, and the trace holds the verdict -1"
+    change_trace(plain, 0, lambda trace: dataclasses.replace(trace, safety=np.zeros_like(trace.safety)))
+    told = differences(verdicts(plain)[0])
+    assert "is none that the filter (clip) lets pass: it breaks hand_speed, by" in told["safety"]
+    assert "stored None, simulated 0.0" in told["safety_clips"]
+
+
+def test_a_header_without_the_limits_of_its_robot_is_found(guarded: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(guarded, tmp_path / "run"))
+    change_header(path, lambda header: header["safety"].update(limits={}))
+    assert "the safety limits of 'panda' in the header lacks the key 'hand_speed_m_s'" in differences(verdicts(path)[0])["safety"]
