@@ -19,7 +19,7 @@ from vlagym.policies.bimanual.view import OPEN, BimanualSkill, BimanualView, Bod
 from vlagym.policies.skills.surroundings import boxed
 from vlagym.policies.skills.view import Verdict, asset_of
 
-_COME_STEPS, _REACH_STEPS, _CLOSE_STEPS = 90, 40, 24
+_COME_STEPS, _REACH_STEPS, _CLOSE_STEPS, _ACROSS_STEPS = 90, 40, 24, 80
 _HELD_STEPS = 4
 _SLOW_M = 0.010
 _RAISE_M = 0.115
@@ -29,7 +29,7 @@ _RAISE_SPEED_M, _CARRY_SPEED_M, _LOWER_SPEED_M = 0.008, 0.016, 0.006
 _TURN_SPEED_RAD = 0.05
 _LEAD_M = 0.03
 """So far may the place where the thing is to be run ahead of where it is."""
-_CORRECTING, _OFFSET_MAX_M = 0.08, 0.03
+_CORRECTING, _OFFSET_MAX_M = 0.08, 0.04
 _OVER_M = 0.025
 _REST_M = 0.002
 _OPENING_STEPS = 10
@@ -180,7 +180,7 @@ class PutBoth(BimanualSkill):
                 return BodyCommand(), "lost"
         if self._stage == "across":
             high = max(float(carried.start.pos[2]), self._height_over(view, name, goal))
-            if float(np.hypot(*(goal.pos[:2] - thing.pos[:2]))) < 0.015 or self._steps > 140:
+            if float(np.hypot(*(goal.pos[:2] - thing.pos[:2]))) < 0.015 or self._steps > _ACROSS_STEPS:
                 self._stage, self._steps = "lower", 0
             share = float(np.clip(1.0 - (high - float(thing.pos[2]) - 0.02) / 0.04, 0.0, 1.0))
             way = goal.pos[:2] - carried.wanted.pos[:2]

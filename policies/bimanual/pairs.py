@@ -23,7 +23,7 @@ from vlagym.policies.skills.view import asset_of
 
 _STANDOFF_M = 0.07
 _RAISED_M = 0.11
-_PRESS_M, _STIFF_PRESS_M = 0.035, 0.012
+_PRESS_M, _STIFF_PRESS_M = 0.035, 0.016
 """So far beyond the sides of a box the palms are sent, each: arms press with what they give way by; those of robots of their own give less."""
 _PRESSING_STEPS, _GRASPING_STEPS = 12, 10
 _HIGHER_M = (0.0, 0.014)
@@ -160,31 +160,25 @@ class Pairs:
                 yield Take(side, back @ Pose(pos, quat), rotate(back.quat, direction), OPEN, CLOSE, 0.0), _HIGH_COST * higher
 
     def _against_face(self, thing: Pose, side: str, hold: Hold, scale: float) -> Iterator[tuple[Take, float]]:
-        """Yields how a palm, or finger tips, come flat against a side."""
+        """Yields how the tips of open fingers come against a side, spread like a palm, so that what is between two hands does not turn."""
         hand, inward = self._robot.hand(side), -np.array(hold.out)
         up = np.array([0.0, 0.0, 1.0])
         level = np.cross(up, inward)
-        closing = OPEN if hand.open_posture else CLOSE
-        points = self.ways.hand_points(side, closing)
-        axes = {hand.palm_axis: 0.0, (0.0, 0.0, 1.0): 0.3}
-        for axis, cost in axes.items():
-            a = np.array(axis)
-            b = np.eye(3)[int(np.abs(a).argmin())]
-            frame = np.stack([a, np.cross(a, b) / np.linalg.norm(np.cross(a, b)), np.zeros(3)], axis=1)
-            frame[:, 2] = np.cross(frame[:, 0], frame[:, 1])
-            for roll in _ROLLS_RAD:
-                beside = math.cos(roll) * up + math.sin(roll) * level
-                turn = np.stack([inward, beside, np.cross(inward, beside)], axis=1) @ frame.T
-                spread = points @ turn.T
-                ahead = spread @ inward
-                for higher in _HIGHER_M:
-                    middle = scale * np.array(hold.pos_m) + [0.0, 0.0, higher]
-                    # What of the hand meets the side is what is foremost of it at the height of the side.
-                    level_with = spread[:, 2] + middle[2] < 2.0 * scale * hold.pos_m[2]
-                    if not level_with.any():
-                        continue
-                    touch = Pose(middle - float(ahead[level_with].max()) * inward, from_matrix(turn))
-                    yield Take(side, touch, inward, closing, closing, _PRESS_M if hand.single is None else _STIFF_PRESS_M), cost + _HIGH_COST * higher
+        points = self.ways.hand_points(side, OPEN)
+        for roll in _ROLLS_RAD:
+            beside = math.cos(roll) * up + math.sin(roll) * level
+            turn = np.stack([np.cross(beside, inward), beside, inward], axis=1)
+            spread = points @ turn.T
+            ahead = spread @ inward
+            for higher in _HIGHER_M:
+                middle = scale * np.array(hold.pos_m) + [0.0, 0.0, higher]
+                # What of the hand meets the side is what is foremost of it at the height of the side.
+                level_with = spread[:, 2] + middle[2] < 2.0 * scale * hold.pos_m[2]
+                if not level_with.any():
+                    continue
+                touch = Pose(middle - float(ahead[level_with].max()) * inward, from_matrix(turn))
+                press_m = _PRESS_M if hand.single is None else _STIFF_PRESS_M
+                yield Take(side, touch, inward, OPEN, OPEN, press_m), _HIGH_COST * higher
 
     def _low_m(self, name: str, take: Take) -> float:
         """Returns how far above what is under it, table or edge of the tray, a hand is that has come to a thing; m."""
