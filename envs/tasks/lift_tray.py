@@ -67,7 +67,6 @@ TASK = Task(
     expert_s=6.0,
     layout=_layout,
     plan=_plan,
-    robots=("g1", "panda_bimanual"),
+    robots=("g1", "cmu_humanoid", "panda_bimanual"),
     bases=("fixed", "planar", "legs"),
-    cannot={"cmu_humanoid": "its mitten hands do not close around the grips of a tray"},
 )
