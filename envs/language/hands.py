@@ -75,6 +75,8 @@ def takes_hand(phrase: Phrase, frame: Phrase | None = None) -> bool:
         return False
     if frame is None:
         return True
+    if "please" in frame.text and "please" in phrase.text:
+        return False
     if frame.text.endswith(("{request}", "{request}?")):  # what is to be done stands last
         return phrase.is_indirect or _WITH_THE_BODY.match(phrase.text) is None
     return _TRAILING.search(phrase.text) is None and not (" with " in phrase.text and " with " in frame.text)
