@@ -47,10 +47,10 @@ _BETWEEN, _REACH = 0.85, 1.15
 _BEND_MAX_NM, _BENT_MAX_RAD = (120.0, 80.0), (0.8, 0.4)  # of the moment that turns the pelvis, and of that turn: forward, and to the side
 _HEIGHT_STEP_M = 0.05  # of the centre of mass, for which answers to sway are worked out anew
 _WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.3])  # of force and moment where not all can be had
-# Over so long is smoothed what pushes the body, along and across: fast enough for a hand that presses on the table, slow enough that a short push is
+# Over so long is smoothed what pushes the body, see `_notice`: fast enough for a hand that presses on the table, slow enough that a short push is
 # not leant against when it is over.
-_NOTICE_S = np.array([1.0, 2.0, 1.0, 2.0])
-_REST_MAX_M = (0.06, 0.04)  # of the centre of mass from the middle of the feet, along and across, where something pushes it
+_NOTICE_S = np.array([1.0, 1.0, 1.0, 1.0, 0.5])
+_REST_MAX_M = (0.06, 0.08)  # of the centre of mass from the middle of the feet, along and across, where something pushes it
 _STOOP_FROM_M, _STOOP_RAD_M = 0.20, 2.5  # a squat deeper than the first leans the torso: ankles of a G1 end at 0.87 rad
 
 
@@ -79,7 +79,7 @@ class Balance:
         self._is_floor = (model.geom_bodyid == 0) & (model.geom_type == _PLANE)
         self._wanted = np.zeros(2)  # height in m and lean in rad, as commanded
         self._posture, self._rate = np.zeros(2), np.zeros(2)  # on the way there
-        self._strange, self._explained = np.zeros(4), np.zeros(4)
+        self._strange, self._explained = np.zeros(5), np.zeros(5)
         self._last_motion: Array | None = None
         self._standing_m = self._highest_m = 0.0
         self._inertia = np.ones(3)
@@ -94,7 +94,7 @@ class Balance:
         mujoco.mj_forward(self._model, data)
         self._legs.reset(data)
         self._wanted, self._posture, self._rate = np.zeros(2), np.zeros(2), np.zeros(2)
-        self._strange, self._explained, self._last_motion = np.zeros(4), np.zeros(4), None
+        self._strange, self._explained, self._last_motion = np.zeros(5), np.zeros(5), None
         self._standing_m = self._height_m(data, self._legs.soles(data))
         self._highest_m = self._standing_m + self._legs.stretch_left_m(data)
         self._inertia = self._legs.turning_inertia(data)
@@ -137,7 +137,8 @@ class Balance:
         cos, sin = apart[1] / (2 * half_way), -apart[0] / (2 * half_way)
         level = np.array([[cos, -sin], [sin, cos]])
         error, spin = self._turn_error(data, cos, sin)
-        load = self._legs.mass_kg * (_GRAVITY + self._lift(data, soles))
+        # What a hand that presses downward takes off the feet is not asked of them.
+        load = self._legs.mass_kg * max(_GRAVITY + self._lift(data, soles) - float(self._strange[4]), 0.3 * _GRAVITY)
 
         # Along and across the feet. With the pressure at p and the moment m about the level axis across each direction, the ground pushes the
         # body with (load (com - p) - m) / height of the centre of mass.
@@ -148,14 +149,14 @@ class Balance:
         limits = (length, min(max(float(capture[1]) * _REACH, _BETWEEN * half_way), half_way + width))
         across = np.array([level[:, 1], -level[:, 0]])
         turned, turning = across @ -error[:2], across @ spin[:2]
-        strange = self._notice(level.T @ com_speed[:2], turning)
+        strange = self._notice(np.array([*speed, *turning, com_speed[2]]))
         pressure, bend = np.zeros(2), np.zeros(2)
         for i, sway in enumerate(self._answers(tall)):
             state = np.array([place[i], speed[i], turned[i], turning[i]])
             rest = sway.rest(float(strange[i]), float(strange[2 + i]), _REST_MAX_M[i], limits[i])
             pressure[i], bend[i] = sway.answer(state, rest, limits[i], _BEND_MAX_NM[i], _BENT_MAX_RAD[i])
         push = (load * (place - pressure) - bend) / tall
-        self._explained = np.array([*(push / self._legs.mass_kg), *(bend / self._inertia[[1, 0]])])
+        self._explained = np.array([*(push / self._legs.mass_kg), *(bend / self._inertia[[1, 0]]), load / self._legs.mass_kg - _GRAVITY])
         push = level @ push
         about_vertical = min(max(_YAW_GAIN * error[2] - _YAW_DAMPING * spin[2], -_YAW_MAX_NM), _YAW_MAX_NM)
         return np.array([*push, load, *(across.T @ bend), about_vertical])
@@ -194,17 +195,16 @@ class Balance:
             self._sways[step] = Sway(mass, height, float(self._inertia[1])), Sway(mass, height, float(self._inertia[0]))
         return self._sways[step]
 
-    def _notice(self, speed: Array, turning: Array) -> Array:
+    def _notice(self, motion: Array) -> Array:
         """Returns accelerations that the ground does not explain: something pushes the body, or it carries what it did not carry before.
 
         Args:
-          speed: (2,) m/s of the centre of mass, along and across the feet.
-          turning: (2,) rad/s of the pelvis in the senses of bows along and across.
+          motion: (5,) of the centre of mass along and across the feet in m/s, of the pelvis in the senses of bows along and across in rad/s, and
+            of the centre of mass upward in m/s.
 
         Returns:
-          (4,) along and across, in m/s2, then of the two bows, in rad/s2; smoothed over _NOTICE_S.
+          (5,) the same in m/s2 and rad/s2, smoothed over _NOTICE_S.
         """
-        motion = np.concatenate([speed, turning])
         if self._last_motion is not None:
             strange = (motion - self._last_motion) / self._dt - self._explained
             self._strange = self._strange + (strange - self._strange) * (self._dt / _NOTICE_S)

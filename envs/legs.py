@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,8 +19,9 @@ Array = NDArray[np.float64]
 _RIM_M = 0.004  # of the soles that is left unused
 _FLOOR_NEAR_M = 0.008  # a corner of a sole that is no higher above the lowest one touches the ground
 _LEVEL_GAIN, _LEVEL_DAMPING = 30.0, 2.0  # N m/rad and N m s/rad that keep the soles level
-_PLACE_GAIN, _PLACE_DAMPING = 800.0, 50.0  # N/m and N s/m that keep a foot without load where it stood
-_LIGHT_N = 60.0  # below this load that begins
+# N/m and N s/m, and N m/rad and N m s/rad, that bring a foot back beside the other which lost its load and moved; a foot that stands does not feel them.
+_PLACE_GAIN, _PLACE_DAMPING = 2000.0, 90.0
+_HEADING_GAIN, _HEADING_DAMPING = 30.0, 2.0
 _KNEE_MIN_RAD = 0.20  # a straight leg cannot push: with hips too far from above the feet the pelvis goes lower instead
 _KNEE_STOP_RAD = 0.08  # and where it does not go so fast, knees straighter than this are bent by a spring
 _KNEE_GAIN, _KNEE_DAMPING = 200.0, 10.0  # N m/rad and N m s/rad
@@ -112,11 +114,14 @@ class Legs:
         """Of the centre of mass, (3, nv), as `com` found it last."""
         self._rows, self._rush = np.zeros((18, 18)), np.zeros(18)
         self._motion, self._inertial = np.zeros(model.nv), np.zeros(model.nv)
-        self._places: list[Array] = []
+        self._apart = np.zeros(3)  # from the right sole to the left one, at the start
+        self._headings = np.zeros(2)  # of the soles then, rad
 
     def reset(self, data: Any) -> None:
         """Begins an episode in the present state: the feet belong where they are."""
-        self._places = [sole.centre for sole in self.soles(data)]
+        left, right = self.soles(data)
+        self._apart = left.centre - right.centre
+        self._headings = np.array([_heading(left), _heading(right)])
 
     # ---------------------------------------------------------------------------------------------------------- where they are
     def soles(self, data: Any) -> list[Sole]:
@@ -193,6 +198,7 @@ class Legs:
         model, speed, rows = self._model, data.qvel, self._rows
         torque = np.zeros(len(self._dof))
         moment = forces[0, 3:] + forces[1, 3:]
+        strayed = _PLACE_GAIN * (self._apart - (soles[0].centre - soles[1].centre))
         for i, (leg, sole, force) in enumerate(zip(self._legs, soles, forces, strict=True)):
             at = slice(_JOINTS * i, _JOINTS * (i + 1))
             full = self._jac_foot(data, leg, sole)
@@ -201,11 +207,15 @@ class Legs:
             x, y, z = (sole.centre - com).tolist()
             fx, fy, fz = force[:3].tolist()
             moment = moment + [y * fz - z * fy, z * fx - x * fz, x * fy - y * fx]
-            light = max(0.0, 1.0 - fz / _LIGHT_N)
-            hold = light * (_PLACE_GAIN * (self._places[i] - sole.centre) - _PLACE_DAMPING * motion[:3])
-            self._places[i] = self._places[i] + (1.0 - light) * 0.1 * (sole.centre - self._places[i])
-            up = sole.turn[:, 2]
-            level = np.array([_LEVEL_GAIN * up[1] - _LEVEL_DAMPING * motion[3], -_LEVEL_GAIN * up[0] - _LEVEL_DAMPING * motion[4], 0.0])
+            hold = (0.5 - i) * strayed - _PLACE_DAMPING * motion[:3]
+            up, turned = sole.turn[:, 2], float(self._headings[i]) - _heading(sole)
+            level = np.array(
+                [
+                    _LEVEL_GAIN * up[1] - _LEVEL_DAMPING * motion[3],
+                    -_LEVEL_GAIN * up[0] - _LEVEL_DAMPING * motion[4],
+                    _HEADING_GAIN * (turned - 2 * math.pi * round(turned / (2 * math.pi))) - _HEADING_DAMPING * motion[5],
+                ]
+            )
             torque[at] = data.qfrc_bias[leg.dof] + jac[:3].T @ (hold - force[:3]) + jac[3:].T @ (level - force[3:])
             straight = _KNEE_STOP_RAD - float(data.qpos[leg.qpos[_KNEE]])
             if straight > 0.0:
@@ -235,6 +245,10 @@ class Legs:
 
         mujoco.mj_jac(self._model, data, self._jac[:3], self._jac[3:], sole.centre, leg.foot)
         return self._jac
+
+
+def _heading(sole: Sole) -> float:
+    return math.atan2(float(sole.turn[1, 0]), float(sole.turn[0, 0]))
 
 
 def _stretched_m(model: Any, joints: list[int]) -> float:
