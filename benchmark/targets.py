@@ -20,7 +20,7 @@ class Targets(NamedTuple):
     pos_world_m: NDArray[np.float64]
     """(2, 3) the object and its destination. Of furniture: the middle of its handle, the point where its button, knob or switch is worked, or the
     middle of the moving part, as it is and as it is when the joint is fully open or at the wanted setting. Of a zone its middle, of a line its
-    end, of a hole its floor."""
+    end, of a hole its floor. Of a gesture, which is about no thing, twice the middle between the hands."""
     yaw_rad: float
     """How the object is turned about the vertical, in the world frame."""
 
@@ -32,6 +32,9 @@ def targets(spec: EpisodeSpec, facts: Facts) -> Targets:
       BadSpec: If the goal names something that is not in the scene.
       UnknownName: If it names a setting that its control has not.
     """
+    if not spec.goal[0].things:
+        middle = facts.ee_pos_world_m.mean(axis=0)
+        return Targets(np.stack([middle, middle]), 0.0)
     name, *others = spec.goal[0].args
     here = _pose(spec, facts, name)
     if others and not others[0].startswith("="):

@@ -6,10 +6,39 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vlagym.benchmark.executor import one_thread_each
-from vlagym.envs.types import EpisodeResult, EpisodeSpec
+from vlagym.envs import catalog
+from vlagym.envs.robot import Robot
+from vlagym.envs.task import Task
+from vlagym.envs.types import Base, EpisodeResult, EpisodeSpec
+
+
+class Body(NamedTuple):
+    """A robot and what carries it."""
+
+    robot: str
+    base: Base
+
+    def __str__(self) -> str:
+        return self.robot if self.base == "fixed" else f"{self.robot} ({self.base})"
+
+
+def bodies(task: str) -> list[Body]:
+    """Returns what a task is done with: each robot that it names on each of its bases that the robot has, the default of each robot first.
+
+    Raises:
+      UnknownName: If there is no such task, or it names a robot that does not exist.
+    """
+    catalog.known("task", task)
+    definition: Task = catalog.load("task", task)
+    found = []
+    for name in definition.robots:
+        catalog.known("robot", name)
+        robot: Robot = catalog.load("robot", name)
+        found += [Body(name, base) for base in definition.bases if base in robot.bases]
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +60,16 @@ class Trial:
     def solved(self) -> bool:
         """Whether the expert succeeded."""
         return self.result is not None and self.result.outcome == "success"
+
+    @property
+    def ms_a_step(self) -> float | None:
+        """Wall time of a control step without rendering, the expert's and the start's share included; None where no step was played."""
+        return 1e3 * self.result.wall_s / self.result.steps if self.result is not None and self.result.steps else None
+
+    @property
+    def fell(self) -> bool:
+        """Whether the robot fell."""
+        return self.result is not None and self.result.ended_by == "fall"
 
     @property
     def ending(self) -> str:

@@ -120,9 +120,23 @@ def _difference(a: ActionChunk, b: ActionChunk) -> str:
 def _sampled(policy: Policy, seed: int) -> EpisodeSpec:
     from vlagym.envs.sampling import sample
 
-    task = catalog.names("task")[0]
-    control = policy.spec.action.name if policy.spec.action else "ee_delta"
-    return sample(task, seed=seed, control=control if control in ("ee_pose", "joint_delta", "joint_position") else "ee_delta")
+    task, robot, control = _met_by(policy.spec)
+    return sample(task, seed=seed, robot=robot, control=control)
+
+
+def _met_by(spec: PolicySpec) -> tuple[str, str, str]:
+    """Returns task, robot and control of the episodes that a policy is asked about: a robot that takes its actions, one with one arm if it may be."""
+    from vlagym.envs.control import action_spec
+
+    asked = spec.action.name if spec.action else "ee_delta"
+    known = [(task, name) for task in catalog.names("task") for name in catalog.load("task", task).robots]
+    bodies = [(task, catalog.load("robot", name)) for task, name in known]
+    bodies.sort(key=lambda body: body[1].has_two_hands)
+    for task, robot in bodies:
+        if asked in robot.controls and spec.action in (None, action_spec(robot, asked, base=robot.bases[0])):
+            return task, robot.name, asked
+    task, robot = bodies[0]
+    return task, robot.name, asked if asked in robot.controls else "ee_delta"
 
 
 def _pipeline(policy: Policy, spec: EpisodeSpec) -> Pipeline:

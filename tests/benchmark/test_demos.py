@@ -291,7 +291,9 @@ def test_the_goals_of_every_task_have_targets(task: str) -> None:
         for goal in (spec.goal, *spec.alternatives):
             found = targets(replace(spec, goal=goal), facts)
             assert found.pos_world_m.shape == (2, 3) and np.isfinite(found.pos_world_m).all(), goal
-            assert (np.abs(found.pos_world_m - np.array([0.5, 0.0, 0.1])) < 0.45).all(), goal
+            # What a robot on its own base is asked about may stand anywhere in the room.
+            reach_m = 0.45 if spec.robot_base == "fixed" and spec.robot == "panda" else 2.0
+            assert (np.abs(found.pos_world_m - np.array([0.5, 0.0, 0.1])) < reach_m).all(), goal
     world.close()
 
 
