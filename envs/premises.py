@@ -78,6 +78,8 @@ FROM_AFAR = frozenset(("pointed_at", "pointed_at_with", "gestured", "faced", "ap
 REACH_M = 0.03
 """How near a pinch point must come to the middle of what is to be handled, the hand turned as it likes."""
 _ANY_CAMERA = ("head", "front")
+_STOOPED = (Pose(np.array([0.0, 0.0, -0.28]), np.array([0.9689, 0.0, 0.2474, 0.0])),)
+"""Where the pelvis of a robot on its legs is, in its base frame, that has squatted and leans by half a radian: it reaches from there, too."""
 _SOUGHT = frozenset(("faced", "approached"))
 """What these are about may be behind the robot: it is enough that the head sees it once the robot has turned to it on the spot."""
 
@@ -107,7 +109,10 @@ def _hand_reaches(world: World, robot: Robot, side: str, name: str) -> bool:
     base = base_frame(robot, world.scene.floor_m, spec.robot_start)
     points = _points_to_see(spec, name)
     target = HandTarget(Pose(base.inverse().apply(points.mean(axis=0)), np.array([1.0, 0.0, 0.0, 0.0])), "free")
-    return body.solve({side: target}, np.array(spec.robot_qpos), iterations=40).position_m[side] < REACH_M
+    pelvises = (None, *_STOOPED) if spec.robot_base == "legs" else (None,)
+    return any(
+        body.solve({side: target}, np.array(spec.robot_qpos), iterations=40, pelvis=pelvis).position_m[side] < REACH_M for pelvis in pelvises
+    )
 
 
 def _share_when_faced(world: World, spec: EpisodeSpec, name: str) -> float:

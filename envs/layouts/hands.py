@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from vlagym.envs.robot import WorkArea
@@ -28,6 +29,12 @@ def where_of(draft: Draft, name: str) -> tuple[float, float]:
     places = {prop.name: prop.pos_world for prop in draft.props} | {fixture.name: fixture.pos_world for fixture in draft.fixtures}
     x, y, _ = places[name.partition("/")[0]]
     return x, y
+
+
+def aside_of(draft: Draft, name: str) -> float:
+    """Returns how far to the left of the robot, as it begins, a prop or fixture of a draft stands, in m."""
+    (x, y), (bx, by, yaw) = where_of(draft, name), draft.robot_start
+    return math.cos(yaw) * (y - by) - math.sin(yaw) * (x - bx)
 
 
 def by_hand(thing: str, side: str) -> Predicate:
@@ -62,7 +69,7 @@ def goals_by_hand(draft: Draft, wanted: Sequence[tuple[str, Goal]], *, says: Cal
 def _hands_for(draft: Draft, thing: str, goal: Goal) -> tuple[str, ...]:
     """Returns the sides of the hands that reach a thing and whatever else a goal is about."""
     things = dict.fromkeys((thing.partition("/")[0], *(name for p in goal.conditions for name in p.things)))
-    reached = [hands_at(draft.work, where_of(draft, name)[1]) for name in things]
+    reached = [hands_at(draft.work, aside_of(draft, name)) for name in things]
     return tuple(side for side in reached[0] if all(side in sides for sides in reached))
 
 

@@ -14,7 +14,7 @@ from vlagym.envs.frames import Pose, conjugate, multiply, to_axis_angle
 from vlagym.envs.robot import Robot
 from vlagym.envs.task import Skill
 from vlagym.envs.types import ActionSpec, EpisodeSpec, Observation
-from vlagym.policies.bimanual import base, both_hands, carrying, drawers, gestures, handing, motion, pointing, pressing, pushing, reach
+from vlagym.policies.bimanual import base, both_hands, carrying, drawers, gestures, handing, legs, motion, pointing, pressing, pushing, reach
 from vlagym.policies.bimanual.view import BimanualSkill, BimanualView, BodyCommand, HandCommand
 from vlagym.policies.skills.view import TURN_RAD
 
@@ -25,6 +25,7 @@ SKILLS: Mapping[str, type[BimanualSkill]] = {
     **drawers.SKILLS,
     **gestures.SKILLS,
     **handing.SKILLS,
+    **legs.SKILLS,
     **motion.SKILLS,
     **pointing.SKILLS,
     **pressing.SKILLS,
