@@ -10,8 +10,6 @@ from vlagym.envs.types import EpisodeSpec, Predicate
 _KINDS = ("cabinet", "chest")
 _CLOSED_M = 0.05
 """The handle of a closed drawer is at most so far beyond the middle of the work area."""
-_UNDER_M = 0.12
-"""Handles that are lower lie under those of other drawers, where a hand with fingers has no room."""
 _APART_M = (0.125, 0.17)
 
 
@@ -22,8 +20,9 @@ def _goal(joint: str) -> Goal:
 
 def _layout(draft: Draft) -> list[Goal]:
     rng, work = draft.rng, draft.work
-    low_m = 0.0 if draft.robot.stance is None else _UNDER_M
-    alone = draft.variety.random() < 0.3 and not low_m
+    # A hand with fingers has no room below the handle of another drawer.
+    only_top = draft.robot.stance is not None
+    alone = draft.variety.random() < 0.3 and not only_top
     kinds = ("chest",) if alone else (_KINDS[int(draft.variety.random() < 0.35)], "cabinet")
     sides = (0.0,) if alone else (1.0, -1.0) if rng.random() < 0.5 else (-1.0, 1.0)
     names: list[str] = []
@@ -43,8 +42,10 @@ def _layout(draft: Draft) -> list[Goal]:
             draft.put(thing, around)
         except Crowded:
             continue  # it is only there to be looked at
-    handles = [(name, joint) for name in names for joint in fixtures()[name].joints if joint.handle is not None]
-    joints = [f"{name}/{joint.name}" for name, joint in handles if joint.handle_pos_m[2] >= low_m]
+    joints: list[str] = []
+    for name in names:
+        handles = sorted((j for j in fixtures()[name].joints if j.handle is not None), key=lambda j: -j.handle_pos_m[2])
+        joints += [f"{name}/{joint.name}" for joint in (handles[:1] if only_top else handles)]
     order = [joints[int(i)] for i in rng.permutation(len(joints))]
     return goals_by_hand(draft, [(joint, _goal(joint)) for joint in order]) if order else []
 
