@@ -68,7 +68,7 @@ class Ways:
         return moved(base, self._shape.whole(posture(view, self.robot), view.closing))
 
     def radius_between(self, view: BimanualView, low_m: float, high_m: float) -> float:
-        """Returns how far the robot reaches, as it is, from the vertical through its base frame, between two heights of the world; 0 if it does not."""
+        """Returns how far the robot, as it is, reaches from the vertical through its base frame between two heights of the world; 0 if it does not."""
         points = self.whole(view, view.base)
         within = points[(points[:, 2] >= low_m) & (points[:, 2] <= high_m)]
         return float(np.hypot(*(within[:, :2] - view.base.pos[:2]).T).max()) if len(within) else 0.0
@@ -109,7 +109,7 @@ class Ways:
 
 
 def gap_m(points: Array, around: Sequence[Obstacle]) -> float:
-    """Returns how far the nearest of some points `(n, 3)` (world, m) is from all that stands around; 0 where one lies within, infinity if nothing does."""
+    """Returns how far the nearest of points `(n, 3)` (world, m) is from all that stands around: 0 within it, infinity if nothing does."""
     nearest = math.inf
     for thing in around:
         level = np.maximum(0.0, np.maximum(points[:, 2] - thing.top_m, thing.bottom_m - points[:, 2]))
@@ -145,7 +145,9 @@ def is_there(here: Pose, goal: Pose, pos_m: float = 0.012, turn_rad: float = 0.1
     return float(np.linalg.norm(here.pos - goal.pos)) < pos_m and turn_between(here.quat, goal.quat) < turn_rad
 
 
-def over(ways: Ways, view: BimanualView, side: str, goal: Pose, closing: float, around: Sequence[Obstacle], *, speed_m: float = SPEED_M) -> HandCommand:
+def over(
+    ways: Ways, view: BimanualView, side: str, goal: Pose, closing: float, around: Sequence[Obstacle], *, speed_m: float = SPEED_M
+) -> HandCommand:
     """Returns the command that brings a hand to a pose past what stands around: up, across, and down onto it.
 
     Args:

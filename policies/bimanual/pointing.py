@@ -34,6 +34,8 @@ _CLEARLY_RAD = 0.12
 """By so much the line should miss all other things."""
 _DOUBT_COST, _ROOM_COST, _ROOM_M = 20.0, 400.0, 0.03
 _FAR_M, _FAR_COST = 0.35, 6.0  # pointing is done from so far away where that is possible; for each m that is lacking
+_MOVED_M, _MOVED_COST = 0.12, 30.0
+"""A hand is brought to where it points: to hang there is not to point."""
 _PATIENCE, _HELD = 60, 14
 """Control steps: for getting there, and of pointing before it is enough."""
 _IDLE_RAD = 0.18
@@ -128,13 +130,19 @@ class PointAt(BimanualSkill):
         room = max(0.0, _ROOM_M - gap_m(np.concatenate([taken.hand, taken.arm]), around))
         low = max(0.0, 0.05 - float(taken.hand[:, 2].min()))
         lacking = max(0.0, _FAR_M - float(np.linalg.norm(target - pose.pos)))
-        cost = float(np.sum((solved.q - home) ** 2)) + _DOUBT_COST * doubt + _ROOM_COST * (room + low) + _FAR_COST * lacking
+        idle = max(0.0, _MOVED_M - float(np.linalg.norm(to_base.apply(pose.pos) - near.pos)))
+        cost = float(np.sum((solved.q - home) ** 2)) + _DOUBT_COST * doubt + _ROOM_COST * (room + low) + _FAR_COST * lacking + _MOVED_COST * idle
         return _Aim(side, pose, cost)
 
     def _idle(self, view: BimanualView, side: str, goal: Pose) -> dict[str, Pose]:
         """Returns where the other hand is to be."""
         giving = giving_way(self._ways, view, side, goal)
-        return {other: giving[other].pose or view.targets[other] if other in giving else view.targets[other] for other in self.robot.sides if other != side}
+        places: dict[str, Pose] = {}
+        for other in self.robot.sides:
+            if other != side:
+                asked = giving[other].pose if other in giving else None
+                places[other] = view.targets[other] if asked is None else asked
+        return places
 
     def _astray(self, view: BimanualView, side: str, place: Pose) -> Pose:
         """Returns a place of the hand that has no part in it, turned so that it points at nothing: outwards and down."""

@@ -57,7 +57,7 @@ class _Push(NamedTuple):
 
 
 class PushAside(BimanualSkill):
-    """push_aside(a, =side): pushes a to the left or right until it has gone far enough, with a hand that the goal names or that can do it more easily."""
+    """push_aside(a, =side): pushes a to that side until it has gone far enough, with the hand that the goal names or that does it more easily."""
 
     def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
         super().__init__(spec, args)

@@ -239,7 +239,8 @@ class TouchWith(BimanualSkill):
         ahead = float((here.pos - approach.pose.pos) @ approach.direction)
         if name in view.touched_by.get(side, ()):
             self._felt += 1
-            return BodyCommand(hands={side: HandCommand(pose=view.targets[side], closing=approach.closing)}), "done" if self._felt > _FELT else "running"
+            stays = HandCommand(pose=view.targets[side], closing=approach.closing)
+            return BodyCommand(hands={side: stays}), "done" if self._felt > _FELT else "running"
         self._still = self._still + 1 if ahead < self._progress + 0.001 else 0
         self._progress = max(self._progress, ahead)
         if ahead > _BEYOND_M or self._still > 8:

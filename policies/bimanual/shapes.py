@@ -46,7 +46,9 @@ class BodyShape:
         self._robot = robot
         self._base = int(model.body(robot.base_body).id)
         self._joints = np.array([int(model.joint(name).qposadr[0]) for name in robot.joints])
-        self._fingers: dict[str, NDArray[np.intp]] = {h.side: np.array([int(model.joint(name).qposadr[0]) for name in h.finger_joints]) for h in robot.end_effectors}
+        self._fingers: dict[str, NDArray[np.intp]] = {
+            h.side: np.array([int(model.joint(name).qposadr[0]) for name in h.finger_joints]) for h in robot.end_effectors
+        }
         self._sites: dict[str, int] = {h.side: int(model.site(h.site).id) for h in robot.end_effectors}
         self._shoulders: dict[str, int] = {h.side: int(model.joint(h.arm_joints[min(2, len(h.arm_joints) - 1)]).id) for h in robot.end_effectors}
         self._hands: dict[str, list[tuple[int, Array]]] = {}
