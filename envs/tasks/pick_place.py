@@ -15,13 +15,15 @@ _FLAT_HANDS = ("cmu_humanoid",)
 _ROUND = ("ball", "fruit", "vegetable")
 
 
-def _suits_hand(asset: ObjectAsset) -> bool:
+def suits_hand(asset: ObjectAsset) -> bool:
+    """Returns whether hands with fingers hold a thing well."""
     x, y, z = asset.size_m
     is_even = not any(any(grasp.offset_xy_m) for grasp in asset.grasps)  # what has an ear or a handle is taken by it, or turns in the hand
     return is_even and _NARROW_M[0] <= min(x, y) <= _NARROW_M[1] and max(x, y) <= 0.10 and _TALL_M[0] <= z <= _TALL_M[1]
 
 
-def _is_low(asset: ObjectAsset) -> bool:
+def is_low(asset: ObjectAsset) -> bool:
+    """Returns whether a hand comes over a place with what it holds."""
     return asset.size_m[2] <= 0.07 and footprint_m(asset) <= 0.11
 
 
@@ -35,9 +37,9 @@ def _layout(draft: Draft) -> list[Goal]:
     places: list[str] = []
     for _ in range(2):
         role = "container" if rng.random() < 0.3 and draft.robot.name not in _FLAT_HANDS else "support"
-        places += draft.choose(1, role=role, without=places, first_split="seen", suits=_is_low)
+        places += draft.choose(1, role=role, without=places, first_split="seen", suits=is_low)
     is_flat = draft.robot.name in _FLAT_HANDS
-    suits = (lambda a: _suits_hand(a) and a.kind not in _ROUND) if is_flat else _suits_hand
+    suits = (lambda a: suits_hand(a) and a.kind not in _ROUND) if is_flat else suits_hand
     things = draft.choose(int(draft.variety.integers(2, 4)), role="graspable", suits=suits, without=places)
     for name in (*places, *things):
         draft.put(name, region)

@@ -10,7 +10,8 @@ _INSIDE_M = 0.04
 """Panels keep so far from the ends of the work area, small things need not."""
 
 
-def _is_panel(asset: FixtureAsset) -> bool:
+def is_panel(asset: FixtureAsset) -> bool:
+    """Returns whether furniture has buttons."""
     return any(j.control is not None and j.control.kind == "button" for j in asset.joints)
 
 
@@ -21,7 +22,7 @@ def _goal(panel: str, button: str) -> Goal:
 
 def _layout(draft: Draft) -> list[Goal]:
     rng, work = draft.rng, draft.work
-    panels = draft.choose_fixtures(1 if draft.variety.random() < 0.5 else 2, suits=_is_panel)
+    panels = draft.choose_fixtures(1 if draft.variety.random() < 0.5 else 2, suits=is_panel)
     sides = [0.0] if len(panels) == 1 else [_SIDE_M, -_SIDE_M] if rng.random() < 0.5 else [-_SIDE_M, _SIDE_M]
     for name, side in zip(panels, sides, strict=True):
         x = rng.uniform(work.x_m[0] + _INSIDE_M, work.x_m[1] - _INSIDE_M)

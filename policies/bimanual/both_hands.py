@@ -13,7 +13,7 @@ from vlagym.envs.frames import Array, Pose, from_yaw, pose, rotate, to_yaw
 from vlagym.envs.predicates.state import place_of, prop_of
 from vlagym.envs.types import EpisodeSpec
 from vlagym.envs.whole_body import whole_body
-from vlagym.policies.bimanual.motion import Ways, is_there, over, posture
+from vlagym.policies.bimanual.motion import Retreat, Ways, is_there, over, posture
 from vlagym.policies.bimanual.pairs import Pair, Pairs
 from vlagym.policies.bimanual.view import OPEN, BimanualSkill, BimanualView, BodyCommand, HandCommand
 from vlagym.policies.skills.surroundings import boxed
@@ -234,6 +234,14 @@ class PutBoth(BimanualSkill):
         return max((o.top_m for o in around if o.top_m < 0.4), default=0.0) + _OVER_M
 
 
+class HandsBack(Retreat):
+    """hands_back(): as retreat, between two steps of a plan: what comes after it is done next."""
+
+    def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
+        command, verdict = super().step(view)
+        return command, "running" if verdict == "running" else "done"
+
+
 def where(spec: EpisodeSpec, view: BimanualView, place: str) -> tuple[float, float, float]:
     """Returns where on a place a thing is put down: x, y and the height of the surface, m in the world.
 
@@ -264,5 +272,5 @@ def _outward(skill: BimanualSkill, view: BimanualView, name: str, side: str) -> 
     return rotate(thing.quat, np.array(nearest.out))
 
 
-SKILLS: Mapping[str, type[BimanualSkill]] = {"keep_both": KeepBoth, "put_both": PutBoth, "take_both": TakeBoth}
+SKILLS: Mapping[str, type[BimanualSkill]] = {"hands_back": HandsBack, "keep_both": KeepBoth, "put_both": PutBoth, "take_both": TakeBoth}
 """Name -> class."""
