@@ -50,8 +50,13 @@ _WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.3])  # of force and moment where
 # Over so long is smoothed what pushes the body, see `_notice`: fast enough for a hand that presses on the table, slow enough that a short push is
 # not leant against when it is over.
 _NOTICE_S = np.array([1.0, 1.0, 1.0, 1.0, 0.5])
+_STRANGE_MAX = np.array([2.0, 2.0, 12.0, 12.0, 3.0])  # of the same: more would be a body that falls
 _REST_MAX_M = (0.06, 0.08)  # of the centre of mass from the middle of the feet, along and across, where something pushes it
-_STOOP_FROM_M, _STOOP_RAD_M = 0.20, 2.5  # a squat deeper than the first leans the torso: ankles of a G1 end at 0.87 rad
+# A squat deeper than this leans the torso, by so many rad a metre, because ankles end (at 0.87 rad those of a G1); by more where arms or a load
+# behind the feet take the shanks forward, which is noticed by what is left to the ankles, in rad; below the last no knee goes any lower.
+_STOOP_FROM_M, _STOOP_RAD_M = 0.16, 2.0
+_ANKLE_SPARE_RAD, _ANKLE_STOP_RAD = 0.12, 0.03
+_STOOP_GAIN, _STOOP_MAX_RAD = 4.0, 0.4  # 1/s
 
 
 class Balance:
@@ -81,6 +86,7 @@ class Balance:
         self._posture, self._rate = np.zeros(2), np.zeros(2)  # on the way there
         self._strange, self._explained = np.zeros(5), np.zeros(5)
         self._last_motion: Array | None = None
+        self._stoop = 0.0
         self._standing_m = self._highest_m = 0.0
         self._inertia = np.ones(3)
         self._sways: dict[int, tuple[Sway, Sway]] = {}
@@ -94,6 +100,7 @@ class Balance:
         mujoco.mj_forward(self._model, data)
         self._legs.reset(data)
         self._wanted, self._posture, self._rate = np.zeros(2), np.zeros(2), np.zeros(2)
+        self._stoop = 0.0
         self._strange, self._explained, self._last_motion = np.zeros(5), np.zeros(5), None
         self._standing_m = self._height_m(data, self._legs.soles(data))
         self._highest_m = self._standing_m + self._legs.stretch_left_m(data)
@@ -113,18 +120,21 @@ class Balance:
 
     def update(self, data: Any) -> None:
         """Sets the controls of the legs in `data.ctrl`."""
-        self._approach()
+        self._approach(self._legs.ankle_left_rad(data))
         soles = self._legs.soles(data)
         com, com_speed = self._legs.com(data)
         wrench = self._wrench(data, soles, com, com_speed)
         forces = self._ground.solve(soles, com, wrench, _WEIGHTS)
         self._legs.drive(data, self._legs.torques(data, soles, forces, com, self._inertia), self._dt)
 
-    def _approach(self) -> None:
-        """Moves the posture that is asked for towards the commanded one."""
+    def _approach(self, ankle_left_rad: float) -> None:
+        """Moves the posture that is asked for towards the commanded one, as far as the ankles let it."""
+        spare = ankle_left_rad - _ANKLE_SPARE_RAD
+        self._stoop = min(max(self._stoop - _STOOP_GAIN * spare * self._dt, 0.0), _STOOP_MAX_RAD)
         height, lean = self._wanted.tolist()
-        lean = max(lean, _STOOP_RAD_M * (-height - _STOOP_FROM_M))
+        lean = max(lean, _STOOP_RAD_M * (-height - _STOOP_FROM_M)) + self._stoop
         rate = np.clip(_APPROACH_GAIN * (np.array([height, lean]) - self._posture), -_SPEED_MAX, _SPEED_MAX)
+        rate[0] = max(rate[0], -_SPEED_MAX[0] * min(max((ankle_left_rad - _ANKLE_STOP_RAD) / (_ANKLE_SPARE_RAD - _ANKLE_STOP_RAD), 0.0), 1.0))
         most = _SPEED_MAX * (self._dt / _SPEED_UP_S)
         self._rate = self._rate + np.clip(rate - self._rate, -most, most)
         self._posture = self._posture + self._rate * self._dt
@@ -207,7 +217,8 @@ class Balance:
         """
         if self._last_motion is not None:
             strange = (motion - self._last_motion) / self._dt - self._explained
-            self._strange = self._strange + (strange - self._strange) * (self._dt / _NOTICE_S)
+            smooth = self._strange + (strange - self._strange) * (self._dt / _NOTICE_S)
+            self._strange = np.clip(smooth, -_STRANGE_MAX, _STRANGE_MAX)
         self._last_motion = motion
         return self._strange
 

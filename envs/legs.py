@@ -108,6 +108,8 @@ class Legs:
         self._kp, self._kv = model.actuator_gainprm[self._actuator, 0], -model.actuator_biasprm[self._actuator, 2]
         if not (self._kp > 0).all() or not np.allclose(model.actuator_biasprm[self._actuator, 1], -self._kp):
             raise BadSpec(f"the legs of {robot.name} are not moved by position actuators")
+        self._ankles = np.array([leg.qpos[_ANKLE] for leg in self._legs])
+        self._ankle_low = model.jnt_range[[leg.ankle for leg in self._legs], 0]
         self._torque_max = model.actuator_forcerange[self._actuator, 1]
         self._own = np.concatenate([np.arange(self.root, self.root + 6), self._dof])
         self._jac, self.jac_com = np.zeros((6, model.nv)), np.zeros((3, model.nv))
@@ -144,6 +146,10 @@ class Legs:
             x, y, z = (data.xanchor[leg.hip] - data.xanchor[leg.ankle]).tolist()
             left.append(float(np.sqrt(max(leg.length_m**2 - x * x - y * y, 0.0))) - z)
         return float(min(left))
+
+    def ankle_left_rad(self, data: Any) -> float:
+        """Returns how much farther the ankles can bend, shanks forward."""
+        return float((data.qpos[self._ankles] - self._ankle_low).min())
 
     def com(self, data: Any) -> tuple[Array, Array]:
         """Returns the centre of mass of the robot (3,) in m and its velocity (3,) in m/s."""
