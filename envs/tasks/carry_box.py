@@ -2,6 +2,7 @@
 
 import math
 
+from vlagym.envs.layouts.bystanders import maybe_bystander
 from vlagym.envs.task import Draft, Goal, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 
@@ -27,6 +28,7 @@ def _layout(draft: Draft) -> list[Goal]:
     draft.put_upon(box, x, start, 0.0, math.pi / 2 + turn + float(rng.uniform(-0.1, 0.1)) + (math.pi if rng.random() < 0.5 else 0.0))
     for mat, y in zip(mats, ends, strict=True):
         draft.stand(mat, x + float(rng.uniform(-0.02, 0.02)), y, math.pi / 2 + float(rng.uniform(-0.1, 0.1)), keep_free_m=0.10)
+    maybe_bystander(draft)
     return [_goal(box, mat) for mat in mats]
 
 

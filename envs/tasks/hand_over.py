@@ -1,5 +1,6 @@
 """Pass one of several things from hand to hand; the sentence says which, and from which hand to which."""
 
+from vlagym.envs.layouts.bystanders import maybe_bystander
 from vlagym.envs.layouts.hands import hands_at, where_of
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
@@ -30,6 +31,7 @@ def _layout(draft: Draft) -> list[Goal]:
     if not mine:
         return []
     asked = mine[int(draft.rng.integers(len(mine)))]
+    maybe_bystander(draft)
     return [_goal(*asked), *(_goal(*pair) for pair in goals if pair != asked)]
 
 

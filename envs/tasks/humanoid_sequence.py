@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from vlagym.envs.fixtures import fixtures
 from vlagym.envs.layouts.body_steps import Step, can_do, in_order, plan_in_order, with_hand
+from vlagym.envs.layouts.bystanders import maybe_bystander
 from vlagym.envs.layouts.hands import hands_at, where_of
 from vlagym.envs.layouts.room import fit_together, put_into
 from vlagym.envs.objects import ObjectAsset
@@ -102,6 +103,7 @@ _RECIPES: tuple[tuple[Callable[[Draft], list[list[Step]]], tuple[str, ...]], ...
 def _layout(draft: Draft) -> list[Goal]:
     recipes = [recipe for recipe, names in _RECIPES if can_do(draft.robot.name, *names)]
     orders = recipes[int(draft.variety.integers(len(recipes)))](draft)
+    maybe_bystander(draft)
     return [in_order(order) for order in orders]
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+from vlagym.envs.layouts.bystanders import maybe_bystander
 from vlagym.envs.objects import ObjectAsset, get
 from vlagym.envs.task import Draft, Goal, Skill, Task, footprint_m
 from vlagym.envs.types import EpisodeSpec, Predicate
@@ -54,6 +55,7 @@ def _layout(draft: Draft) -> list[Goal]:
         loads = [things.pop() for _ in range(count)]
         _load(draft, tray, loads, x, y, yaw)
         goals.append(_goal(tray, loads))
+    maybe_bystander(draft)
     return goals
 
 

@@ -1,5 +1,6 @@
 """Put one of several things on or into one of two others, with the hand that the sentence names, or with either."""
 
+from vlagym.envs.layouts.bystanders import maybe_bystander
 from vlagym.envs.layouts.hands import goals_by_hand, hands_at, where_of
 from vlagym.envs.layouts.milestones import carried
 from vlagym.envs.layouts.room import fit_together, put_into
@@ -52,7 +53,9 @@ def _layout(draft: Draft) -> list[Goal]:
     ]
     if not pairs or pairs[0] != (things[0], places[0]):
         return []
-    return goals_by_hand(draft, [(thing, _goal(thing, place)) for thing, place in pairs])
+    goals = goals_by_hand(draft, [(thing, _goal(thing, place)) for thing, place in pairs])
+    maybe_bystander(draft)
+    return goals
 
 
 def _plan(spec: EpisodeSpec) -> list[Skill]:

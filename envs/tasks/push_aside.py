@@ -1,5 +1,6 @@
 """Push one of several things aside, to the left or to the right; the sentence says which thing and which way."""
 
+from vlagym.envs.layouts.bystanders import maybe_bystander
 from vlagym.envs.layouts.lanes import ASIDE_M, Disc, behind, distance_m
 from vlagym.envs.objects import ObjectAsset, get
 from vlagym.envs.predicates.carrying import ASIDE_M as FAR_M
@@ -51,6 +52,7 @@ def _layout(draft: Draft) -> list[Goal]:
         raise Crowded(f"no hand pushes {things[0]} aside where it stands")
     goals = [_goal(thing, side) for thing in things for side in ways[thing]]
     asked = int(rng.integers(len(ways[things[0]])))
+    maybe_bystander(draft)
     return [goals[asked], *goals[:asked], *goals[asked + 1 :]]
 
 

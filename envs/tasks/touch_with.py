@@ -1,5 +1,6 @@
 """Touch one of several things, with the hand that the sentence names, or with either."""
 
+from vlagym.envs.layouts.bystanders import maybe_bystander
 from vlagym.envs.layouts.hands import goals_by_hand
 from vlagym.envs.task import Draft, Goal, Region, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
@@ -19,7 +20,9 @@ def _layout(draft: Draft) -> list[Goal]:
     for i in range(count):
         role = _ROLES[int(rng.integers(len(_ROLES)))]
         things += draft.choose(1, role=role, first_split=draft.objects if i in (0, count - 1) else "seen", without=things)
-    return goals_by_hand(draft, [(draft.put(thing, region), _goal(thing)) for thing in things])
+    goals = goals_by_hand(draft, [(draft.put(thing, region), _goal(thing)) for thing in things])
+    maybe_bystander(draft)
+    return goals
 
 
 def _plan(spec: EpisodeSpec) -> list[Skill]:
