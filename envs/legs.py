@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 _RIM_M = 0.004  # of the soles that is left unused
 _FLOOR_NEAR_M = 0.008  # a corner of a sole that is no higher above the lowest one touches the ground
 _LEVEL_GAIN, _LEVEL_DAMPING = 30.0, 2.0  # N m/rad and N m s/rad that keep the soles level
-# N/m and N s/m, and N m/rad and N m s/rad, that bring a foot back beside the other which lost its load and moved; a foot that stands does not feel them.
+# N/m and N s/m, and N m/rad and N m s/rad, that bring back a foot which lost its load and moved; a foot that stands does not feel them.
 _PLACE_GAIN, _PLACE_DAMPING = 2000.0, 90.0
 _HEADING_GAIN, _HEADING_DAMPING = 30.0, 2.0
 _KNEE_MIN_RAD = 0.20  # a straight leg cannot push: with hips too far from above the feet the pelvis goes lower instead
