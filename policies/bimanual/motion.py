@@ -68,7 +68,7 @@ class Ways:
         return moved(base, self._shape.whole(posture(view, self.robot), view.closing))
 
     def radius_between(self, view: BimanualView, low_m: float, high_m: float) -> float:
-        """Returns how far the robot, as it is, reaches from the vertical through its base frame between two heights of the world; 0 if it does not."""
+        """Returns how far the robot reaches from the vertical through its base frame, between two heights of the world; 0 if it does not."""
         points = self.whole(view, view.base)
         within = points[(points[:, 2] >= low_m) & (points[:, 2] <= high_m)]
         return float(np.hypot(*(within[:, :2] - view.base.pos[:2]).T).max()) if len(within) else 0.0

@@ -30,12 +30,13 @@ _MARGIN_M = 0.015
 _SPEED_M = 0.013
 _WITHDRAW_M = 0.05
 _PATIENCE = 70
-_CENTRING = 0.2
+_CENTRING = 0.5
 _TWISTS_RAD = tuple(math.radians(d) for d in range(0, 360, 30))
 """Of the hand about the line along which it pushes."""
 _SLAB, _FACE_M = 0.7, 0.01
 """A thing is met at no more than this share of its height, by what of the hand is foremost there, give or take this."""
 _LOOKED_AT = 8
+_WIDTH_M, _NARROW_COST, _SCOOP_COST, _STRADDLE_COST = 0.06, 8.0, 40.0, 3.0
 _BACK_COST, _OVERHANG_COST, _ASKEW_COST = 0.15, 8.0, 20.0
 _ROOM_COST, _ROOM_M = 400.0, 0.012
 
@@ -155,6 +156,13 @@ class PushAside(BimanualSkill):
                 middle = float(face[:, 0].min() + face[:, 0].max()) / 2
                 overhang = float((self._sign * spread[:, 1]).max() - along.max())
                 cost = 0.5 * turn_between(near, quat) ** 2 + _OVERHANG_COST * overhang + _ASKEW_COST * abs(middle) + (_BACK_COST if sign < 0 else 0.0)
+                cost += _NARROW_COST * max(0.0, _WIDTH_M - float(np.ptp(face[:, 0])))
+                # Fingers that stand apart would let it through between them.
+                cost += _STRADDLE_COST * float(np.abs(face[:, 0] - middle).min() > 0.5 * _half_m(box, 0))
+                upper = low[low[:, 2] + height > 0.5 * _SLAB * (box.top_m - box.bottom_m)]
+                if len(upper):
+                    # What is farther ahead below than above gets under the thing and tips it up.
+                    cost += _SCOOP_COST * max(0.0, float(along.max() - (self._sign * upper[:, 1]).max()) - 0.003)
                 yield _Push(side, quat, closing, float(along.max()), middle, height, cost)
 
     def _in_reach(self, view: BimanualView, box: Obstacle, push: _Push, home: Array) -> _Push | None:
@@ -173,11 +181,12 @@ class PushAside(BimanualSkill):
         return push._replace(cost=cost)
 
 
-def _half_m(box: Obstacle) -> float:
-    """Returns how far a thing reaches from its middle along y of the world."""
+def _half_m(box: Obstacle, axis: int = 1) -> float:
+    """Returns how far a thing reaches from its middle along x (0) or y (1) of the world."""
     if box.is_round:
         return box.half_x_m
-    return abs(math.sin(box.yaw_rad)) * box.half_x_m + abs(math.cos(box.yaw_rad)) * box.half_y_m
+    cos, sin = abs(math.cos(box.yaw_rad)), abs(math.sin(box.yaw_rad))
+    return cos * box.half_x_m + sin * box.half_y_m if axis == 0 else sin * box.half_x_m + cos * box.half_y_m
 
 
 SKILLS: Mapping[str, type[BimanualSkill]] = {"push_aside": PushAside}
