@@ -89,6 +89,8 @@ def _broken_for_two_hands(world: World, spec: EpisodeSpec, robot: Robot) -> str 
     there = [world.scene.cameras[name] for name in _ANY_CAMERA if name in world.scene.cameras]
     predicates = [*spec.goal, *(p for step in spec.steps for p in step)]
     sought = {thing for p in predicates if p.name in _SOUGHT for thing in p.things}
+    if spec.robot_base == "planar":
+        sought |= {p.args[1] for p in predicates if p.name == "carried_to"}
     for name in spec.named:
         share = max(_visible_share(world, spec, name, camera) for camera in there)
         if share < MIN_VISIBLE and (name not in sought or _share_when_faced(world, spec, name) < MIN_VISIBLE):

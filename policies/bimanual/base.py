@@ -168,10 +168,10 @@ class Glider:
         points = self._ways.whole(view, there)
         return gap_m(points, [_table(self._spec, self._ways), *obstacles(self._spec, view, ())]) > _FITS_M
 
-    def back_off(self, view: BimanualView, place: Place) -> Place | None:
+    def back_off(self, view: BimanualView, place: Place, carried: Sequence[str] = ()) -> Place | None:
         """Returns the nearest place straight behind a place at which the robot can turn to all sides; None where it is too far off."""
         if self._room is None:
-            self._room = self.clearance(view)
+            self._room = self.clearance(view, carried)
         for back in np.arange(0.0, _BACK_M, 0.04):
             there = Place(place.x - back * math.cos(place.yaw), place.y - back * math.sin(place.yaw), place.yaw)
             if self._room[self._cell(np.array(there[:2]))] >= -_TIGHT_M:

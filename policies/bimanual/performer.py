@@ -14,13 +14,28 @@ from vlagym.envs.frames import Pose, conjugate, multiply, to_axis_angle
 from vlagym.envs.robot import Robot
 from vlagym.envs.task import Skill
 from vlagym.envs.types import ActionSpec, EpisodeSpec, Observation
-from vlagym.policies.bimanual import base, both_hands, carrying, drawers, gestures, handing, legs, motion, pointing, pressing, pushing, reach
+from vlagym.policies.bimanual import (
+    base,
+    both_hands,
+    bringing,
+    carrying,
+    drawers,
+    gestures,
+    handing,
+    legs,
+    motion,
+    pointing,
+    pressing,
+    pushing,
+    reach,
+)
 from vlagym.policies.bimanual.view import BimanualSkill, BimanualView, BodyCommand, HandCommand
 from vlagym.policies.skills.view import TURN_RAD
 
 SKILLS: Mapping[str, type[BimanualSkill]] = {
     **base.SKILLS,
     **both_hands.SKILLS,
+    **bringing.SKILLS,
     **carrying.SKILLS,
     **drawers.SKILLS,
     **gestures.SKILLS,
