@@ -17,6 +17,7 @@ from vlagym.benchmark.header import differences, make_header, now, usable_cores
 from vlagym.benchmark.suite import Suite
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, ConventionMismatch
+from vlagym.envs.robot import look_of
 from vlagym.envs.safety import check_mode
 from vlagym.envs.safety_limits import limits_of
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, Outcome, RunHeader, Trace, stream
@@ -213,7 +214,7 @@ def _check(options: RunOptions) -> None:
     # The world first: it chooses the GL backend, which must be done before anything else imports mujoco.
     options.make_world(WorldOptions(quality=options.quality, look=options.look, render=False)).close()
     for name in sorted({entry.body for entry in options.suite.entries}):
-        catalog.load("robot", name).resolve_look(options.look)
+        look_of(options.look, catalog.load("robot", name))
         if check_mode(options.safety) != "off":
             limits_of(name)
 

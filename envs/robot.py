@@ -267,6 +267,21 @@ class Robot:
         raise unknown_name(f"joint group of {self.name}", name, [g.name for g in self.groups])
 
 
+def look_of(wanted: str, robot: Robot) -> str:
+    """Returns the look that a robot is to have, resolved.
+
+    Args:
+      wanted: "auto", one look, or "g1=menagerie,panda=auto": one for each robot that is named, auto for the others.
+      robot: The robot.
+
+    Raises:
+      UnknownName: If the robot has no such look.
+      MissingPackage: If this machine has not what it is made of.
+    """
+    pairs = dict(part.partition("=")[::2] for part in wanted.split(",")) if "=" in wanted else {robot.name: wanted}
+    return robot.resolve_look(pairs.get(robot.name, "auto"))
+
+
 def position_actuator(spec: Any, joint: str, kp: float, kv: float, force: float, ctrl: tuple[float, float]) -> None:
     """Adds an actuator that holds a joint at a commanded position; it bears the joint's name.
 

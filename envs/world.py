@@ -20,7 +20,7 @@ from vlagym.envs.kinematics import kinematics
 from vlagym.envs.predicates import WorldState, compile_predicate, rests_on_table
 from vlagym.envs.predicates.history import History
 from vlagym.envs.proprioception import BodySenses, state_components
-from vlagym.envs.robot import Robot
+from vlagym.envs.robot import Robot, look_of
 from vlagym.envs.scene import TABLE, SceneModel, build
 from vlagym.envs.simulation import Regulator, Simulation, physics_digest
 from vlagym.envs.types import (
@@ -41,7 +41,7 @@ class World:
 
     Args:
       quality: Of the images: "fast", "medium" or "high".
-      look: Of the robot: "auto" or one of the robot's looks.
+      look: Of the robot: "auto" or one of the robot's looks; where several robots play, "g1=menagerie,panda=auto".
       depth: Whether observations hold depth images.
       segmentation: Whether observations hold segmentation images.
       render: False for a world that is never observed with cameras: the robot's visual meshes are left out. Physics is the same.
@@ -81,7 +81,7 @@ class World:
         check_base(robot, spec.robot_base)
         if spec.control != action_spec(robot, spec.control.name, spec.control.rate_hz, spec.robot_base):
             raise BadSpec(f"the spec's control is not this version's {spec.control.name!r}: its components differ")
-        self.look = robot.resolve_look(self._wanted_look)
+        self.look = look_of(self._wanted_look, robot)
         scene = build(spec, robot, self.look if self._render else None)
         simulation = Simulation(scene, spec, robot, _regulator(robot, spec, scene))
         simulation.start()

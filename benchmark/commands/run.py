@@ -71,7 +71,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     how.add_argument("--episode-timeout", type=float, metavar="S", help="gives an episode up as an error after so many seconds of wall time")
     how.add_argument("--shuffle", type=int, metavar="SEED", help="plays the episodes in another order; the results do not depend on it")
     how.add_argument("--quality", help="of the images: fast (default), medium or high")
-    how.add_argument("--look", help="of the robot: auto (default) or one of its looks")
+    how.add_argument("--look", help="of the robot: auto (default) or one of its looks; of several robots: g1=menagerie,panda=auto")
     safety = "a filter before the robot: clip scales back what is too fast, too strong or out of bounds, stop ends the episode there; off by default"
     how.add_argument("--safety", choices=("off", "clip", "stop"), help=safety)
     where = parser.add_argument_group("where to")
@@ -119,7 +119,7 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
     header = Store.open(options.resume).header
     plain = {k: v for k, v in header.suite.items() if k not in ("digest", "episodes")}
     suite = _suite(options) if options.suite or options.task else _changed(suite_from_plain(plain, f"{options.resume} suite"), options)
-    looks = set(header.robot_looks.values())
+    looks = ",".join(f"{robot}={look}" for robot, look in sorted(header.robot_looks.items()))
     return RunOptions(
         policy=options.policy or str(header.policy["name"]),
         policy_options=parse_options(options.policy_option) if options.policy_option else dict(header.policy["options"]),
@@ -128,7 +128,7 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
         executor=options.executor,
         workers=options.workers,
         quality=options.quality or header.quality,
-        look=options.look or (looks.pop() if len(looks) == 1 else "auto"),
+        look=options.look or looks or "auto",
         safety=options.safety or str(header.safety["mode"]),
         retries=int(header.policy.get("retries", 0)) if options.retries is None else options.retries,
         episode_timeout_s=options.episode_timeout,

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vlagym.envs import catalog
 from vlagym.envs.errors import BadSpec, Divergence, NotReset, UnknownName
+from vlagym.envs.robot import Robot, look_of
 from vlagym.envs.types import CONTACT_KINDS, EpisodeSpec, FixtureSpec, PhysicsSpec, Predicate
 from vlagym.envs.world import World
 
@@ -250,3 +252,12 @@ def test_another_arena_is_seen_as_it_is_whatever_was_seen_before(
         assert np.array_equal(frame(used, specs[i]), alone[i])
     assert not np.array_equal(alone[0], alone[1])
     scene._base.cache_clear()
+
+
+def test_a_look_is_one_for_all_or_one_for_each_robot_that_is_named() -> None:
+    panda: Robot = catalog.load("robot", "panda")
+    assert look_of("gymnasium_robotics", panda) == "gymnasium_robotics"
+    assert look_of("g1=menagerie", panda) == look_of("auto", panda)
+    assert look_of("g1=shell,panda=gymnasium_robotics", panda) == "gymnasium_robotics"
+    with pytest.raises(UnknownName, match="shell"):
+        look_of("panda=shell", panda)
