@@ -181,7 +181,7 @@ class _Standing:
             joint = self.model.joint(name)
             low, high = joint.range
             shares.append(abs(2.0 * (float(self.data.qpos[joint.qposadr[0]]) - low) / (high - low) - 1.0))
-        return max(shares)
+        return float(max(shares))
 
 
 def test_it_stands_still() -> None:

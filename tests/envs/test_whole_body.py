@@ -33,7 +33,7 @@ def _smallest_gap_m(body: WholeBody, q: np.ndarray) -> float:
     data = mujoco.MjData(frame.model)
     data.qpos[:] = [q[body.robot.joints.index(joint)] for joint in frame.joints]
     mujoco.mj_kinematics(frame.model, data)
-    return min(mujoco.mj_geomDistance(frame.model, data, a, b, 0.2, None) for a, b in frame.geom_pairs)
+    return float(min(mujoco.mj_geomDistance(frame.model, data, a, b, 0.2, None) for a, b in frame.geom_pairs))
 
 
 @pytest.mark.parametrize("name", ROBOTS)
