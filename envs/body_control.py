@@ -28,7 +28,8 @@ def body_action_spec(robot: Robot, name: str, base: Base, rate_hz: float) -> Act
     """Returns the action vector of a convention for a robot with two hands.
 
     bimanual_ee_delta: for the left, then the right hand, translation (3, base frame, 1.0 = 5 cm a step) and rotation (3, axis-angle in the base
-    frame, applied from the left, 1.0 = 0.25 rad a step); then left_hand and right_hand, -1 open, +1 closed. joint_position: left_arm, right_arm
+    frame, applied from the left, 1.0 = 0.25 rad a step); then left_hand and right_hand, -1 open, +1 closed, and neck (rad, absolute) where there is
+    one: hands do not say where a head looks. joint_position: left_arm, right_arm
     (rad), left_hand, right_hand, waist and neck (rad) where there are such. joint_position_fingers: the same with a number for each finger joint
     (rad). Behind them what the base takes. planar: navigate_command (3: forward, to the left, turning to the left; 1.0 = 0.5 m/s, 0.5 m/s,
     1 rad/s). legs: base_height_command (m, how much lower than at the start the pelvis is to be, from -0.3 to 0) and torso_lean_command (rad,
@@ -49,6 +50,7 @@ def body_action_spec(robot: Robot, name: str, base: Base, rate_hz: float) -> Act
             )
         ]
         parts += [_closing(f"{hand.side}_hand") for hand in hands]
+        parts += [_joints(robot, group.name) for group in robot.groups if group.kind == "neck"]
     elif name in ("joint_position", "joint_position_fingers"):
         parts = [_joints(robot, group.name) for group in robot.groups if group.kind == "arm"]
         if name == "joint_position":
@@ -137,6 +139,7 @@ class BodyController:
         self._groups = {
             g.name: np.array([robot.joints.index(j) for j in g.joints]) for g in robot.groups if g.kind in ("arm", "waist", "neck")
         }
+        self._necks = [g.name for g in robot.groups if g.kind == "neck"]
         self.joint_target: Array = np.zeros(len(robot.joints))
         """(n,) rad"""
         self.pose_targets: dict[str, Pose] = {}
@@ -190,6 +193,9 @@ class BodyController:
                 way, turn = (a[self._slices[f"{side}_{part}"]] * self._scales[f"{side}_{part}"] for part in ("translation", "rotation"))
                 targets[side] = clamp_lead(Pose(here.pos + way, multiply(from_axis_angle(turn), here.quat)), measured[side], self._lead_m)
             self.joint_target = self._limited(self._whole_body.step(self.joint_target, targets, self._dt_s, pelvis=pelvis))
+            for name in self._necks:
+                at = self._groups[name]
+                self.joint_target[at] += np.clip(a[self._slices[name]] - self.joint_target[at], -self._step_max_rad[at], self._step_max_rad[at])
             self.pose_targets = targets
         else:
             wanted = self.joint_target.copy()

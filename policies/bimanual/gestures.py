@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vlagym.envs.errors import NotGraspable, unknown_name
-from vlagym.envs.frames import Array, Pose
+from vlagym.envs.errors import BadSpec, NotGraspable, unknown_name
+from vlagym.envs.frames import Array, Pose, from_axis_angle, pose
 from vlagym.envs.predicates.state import word
 from vlagym.envs.types import EpisodeSpec, Vec3
 from vlagym.envs.whole_body import HandTarget, pointing, whole_body
@@ -28,6 +28,14 @@ _LOOKS: Mapping[str, Sequence[str]] = {
     "wave_left": ("left",), "wave_right": ("right",), "raise_left": ("left",), "raise_right": ("right",), "arms_up": ("left", "right"),
 }  # fmt: skip
 """Which hands go up."""
+_HEAD_TURNS: Mapping[str, tuple[Vec3, float]] = {"nod": ((0.0, 1.0, 0.0), 0.18), "shake_head": ((0.0, 0.0, 1.0), 0.28)}
+"""The axis of the base frame about which the head turns, and how far to either side, in rad."""
+_BOW_RAD, _BOW_STEPS = 0.45, 8
+"""How far, and for how many control steps, who bows leans forward."""
+_BOW_LIFT_M = (-0.05, 0.0, 0.12)
+"""What the hands do meanwhile, in the frame of the trunk: a table may be below them."""
+_MAINLY = 0.8
+"""A joint of the neck takes part if its axis has so much of that one."""
 _LONG_ENOUGH = 120
 """Control steps after which a gesture is begun again."""
 
@@ -92,5 +100,61 @@ class Gesture(BimanualSkill):
         return float(np.sum((q - home) ** 2))
 
 
-SKILLS: Mapping[str, type[BimanualSkill]] = {"gesture": Gesture}
+class Bow(BimanualSkill):
+    """bow(): a robot on its legs leans forward, stays there a moment, and stands up again; its hands go with the trunk, a little higher."""
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        if spec.robot_base != "legs":
+            raise BadSpec(f"the lean of the torso is commanded on the base 'legs'; this episode has {spec.robot_base!r}")
+        self._low = self._steps = 0
+        self._hands: dict[str, Pose] = {}
+
+    def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
+        self._steps += 1
+        to_base = view.base.inverse()
+        self._hands = self._hands or {side: to_base @ here for side, here in view.targets.items()}
+        leaned = float(view.proprio["torso_lean_rad"][0])
+        self._low += int(leaned > _BOW_RAD - 0.05 or self._low > 0)
+        lean = _BOW_RAD if self._low < _BOW_STEPS else 0.0
+        # Hands that stay where they are would hold the trunk upright above hips that lean.
+        trunk = pose(np.zeros(3), from_axis_angle([0.0, leaned + float(np.clip(lean - leaned, -0.06, 0.06)), 0.0]))
+        lift = max(0.0, leaned) / _BOW_RAD * np.array(_BOW_LIFT_M)
+        hands = {side: HandCommand(pose=view.base @ trunk @ Pose(here.pos + lift, here.quat)) for side, here in self._hands.items()}
+        return BodyCommand(hands=hands, lean_rad=lean), "running" if self._steps < _LONG_ENOUGH else "done"
+
+
+class MoveHead(BimanualSkill):
+    """move_head(=nod | =shake_head): the neck turns the head down and up, or to one side and the other, until it has been seen."""
+
+    def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
+        super().__init__(spec, args)
+        name = word(args[0])
+        if name not in _HEAD_TURNS:
+            raise unknown_name("gesture of the head", name, _HEAD_TURNS)
+        if not any(group.kind == "neck" for group in self.robot.groups):
+            raise BadSpec(f"{spec.robot!r} cannot {name.replace('_', ' its ')}: it has no neck")
+        self._about, self._half_rad = _HEAD_TURNS[name]
+        self._ways = Ways(spec)
+        self._still: Array | None = None
+        self._shares = np.zeros(0)
+        self._sense = 1.0
+        self._steps = 0
+
+    def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
+        self._steps += 1
+        now = view.joint_pos["neck"]
+        if self._still is None:
+            self._still = now.copy()
+            along = self._ways.axes(view, self.robot.group("neck").joints) @ np.array(self._about)
+            chosen = np.where(np.abs(along) > _MAINLY, along, 0.0)
+            self._shares = chosen / float(np.abs(chosen).sum())
+        turned = float((now - self._still) @ self._shares) / float(self._shares @ self._shares)
+        if self._sense * turned > 0.7 * self._half_rad:
+            self._sense = -self._sense
+        neck = self._still + self._sense * self._half_rad * self._shares
+        return BodyCommand(neck_rad=neck), "running" if self._steps < _LONG_ENOUGH else "done"
+
+
+SKILLS: Mapping[str, type[BimanualSkill]] = {"gesture": Gesture, "move_head": MoveHead, "bow": Bow}
 """Name -> class."""

@@ -73,6 +73,10 @@ class Ways:
         within = points[(points[:, 2] >= low_m) & (points[:, 2] <= high_m)]
         return float(np.hypot(*(within[:, :2] - view.base.pos[:2]).T).max()) if len(within) else 0.0
 
+    def axes(self, view: BimanualView, joints: Sequence[str]) -> Array:
+        """Returns the axes `(n, 3)` about which joints turn, unit vectors of the base frame, with the robot in the posture that it has."""
+        return self._shape.axes(posture(view, self.robot), joints)
+
     def head_m(self, view: BimanualView) -> Array:
         """Returns where the camera in the head is, (3,) m in the base frame, with the robot in the posture that it has."""
         return self._shape.head(posture(view, self.robot))

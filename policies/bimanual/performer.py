@@ -73,6 +73,7 @@ class BimanualPerformer:
         self._at = 0
         self._skill = self._make()
         self._height_m = self._lean_rad = 0.0
+        self._neck_rad: NDArray[np.float64] | None = None
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """Returns the action `(D,)` of this control step."""
@@ -80,7 +81,9 @@ class BimanualPerformer:
         command = self._step(view)
         self._height_m = self._height_m if command.height_m is None else command.height_m
         self._lean_rad = self._lean_rad if command.lean_rad is None else command.lean_rad
-        return action_of(command, view, self._spec.control, self._height_m, self._lean_rad)
+        self._neck_rad = view.joint_pos.get("neck") if self._neck_rad is None else self._neck_rad
+        self._neck_rad = self._neck_rad if command.neck_rad is None else command.neck_rad
+        return action_of(command, view, self._spec.control, self._height_m, self._lean_rad, self._neck_rad)
 
     def _step(self, view: BimanualView) -> BodyCommand:
         for _ in range(len(self._plan) + 1):
@@ -110,8 +113,10 @@ class BimanualPerformer:
         return SKILLS[skill.name](self._spec, skill.args)
 
 
-def action_of(command: BodyCommand, view: BimanualView, spec: ActionSpec, height_m: float, lean_rad: float) -> NDArray[np.float32]:
-    """Returns the `bimanual_ee_delta` action `(D,)` that brings hands, base and torso towards what is wanted.
+def action_of(
+    command: BodyCommand, view: BimanualView, spec: ActionSpec, height_m: float, lean_rad: float, neck_rad: NDArray[np.float64] | None
+) -> NDArray[np.float32]:
+    """Returns the `bimanual_ee_delta` action `(D,)` that brings hands, neck, base and torso towards what is wanted.
 
     Speeds fall with the distance that is left, so that a hand stops where it should.
     """
@@ -128,6 +133,8 @@ def action_of(command: BodyCommand, view: BimanualView, spec: ActionSpec, height
         translation, rotation = _towards(from_base @ hand.pose, from_base @ target, hand.speed_m)
         action[slices[f"{side}_translation"]] = translation / scales[f"{side}_translation"]
         action[slices[f"{side}_rotation"]] = rotation / scales[f"{side}_rotation"]
+    if "neck" in slices and neck_rad is not None:
+        action[slices["neck"]] = neck_rad
     if "navigate_command" in slices:
         action[slices["navigate_command"]] = np.clip(command.velocity, -np.array(PLANAR_SPEED_MAX), PLANAR_SPEED_MAX)
     if "base_height_command" in slices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,6 +86,12 @@ class BodyShape:
         """
         from_world = self._pose(q, {})
         return from_world.apply(self._data.xanchor[self._shoulders[side]])
+
+    def axes(self, q: Array, joints: Sequence[str]) -> Array:
+        """Returns the axes `(n, 3)` about which joints turn in a posture `(n,)` rad, unit vectors of the base frame."""
+        turn = to_matrix(self._pose(q, {}).quat)
+        axes: Array = self._data.xaxis[[int(self._model.joint(name).id) for name in joints]] @ turn.T
+        return axes
 
     def head(self, q: Array) -> Array:
         """Returns where the camera in the head is, (3,) m in the base frame. `q` is (n,) rad, in the order of `Robot.joints`."""

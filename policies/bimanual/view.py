@@ -39,6 +39,8 @@ class BodyCommand:
     """Of a robot on its legs: how much lower than at the start the pelvis is to be, from 0 down. None: as it was commanded last."""
     lean_rad: float | None = None
     """Of its torso, forward."""
+    neck_rad: Array | None = None
+    """(n,) Of the joints of a neck, in the order of the group `neck`. None: as it was commanded last, at first as at the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
