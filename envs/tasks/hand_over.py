@@ -7,7 +7,7 @@ from vlagym.envs.types import EpisodeSpec, Predicate
 
 _ROOM_M = 0.07
 """Around each of these tall things, which fall over when they are pushed."""
-_SPARE_M = 0.012
+SPARE_M = 0.012
 """Of the opening of a hand, beside what it takes."""
 _OTHER = {"left": "right", "right": "left"}
 
@@ -21,7 +21,7 @@ def _goal(thing: str, giver: str) -> Goal:
 
 def _layout(draft: Draft) -> list[Goal]:
     region = Region(x_m=draft.work.x_m, y_m=draft.work.y_m)
-    widest_m = min(hand.opening_max_m for hand in draft.robot.end_effectors) - _SPARE_M
+    widest_m = min(hand.opening_max_m for hand in draft.robot.end_effectors) - SPARE_M
     things = draft.choose(int(draft.variety.integers(2, 4)), role="passable", suits=lambda a: a.size_m[0] <= widest_m)
     for name in things:
         draft.put(name, region)

@@ -1,4 +1,4 @@
-"""Do two or three things one after another: touch, press, put somewhere, pass from hand to hand, make a gesture; the sentence gives the order."""
+"""Do two or three things one after another: touch, press, open, put somewhere, pass on, make a gesture; the sentence gives the order."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,15 @@ from vlagym.envs.layouts.hands import hands_at, where_of
 from vlagym.envs.layouts.room import fit_together, put_into
 from vlagym.envs.objects import ObjectAsset
 from vlagym.envs.task import Crowded, Draft, Goal, Region, Task, footprint_m
-from vlagym.envs.tasks.pick_place import is_low, suits_hand
+from vlagym.envs.tasks.hand_over import SPARE_M
+from vlagym.envs.tasks.open_drawer_with import stand_cabinet, topmost
+from vlagym.envs.tasks.pick_place import is_low, suits_hands_of
 from vlagym.envs.tasks.press_with import is_panel
 from vlagym.envs.types import Predicate
 
 _SIDE_M = 0.16
+_TALL_M = 0.22
+"""What is passed on and then put down is no taller than this."""
 _GESTURES = ("wave_left", "wave_right", "raise_left", "raise_right", "arms_up")
 
 
@@ -61,7 +65,7 @@ def _touch_all(draft: Draft) -> list[list[Step]]:
 def _places(draft: Draft, count: int) -> tuple[list[str], list[str]]:
     """Puts two places and so many things on the table, each of which fits on either place; returns things and places. Raises Crowded."""
     places = draft.choose(2, role="support", first_split="seen", suits=is_low)
-    things = draft.choose(count, role="graspable", suits=suits_hand, without=places)
+    things = draft.choose(count, role="graspable", suits=lambda asset: suits_hands_of(draft, asset), without=places)
     if not all(fit_together([thing], place) for thing in things for place in places):
         raise Crowded("a thing does not fit on a place")
     for name in (*places, *things):
@@ -90,6 +94,33 @@ def _place_and_touch(draft: Draft) -> list[list[Step]]:
     return with_hand(draft, [[put_into(first, a), _touched(third)], [put_into(first, b), _touched(third)], [put_into(second, a), _touched(third)]])
 
 
+def _pass_on(draft: Draft) -> list[list[Step]]:
+    giver = "left" if draft.rng.random() < 0.5 else "right"
+    taker = "right" if giver == "left" else "left"
+    places = draft.choose(2, role="support", first_split="seen", suits=is_low)
+    widest_m = min(hand.opening_max_m for hand in draft.robot.end_effectors) - SPARE_M
+    (thing,) = draft.choose(1, role="passable", suits=lambda asset: asset.size_m[0] <= widest_m and asset.size_m[2] <= _TALL_M, without=places)
+    if not all(fit_together([thing], place) for place in places):
+        raise Crowded(f"{thing} does not fit on a place")
+    for name in (*places, thing):
+        draft.put(name, _region(draft))
+    reached = {name: hands_at(draft.work, where_of(draft, name)[1]) for name in (*places, thing)}
+    if giver not in reached[thing] or not all(taker in reached[place] for place in places):
+        raise Crowded("hands do not reach what they are to take and where it goes")
+    passed = Predicate(name="handed_over", args=(thing, f"={giver}", f"={taker}"))
+    return [[(passed,), (put_into(thing, place),)] for place in places]
+
+
+def _open_and_touch(draft: Draft) -> list[list[Step]]:
+    side = 1.0 if draft.rng.random() < 0.5 else -1.0
+    cabinet = stand_cabinet(draft, "cabinet", side)
+    opened = Predicate(name="open", args=(topmost(cabinet),))
+    region = Region(x_m=draft.work.x_m, y_m=(-draft.work.y_m[1], -0.02) if side > 0 else (0.02, draft.work.y_m[1]))
+    names = draft.choose(2, role="graspable", suits=lambda asset: asset.size_m[2] < 0.10)
+    things = [draft.put(name, region) for name in names]
+    return with_hand(draft, [[opened, _touched(thing)] for thing in things])
+
+
 _RECIPES: tuple[tuple[Callable[[Draft], list[list[Step]]], tuple[str, ...]], ...] = (
     (_touch_and_press, ("touched", "pressed")),
     (_press_and_touch, ("touched", "pressed")),
@@ -97,6 +128,8 @@ _RECIPES: tuple[tuple[Callable[[Draft], list[list[Step]]], tuple[str, ...]], ...
     (_place_and_gesture, ("on", "gestured")),
     (_place_both, ("on",)),
     (_place_and_touch, ("on", "touched")),
+    (_pass_on, ("handed_over", "on")),
+    (_open_and_touch, ("open", "touched")),
 )
 
 

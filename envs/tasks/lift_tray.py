@@ -70,5 +70,5 @@ TASK = Task(
     layout=_layout,
     plan=_plan,
     robots=("g1", "cmu_humanoid", "panda_bimanual"),
-    bases=("fixed", "planar", "legs"),
+    bases=("fixed", "planar"),
 )

@@ -11,7 +11,7 @@ from vlagym.envs.types import EpisodeSpec
 _NARROW_M = (0.045, 0.078)
 """What a hand with three fingers takes well: so wide, across its narrow side."""
 _TALL_M = (0.055, 0.24)
-_FLAT_HANDS = ("cmu_humanoid",)
+FLAT_HANDS = ("cmu_humanoid",)
 """Their long fingers come down on the rim of what things are put into, and roll round things away."""
 _ROUND = ("ball", "fruit", "vegetable")
 
@@ -21,6 +21,11 @@ def suits_hand(asset: ObjectAsset) -> bool:
     x, y, z = asset.size_m
     is_even = not any(any(grasp.offset_xy_m) for grasp in asset.grasps)  # what has an ear or a handle is taken by it, or turns in the hand
     return is_even and _NARROW_M[0] <= min(x, y) <= _NARROW_M[1] and max(x, y) <= 0.10 and _TALL_M[0] <= z <= _TALL_M[1]
+
+
+def suits_hands_of(draft: Draft, asset: ObjectAsset) -> bool:
+    """Returns whether the hands of a robot put a thing where it stays: flat hands, and bodies that sway on their legs, do not stop what rolls."""
+    return suits_hand(asset) and (asset.kind not in _ROUND or (draft.robot.name not in FLAT_HANDS and draft.base != "legs"))
 
 
 def is_low(asset: ObjectAsset) -> bool:
@@ -37,11 +42,9 @@ def _layout(draft: Draft) -> list[Goal]:
     rng, region = draft.rng, Region(x_m=draft.work.x_m, y_m=draft.work.y_m)
     places: list[str] = []
     for _ in range(2):
-        role = "container" if rng.random() < 0.3 and draft.robot.name not in _FLAT_HANDS else "support"
+        role = "container" if rng.random() < 0.3 and draft.robot.name not in FLAT_HANDS else "support"
         places += draft.choose(1, role=role, without=places, first_split="seen", suits=is_low)
-    is_flat = draft.robot.name in _FLAT_HANDS
-    suits = (lambda a: suits_hand(a) and a.kind not in _ROUND) if is_flat else suits_hand
-    things = draft.choose(int(draft.variety.integers(2, 4)), role="graspable", suits=suits, without=places)
+    things = draft.choose(int(draft.variety.integers(2, 4)), role="graspable", suits=lambda a: suits_hands_of(draft, a), without=places)
     for name in (*places, *things):
         draft.put(name, region)
     reached = {name: hands_at(draft.work, where_of(draft, name)[1]) for name in (*places, *things)}
