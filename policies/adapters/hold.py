@@ -18,7 +18,9 @@ _ABSOLUTE: Mapping[str, str] = {
     "quaternion_wxyz": "ee_target_quat_base_wxyz",
     "joint_position": "joint_pos_rad",
 }
-"""Convention of an absolute command -> the proprioception that, sent back, keeps the robot where it is."""
+"""Convention of an absolute command -> the proprioception that, sent back, keeps the robot where it is. Joints by group: `<group>_joint_pos_rad`."""
+_AT_REST = frozenset(("planar_velocity", "height", "lean"))
+"""Commands of a base that are 0 while it stands as at the start."""
 
 
 class Hold:
@@ -64,14 +66,20 @@ class Hold:
 
 
 def _still(component: ActionComponent) -> Callable[[Observation], NDArray[np.floating]]:
-    if component.convention in SCALABLE:
+    if component.convention in SCALABLE | _AT_REST:
         return lambda observation: np.zeros(component.size)
     if component.convention in GRIPPER_ENDS:
         return lambda observation: np.full(component.size, GRIPPER_ENDS[component.convention][0])
     if component.convention in _ABSOLUTE:
-        return lambda observation: observation.proprio[_ABSOLUTE[component.convention]] / component.scale
-    known = ", ".join(sorted([*SCALABLE, *GRIPPER_ENDS, *_ABSOLUTE]))
+        return lambda observation: _felt(observation, component) / component.scale
+    known = ", ".join(sorted([*SCALABLE, *GRIPPER_ENDS, *_ABSOLUTE, *_AT_REST]))
     raise BadSpec(f"hold does not know how to stand still with {component.name!r} in the convention {component.convention!r}. It knows: {known}")
+
+
+def _felt(observation: Observation, component: ActionComponent) -> NDArray[np.floating]:
+    """Returns the proprioception that an absolute command repeats: that of the component's group of joints where there is one."""
+    of_group = f"{component.name}_{_ABSOLUTE[component.convention]}"
+    return observation.proprio[of_group if of_group in observation.proprio else _ABSOLUTE[component.convention]]
 
 
 def POLICY(argument: str | None, options: Mapping[str, str]) -> Hold:
