@@ -54,9 +54,10 @@ class Solved(NamedTuple):
 class WholeBody:
     """Kinematics of both hands of a robot, on a model of its own; nothing is remembered from one call to the next, and no thread shares it.
 
-    It moves waist and arms. Legs are not its business: on base `legs` they belong to `vlagym.envs.balance`, and the caller says where the pelvis
-    is and, in the joint positions, how the legs stand, which the hands keep off. Poses are in the base frame: the frame of the base
-    body as the robot stands at the start of an episode, which glides with it on base `planar`. A pelvis pose is that of the base body in the base frame, the identity where None.
+    It moves waist and arms. Legs are not its business: on base `legs` they belong to `vlagym.envs.balance`, and the caller says where the pelvis is
+    and, in the joint positions, how the legs stand, which the hands keep off. Poses are in the base frame: the frame of the base body as the robot
+    stands at the start of an episode, which glides with it on base `planar`. A pelvis pose is that of the base body in the base frame, the identity
+    where None.
     """
 
     def __init__(self, robot: Robot, base: Base = "fixed") -> None:
