@@ -98,6 +98,8 @@ class Arena:
 
     about: str
     """One sentence for people who choose."""
+    has_open_floor: bool = False
+    """Whether nothing stands on the floor around the near side of the table, where a robot may go about."""
     shadow_radius_m: float = 0.9
     """How far around the table things cast shadows; twice as far makes them half as sharp."""
     table: Table

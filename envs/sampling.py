@@ -70,9 +70,9 @@ def sample(
     robot = definition.robots[0] if robot == "default" else robot
     body: Robot = catalog.load("robot", robot)
     layout = layout_for(layout, catalogue) if body.stance is None and not body.has_two_hands else _layout_of_humanoid(layout, body)
-    arena_name = _drawn_arena(arena_name, objects, stream(seed, task, "arena"), body)
     check_body(task, definition, robot)
     carried = base_for(task, definition, body, base)
+    arena_name = _drawn_arena(arena_name, objects, stream(seed, task, "arena"), body, needs_floor=carried in definition.roams)
     floor_m = arena(arena_name).floor.height_m
     reasons: Counter[str] = Counter()
     world = World(render=False)
@@ -178,17 +178,20 @@ def _shaken(robot: Robot) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array([float(joint not in legs) for joint in robot.joints])
 
 
-def _drawn_arena(name: str, objects: str, rng: np.random.Generator, robot: Robot) -> str:
-    """Returns the name, or one that is drawn where it is a split; of those in which the robot can stand.
+def _drawn_arena(name: str, objects: str, rng: np.random.Generator, robot: Robot, *, needs_floor: bool) -> str:
+    """Returns the name, or one that is drawn where it is a split; of those in which the robot can stand, and go about where it has to.
 
     Raises:
-      BadSpec: If it cannot stand in the arena of that name.
+      BadSpec: If it cannot in the arena of that name.
     """
     fits = None if robot.stance is None else robot.stance.arenas
+    if fits is not None and needs_floor:
+        fits = tuple(one for one in fits if arena(one).has_open_floor)
     if name not in ARENA_WORDS:
         if fits is not None and name not in fits:
             arena(name)  # raises UnknownName where there is none
-            raise BadSpec(f"{robot.name!r} cannot stand in the arena {name!r}; it can in: {', '.join(fits)}")
+            how = "go about" if needs_floor else "stand"
+            raise BadSpec(f"{robot.name!r} cannot {how} in the arena {name!r}; it can in: {', '.join(fits)}")
         return name
     known = [a for a in arenas_of(arena_split_for(name, objects)) if fits is None or a in fits]
     if not known:

@@ -362,6 +362,8 @@ class Task:
     """Bodies that can do it."""
     bases: tuple[Base, ...] = ("fixed",)
     """What may carry a body that does it; the first one of them that a body has is its default."""
+    roams: tuple[Base, ...] = ()
+    """With which bases the robot leaves its place at the table, or things stand on the floor beside it: then the floor of the arena must be open."""
     cannot: Mapping[str, str] = field(default_factory=dict)
     """Bodies of its suite that cannot do it -> why."""
     horizon_factor: float = 3.0

@@ -72,5 +72,6 @@ TASK = Task(
     plan=_plan,
     robots=("g1", "panda_bimanual"),
     bases=("fixed", "planar"),
+    roams=("planar",),
     cannot={"cmu_humanoid": "its thumbs stand off the palms and keep them from lying against a box"},
 )

@@ -36,5 +36,6 @@ TASK = Task(
     plan=_plan,
     robots=("g1", "cmu_humanoid"),
     bases=("planar",),
+    roams=("planar",),
     cannot={"panda_bimanual": "it is fixed to the table"},
 )

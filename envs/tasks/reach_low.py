@@ -64,6 +64,7 @@ TASK = Task(
     plan=_plan,
     robots=("g1",),
     bases=("legs",),
+    roams=("legs",),
     cannot={
         "cmu_humanoid": "it sits, or glides, and does not stand on its legs",
         "panda_bimanual": "it is fixed to the table",
