@@ -36,6 +36,8 @@ class StepContacts(NamedTuple):
     """For each hand, the props and fixtures that its links press on."""
     touched_by_body: frozenset[str]
     """Props and fixtures that links press on that belong to no hand."""
+    touched_by_arm: tuple[frozenset[str], ...] = ()
+    """For each hand, the props and fixtures that the arm presses on which carries it; without the hand itself."""
 
 
 class ContactTracker:
@@ -43,7 +45,7 @@ class ContactTracker:
 
     def __init__(
         self, scene: SceneModel, *, props: Sequence[str], fixtures: Sequence[str], named: Sequence[str], hands: Sequence[EndEffector],
-        feet: Sequence[str] = (),
+        feet: Sequence[str] = (), arms: Sequence[Sequence[str]] = (),
     ) -> None:
         """Prepares the tables of a scene.
 
@@ -54,6 +56,7 @@ class ContactTracker:
           named: What the goal names; the table among them, where something is to be put down on it.
           hands: Of the robot.
           feet: Links that may stand on the floor.
+          arms: For each hand, the links of the arm that carries it; empty where nobody asks whose arm it was.
         """
         self._parties = scene.parties
         count = len(scene.parties)
@@ -64,6 +67,7 @@ class ContactTracker:
         self._named = np.array([p in named for p in scene.parties])
         self._fingers = [[[scene.parties.index(link) for link in side] for side in hand.finger_sides] for hand in hands]
         self._hand_of = {scene.parties.index(link): i for i, hand in enumerate(hands) for link in hand.all_links}
+        self._arm_of = {scene.parties.index(link): i for i, arm in enumerate(arms) for link in arm}
         self._num_hands = len(hands)
         self._feet = {scene.parties.index(link) for link in feet}
         self._floor = scene.parties.index(FLOOR)
@@ -129,6 +133,7 @@ class ContactTracker:
         contacts: list[Contact] = []
         held_by = np.zeros((self._num_hands, len(self._held)), bool)
         touched_by: list[set[str]] = [set() for _ in range(self._num_hands + 1)]
+        touched_by_arm: list[set[str]] = [set() for _ in range(self._num_hands)]
         supported = np.zeros((len(self._held), n))
         if self._codes:
             code = np.concatenate(self._codes)
@@ -151,6 +156,8 @@ class ContactTracker:
                 touched[a, b] = peak
                 if peak > 0 and b >= self._first_fixture and a < self._num_robot:
                     touched_by[self._hand_of.get(a, self._num_hands)].add(self._parties[b])
+                    if a in self._arm_of:
+                        touched_by_arm[self._arm_of[a]].add(self._parties[b])
                 if b >= self._first_prop:
                     prop_force[b - self._first_prop] = max(prop_force[b - self._first_prop], peak)
                 elif b >= self._first_fixture:
@@ -165,7 +172,8 @@ class ContactTracker:
         self._held = held
         self._codes, self._forces, self._substeps, self._num_substeps = [], [], [], 0
         *by_hands, by_body = (frozenset(names) for names in touched_by)
-        return StepContacts(tuple(contacts), series, held.copy(), prop_force, fixture_force, held_by, tuple(by_hands), by_body)
+        by_arms = tuple(frozenset(names) for names in touched_by_arm)
+        return StepContacts(tuple(contacts), series, held.copy(), prop_force, fixture_force, held_by, tuple(by_hands), by_body, by_arms)
 
     def _add_support(self, a: int, b: int, row: NDArray[np.float64], series: NDArray[np.float32], supported: NDArray[np.float64]) -> None:
         """Books a prop against furniture or another prop: as support, and as a collision if it is held and in the air."""

@@ -19,6 +19,8 @@ class HandHistory:
         self.touched_by_body: frozenset[str] = frozenset()
         """What a link pressed on that belongs to no hand."""
         self.ever_touched_by: dict[str, frozenset[str]] = dict.fromkeys(self._sides, frozenset())
+        self.ever_touched_by_arm: dict[str, frozenset[str]] = dict.fromkeys(self._sides, frozenset())
+        """Side -> what the arm that carries that hand has pressed on, forearm or elbow."""
         self.ever_held_by: dict[str, frozenset[str]] = dict.fromkeys(self._sides, frozenset())
         self.hold_order: dict[str, tuple[str, ...]] = {}
         """Prop -> hands in the order in which they first held it."""
@@ -33,4 +35,5 @@ class HandHistory:
                 self.hold_order[prop] = (*self.hold_order.get(prop, ()), side)
             self.held_by[side] = held
             self.ever_touched_by[side] |= self.touched_by[side]
+            self.ever_touched_by_arm[side] |= contacts.touched_by_arm[i]
             self.ever_held_by[side] |= held

@@ -93,6 +93,7 @@ class World:
             named=(*spec.concerned, TABLE) if rests_on_table(spec.goal) else spec.concerned,
             hands=robot.end_effectors,
             feet=[foot.body for foot in robot.stance.feet] if robot.stance else (),
+            arms=_arm_links(robot, scene),
         )
         self._goal = [compile_predicate(p, spec) for p in spec.goal]
         self._stages = [compile_predicate(p, spec) for p in spec.stages]
@@ -336,6 +337,7 @@ class World:
             "touched_by": did.touched_by,
             "touched_by_body": did.touched_by_body,
             "ever_touched_by": did.ever_touched_by,
+            "ever_touched_by_arm": did.ever_touched_by_arm,
             "ever_held_by": did.ever_held_by,
             "hold_order": did.hold_order,
             "ee_poses": poses,
@@ -354,6 +356,14 @@ def _regulator(robot: Robot, spec: EpisodeSpec, scene: SceneModel) -> Regulator 
 
     balance: Regulator = Balance(robot, scene.model)
     return balance
+
+
+def _arm_links(robot: Robot, scene: SceneModel) -> list[list[str]]:
+    """Returns for each hand the links that the joints of its arm move, the hand itself not among them."""
+    model, hands = scene.model, robot.end_effectors
+    groups = [[group for group in robot.groups if group.name == f"{hand.side}_arm"] for hand in hands]
+    moved = [[model.body(int(model.joint(j).bodyid[0])).name for group in own for j in group.joints] for own in groups]
+    return [[link for link in links if link not in hand.all_links] for links, hand in zip(moved, hands, strict=True)]
 
 
 def _controllers(robot: Robot, spec: EpisodeSpec) -> tuple[Controller, BodyController | None]:

@@ -16,7 +16,7 @@ LIFTED_M = 0.03
 
 
 class Touched:
-    """touched(x): the robot presses on the prop or fixture."""
+    """touched(x): the robot presses on the prop or fixture; one with two hands with a hand, for a forearm that brushes past has touched nothing."""
 
     arity = 1
 
@@ -27,6 +27,8 @@ class Touched:
         self._name = name
 
     def __call__(self, state: WorldState) -> bool:
+        if len(state.hands) > 1:
+            return any(self._name in touched for touched in state.touched_by.values())
         return self._name in state.touched_by_robot
 
 

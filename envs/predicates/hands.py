@@ -25,10 +25,10 @@ def side_of(spec: EpisodeSpec, argument: str) -> str:
 
 
 class ByHand:
-    """by_hand(x, =side): of the hands, only this one has touched the prop or fixture x since the episode began.
+    """by_hand(x, =side): this hand has touched the prop or fixture x since the episode began, and neither the other hand nor its arm has.
 
     It says who did it and stands beside a condition that says what. A hand that has once touched x cannot undo it: who helps with the other
-    hand, or takes over with it, has not done it by hand `side`. What rests on x, or x on something else, does not matter.
+    hand, forearm or elbow, or takes over with it, has not done it by hand `side`. What rests on x, or x on something else, does not matter.
     """
 
     arity = 2
@@ -37,7 +37,10 @@ class ByHand:
         self._x, self._side = _thing(spec, x), side_of(spec, side)
 
     def __call__(self, state: WorldState) -> bool:
-        return [side for side in state.hands if self._x in state.ever_touched_by.get(side, ())] == [self._side]
+        if self._x not in state.ever_touched_by.get(self._side, ()):
+            return False
+        others = [side for side in state.hands if side != self._side]
+        return not any(self._x in ever.get(side, ()) for side in others for ever in (state.ever_touched_by, state.ever_touched_by_arm))
 
 
 class HeldWith:

@@ -41,6 +41,8 @@ class WorldState:
     """Props and fixtures that a link pressed on that belongs to no hand: a forearm, the chest."""
     ever_touched_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """`touched_by` of all control steps since the episode began."""
+    ever_touched_by_arm: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Side -> what the arm that carries that hand has pressed on since the episode began: with forearm or elbow, not with the hand."""
     ever_held_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """`held_by` of all control steps since the episode began."""
     hold_order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -40,6 +40,7 @@ def state_of(
     held: Mapping[str, Sequence[str]] = MappingProxyType({}),
     touched: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ever: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    arms: Mapping[str, Sequence[str]] = MappingProxyType({}),
     body: Sequence[str] = (),
     hands: Mapping[str, Pose] = HOME,
     head: Pose = HEAD,
@@ -63,6 +64,7 @@ def state_of(
         touched_by={side: frozenset(touched.get(side, ())) for side in ("left", "right")},
         touched_by_body=frozenset(body),
         ever_touched_by={side: frozenset(ever.get(side, ())) for side in ("left", "right")},
+        ever_touched_by_arm={side: frozenset(arms.get(side, ())) for side in ("left", "right")},
         ee_poses=hands,
         base=base,
         head=head,
@@ -92,6 +94,18 @@ def test_by_hand_asks_that_no_other_hand_ever_touched_it(spec: EpisodeSpec) -> N
     assert by_left(state_of(ever={"left": [MUG]})) and by_left(state_of(ever={"left": [MUG], "right": [CAN]}))
     assert not by_left(state_of()) and not by_left(state_of(ever={"right": [MUG]}))
     assert not by_left(state_of(ever={"left": [MUG], "right": [MUG]})), "both hands were at it"
+
+
+def test_by_hand_is_not_done_with_the_other_forearm(spec: EpisodeSpec) -> None:
+    by_left = check_of(spec, "by_hand", MUG, "=left")
+    assert not by_left(state_of(ever={"left": [MUG]}, arms={"right": [MUG]})), "the left hand tapped it, the right forearm did it"
+    assert by_left(state_of(ever={"left": [MUG]}, arms={"left": [MUG], "right": [CAN]})), "its own forearm may be at it"
+    assert not by_left(state_of(arms={"left": [MUG]})), "a forearm is no hand"
+
+
+def test_a_body_with_hands_touches_with_a_hand(spec: EpisodeSpec) -> None:
+    touched = check_of(spec, "touched", MUG)
+    assert touched(state_of(touched={"right": [MUG]})) and not touched(state_of(body=[MUG])), "a forearm that brushes past has touched nothing"
 
 
 def test_by_hand_speaks_of_a_button_by_its_panel(spec: EpisodeSpec) -> None:
