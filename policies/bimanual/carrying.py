@@ -171,7 +171,7 @@ class PutWith(BimanualSkill):
         self._side = self._side or view.holder(name)
         if self._side is None:
             return BodyCommand(), "lost"
-        if self.hand(self._side).single is not None:
+        if self._single is not None or (self.hand(self._side).single is not None and self._steps == 0 and looks_down(view.hands[self._side])):
             self._single = self._single or OneArm(self.spec, self.args, Place, self._side, {place: self._off_the_other(view, place)})
             return self._single.step(view)
         side, here = self._side, view.hands[self._side]
@@ -250,6 +250,11 @@ def carried_over(skill: BimanualSkill, ways: Ways, view: BimanualView, side: str
     share = 1.0 if here.pos[2] > high - 0.02 else max(0.0, 1.0 - (high - float(here.pos[2])) / 0.08)
     shift = share * (to[:2] - thing.pos[:2])
     return Pose(np.array([here.pos[0] + shift[0], here.pos[1] + shift[1], high]), view.targets[side].quat)
+
+
+def looks_down(hand: Pose) -> bool:
+    """Returns whether a hand looks straight down, as that of a single arm does at whatever it carries; what it was handed it may hold otherwise."""
+    return float(to_matrix(hand.quat)[2, 2]) < -0.95
 
 
 def place_top_m(skill: BimanualSkill, view: BimanualView, place: str) -> float:
