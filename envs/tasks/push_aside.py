@@ -48,8 +48,9 @@ def _layout(draft: Draft) -> list[Goal]:
         draft.put(name, region)
     discs = {p.name: Disc(p.pos_world[0], p.pos_world[1], footprint_m(get(p.asset))) for p in draft.props}
     ways = {thing: _ways(draft, discs[thing], [disc for name, disc in discs.items() if name != thing]) for thing in things}
-    if not ways[things[0]]:
-        raise Crowded(f"no hand pushes {things[0]} aside where it stands")
+    for thing in (things[0], things[-1]):  # with unseen objects these are the new ones: what is asked for is not the only goal with something new
+        if not ways[thing]:
+            raise Crowded(f"no hand pushes {thing} aside where it stands")
     goals = [_goal(thing, side) for thing in things for side in ways[thing]]
     asked = int(rng.integers(len(ways[things[0]])))
     maybe_bystander(draft)

@@ -24,10 +24,10 @@ def _splits(spec: EpisodeSpec, names: tuple[str, ...] | None = None) -> dict[str
 def test_nothing_of_the_training_split_is_unseen(task: str) -> None:
     for seed in range(15):
         spec = sample(task, seed=840_000 + seed)
-        assert set(_splits(spec).values()) == {"seen"} and spec.split == "seen"
+        assert set(_splits(spec).values()) <= {"seen"} and spec.split == "seen"
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "gesture"])  # which is about no thing
 def test_what_is_asked_for_is_not_told_by_being_the_only_goal_with_something_new(task: str) -> None:
     for seed in range(15):
         spec = sample(task, seed=840_000 + seed, objects="unseen")
