@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -75,6 +76,8 @@ def broken_premise(spec: EpisodeSpec, world: World | None = None) -> str | None:
 
 FROM_AFAR = frozenset(("pointed_at", "pointed_at_with", "gestured", "faced", "approached", "carried_to"))
 """Predicates whose things need not all be in reach of the hands at the start: what `carried_to` is about must be, where it goes need not."""
+_OPENED_M = 0.012
+"""Beyond where a drawer counts as open, an arm must still reach its handle."""
 REACH_M = 0.03
 """How near a pinch point must come to the middle of what is to be handled, the hand turned as it likes."""
 _ANY_CAMERA = ("head", "front")
@@ -108,6 +111,8 @@ def _broken_for_two_hands(world: World, spec: EpisodeSpec, robot: Robot) -> str 
 
 def _hand_reaches(world: World, robot: Robot, side: str, name: str) -> bool:
     spec, body = world.spec, whole_body(robot.name, world.spec.robot_base)
+    if not _hooks_what_opens(spec, robot, side, name):
+        return False
     base = base_frame(robot, world.scene.floor_m, spec.robot_start)
     points = _points_to_see(spec, name)
     target = HandTarget(Pose(base.inverse().apply(points.mean(axis=0)), np.array([1.0, 0.0, 0.0, 0.0])), "free")
@@ -115,6 +120,23 @@ def _hand_reaches(world: World, robot: Robot, side: str, name: str) -> bool:
     return any(
         body.solve({side: target}, np.array(spec.robot_qpos), iterations=40, pelvis=pelvis).position_m[side] < REACH_M for pelvis in pelvises
     )
+
+
+def _hooks_what_opens(spec: EpisodeSpec, robot: Robot, side: str, name: str) -> bool:
+    """Returns whether an arm that is a robot by itself hooks the handles of a fixture that the goal wants open, closed and open; True for others."""
+    single = robot.hand(side).single
+    wanted = [p.args[0] for p in (*spec.goal, *(p for step in spec.steps for p in step)) if p.name == "open" and p.args[0].startswith(f"{name}/")]
+    if single is None or not wanted:
+        return True
+    arm: Robot = catalog.load("robot", single.robot)
+    (fixture,) = (f for f in spec.scene.fixtures if f.name == name)
+    x, y, z = (here - there for here, there in zip(fixture.pos_world, single.base_pos_m, strict=True))
+    there = dataclasses.replace(fixture, pos_world=(x, y, z))
+    for joint in (joint_of(spec, path) for path in wanted):
+        for position in (0.0, min(joint.open_threshold_m + _OPENED_M, joint.range_m[1])):
+            if not kinematics(single.robot).reaches(hook_pose(there, joint, position, arm.end_effectors[0])):
+                return False
+    return True
 
 
 def _share_when_faced(world: World, spec: EpisodeSpec, name: str) -> float:
