@@ -88,7 +88,7 @@ _SOUGHT = frozenset(("faced", "approached"))
 
 
 def _broken_for_two_hands(world: World, spec: EpisodeSpec, robot: Robot) -> str | None:
-    """Returns which premise of an episode with two hands does not hold: what is named is seen by the head, and in reach of a hand that may take it."""
+    """Returns which premise of an episode with two hands does not hold: what is named is seen, and in reach of a hand that may take it."""
     there = [world.scene.cameras[name] for name in _ANY_CAMERA if name in world.scene.cameras]
     predicates = [*spec.goal, *(p for step in spec.steps for p in step)]
     sought = {thing for p in predicates if p.name in _SOUGHT for thing in p.things}

@@ -173,7 +173,8 @@ class Gripper:
                     yield _Candidate(Pose(raised, quat), down, _TOP_COST + _HEIGHT_COST * float(raised[2] - pos[2]), is_hollow=is_rim)
 
     def _grip(
-        self, view: BimanualView, side: str, thing: Pose, box: Obstacle, candidate: _Candidate, home: Array, others: Sequence[Obstacle], to: Array | None
+        self, view: BimanualView, side: str, thing: Pose, box: Obstacle, candidate: _Candidate, home: Array, others: Sequence[Obstacle],
+        to: Array | None,
     ) -> Grip | None:
         (wanted, quat), direction = candidate.pose, candidate.direction
         points = self.ways.hand_points(side, OPEN)

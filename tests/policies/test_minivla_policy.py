@@ -14,7 +14,7 @@ import torch
 
 from vlagym.envs.errors import BadData, NotReset, UnknownName
 from vlagym.envs.types import Observation, stream
-from vlagym.envs.world import state_components
+from vlagym.envs.proprioception import state_components
 from vlagym.policies import checkpoint
 from vlagym.policies.base import EpisodeContext, Policy, check_chunks
 from vlagym.policies.loading import load_policy

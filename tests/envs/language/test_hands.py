@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from vlagym.envs.asset_files import Split
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.language.clauses import clauses_of, wish_of
 from vlagym.envs.language.phrases import language, split_of
@@ -135,7 +136,8 @@ def test_goals_that_differ_in_the_hand_alone_are_told_apart(lay_table: Any) -> N
 
 def test_the_hand_is_said_in_many_ways(lay_table: Any) -> None:
     spec = lay(lay_table, ("touched(mug_white)", "by_hand(mug_white, =left)"))
-    for split, least in (("seen", 12), ("unseen", 10)):
+    splits: tuple[tuple[Split, int], ...] = (("seen", 12), ("unseen", 10))
+    for split, least in splits:
         sentences = [say(spec, stream(seed, "ways"), split=split, level="mixed") for seed in range(200)]
         ways = {re.findall(r"\b(?:after|use|first|need)/\w+", s.template_id)[0] for s in sentences}
         assert len(ways) >= least

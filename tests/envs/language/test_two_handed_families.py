@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ SCENES: dict[str, tuple[Any, dict[str, tuple[float, ...]], dict[str, tuple[float
 
 
 def place(
-    lay_table: Any, goal: Any, props: dict[str, tuple[float, ...]], fixtures: dict[str, tuple[float, ...]], robot: str = "g1"
+    lay_table: Any, goal: Any, props: Mapping[str, tuple[float, ...]], fixtures: Mapping[str, tuple[float, ...]], robot: str = "g1"
 ) -> EpisodeSpec:
     """Returns an episode by hand, with fixtures at the height that is their third number."""
     spec: EpisodeSpec = lay_table(goal, props=props, fixtures=fixtures)
