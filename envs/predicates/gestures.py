@@ -29,6 +29,8 @@ SWING_M, NOD_RAD, SHAKE_RAD = 0.06, 0.12, 0.20
 SWINGS = 4
 """To and fro, twice."""
 MAX_SWING_S = 1.0
+NECK_S = 1.5
+"""While a head nods or is shaken the hands stay where they are, for so long at least."""
 STRAIGHT = 1.35
 """The way of a swinging motion is at most so many times the sum of its swings: it goes to and fro and does not tremble."""
 ACROSS = 0.7
@@ -153,6 +155,8 @@ def _neck(column: int, least: float) -> Callable[[WorldState, float], bool]:
         turned = float(np.ptp(lean[:, column]))
         if num_swings(lean[:, column], least, rate_hz) < SWINGS or np.ptp(lean[:, 1 - column]) > 0.5 * turned:
             return False
+        if any(spread(rows(state, side, NECK_S, rate_hz)) > IDLE_M for side in state.hands):
+            return False  # a body that is tossed about shakes its head, too
         return spread(rows(state, "head_pos", HISTORY_S, rate_hz)) <= NECK_M * turned and _stays(state, HISTORY_S, rate_hz)
 
     return is_made
