@@ -30,6 +30,7 @@ from vlagym.policies.bimanual import (
     reach,
 )
 from vlagym.policies.bimanual.view import BimanualSkill, BimanualView, BodyCommand, HandCommand
+from vlagym.policies.skills.progress import Progress
 from vlagym.policies.skills.view import TURN_RAD
 
 SKILLS: Mapping[str, type[BimanualSkill]] = {
@@ -51,10 +52,7 @@ SKILLS: Mapping[str, type[BimanualSkill]] = {
 
 
 class BimanualPerformer:
-    """Performs a plan in one episode: its skills in order, and back where one has lost what the one before it achieved.
-
-    A plan that has come to its end without the goal is begun again, without the skills whose purpose is fulfilled.
-    """
+    """Performs a plan in one episode, by the rules of `Progress`."""
 
     def __init__(self, spec: EpisodeSpec, plan: Sequence[Skill]) -> None:
         """Begins an episode.
@@ -68,9 +66,8 @@ class BimanualPerformer:
                 raise unknown_name("skill of two hands", skill.name, SKILLS)
         if spec.control.name != "bimanual_ee_delta":
             raise BadSpec(f"the expert moves two hands by bimanual_ee_delta; this episode is controlled by {spec.control.name!r}")
-        self._spec, self._plan = spec, tuple(plan)
+        self._spec, self._progress = spec, Progress(spec, plan)
         self._robot: Robot = catalog.load("robot", spec.robot)
-        self._at = 0
         self._skill = self._make()
         self._height_m = self._lean_rad = 0.0
         self._neck_rad: NDArray[np.float64] | None = None
@@ -86,30 +83,17 @@ class BimanualPerformer:
         return action_of(command, view, self._spec.control, self._height_m, self._lean_rad, self._neck_rad)
 
     def _step(self, view: BimanualView) -> BodyCommand:
-        for _ in range(len(self._plan) + 1):
+        for _ in range(self._progress.most):
             command, verdict = self._skill.step(view)
-            if verdict == "running":
-                break
-            if verdict == "done" and self._at + 1 < len(self._plan):
-                self._at = self._unfulfilled(view, self._at + 1)
-            elif verdict == "lost":
-                self._at = max(0, self._at - 1)
-            elif verdict == "again":
-                self._at = self._unfulfilled(view, 0)
-            else:
+            if not self._progress.moves(verdict, view.goal_met):
                 break
             self._skill = self._make()
             if verdict != "done":
                 break
         return command
 
-    def _unfulfilled(self, view: BimanualView, start: int) -> int:
-        """Returns the first skill from `start` on whose purpose is not fulfilled; the last one if there is none."""
-        fulfilled = {predicate for predicate, met in zip(self._spec.goal, view.goal_met, strict=True) if met}
-        return next((i for i in range(start, len(self._plan)) if self._plan[i].purpose not in fulfilled), len(self._plan) - 1)
-
     def _make(self) -> BimanualSkill:
-        skill = self._plan[self._at]
+        skill = self._progress.skill
         return SKILLS[skill.name](self._spec, skill.args)
 
 
