@@ -81,7 +81,7 @@ def test_only_what_is_missing_is_done_again() -> None:
     seen = world.observe((), privileged=True)
     assert seen.privileged is not None
     halfway = dataclasses.replace(seen, privileged=dataclasses.replace(seen.privileged, goal_met=(True, False)))
-    performer._at = len(task.plan(spec)) - 1
+    performer._progress._at = len(task.plan(spec)) - 1
     performer._skill = performer._make()
     for _ in range(16):  # the retreat waits for the goal, and has the plan begun again
         performer.step(halfway)
