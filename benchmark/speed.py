@@ -8,15 +8,16 @@ import queue
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.benchmark.executor import one_thread_each
 from vlagym.envs import catalog
-from vlagym.envs.errors import VlagymError
-from vlagym.envs.types import EpisodeSpec, stream
+from vlagym.envs.errors import BadSpec, VlagymError
+from vlagym.envs.robot import Robot
+from vlagym.envs.types import Base, EpisodeSpec, stream
 
 FIRST_SEED = 950_000
 """Seeds that neither a suite nor a demonstration has."""
@@ -32,14 +33,70 @@ _START_TIMEOUT_S = 300.0
 class BenchOptions:
     """What is measured."""
 
-    cameras: tuple[str, ...] = ("front", "wrist")
-    size: int = 256
-    """Side of the square images in pixels."""
+    robot: str = "panda"
+    base: str = "default"
+    """What carries it; default: the first base of each task that it has."""
+    tasks: tuple[str, ...] = ()
+    """Empty: all that it does on that base."""
+    cameras: tuple[str, ...] | None = None
+    """None: front and wrist, with two hands head and both wrists, as far as the robot has them."""
+    size: int | None = None
+    """Side of the square images in pixels; None: 256, with two hands 224, which is what policies for them read."""
     quality: str = "fast"
     look: str = "auto"
     steps: int = 60
     """Control steps of each episode that are timed."""
     repeats: int = 5
+
+    @property
+    def body(self) -> Robot:
+        """The robot. Raises UnknownName if there is none of that name."""
+        catalog.known("robot", self.robot)
+        found: Robot = catalog.load("robot", self.robot)
+        return found
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The cameras."""
+        if self.cameras is not None:
+            return self.cameras
+        robot = self.body
+        mounted = {camera.name for camera in robot.cameras}
+        return tuple(name for name in BODY_CAMERAS if name in mounted) if robot.has_two_hands else ARM_CAMERAS
+
+    @property
+    def side_px(self) -> int:
+        """Side of the images in pixels."""
+        if self.size is not None:
+            return self.size
+        return BODY_SIZE if self.body.has_two_hands else ARM_SIZE
+
+    def chosen(self) -> list[str]:
+        """Returns the tasks that are played.
+
+        Raises:
+          UnknownName: If there is no such task, robot or base.
+          BadSpec: If the robot cannot do a task, or the task does not run on the base.
+        """
+        from vlagym.envs.sampling import base_for, check_body
+
+        robot = self.body
+        for task in self.tasks:
+            catalog.known("task", task)
+            check_body(task, catalog.load("task", task), self.robot)
+            base_for(task, catalog.load("task", task), robot, self.base)
+        if self.tasks:
+            return list(self.tasks)
+        catalog.require([*get_args(Base), "default"], self.base, "base")
+        there = [name for name in catalog.names("task") if self.robot in catalog.load("task", name).robots]
+        found = [name for name in there if self.base in ("default", *catalog.load("task", name).bases)]
+        if not found or (self.base != "default" and self.base not in robot.bases):
+            raise BadSpec(f"{self.robot!r} does no task on base {self.base!r}; it has: {', '.join(robot.bases)}")
+        return found
+
+
+ARM_CAMERAS, ARM_SIZE = ("front", "wrist"), 256
+BODY_CAMERAS, BODY_SIZE = ("head", "left_wrist", "right_wrist"), 224
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +124,8 @@ class Speed:
     """mj_step, inside of the environment."""
     ik_ms: Spread
     """From the action to joint targets."""
+    balance_ms: Spread
+    """What keeps a robot on its legs; 0 with another base."""
     render_ms: Spread
     """Scene update, drawing and reading the pixels, inside of the environment."""
     overhead_ms: Spread
@@ -95,23 +154,29 @@ class _Pass(NamedTuple):
 
     total_s: float
     parts_s: Mapping[str, float]
-    """physics, ik and render; empty where nothing was taken apart."""
+    """physics, ik, balance and render; empty where nothing was taken apart."""
     state: NDArray[np.float64]
     """The physics state at its end."""
 
 
 def workloads(options: BenchOptions) -> list[Workload]:
-    """Returns one episode of each task, with smooth motions around the start posture that close and open the hand."""
+    """Returns one episode of each task, with smooth motions around the start posture that close and open the hands.
+
+    Raises:
+      UnknownName, BadSpec: As `BenchOptions.chosen`, and if there is no such camera.
+    """
     from vlagym.envs.sampling import sample
 
     found = []
-    for index, task in enumerate(catalog.names("task")):
-        spec = with_cameras(sample(task, seed=FIRST_SEED + index), options)
+    for index, task in enumerate(options.chosen()):
+        spec = with_cameras(sample(task, seed=FIRST_SEED + index, robot=options.robot, base=options.base), options)
         rng = stream(spec.seed, "bench", task)
         waves = rng.uniform(0.05, 0.2, (2, spec.control.size))
         at = np.arange(options.steps)[:, None] / spec.control.rate_hz
-        actions = 0.3 * np.sin(2 * np.pi * (4 * waves[0] * at + waves[1]))
-        actions[:, -1] = np.sign(actions[:, -1])
+        low, high = spec.control.low, spec.control.high
+        actions = (low + high) / 2 + 0.3 * (high - low) / 2 * np.sin(2 * np.pi * (4 * waves[0] * at + waves[1]))
+        closing = np.repeat([c.convention == "gripper_closed_positive" for c in spec.control.components], [c.size for c in spec.control.components])
+        actions[:, closing] = np.sign(actions[:, closing])
         found.append(Workload(spec, actions.astype(np.float32)))
     return found
 
@@ -125,9 +190,9 @@ def with_cameras(spec: EpisodeSpec, options: BenchOptions) -> EpisodeSpec:
     import dataclasses
 
     there = {c.name: c for c in spec.scene.cameras}
-    for name in options.cameras:
+    for name in options.views:
         catalog.require(sorted(there), name, "camera")
-    cameras = tuple(dataclasses.replace(there[name], width=options.size, height=options.size) for name in options.cameras)
+    cameras = tuple(dataclasses.replace(there[name], width=options.side_px, height=options.side_px) for name in options.views)
     return dataclasses.replace(spec, scene=dataclasses.replace(spec.scene, cameras=cameras))
 
 
@@ -153,7 +218,7 @@ def measure(options: BenchOptions, advance: Callable[[], None] = lambda: None) -
             _reset(world, work)
             _through(world, work._replace(actions=work.actions[:3]))
         for repeat in range(options.repeats):
-            sums = {"environment": 0.0, "bare": 0.0, "taken_apart": 0.0, "physics": 0.0, "ik": 0.0, "render": 0.0}
+            sums = {"environment": 0.0, "bare": 0.0, "taken_apart": 0.0, "physics": 0.0, "ik": 0.0, "balance": 0.0, "render": 0.0}
             for index, work in enumerate(episodes):
                 resets_ms.append(1e3 * _reset(world, work))
                 bare.record(world)
@@ -191,8 +256,9 @@ def measure(options: BenchOptions, advance: Callable[[], None] = lambda: None) -
         environment_ms=per_step(lambda t: t["environment"]),
         physics_ms=per_step(lambda t: t["physics"]),
         ik_ms=per_step(lambda t: t["ik"]),
+        balance_ms=per_step(lambda t: t["balance"]),
         render_ms=per_step(lambda t: t["render"]),
-        overhead_ms=per_step(lambda t: t["taken_apart"] - t["physics"] - t["ik"] - t["render"]),
+        overhead_ms=per_step(lambda t: t["taken_apart"] - t["physics"] - t["ik"] - t["balance"] - t["render"]),
         bare_ms=per_step(lambda t: t["bare"]),
         overhead_above_bare=Spread.of([t["environment"] / t["bare"] - 1.0 for t in timed]),
         reset_ms=Spread.of(resets_ms),
@@ -226,9 +292,11 @@ def _taken_apart(see_ctrl: Callable[[Any], None]) -> Iterator[dict[str, float]]:
     """
     import mujoco
 
+    from vlagym.envs.balance import Balance
+    from vlagym.envs.body_control import BodyController
     from vlagym.envs.control import Controller
 
-    spent_s = {"physics": 0.0, "ik": 0.0, "render": 0.0}
+    spent_s = {"physics": 0.0, "ik": 0.0, "balance": 0.0, "render": 0.0}
     clock = time.perf_counter
 
     def timed(call: Callable[..., Any], part: str, is_step: bool = False) -> Callable[..., Any]:
@@ -243,7 +311,8 @@ def _taken_apart(see_ctrl: Callable[[Any], None]) -> Iterator[dict[str, float]]:
 
         return timing
 
-    targets = [(mujoco, name, "physics") for name in PHYSICS] + [(mujoco, name, "render") for name in RENDER] + [(Controller, "command", "ik")]
+    targets: list[tuple[Any, str, str]] = [(mujoco, name, "physics") for name in PHYSICS] + [(mujoco, name, "render") for name in RENDER]
+    targets += [(Controller, "command", "ik"), (BodyController, "command", "ik"), (Balance, "update", "balance")]
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in targets]
     try:
         for (owner, name, part), (_, _, call) in zip(targets, originals, strict=True):
@@ -258,7 +327,7 @@ class _Bare:
     """What an episode costs with MuJoCo alone: recorded control inputs, the same cameras, nothing returned."""
 
     def __init__(self, options: BenchOptions) -> None:
-        self._options = options
+        self._options, self._side_px = options, options.side_px
         self._context: Any = None
         self._ctrl: list[NDArray[np.float64]] = []
 
@@ -284,7 +353,7 @@ class _Bare:
         mujoco.mj_forward(model, data)
         mujoco.mj_setState(model, data, self._state, mujoco.mjtState.mjSTATE_INTEGRATION)
         model.vis.quality.offsamples, model.vis.quality.shadowsize = look.samples, look.shadow_size
-        model.vis.global_.offwidth = model.vis.global_.offheight = self._options.size
+        model.vis.global_.offwidth = model.vis.global_.offheight = self._side_px
         self.close()
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)  # in the GL context that the world has made current
         visual, option, view = mujoco.MjvScene(model, 400), mujoco.MjvOption(), mujoco.MjvCamera()
@@ -292,9 +361,9 @@ class _Bare:
         visual.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = look.reflection
         visual.flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = False
         view.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        cameras = [model.camera(name).id for name in self._options.cameras]
-        rectangle = mujoco.MjrRect(0, 0, self._options.size, self._options.size)
-        pixels = np.empty((self._options.size, self._options.size, 3), np.uint8)
+        cameras = [model.camera(name).id for name in self._options.views]
+        rectangle = mujoco.MjrRect(0, 0, self._side_px, self._side_px)
+        pixels = np.empty((self._side_px, self._side_px, 3), np.uint8)
 
         def draw() -> None:
             mujoco.mj_kinematics(model, data)

@@ -20,41 +20,54 @@ def main(args: Sequence[str]) -> int:
         description="Measures observations per second of the environment, split into physics, inverse kinematics, rendering and the rest, "
         "beside bare mj_step and render calls on the same compiled model; they take turns in one run. "
         "Numbers are medians over the repeats, with the smallest and the largest.",
-        example="vlagym bench\nvlagym bench --processes 1 2 --repeats 7 --json",
+        example="vlagym bench\nvlagym bench --robot g1 --base legs\nvlagym bench --processes 1 2 --repeats 7 --json",
     )
     parser.add_argument("--processes", type=int, nargs="+", default=[1], metavar="N", help="numbers of processes whose common rate is measured")
-    parser.add_argument("--cameras", nargs="+", default=["front", "wrist"], metavar="CAMERA", help="front wrist by default")
-    parser.add_argument("--size", type=int, default=256, metavar="PIXELS", help="side of the images, 256 by default")
+    parser.add_argument("--robot", default="panda", metavar="R", help="panda by default")
+    parser.add_argument("--base", default="default", metavar="B", help="what carries it: fixed, planar or legs; default: as in each task")
+    parser.add_argument("--task", action="append", default=[], metavar="T", help="one episode of each is played; default: all that the robot does")
+    parser.add_argument("--cameras", nargs="+", metavar="CAMERA", help="default: front wrist, with two hands head left_wrist right_wrist")
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the images; default: 256, with two hands 224")
     parser.add_argument("--quality", default="fast", help="fast (default), medium or high")
     parser.add_argument("--look", default="auto", help="look of the robot")
     parser.add_argument("--steps", type=int, default=60, help="control steps of each episode, 60 by default")
     parser.add_argument("--repeats", type=int, default=5, help="5 by default")
     parser.add_argument("--json", action="store_true", help="prints everything that was measured")
     options = parser.parse_args(args)
-    if min(options.steps, options.repeats, options.size, *options.processes) < 1:
+    if min(options.steps, options.repeats, 1 if options.size is None else options.size, *options.processes) < 1:
         parser.error("--steps, --repeats, --size and --processes are 1 or more")
     backend.choose()
 
     from vlagym.benchmark import header, speed
-    from vlagym.envs import catalog
 
     what = speed.BenchOptions(
-        cameras=tuple(options.cameras), size=options.size, quality=options.quality, look=options.look, steps=options.steps, repeats=options.repeats
+        robot=options.robot,
+        base=options.base,
+        tasks=tuple(dict.fromkeys(options.task)),
+        cameras=tuple(options.cameras) if options.cameras else None,
+        size=options.size,
+        quality=options.quality,
+        look=options.look,
+        steps=options.steps,
+        repeats=options.repeats,
     )
-    passes = 2 * options.repeats * len(catalog.names("task")) + len(options.processes)
+    passes = 2 * options.repeats * len(what.chosen()) + len(options.processes)
     with console.Progress(passes, "bench", unit="pass") as progress:
         found = speed.measure(what, progress.advance)
         rates = {n: speed.rate_of(what, n, progress.advance) for n in options.processes}
     machine = {**header.machine(), "renderer": found.renderer or "unknown", **{k: v for k, v in header.packages().items() if k in _NAMED}}
     if options.json:
-        report = {"machine": machine, "options": dataclasses.asdict(what), "step": dataclasses.asdict(found)}
+        resolved = {**dataclasses.asdict(what), "tasks": what.chosen(), "cameras": what.views, "size": what.side_px}
+        report = {"machine": machine, "options": resolved, "step": dataclasses.asdict(found)}
         console.answer(json.dumps({**report, "observations_per_s": {n: dataclasses.asdict(rate) for n, rate in rates.items()}}, indent=2))
         return 0
     console.answer(", ".join(f"{key} {value}" for key, value in machine.items()))
-    pictures = f"{' and '.join(what.cameras)} at {what.size}x{what.size}, {what.quality}"
-    console.answer(f"{found.episodes} episodes x {what.steps} steps x {what.repeats} repeats; {pictures}\n")
+    pictures = f"{', '.join(what.views)} at {what.side_px}x{what.side_px}, {what.quality}"
+    body = what.robot if what.base == "default" else f"{what.robot} ({what.base})"
+    console.answer(f"{body}: {found.episodes} episodes x {what.steps} steps x {what.repeats} repeats; {pictures}\n")
     total_ms = found.environment_ms.median
-    parts = {"physics": found.physics_ms, "inverse kinematics": found.ik_ms, "rendering": found.render_ms, "the rest": found.overhead_ms}
+    parts = {"physics": found.physics_ms, "inverse kinematics": found.ik_ms, "balance": found.balance_ms, "rendering": found.render_ms}
+    parts["the rest"] = found.overhead_ms
     rows = [[name, *_spread(part, 3), f"{100 * part.median / total_ms:.1f} %"] for name, part in parts.items()]
     rows += [["environment", *_spread(found.environment_ms, 3), ""], ["bare MuJoCo calls", *_spread(found.bare_ms, 3), ""]]
     console.answer(console.table(rows, ["ms a step", "median", "min", "max", "share"]))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
 import mujoco
 import pytest
 
 from vlagym.benchmark import cli, speed
 from vlagym.envs.control import Controller
-from vlagym.envs.errors import UnknownName, VlagymError
+from vlagym.envs.errors import BadSpec, UnknownName, VlagymError
 
 TINY = speed.BenchOptions(cameras=("front",), size=32, steps=2, repeats=1)
 
@@ -53,6 +55,40 @@ def test_the_command_reports_every_number_of_processes(capsys: pytest.CaptureFix
     assert cli.main(words) == cli.DONE
     report = json.loads(capsys.readouterr().out)
     assert report["observations_per_s"]["1"]["median"] > 0.0 and report["step"]["renderer"]
+
+
+ON_LEGS = speed.BenchOptions(robot="g1", base="legs", tasks=("touch_with",), size=32, steps=2, repeats=1)
+
+
+@pytest.mark.gl
+def test_a_body_on_its_legs_is_taken_apart_into_its_own_parts() -> None:
+    found = speed.measure(ON_LEGS)
+    assert found.episodes == 1 and found.balance_ms.median > 0.0 and found.ik_ms.median > 0.0
+
+
+def test_two_hands_are_measured_through_the_cameras_that_the_robot_carries() -> None:
+    options = speed.BenchOptions(robot="cmu_humanoid")
+    assert options.views == ("head", "left_wrist", "right_wrist") and options.side_px == 224
+    assert "touch_with" in options.chosen() and "place_on" not in options.chosen()
+    (work,) = speed.workloads(ON_LEGS)
+    assert (work.spec.robot_base, [c.width for c in work.spec.scene.cameras]) == ("legs", [32, 32, 32])
+    for action in work.actions:
+        work.spec.control.check(action)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "told"),
+    [
+        ({"robot": "g2"}, UnknownName, "no robot is called 'g2'. Did you mean g1"),
+        ({"robot": "g1", "tasks": ("place_on",)}, BadSpec, "'place_on' cannot be done with 'g1'; it can with: panda, jaco"),
+        ({"robot": "g1", "tasks": ("go_to",), "base": "legs"}, BadSpec, "'go_to' with 'g1' does not run on base 'legs'; it does on: planar"),
+        ({"robot": "panda", "base": "legs"}, BadSpec, "'panda' does no task on base 'legs'; it has: fixed"),
+        ({"robot": "g1", "base": "leg"}, UnknownName, "no base is called 'leg'. Did you mean legs"),
+    ],
+)
+def test_what_a_body_does_not_do_is_not_measured(options: dict[str, Any], kind: type[Exception], told: str) -> None:
+    with pytest.raises(kind, match=re.escape(told)):
+        speed.BenchOptions(**options).chosen()
 
 
 def test_numbers_below_1_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
