@@ -116,13 +116,13 @@ class Glider:
           NotGraspable: If none of them can be come to.
         """
         room = self._room = self.clearance(view, carried)
-        start = self._cell(view.base.pos[:2])
+        start = self.cell(view.base.pos[:2])
         costs, came_from = self._flood(room, start)
-        best = min(((costs[self._cell(np.array(p[:2]))], i) for i, p in enumerate(places)), default=(math.inf, -1))
+        best = min(((costs[self.cell(np.array(p[:2]))], i) for i, p in enumerate(places)), default=(math.inf, -1))
         if not math.isfinite(best[0]):
             raise NotGraspable(f"the robot does not get to any of {len(places)} places around it without bumping into something")
         place = places[best[1]]
-        cell, cells = self._cell(np.array(place[:2])), []
+        cell, cells = self.cell(np.array(place[:2])), []
         while cell != start:
             cells.append(np.array([self._axis[cell[0]], self._axis[cell[1]]]))
             cell = came_from[cell]
@@ -174,7 +174,7 @@ class Glider:
             self._room = self.clearance(view, carried)
         for back in np.arange(0.0, _BACK_M, 0.04):
             there = Place(place.x - back * math.cos(place.yaw), place.y - back * math.sin(place.yaw), place.yaw)
-            if self._room[self._cell(np.array(there[:2]))] >= -_TIGHT_M:
+            if self._room[self.cell(np.array(there[:2]))] >= -_TIGHT_M:
                 return there
         return None
 
@@ -182,7 +182,8 @@ class Glider:
         """Forgets the way that was planned: the place is gone to straight."""
         self._route = [np.array(place[:2])]
 
-    def _cell(self, point: Array) -> tuple[int, int]:
+    def cell(self, point: Array) -> tuple[int, int]:
+        """Returns the cell of `clearance` that a point (2,) of the floor lies in, m."""
         i, j = np.clip(np.rint((point + _HALF_M) / _CELL_M), 0, len(self._axis) - 1).astype(int).tolist()
         return i, j
 
@@ -220,8 +221,8 @@ class Glider:
 
     def _is_free(self, a: Array, b: Array, room: Grid) -> bool:
         count = max(2, int(np.linalg.norm(b - a) / (0.5 * _CELL_M)))
-        least = min(0.05, float(room[self._cell(a)]), float(room[self._cell(b)]))
-        return all(room[self._cell(a + t * (b - a))] >= least for t in np.linspace(0.0, 1.0, count)[1:-1])
+        least = min(0.05, float(room[self.cell(a)]), float(room[self.cell(b)]))
+        return all(room[self.cell(a + t * (b - a))] >= least for t in np.linspace(0.0, 1.0, count)[1:-1])
 
 
 _STEPS = tuple((i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j)

@@ -411,6 +411,8 @@ def test_nodding_and_shaking_the_head_are_told_apart() -> None:
     assert said([leaning(0.0, turn=2 * s) for s in swings]) == {"shake_head"}
     assert said([leaning(s, drop_m=0.4 * s) for s in swings]) == set(), "the trunk leans"
     assert said([leaning(0.3 * NOD_RAD * np.sign(s)) for s in swings]) == set()
+    tossed = [{**leaning(s), **hands_at(left=(0.3, 0.2 + 0.5 * s, 0.15))} for s in swings]
+    assert said(tossed) == set(), "the whole body is tossed about"
 
 
 def test_swings_are_counted_by_hand() -> None:
