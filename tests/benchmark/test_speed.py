@@ -79,7 +79,7 @@ def test_two_hands_are_measured_through_the_cameras_that_the_robot_carries() -> 
 @pytest.mark.parametrize(
     ("options", "kind", "told"),
     [
-        ({"robot": "g2"}, UnknownName, "no robot is called 'g2'. Did you mean g1"),
+        ({"robot": "g2"}, UnknownName, "no robot is called 'g2'. There are: cmu_humanoid, g1"),
         ({"robot": "g1", "tasks": ("place_on",)}, BadSpec, "'place_on' cannot be done with 'g1'; it can with: panda, jaco"),
         ({"robot": "g1", "tasks": ("go_to",), "base": "legs"}, BadSpec, "'go_to' with 'g1' does not run on base 'legs'; it does on: planar"),
         ({"robot": "panda", "base": "legs"}, BadSpec, "'panda' does no task on base 'legs'; it has: fixed"),

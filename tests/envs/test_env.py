@@ -46,6 +46,37 @@ def test_the_module_in_the_id_registers_it() -> None:
     assert done.stdout.strip() == "(7,)", done.stderr
 
 
+@pytest.mark.parametrize(("robot", "base", "size"), [("g1", "fixed", 14), ("g1", "planar", 17), ("g1", "legs", 16), ("cmu_humanoid", "planar", 26)])
+def test_an_id_takes_any_body_that_does_its_task(robot: str, base: str, size: int) -> None:
+    env = gymnasium.make("vlagym/TouchWith-v0", robot=robot, base=base, image_size=(32, 32))
+    seen, info = env.reset(seed=1)
+    assert (info["spec"].count(f'"robot":"{robot}"'), env.action_space.shape) == (1, (size,))
+    assert set(seen["images"]) == {"head", "left_wrist", "right_wrist", "front"} and seen in env.observation_space
+    still = np.clip(np.zeros(size, np.float32), env.action_space.low, env.action_space.high)
+    seen, reward, terminated, truncated, info = env.step(still)
+    assert seen in env.observation_space and (reward, terminated, truncated, info["ended_by"]) == (0.0, False, False, None)
+    env.close()
+
+
+def test_a_body_that_cannot_do_a_task_is_refused_with_the_reason() -> None:
+    with pytest.raises(BadSpec, match="'go_to' cannot be done with 'panda_bimanual': it is fixed to the table; it can with: g1, cmu_humanoid"):
+        gymnasium.make("vlagym/GoTo-v0", robot="panda_bimanual")
+    with pytest.raises(BadSpec, match="'go_to' with 'g1' does not run on base 'legs'; it does on: planar"):
+        gymnasium.make("vlagym/GoTo-v0", robot="g1", base="legs")
+
+
+def test_a_vector_of_bodies_with_two_hands_steps_together() -> None:
+    vector = gymnasium.make_vec(
+        "vlagym/Gesture-v0", num_envs=2, vectorization_mode="sync", robot="g1", base="legs", cameras=("head",), image_size=(32, 32)
+    )
+    seen, _ = vector.reset(seed=5)
+    assert seen["images"]["head"].shape == (2, 32, 32, 3) and len(set(seen["proprio"]["left_arm_joint_pos_rad"][:, 0].tolist())) == 2
+    action = np.clip(np.zeros(vector.action_space.shape, np.float32), vector.action_space.low, vector.action_space.high)
+    seen, reward, *_ = vector.step(action)
+    assert reward.shape == (2,) and seen["proprio"]["base_height_m"].shape == (2, 1)
+    vector.close()
+
+
 def test_vectors_synchronous_and_asynchronous_show_the_same() -> None:
     shown = {}
     for mode, kwargs in (("sync", {}), ("async", {"context": "spawn"})):
