@@ -63,9 +63,9 @@ def with_hand(draft: Draft, goals: Sequence[Sequence[Predicate]]) -> list[list[S
       draft: Says by `variety` whether a hand is named.
       goals: Orders of equal length, the one that is asked for first.
     """
-    orders = [[(p,) for p in goal] for goal in goals]
+    orders: list[list[Step]] = [[(p,) for p in goal] for goal in goals]
     if draft.variety.random() >= _NAMED_SHARE:
-        return [list[Step](order) for order in orders]
+        return orders
     at = int(draft.variety.integers(len(orders[0])))
     asked = orders[0][at][0]
     roots = [name.partition("/")[0] for goal in goals for p in goal for name in p.things[:1]]
@@ -75,7 +75,7 @@ def with_hand(draft: Draft, goals: Sequence[Sequence[Predicate]]) -> list[list[S
         sides &= set(hands_at(draft.work, where_of(draft, name)[1]))
     # A hand that is named for a thing is the only one that touches it: in no other step is there anything to do with it.
     if asked.name in ("gestured", "handed_over", "pointed_at") or not sides or sum(name == root for name in roots[: len(orders[0])]) > 1:
-        return [list[Step](order) for order in orders]
+        return orders
     side = sorted(sides)[int(draft.rng.integers(len(sides)))]
     named: list[list[Step]] = []
     for order in orders:
@@ -85,7 +85,7 @@ def with_hand(draft: Draft, goals: Sequence[Sequence[Predicate]]) -> list[list[S
 
 
 def plan_in_order(spec: EpisodeSpec) -> Sequence[Skill]:
-    """Returns the plans of the steps of an episode, joined: hands go back after each step, and a thing that is in a hand already is not taken again."""
+    """Returns the plans of the steps of an episode, joined: hands go back after each step, and what is in a hand already is not taken again."""
     skills: list[Skill] = []
     for i, step in enumerate(spec.steps):
         alone = dataclasses.replace(spec, goal=step, stages=step, steps=())

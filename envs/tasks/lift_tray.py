@@ -66,7 +66,7 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
 
 TASK = Task(
     summary="lift a tray with both hands, level, with what is on it",
-    expert_s=6.0,
+    expert_s=3.4,
     layout=_layout,
     plan=_plan,
     robots=("g1", "cmu_humanoid", "panda_bimanual"),

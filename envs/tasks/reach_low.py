@@ -59,7 +59,7 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
 
 TASK = Task(
     summary="squat or bend down and take something from a low shelf",
-    expert_s=6.0,
+    expert_s=3.2,
     layout=_layout,
     plan=_plan,
     robots=("g1",),

@@ -143,7 +143,8 @@ class Pairs:
             if not solved.is_near(0.010, 0.08):
                 return None
             cost += float(np.sum((solved.q - home) ** 2))
-        twins = float(np.linalg.norm(_mirrored(one.take) - _looks(other.take))) + abs(float(one.take.in_thing.pos[2] - other.take.in_thing.pos[2])) / 0.05
+        apart_m = abs(float(one.take.in_thing.pos[2] - other.take.in_thing.pos[2]))
+        twins = float(np.linalg.norm(_mirrored(one.take) - _looks(other.take))) + apart_m / 0.05
         return Pair({take.side: take for take in takes}, cost + _SKEW_COST * twins)
 
     def _around_post(self, thing: Pose, side: str, hold: Hold, scale: float) -> Iterator[tuple[Take, float]]:
