@@ -85,7 +85,7 @@ def test_only_what_is_missing_is_done_again() -> None:
     performer._skill = performer._make()
     for _ in range(16):  # the retreat waits for the goal, and has the plan begun again
         performer.step(halfway)
-    assert task.plan(spec)[performer._at].args == (spec.goal[1].args[0],)
+    assert performer._progress.skill.args == (spec.goal[1].args[0],)
 
 
 def test_a_hand_opens_as_far_as_it_is_told() -> None:
