@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vlagym.envs.errors import NotGraspable
-from vlagym.envs.frames import Array, Pose, to_matrix
+from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate, to_matrix
 from vlagym.envs.predicates.state import place_of, prop_of, word
 from vlagym.envs.types import EpisodeSpec
+from vlagym.envs.whole_body import whole_body
 from vlagym.policies.bimanual.choosing import free_hands
 from vlagym.policies.bimanual.grasping import Grip, Gripper, Height
-from vlagym.policies.bimanual.motion import Ways, is_there, over, with_way
+from vlagym.policies.bimanual.motion import Ways, is_there, over, posture, with_way
 from vlagym.policies.bimanual.one_arm import OneArm, alone, seen_alone
 from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualSkill, BimanualView, BodyCommand, HandCommand
 from vlagym.policies.skills.carry import Pick
@@ -35,6 +36,11 @@ _REST_M = 0.004
 _OPENING_STEPS = 8
 _BACK_M = 0.10
 _OFF_M = 0.022
+_LEAN_RAD = 0.25
+"""A robot on its legs, whose pelvis gives way a little, leans forward for what its arm does not reach ..."""
+_PATIENCE_LEGS = 36
+"""... in so many control steps."""
+_TURNS_RAD = (0.0, 0.35, -0.35, 0.7, -0.7, 1.05, -1.05)
 
 
 class PickWith(BimanualSkill):
@@ -161,6 +167,7 @@ class PutWith(BimanualSkill):
         self._stage = "carry"
         self._steps = self._lost = 0
         self._away: Pose | None = None
+        self._quat: Array | None = None
 
     def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
         command, verdict = self._put(view)
@@ -189,7 +196,8 @@ class PutWith(BimanualSkill):
             across = math.hypot(*(there.pos[:2] - thing.pos[:2]))
             if across < 0.012:
                 self._stage, self._steps = "lower", 0
-            return BodyCommand(hands={side: HandCommand(pose=goal, closing=CLOSE, speed_m=0.022)}), "running"
+            lean = _LEAN_RAD if self.spec.robot_base == "legs" and self._steps > _PATIENCE_LEGS else None
+            return BodyCommand(hands={side: HandCommand(pose=goal, closing=CLOSE, speed_m=0.022)}, lean_rad=lean), "running"
         if self._stage == "lower":
             shift = there.pos[:2] - thing.pos[:2]
             pos = np.array([here.pos[0] + shift[0], here.pos[1] + shift[1], max(here.pos[2] - _LOWER_M, low + grip_to_thing)])
@@ -204,7 +212,8 @@ class PutWith(BimanualSkill):
             return BodyCommand(hands={side: HandCommand(closing=OPEN)}), "running"
         assert self._away is not None
         done = is_there(here, self._away, 0.02, 0.3) or self._steps > 20
-        return BodyCommand(hands={side: HandCommand(pose=self._away, closing=OPEN, speed_m=0.02)}), "done" if done else "running"
+        upright = 0.0 if self.spec.robot_base == "legs" else None
+        return BodyCommand(hands={side: HandCommand(pose=self._away, closing=OPEN, speed_m=0.02)}, lean_rad=upright), "done" if done else "running"
 
     def _off_the_other(self, view: BimanualView, place: str) -> Array:
         """Returns how far off the middle of a place things are put, (3,) m: away from a hand that holds it."""
@@ -217,7 +226,21 @@ class PutWith(BimanualSkill):
 
     def _above(self, view: BimanualView, name: str, place: str, side: str) -> Pose:
         """Returns the pose of the hand on its way: up until what it holds passes above all on the way, then across."""
-        return carried_over(self, self._ways, view, side, name, view.props[place].pos, place_top_m(self, view, place))
+        if self._quat is None:
+            self._quat = self._turned(view, name, place, side)
+        return carried_over(self, self._ways, view, side, name, view.props[place].pos, place_top_m(self, view, place), self._quat)
+
+    def _turned(self, view: BimanualView, name: str, place: str, side: str) -> Array:
+        """Returns the orientation in which the arm can put the thing down: as it is, or turned about the vertical as little as must be."""
+        body, from_base, start = whole_body(self.spec.robot, self.spec.robot_base), view.base.inverse(), posture(view, self.robot)
+        here, thing, there = view.hands[side], view.props[name], view.props[place]
+        to = there.pos + [0.0, 0.0, place_of(self.spec, place).surface_height_m + _OVER_M]
+        for turn in _TURNS_RAD:
+            quat = multiply(from_yaw(turn), here.quat)
+            pose = Pose(to + rotate(from_yaw(turn), here.pos - thing.pos), quat)
+            if body.solve({side: from_base @ pose}, start, iterations=24).is_near(0.012, 0.12):
+                return quat
+        return here.quat
 
     def _clear_m(self, view: BimanualView, side: str, place: str) -> float:
         """Returns how high the pinch point must stay, that the hand does not come down on the rim of what it puts things into."""
@@ -228,7 +251,9 @@ class PutWith(BimanualSkill):
         return box.top_m + 0.006 - float(points[over_it, 2].min()) if over_it.any() else 0.0
 
 
-def carried_over(skill: BimanualSkill, ways: Ways, view: BimanualView, side: str, name: str, to: Array, least_m: float = 0.0) -> Pose:
+def carried_over(
+    skill: BimanualSkill, ways: Ways, view: BimanualView, side: str, name: str, to: Array, least_m: float = 0.0, quat: Array | None = None
+) -> Pose:
     """Returns where a hand goes next that carries a thing: up until both pass above all that stands on the way, then across.
 
     Args:
@@ -239,6 +264,7 @@ def carried_over(skill: BimanualSkill, ways: Ways, view: BimanualView, side: str
       name: Of what it holds.
       to: (2,) or (3,) where the thing goes, world frame, m; its height does not matter.
       least_m: The thing's base is at least _OVER_M higher than this above the table.
+      quat: Orientation of the hand on its way, world frame, wxyz; None: as it is commanded now.
     """
     here, thing, around = view.hands[side], view.props[name], ways.around(view, (name,))
     box = boxed(name, asset_of(skill.spec, name), prop_of(skill.spec, name).scale, thing)
@@ -249,7 +275,7 @@ def carried_over(skill: BimanualSkill, ways: Ways, view: BimanualView, side: str
     high = max(need, max(tops, default=0.0) + hangs + _OVER_M, least_m + hangs + _OVER_M)
     share = 1.0 if here.pos[2] > high - 0.02 else max(0.0, 1.0 - (high - float(here.pos[2])) / 0.08)
     shift = share * (to[:2] - thing.pos[:2])
-    return Pose(np.array([here.pos[0] + shift[0], here.pos[1] + shift[1], high]), view.targets[side].quat)
+    return Pose(np.array([here.pos[0] + shift[0], here.pos[1] + shift[1], high]), view.targets[side].quat if quat is None else quat)
 
 
 def looks_down(hand: Pose) -> bool:
