@@ -246,8 +246,9 @@ def _hand(side: Side) -> EndEffector:
 
 
 # --------------------------------------------------------------------------------------------------------------------- posture
-# Hips and knees bent as on a high stool, soles flat; the pelvis is 0.93 m above them.
-_HOME_LEG = {"femurrz": -0.289, "femurry": 0.185, "femurrx": -0.660, "tibiarx": 1.404, "footrz": -0.088, "footrx": -0.735, "toesrx": 0.0}
+# Hips and knees bent as on a high stool, the balls of the feet on the floor, the pelvis 0.93 m above it. The thighs pass 10 mm below the lowest table
+# top that it stands at (office, 0.70 m).
+_HOME_LEG = {"femurrz": -0.289, "femurry": 0.185, "femurrx": -0.540, "tibiarx": 1.440, "footrz": -0.088, "footrx": -0.765, "toesrx": -0.15}
 _HOME_ARM = {
     "claviclerz": 0.068, "claviclery": 0.073, "humerusrz": 0.510, "humerusry": -0.888, "humerusrx": 0.142, "radiusrx": 1.669, "wristry": 0.080,
     "handrz": 0.219, "handrx": -0.115,
