@@ -190,7 +190,7 @@ class PutBoth(BimanualSkill):
             if thing.pos[2] < goal.pos[2] + 0.002 or self._steps > 70:
                 self._stage, self._steps = "open", 0
                 self._released = {side: (view.targets[side], _outward(self, view, name, side)) for side in self.robot.sides}
-            down = Pose(np.array([*goal.pos[:2], goal.pos[2] - 0.006]), goal.quat)
+            down = Pose(np.array([*goal.pos[:2], goal.pos[2] - 0.003]), goal.quat)
             return BodyCommand(hands=carried.towards(view, down, _LOWER_SPEED_M)), "running"
         if self._stage == "open":
             # Palms part slowly and in step: neither pushes the thing with what it had pressed with while the other one has let go.

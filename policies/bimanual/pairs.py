@@ -23,7 +23,7 @@ from vlagym.policies.skills.view import asset_of
 
 _STANDOFF_M = 0.07
 _RAISED_M = 0.11
-_PRESS_M, _STIFF_PRESS_M = 0.035, 0.016
+_PRESS_M, _STIFF_PRESS_M = 0.035, 0.009
 """So far beyond the sides of a box the palms are sent, each: arms press with what they give way by; those of robots of their own give less."""
 _PRESSING_STEPS, _GRASPING_STEPS = 12, 10
 _HIGHER_M = (0.0, 0.014)
