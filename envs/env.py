@@ -20,7 +20,7 @@ from vlagym.envs.robot import Robot
 from vlagym.envs.safety import STOPPED, SafetyFilter, check_mode
 from vlagym.envs.sampling import sample
 from vlagym.envs.sentence_space import SentenceSpace
-from vlagym.envs.types import Base, EndedBy, EpisodeSpec, Facts, Observation
+from vlagym.envs.types import ActionSpec, Base, EndedBy, EpisodeSpec, Facts, Observation
 from vlagym.envs.sampling import base_for, check_body
 from vlagym.envs.proprioception import state_components
 from vlagym.envs.task import Task
@@ -106,8 +106,8 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
                 raise unknown_name("camera", name, known)
         if render_mode not in (None, "rgb_array"):
             raise unknown_name("render mode", str(render_mode), ["rgb_array"])
-        if min(image_size) < 8 or max(image_size) > 4096:
-            raise BadSpec(f"image_size is {image_size}; width and height must lie between 8 and 4096")
+        if not _is_size(image_size):
+            raise BadSpec(f"image_size is {image_size!r}; it must be (width, height), two whole numbers between 8 and 4096")
         self.render_mode = render_mode
         self._draw = {"task": task, "robot": robot, "control": control, "objects": objects, "phrases": phrases}
         self._draw |= {"base": carried, "catalogue": catalogue, "arena_name": arena_name, "level": level, "layout": layout}
@@ -231,8 +231,11 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
 
     def _check_spec(self, spec: EpisodeSpec) -> None:
         catalog.known("task", spec.task)
+        mine, its = ((self._draw["robot"], self._draw["base"]), (spec.robot, spec.robot_base))
+        if mine != its:
+            raise BadSpec(f"the spec is of robot {its[0]!r} on base {its[1]!r}, this environment of {mine[0]!r} on {mine[1]!r}: make one of the spec's")
         if spec.control != self._action_spec:
-            raise BadSpec(f"the spec is controlled by {spec.control.name!r}, this environment by {self._action_spec.name!r}")
+            raise BadSpec(f"the spec is controlled by {_in_words(spec.control)}, this environment by {_in_words(self._action_spec)}")
         sizes = {c.name: (c.width, c.height) for c in spec.scene.cameras}
         for name in self._camera_names:
             if name not in sizes:
@@ -270,6 +273,17 @@ def as_dict(observation: Observation) -> Obs:
     if observation.segmentation:
         out["segmentation"] = dict(observation.segmentation)
     return out
+
+
+def _is_size(size: object) -> bool:
+    if not isinstance(size, Sequence) or isinstance(size, str) or len(size) != 2:
+        return False
+    return all(isinstance(side, int | np.integer) and 8 <= side <= 4096 for side in size)
+
+
+def _in_words(control: ActionSpec) -> str:
+    parts = ", ".join(f"{c.name}[{c.size}]" for c in control.components)
+    return f"{control.name!r} at {control.rate_hz:g} Hz ({parts})"
 
 
 def _copy(observation: Obs) -> Obs:

@@ -167,7 +167,7 @@ def test_bad_calls_are_answered_with_what_was_wanted() -> None:
         env.step(np.zeros(8, np.float32))
     with pytest.raises(BadSpec, match=r"camera 'front' of the spec has \(256, 256\) pixels, this environment \(64, 64\)"):
         VlaEnv("stack", image_size=(64, 64)).reset(options={"spec": sample("stack", seed=0)})
-    with pytest.raises(BadSpec, match="controlled by 'ee_delta', this environment by 'ee_pose'"):
+    with pytest.raises(BadSpec, match=r"controlled by 'ee_delta' at 20 Hz .*, this environment by 'ee_pose' at 20 Hz"):
         VlaEnv("stack", control="ee_pose").reset(options={"spec": sample("stack", seed=0)})
     with pytest.raises(UnknownName, match="no task is called 'stak'. Did you mean stack"):
         VlaEnv("stak")
@@ -192,3 +192,27 @@ def test_depth_and_segmentation_come_on_request() -> None:
     assert env.observation_space.contains(seen)
     assert seen["images"]["wrist"].shape == (48, 64, 3) and seen["depth"]["front"].shape == (48, 64)
     assert set(np.unique(seen["segmentation"]["front"])) >= {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize(("robot", "base"), [("g1", "legs"), ("cmu_humanoid", "fixed"), ("panda_bimanual", "fixed")])
+def test_an_episode_of_another_body_is_refused_with_both_named(robot: str, base: str) -> None:
+    env = VlaEnv("touch_with", robot="g1", base="fixed", cameras=())
+    with pytest.raises(BadSpec, match=f"the spec is of robot '{robot}' on base '{base}', this environment of 'g1' on 'fixed'"):
+        env.reset(options={"spec": sample("touch_with", seed=0, robot=robot, base=base)})
+
+
+def test_an_episode_of_another_arm_is_refused_although_it_is_commanded_alike() -> None:
+    with pytest.raises(BadSpec, match="the spec is of robot 'jaco' on base 'fixed', this environment of 'panda' on 'fixed'"):
+        VlaEnv("stack", cameras=()).reset(options={"spec": sample("stack", seed=0, robot="jaco")})
+
+
+def test_an_episode_of_another_control_is_refused_component_by_component() -> None:
+    spec = sample("stack", seed=0, control="joint_position")
+    with pytest.raises(BadSpec, match=r"controlled by 'joint_position' at 20 Hz \(joints\[7\], gripper\[1\]\), this .* by 'ee_delta'"):
+        VlaEnv("stack", cameras=()).reset(options={"spec": spec})
+
+
+@pytest.mark.parametrize("size", [224, (224,), "224", (4, 64), (64.0, 64.0), (64, 5000)])
+def test_an_image_size_is_two_whole_numbers(size: object) -> None:
+    with pytest.raises(BadSpec, match=r"it must be \(width, height\), two whole numbers between 8 and 4096"):
+        VlaEnv("stack", image_size=size)  # type: ignore[arg-type]
