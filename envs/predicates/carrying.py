@@ -66,11 +66,11 @@ class RaisedLevel:
 
 
 class CarriedTo:
-    """carried_to(box, place): the box was carried through the air to a mat, zone or piece of furniture and stands on it, upright and let go.
+    """carried_to(box, place): the box was carried with all hands to a mat, zone or piece of furniture and stands on it, upright and let go.
 
     The middle of its base lies over the place: within a zone, within the radius of a prop, over the top of furniture. It remembers that the box
-    was lifted clear of everything: who pushes it along the table, or shifts it by more than SLIP_M after it has been put down, begins anew.
-    Asking twice in the same state changes nothing.
+    was lifted clear of everything, every hand at it: who pushes it along the table, or shifts it by more than SLIP_M after it has been put down,
+    begins anew. Asking twice in the same state changes nothing.
     """
 
     arity = 2
@@ -88,7 +88,8 @@ class CarriedTo:
         here = state.props[self._box]
         beside = {name for pair in state.touching if self._box in pair for name in pair - {self._box}}
         if not beside - {"robot"}:
-            if "robot" in beside and _lowest_m(here, self._corners) >= self._least_m:
+            is_in_hands = all(self._box in state.touched_by.get(side, ()) for side in state.hands)
+            if is_in_hands and _lowest_m(here, self._corners) >= self._least_m:
                 self._was_carried, self._put_down = True, None
         elif self._was_carried:
             if self._put_down is None:

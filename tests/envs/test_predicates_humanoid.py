@@ -246,20 +246,21 @@ def test_what_lies_on_a_raised_tray_is_still_on_it(spec: EpisodeSpec) -> None:
 
 
 def way(name: str, *course: tuple[tuple[float, float, float], str], **more: Any) -> list[dict[str, Any]]:
-    """Returns moments of a thing that goes from place to place; letters say what touches it: t table, r robot, h a hand of it."""
-    letters = {"t": "table", "r": "robot", "h": "robot"}
+    """Returns moments of a thing that goes from place to place; letters say what touches it: t table, r robot, h a hand of it, b both."""
+    letters = {"t": "table", "r": "robot", "h": "robot", "b": "robot"}
     return [
         dict(
             poses={name: pose(at)},
             touching=[(name, letters[c]) for c in who],
-            touched={"left": [name] if "h" in who else []},
+            touched={"left": [name] if {"h", "b"} & set(who) else [], "right": [name] if "b" in who else []},
             **more,
         )
         for at, who in course
     ]
 
 
-LIFTED = (((0.5, -0.2, 0.0), "tr"), ((0.5, -0.3, 0.1), "r"), ((0.5, -0.48, 0.1), "r"))
+LIFTED = (((0.5, -0.2, 0.0), "tb"), ((0.5, -0.3, 0.1), "b"), ((0.5, -0.48, 0.1), "h"))
+BY_ONE = (((0.5, -0.2, 0.0), "th"), ((0.5, -0.3, 0.1), "h"), ((0.5, -0.48, 0.1), "h"))
 
 
 @pytest.mark.parametrize(
@@ -268,7 +269,8 @@ LIFTED = (((0.5, -0.2, 0.0), "tr"), ((0.5, -0.3, 0.1), "r"), ((0.5, -0.48, 0.1),
         ((*LIFTED, ((0.5, -0.48, 0.0), "tr"), ((0.5, -0.48, 0.0), "t")), True),
         ((*LIFTED, ((0.5, -0.48, 0.0), "tr")), False),  # hands on
         ((((0.5, -0.2, 0.0), "t"), ((0.5, -0.35, 0.0), "tr"), ((0.5, -0.48, 0.0), "t")), False),  # pushed
-        ((((0.5, -0.2, 0.0), "t"), ((0.5, -0.25, 0.1), "r"), ((0.5, -0.3, 0.0), "tr"), ((0.5, -0.48, 0.0), "t")), False),  # lifted, then pushed
+        ((((0.5, -0.2, 0.0), "t"), ((0.5, -0.25, 0.1), "b"), ((0.5, -0.3, 0.0), "tb"), ((0.5, -0.48, 0.0), "t")), False),  # lifted, then pushed
+        ((*BY_ONE, ((0.5, -0.48, 0.0), "th"), ((0.5, -0.48, 0.0), "t")), False),  # with one hand
         ((*LIFTED, ((0.5, -0.48, 0.0), "tr"), ((0.5, -0.51, 0.0), "t")), True),  # set straight
         ((*LIFTED, ((0.5, -0.3, 0.0), "t")), False),  # beside it
     ],
@@ -282,7 +284,7 @@ def test_a_box_is_carried_through_the_air(spec: EpisodeSpec, course: Sequence[tu
 
 def test_a_box_is_carried_onto_a_mat_or_furniture_that_has_a_top(spec: EpisodeSpec) -> None:
     onto_mat = check_of(spec, "carried_to", CAN, MAT)
-    course = way(CAN, ((0.5, 0.3, 0.1), "r"), ((0.5, 0.48, 0.004), ""))
+    course = way(CAN, ((0.5, 0.3, 0.1), "b"), ((0.5, 0.48, 0.004), ""))
     course[-1]["touching"] = [(CAN, MAT)]
     assert [onto_mat(state_of(**moment)) for moment in course] == [False, True]
     with pytest.raises(BadSpec, match="nothing can be put down on 'panel_black_three': the file of 'panel_black_three' has neither"):
