@@ -36,6 +36,8 @@ _DOUBT_COST, _ROOM_COST, _ROOM_M = 20.0, 400.0, 0.03
 _FAR_M, _FAR_COST = 0.35, 6.0  # pointing is done from so far away where that is possible; for each m that is lacking
 _MOVED_M, _MOVED_COST = 0.12, 30.0
 """A hand is brought to where it points: to hang there is not to point."""
+_ACROSS_M, _ACROSS_COST = 0.02, 25.0
+"""What lies on the other side of the middle of the body, by more than this, is rather pointed at with the hand of that side; for each m."""
 _PATIENCE, _HELD = 60, 14
 """Control steps: for getting there, and of pointing before it is enough."""
 _IDLE_RAD = 0.18
@@ -130,8 +132,10 @@ class PointAt(BimanualSkill):
         room = max(0.0, _ROOM_M - gap_m(np.concatenate([taken.hand, taken.arm]), around))
         low = max(0.0, 0.05 - float(taken.hand[:, 2].min()))
         lacking = max(0.0, _FAR_M - float(np.linalg.norm(target - pose.pos)))
+        across_m = max(0.0, (-1.0 if side == "left" else 1.0) * float(to_base.apply(target)[1]) - _ACROSS_M)
         idle = max(0.0, _MOVED_M - float(np.linalg.norm(to_base.apply(pose.pos) - near.pos)))
         cost = float(np.sum((solved.q - home) ** 2)) + _DOUBT_COST * doubt + _ROOM_COST * (room + low) + _FAR_COST * lacking + _MOVED_COST * idle
+        cost += _ACROSS_COST * across_m
         return _Aim(side, pose, cost)
 
     def _idle(self, view: BimanualView, side: str, goal: Pose) -> dict[str, Pose]:
