@@ -108,8 +108,11 @@ class Carried:
         """Takes over a thing as the hands hold it now."""
         self._name = name
         self.start = view.props[name]
+        """Where it was then, world frame."""
         self.level = from_yaw(to_yaw(self.start.quat))
+        """Quaternion wxyz: turned as it was, and level."""
         self.in_thing = {side: self.start.inverse() @ view.targets[side] for side in skill.robot.sides}
+        """Side -> commanded pose of the pinch point in the frame of the thing; with palms, so far within it as they press."""
         self._closing = {side: view.closing[side] for side in skill.robot.sides}
         self._wanted = Pose(self.start.pos, self.level)
         self._offset = np.zeros(3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,14 +180,14 @@ _CASES = [
 
 
 @pytest.mark.parametrize(("task", "options"), _CASES)
-def test_it_solves_fresh_seeds(task: str, options: dict[str, str]) -> None:
+def test_it_solves_fresh_seeds(task: str, options: dict[str, Any]) -> None:
     trials = try_seeds(task, range(800_100, 800_102), workers=1, **options)
     assert [trial.solved for trial in trials] == [True] * 2, [trial.ending for trial in trials]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "options"), _CASES)
-def test_it_solves_90_of_100_fresh_seeds_and_never_falls(task: str, options: dict[str, str]) -> None:
+def test_it_solves_90_of_100_fresh_seeds_and_never_falls(task: str, options: dict[str, Any]) -> None:
     trials = try_seeds(task, range(810_000, 810_100), workers=2, **options)
     failed = [trial.ending for trial in trials if not trial.solved]
     assert len(failed) <= 10, failed
