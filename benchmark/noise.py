@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from vlagym.benchmark.rollout import Perturb
 from vlagym.envs.types import ActionSpec
 
-_DISTURBED = ("translation", "rotation", "position", "joints")
-"""Components of an action that noise is added to. A gripper that opens by chance teaches nothing; an orientation is no displacement."""
+_DISTURBED = (
+    *("translation", "rotation", "position", "joints"),
+    *(f"{side}_{what}" for side in ("left", "right") for what in ("translation", "rotation", "arm")),
+)
+"""Components of an action that noise is added to. A hand that opens by chance teaches nothing; an orientation is no displacement; what carries the
+robot is left alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

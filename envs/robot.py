@@ -240,6 +240,11 @@ class Robot:
         return len(self.end_effectors) > 1
 
     @property
+    def keeps_places(self) -> bool:
+        """Whether some places on the table in front of it are kept for evaluation: those that a single arm on the table reaches."""
+        return self.stance is None and not self.has_two_hands
+
+    @property
     def sides(self) -> tuple[str, ...]:
         """The sides of its hands, in order; ("",) of a robot with one arm."""
         return tuple(hand.side for hand in self.end_effectors)

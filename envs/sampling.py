@@ -69,7 +69,7 @@ def sample(
     definition: Task = catalog.load("task", task)
     robot = definition.robots[0] if robot == "default" else robot
     body: Robot = catalog.load("robot", robot)
-    layout = layout_for(layout, catalogue) if body.stance is None and not body.has_two_hands else _layout_of_humanoid(layout, body)
+    layout = layout_for(layout, catalogue) if body.keeps_places else _layout_of_humanoid(layout, body)
     check_body(task, definition, robot)
     carried = base_for(task, definition, body, base)
     arena_name = _drawn_arena(arena_name, objects, stream(seed, task, "arena"), body, needs_floor=carried in definition.roams)

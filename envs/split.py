@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vlagym import assets
+from vlagym.envs import catalog as registry
 from vlagym.envs.arenas import arena_names
 from vlagym.envs.asset_files import Split
 from vlagym.envs.errors import BadData, unknown_name
@@ -132,10 +133,10 @@ def unseen_in(spec: EpisodeSpec, *, places: bool = True) -> tuple[str, ...]:
 
     Args:
       spec: The episode, its sentence included.
-      places: Whether to look at where things start; the small world "core" knows no split of places.
+      places: Whether to look at where things start; the small world "core" knows no split of places, nor do robots with two hands.
 
     Raises:
-      UnknownName: If the episode names an asset, an arena or a template that does not exist.
+      UnknownName: If the episode names an asset, an arena, a robot or a template that does not exist.
     """
     scene = spec.scene
     found = [f"the arena {scene.arena}"] if arena_split(scene.arena) == "unseen" else []
@@ -144,7 +145,7 @@ def unseen_in(spec: EpisodeSpec, *, places: bool = True) -> tuple[str, ...]:
     if spec.phrase and split_of(spec.phrase) == "unseen":
         found.append(f"the template {spec.phrase}")
     found += [f"the word {word!r}" for word in unseen_words(spec)]
-    if places:
+    if places and registry.load("robot", spec.robot).keeps_places:
         starts = [(p.name, start_of(p)) for p in scene.props if _stands_on_the_table(p)]
         starts += [(f.name, (f.pos_world[0], f.pos_world[1])) for f in scene.fixtures]
         found += [f"the place of {name}" for name, place in starts if place_split(*place) == "unseen"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,19 @@ _OBS_NAMES = {"front": "agentview_rgb", "wrist": "eye_in_hand_rgb"}
 _ABOUT = (
     "Images are upright RGB, row 0 on top: do not flip or turn them. Row t was seen before action t. Positions are in the frame of the robot's base. "
     "states is no MuJoCo state, see states_layout; an episode is repeated from its spec and executed_actions. "
+    "Of a robot with two hands, left comes before right in ee_pos, ee_ori, ee_states, gripper_states (openings, in m) and robot_states, and "
+    "joint_states holds the joints of all groups but the hands, in the order of obs's attribute proprio. "
     "With frame_stride k > 1 images have one row for each k-th step, and obs_index says which."
 )
 
 _NEEDED = {"joint_pos_rad": None, "ee_pos_base_m": 3, "ee_quat_base_wxyz": 4, "gripper_opening_m": 1}
 """Proprioception from which the keys of LIBERO are made: name -> width; None: any."""
+_SIDES = ("left", "right")
+_NEEDED_OF_TWO = {
+    f"{side}_{name}": width for name, width in (("ee_pos_base_m", 3), ("ee_quat_base_wxyz", 4), ("hand_opening_m", 1)) for side in _SIDES
+}
+"""The same of a robot with two hands."""
+_JOINTS = "_joint_pos_rad"
 
 
 def obs_name(camera: str) -> str:
@@ -86,9 +95,8 @@ def read_info(data: Any, where: str) -> DatasetInfo:
 def write_demo(group: Any, d: Demonstration) -> None:
     """Fills a group. Arrays are contiguous and not compressed: lzf takes five times as long to write and to read and saves a tenth."""
     steps, proprio = d.num_steps, d.proprio
-    axis_angle = _axis_angle(proprio["ee_quat_base_wxyz"])
-    # robosuite measures both fingers along one axis, so that the second is negative.
-    fingers = np.concatenate([proprio["gripper_opening_m"] / 2, -proprio["gripper_opening_m"] / 2], axis=1)
+    felt = _felt(proprio)
+    positions, axis_angles = np.concatenate(felt.positions, axis=1), np.concatenate([_axis_angle(quat) for quat in felt.quats_wxyz], axis=1)
     last = np.zeros(steps, np.uint8)
     last[-1] = 1
     group.attrs.update(
@@ -108,18 +116,18 @@ def write_demo(group: Any, d: Demonstration) -> None:
     group["dones"] = last
     group["rewards"] = last if d.is_success else np.zeros_like(last)
     # robosuite's quaternions are xyzw.
-    quat_xyzw = np.roll(proprio["ee_quat_base_wxyz"], -1, axis=1)
-    group["robot_states"] = np.concatenate([fingers, proprio["ee_pos_base_m"], quat_xyzw], axis=1, dtype=np.float64)
+    quats_xyzw = [np.roll(quat, -1, axis=1) for quat in felt.quats_wxyz]
+    group["robot_states"] = np.concatenate([felt.fingers, positions, *quats_xyzw], axis=1, dtype=np.float64)
     states = _states(d)
     group["states"] = np.concatenate(list(states.values()), axis=1)
     group.attrs["states_layout"] = json.dumps({name: part.shape[1] for name, part in states.items()})
 
     obs = group.create_group("obs")
-    obs["joint_states"] = proprio["joint_pos_rad"].astype(np.float64)
-    obs["ee_pos"] = proprio["ee_pos_base_m"].astype(np.float64)
-    obs["ee_ori"] = axis_angle
-    obs["ee_states"] = np.concatenate([proprio["ee_pos_base_m"], axis_angle], axis=1)
-    obs["gripper_states"] = fingers.astype(np.float64)
+    obs["joint_states"] = felt.joints.astype(np.float64)
+    obs["ee_pos"] = positions.astype(np.float64)
+    obs["ee_ori"] = axis_angles
+    obs["ee_states"] = np.concatenate([positions, axis_angles], axis=1)
+    obs["gripper_states"] = felt.fingers.astype(np.float64)
     for camera, images in d.images.items():
         obs[obs_name(camera)] = images
     group["obs_index"] = d.image_steps.astype(np.int64)
@@ -129,6 +137,36 @@ def write_demo(group: Any, d: Demonstration) -> None:
     privileged = group.create_group("privileged")
     for name, array in d.privileged.items():
         privileged[name] = array
+
+
+class _Felt(NamedTuple):
+    """What LIBERO's keys are made of."""
+
+    joints: NDArray[np.float32]
+    """(T, J)"""
+    positions: list[NDArray[np.float32]]
+    """Of each hand (T, 3)."""
+    quats_wxyz: list[NDArray[np.float32]]
+    fingers: NDArray[np.float32]
+    """(T, 2) the fingers of one gripper, or the openings of two hands."""
+
+
+def _felt(proprio: Mapping[str, NDArray[np.float32]]) -> _Felt:
+    if not _has_two_hands(proprio):
+        # robosuite measures both fingers along one axis, so that the second is negative.
+        fingers = np.concatenate([proprio["gripper_opening_m"] / 2, -proprio["gripper_opening_m"] / 2], axis=1)
+        return _Felt(proprio["joint_pos_rad"], [proprio["ee_pos_base_m"]], [proprio["ee_quat_base_wxyz"]], fingers)
+    groups = [name for name in proprio if name.endswith(_JOINTS) and name not in {f"{side}_hand{_JOINTS}" for side in _SIDES}]
+    return _Felt(
+        joints=np.concatenate([proprio[name] for name in groups], axis=1),
+        positions=[proprio[f"{side}_ee_pos_base_m"] for side in _SIDES],
+        quats_wxyz=[proprio[f"{side}_ee_quat_base_wxyz"] for side in _SIDES],
+        fingers=np.concatenate([proprio[f"{side}_hand_opening_m"] for side in _SIDES], axis=1),
+    )
+
+
+def _has_two_hands(proprio: Mapping[str, NDArray[np.float32]]) -> bool:
+    return "left_ee_pos_base_m" in proprio
 
 
 def _states(d: Demonstration) -> dict[str, NDArray[np.float64]]:
@@ -179,7 +217,7 @@ def check_proprio(d: Demonstration) -> None:
     for name in d.proprio:
         if name in taken:
             raise BadData(f"demonstration {d.digest} has proprioception {name!r}, which is a key of the layout; carry its unit and frame in the name")
-    for name, width in _NEEDED.items():
+    for name, width in (_NEEDED_OF_TWO if _has_two_hands(d.proprio) else _NEEDED).items():
         found = d.proprio.get(name)
         if found is None:
             raise BadData(f"demonstration {d.digest} lacks the proprioception {name!r}, of which the layout is made. It has: {', '.join(d.proprio)}")

@@ -8,6 +8,7 @@ import warnings
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.spaces import Box
 from gymnasium.utils.env_checker import check_env
 
 import vlagym.envs.gym as registration
@@ -52,6 +53,7 @@ def test_an_id_takes_any_body_that_does_its_task(robot: str, base: str, size: in
     seen, info = env.reset(seed=1)
     assert (info["spec"].count(f'"robot":"{robot}"'), env.action_space.shape) == (1, (size,))
     assert set(seen["images"]) == {"head", "left_wrist", "right_wrist", "front"} and seen in env.observation_space
+    assert isinstance(env.action_space, Box)
     still = np.clip(np.zeros(size, np.float32), env.action_space.low, env.action_space.high)
     seen, reward, terminated, truncated, info = env.step(still)
     assert seen in env.observation_space and (reward, terminated, truncated, info["ended_by"]) == (0.0, False, False, None)
@@ -71,6 +73,7 @@ def test_a_vector_of_bodies_with_two_hands_steps_together() -> None:
     )
     seen, _ = vector.reset(seed=5)
     assert seen["images"]["head"].shape == (2, 32, 32, 3) and len(set(seen["proprio"]["left_arm_joint_pos_rad"][:, 0].tolist())) == 2
+    assert isinstance(vector.action_space, Box)
     action = np.clip(np.zeros(vector.action_space.shape, np.float32), vector.action_space.low, vector.action_space.high)
     seen, reward, *_ = vector.step(action)
     assert reward.shape == (2,) and seen["proprio"]["base_height_m"].shape == (2, 1)

@@ -50,6 +50,28 @@ def test_the_layout_is_that_of_libero(traces: ModuleType, path: Path) -> None:
         assert demo["rewards"][()].tolist() == [0, 0, 0, 0, 0, 1] == demo["dones"][()].tolist()
 
 
+def test_of_two_hands_the_left_comes_first(traces: ModuleType, path: Path) -> None:
+    still = np.tile(np.float32([1, 0, 0, 0]), (5, 1))
+    groups = {"left_leg": 6, "waist": 3, "left_arm": 7, "right_arm": 7, "left_hand": 7, "right_hand": 7}
+    proprio = {f"{name}_joint_pos_rad": np.full((5, size), number, np.float32) for number, (name, size) in enumerate(groups.items())}
+    for number, side in enumerate(("left", "right")):
+        proprio[f"{side}_ee_pos_base_m"] = np.full((5, 3), number + 0.5, np.float32)
+        proprio[f"{side}_ee_quat_base_wxyz"] = still
+        proprio[f"{side}_hand_opening_m"] = np.full((5, 1), 0.1 * number, np.float32)
+    write(traces, path, traces.make_demonstration(steps=5, proprio=proprio))
+    with h5py.File(path) as file:
+        obs = file["data/demo_0/obs"]
+        assert obs["ee_pos"][0].tolist() == [0.5] * 3 + [1.5] * 3 and obs["ee_ori"].shape == (5, 6) and obs["ee_states"].shape == (5, 12)
+        assert obs["joint_states"][0].tolist() == [0.0] * 6 + [1.0] * 3 + [2.0] * 7 + [3.0] * 7
+        assert obs["gripper_states"][0].tolist() == pytest.approx([0.0, 0.1])
+        assert file["data/demo_0/robot_states"].shape == (5, 2 + 6 + 8)
+    (again,) = hdf5.read(path)
+    assert all(np.array_equal(again.proprio[name], value) for name, value in proprio.items())
+    del proprio["right_hand_opening_m"]
+    with pytest.raises(BadData, match="lacks the proprioception 'right_hand_opening_m', of which the layout is made"):
+        write(traces, path, traces.make_demonstration(1, steps=5, proprio=proprio))
+
+
 def test_a_failure_is_done_and_not_rewarded(traces: ModuleType, path: Path) -> None:
     write(traces, path, traces.make_demonstration(steps=3, is_success=False))
     with h5py.File(path) as file:
