@@ -3,8 +3,13 @@
 import math
 
 from vlagym.envs.layouts.around import most_around, put_before, stand_around, start_anywhere
-from vlagym.envs.task import Draft, Goal, Skill, Task
+from vlagym.envs.layouts.hands import where_of
+from vlagym.envs.task import Crowded, Draft, Goal, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
+
+
+_APART_RAD = math.radians(24)
+"""Between the directions of two things: who faces the one does not face the other."""
 
 
 def _goal(thing: str) -> Goal:
@@ -17,6 +22,10 @@ def _layout(draft: Draft) -> list[Goal]:
     around = stand_around(draft, min(most_around(draft), int(draft.variety.integers(2, 5))))
     before = put_before(draft, int(draft.variety.integers(1, 3)))
     things = [*before, *around] if draft.variety.random() < 0.25 else [*around, *before]
+    x, y, _ = draft.robot_start
+    ways = [math.atan2(there[1] - y, there[0] - x) for there in (where_of(draft, thing) for thing in things)]
+    if any(abs(math.remainder(a - b, 2 * math.pi)) < _APART_RAD for i, a in enumerate(ways) for b in ways[:i]):
+        raise Crowded("two things lie in nearly the same direction")
     return [_goal(thing) for thing in things]
 
 

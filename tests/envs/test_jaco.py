@@ -97,7 +97,8 @@ def test_inverse_kinematics_is_not_drawn_towards_home() -> None:
 
 def test_home_touches_nothing_and_reachable_postures_do_not_touch_themselves(blocks: EpisodeSpec) -> None:
     world = World(render=False)
-    assert not world.start(blocks).contacts
+    world.start(blocks)
+    assert not world.advance(np.zeros(blocks.control.size)).contacts
     model, data = world.scene.model, world.simulation.data
     arm = kinematics("jaco")
     rng = np.random.default_rng(1)
