@@ -17,9 +17,10 @@ from vlagym.envs.types import EpisodeSpec, RunHeader, to_plain
 from vlagym.policies.base import PolicySpec
 from vlagym.policies.chunking import Chunking
 from vlagym.policies.conventions import Pipeline
+from vlagym.results.aggregate import packages_that_score
 from vlagym.results.schema import RUN_SCHEMA
 
-_PACKAGES = ("vlagym", "mujoco", "numpy", "gymnasium", "gymnasium-robotics", "mujoco-menagerie", "torch", "dm_control")
+_PACKAGES = ("vlagym", "mujoco", "numpy", "gymnasium", "gymnasium-robotics", "mujoco-menagerie", "torch", "dm_control", "mink", "daqp")
 """Those whose version may matter to whoever repeats a run; absent ones are left out."""
 
 
@@ -138,13 +139,11 @@ def _safety(episodes: Sequence[EpisodeSpec], mode: Mode) -> dict[str, Any]:
 DECISIVE = ("suite", "policy", "quality", "robot_looks", "robot_bases", "safety", "gl_renderer", "conventions")
 """Fields of a header that must agree for a run to be resumed, besides the packages that a score depends on."""
 
-_PACKAGES_THAT_SCORE = ("vlagym", "mujoco")
-
 
 def differences(before: RunHeader, after: RunHeader) -> list[str]:
     """Returns, in words, what of all that numbers depend on differs between two headers."""
     pairs: list[tuple[str, Any, Any]] = [(name, to_plain(getattr(before, name)), to_plain(getattr(after, name))) for name in DECISIVE]
-    pairs += [(f"packages.{name}", before.packages.get(name), after.packages.get(name)) for name in _PACKAGES_THAT_SCORE]
+    pairs += [(f"packages.{name}", before.packages.get(name), after.packages.get(name)) for name in packages_that_score(after)]
     return [line for name, a, b in pairs for line in _differences(name, a, b)]
 
 

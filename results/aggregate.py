@@ -26,7 +26,7 @@ DIFFERS = "differs"
 """Key of the rows that agree in policy, suite and grouping and must not be pooled nevertheless: it says what they differ in."""
 
 _PACKAGES_THAT_SCORE = ("vlagym", "mujoco")
-"""Packages whose version can change a number; it is part of what a row stands for."""
+_PACKAGES_OF_TWO_HANDS = ("mink", "daqp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +141,17 @@ def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] 
     return Table(frame=frame, keys=tuple(keys), columns=measures, notes=_notes(runs, pools, columns))
 
 
+def packages_that_score(header: RunHeader) -> tuple[str, ...]:
+    """Returns the packages whose version can change a number of a run; they are part of what a row stands for.
+
+    Two hands are moved and legs are balanced by libraries of their own, between the action and the motors.
+    """
+    environments = header.conventions.get("environments", ())
+    commanded = {part["name"] for e in environments for part in e["action"]["components"]}
+    has_two_hands = any(name.startswith("left_") for name in commanded)
+    return (*_PACKAGES_THAT_SCORE, *(_PACKAGES_OF_TWO_HANDS if has_two_hands else ()))
+
+
 # --------------------------------------------------------------------------------------------------------- what may stand in one row
 @dataclass(frozen=True, kw_only=True)
 class _Pool:
@@ -178,11 +189,11 @@ def _identity(header: RunHeader) -> dict[str, Any]:
             "suite": {k: header.suite.get(k) for k in ("name", "version", "digest")},
             "quality": header.quality,
             "look": header.robot_looks,
-            "base": header.robot_bases,
+            "base": {robot: ", ".join(bases) for robot, bases in header.robot_bases.items()},
             "safety": header.safety.get("mode"),
             "safety_limits": {robot: sha(canonical_json(limits).encode()) for robot, limits in header.safety.get("limits", {}).items()},
             "schema": header.schema,
-            "package": {k: header.packages.get(k) for k in _PACKAGES_THAT_SCORE},
+            "package": {k: header.packages.get(k) for k in packages_that_score(header)},
         }
     )
     return identity
@@ -222,13 +233,22 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _named(identity: Mapping[str, Any], different: Sequence[str]) -> str:
     """Returns the differences in words, at most three of them."""
     words = []
+    # First what it has, then what it lacks.
+    different = sorted(different, key=lambda path: identity.get(path) is None and not _is_fixed_base(path, identity))
     for path in different[:3]:
         value = identity.get(path)
+        if _is_fixed_base(path, identity):
+            value = "fixed"
         text = value if isinstance(value, str) else "none" if value is None else canonical_json(value)
         words.append(f"{path}={text if len(text) <= 24 else text[:12] + '…'}")
     if len(different) > 3:
         words.append(f"{len(different) - 3} more")
     return ", ".join(words)
+
+
+def _is_fixed_base(path: str, identity: Mapping[str, Any]) -> bool:
+    """Returns whether a path is the base of a robot that stood on fixed ones only: headers name the others."""
+    return path.startswith("base.") and path not in identity and path.replace("base.", "look.", 1) in identity
 
 
 # ----------------------------------------------------------------------------------------------------------------------- one row
@@ -282,6 +302,7 @@ def _notes(runs: Sequence[Run], pools: Sequence[_Pool], columns: Sequence[Column
         if isinstance(scheduled, int) and stored != scheduled:
             names = " and ".join(run.name for run in pool.runs)
             notes.append(f"{names}: {stored} of {scheduled} episodes are stored; the row is of an unfinished run")
+    notes += dict.fromkeys(text for pool in pools if (text := _several_bodies(pool)))
     for policy in sorted({pool.policy for pool in pools if pool.runs[0].header.policy.get("privileged")}):
         notes.append(f"{policy} reads the true state of the scene: it bounds what a policy that sees pixels can reach")
     for policy, mode in sorted({(pool.policy, str(pool.runs[0].header.safety.get("mode"))) for pool in pools}):
@@ -292,3 +313,13 @@ def _notes(runs: Sequence[Run], pools: Sequence[_Pool], columns: Sequence[Column
     if unknown:
         notes.append(f"left out, for no metric of this installation is called so: {', '.join(unknown)}")
     return tuple(notes)
+
+
+def _several_bodies(pool: _Pool) -> str | None:
+    """Returns the sentence that says which bodies, on which bases, a row counts together; None for one body on one base."""
+    bases = {robot: pool.runs[0].header.robot_bases.get(robot, ["fixed"]) for run in pool.runs for robot in sorted({r.robot for r in run.results})}
+    if sum(map(len, bases.values())) < 2:
+        return None
+    told = [f"{robot} ({', '.join(of)})" for robot, of in sorted(bases.items())]
+    each = "; --by robot gives each robot a row" if len(told) > 1 else ""
+    return f"{pool.suite} counts episodes of several bodies or bases together: {', '.join(told)}{each}"

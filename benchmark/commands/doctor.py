@@ -17,7 +17,7 @@ from vlagym.benchmark import console, probes
 from vlagym.envs import backend
 from vlagym.envs.errors import NoRenderer
 
-_NAMED = ("mujoco", "numpy", "torch", "gymnasium", "gymnasium-robotics")
+_NAMED = ("mujoco", "numpy", "torch", "gymnasium", "gymnasium-robotics", "mink", "daqp")
 """Packages that a score depends on: named even where all is well."""
 
 _LIBRARIES = {"egl": "EGL", "osmesa": "OSMesa"}

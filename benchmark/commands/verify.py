@@ -38,6 +38,7 @@ def main(args: Sequence[str]) -> int:
     from vlagym.benchmark.runner import expand
     from vlagym.benchmark.verify import verify
     from vlagym.envs import backend
+    from vlagym.results.aggregate import packages_that_score
     from vlagym.results.store import Store
 
     backend.choose()
@@ -65,8 +66,9 @@ def main(args: Sequence[str]) -> int:
             if verdict.differences:
                 console.note(_say(verdict))
             progress.advance()
-    there, here = Store.open(options.run).header.packages, packages()
-    other = [f"{name} {there.get(name)} there, {here.get(name)} here" for name in ("vlagym", "mujoco") if there.get(name) != here.get(name)]
+    header, here = Store.open(options.run).header, packages()
+    there, deciding = header.packages, packages_that_score(header)
+    other = [f"{name} {there.get(name)} there, {here.get(name)} here" for name in deciding if there.get(name) != here.get(name)]
     bad = [v for v in verdicts if v.differences]
     status = cli.CHECKS_FAILED if bad or checked.differences else cli.DONE
     if status == cli.DONE and not all(v.is_confirmed for v in verdicts):

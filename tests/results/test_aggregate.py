@@ -83,7 +83,7 @@ def test_the_same_episodes_twice_are_two_rows_and_not_twice_the_evidence(traces:
     [
         ({"quality": "high"}, {"quality=fast", "quality=high"}),
         ({"robot_looks": {"panda": "menagerie"}}, {"look.panda=gymnasium_robotics", "look.panda=menagerie"}),
-        ({"robot_bases": {"g1": ["legs"]}}, {"base.g1=none", 'base.g1=["legs"]'}),
+        ({"robot_bases": {"g1": ["legs"]}}, {"base.g1=none", "base.g1=legs"}),
         ({"safety": {"mode": "clip"}}, {"safety=off", "safety=clip"}),
         ({"suite": {"name": "smoke", "version": 1, "digest": "b" * 32}}, {"suite.digest=aaaaaaaaaaaa…", "suite.digest=bbbbbbbbbbbb…"}),
         ({"packages": {"vlagym": "0.2.0", "mujoco": "3.17.0", "numpy": "1"}}, {"package.vlagym=0.1.0", "package.vlagym=0.2.0"}),
@@ -173,3 +173,28 @@ def test_a_total_stands_below_the_groups(traces: ModuleType) -> None:
 def test_a_table_says_that_a_safety_filter_stood_before_the_robot(traces: ModuleType) -> None:
     (note,) = aggregate([make_run(traces, "ss", safety={"mode": "stop", "limits": {}})], COLUMNS).notes
     assert note == "between hold and the robot stood a safety filter, which ended the episode at what was not allowed (--safety stop)"
+
+
+def test_a_fixed_base_is_called_so_beside_another_one(traces: ModuleType) -> None:
+    on_legs = make_run(traces, "ss", first_seed=50, robot_looks={"g1": "shell"}, robot_bases={"g1": ["legs"]})
+    found = rows(aggregate([make_run(traces, "ss", robot_looks={"g1": "shell"}), on_legs], COLUMNS))
+    assert {row["differs"] for row in found} == {"base.g1=fixed", "base.g1=legs"}
+
+
+def test_a_row_that_counts_several_bodies_or_bases_says_so(traces: ModuleType) -> None:
+    gliding = make_run(traces, "ss", spec={"robot": "g1"}, robot_looks={"g1": "shell"}, robot_bases={"g1": ["fixed", "planar"]})
+    (note,) = aggregate([gliding], COLUMNS).notes
+    assert note == "smoke counts episodes of several bodies or bases together: g1 (fixed, planar)"
+    both = dataclasses.replace(gliding, results=[*gliding.results, *make_run(traces, "s").results])
+    (note,) = aggregate([both], COLUMNS).notes
+    assert note.endswith("together: g1 (fixed, planar), panda (fixed); --by robot gives each robot a row")
+
+
+def test_what_moves_two_hands_is_part_of_what_a_row_stands_for(traces: ModuleType) -> None:
+    def made_with(mink: str, part: str, first_seed: int) -> Run:
+        conventions = {"environments": [{"action": {"components": [{"name": part}]}}]}
+        return make_run(traces, "ss", first_seed=first_seed, packages={"vlagym": "0.1.0", "mujoco": "3.17.0", "mink": mink}, conventions=conventions)
+
+    two_hands = rows(aggregate([made_with("1.0", "left_hand", 0), made_with("1.1", "left_hand", 50)], COLUMNS))
+    assert {row["differs"] for row in two_hands} == {"package.mink=1.0", "package.mink=1.1"}
+    assert only_row(aggregate([made_with("1.0", "gripper", 0), made_with("1.1", "gripper", 50)], COLUMNS))["n"] == 4
