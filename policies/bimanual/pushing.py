@@ -21,7 +21,7 @@ from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualSkill, BimanualVi
 from vlagym.policies.skills.surroundings import Obstacle, obstacle
 from vlagym.policies.skills.view import Verdict, turn_between
 
-_LEFT_M = 0.008
+_LEFT_M = 0.010
 """Below the lowest point of a hand that pushes, above the table."""
 _STANDOFF_M = 0.03
 """Between hand and thing where the hand comes down behind it."""

@@ -36,7 +36,7 @@ _PATIENCE = 60
 _FELT = 4
 """It stays on the thing for so many control steps."""
 _NEAR_COST = 8.0  # for each cm by which a hand, or its arm, comes nearer to other things than 1.5 cm
-_ROOM_M = 0.015
+_ROOM_M, _ABOVE_M = 0.015, 0.006
 _TURN_COST = 0.25  # of coming from the side, against from above: for each of the elevations
 _TIPS_M = 0.010
 _LONGER_M = 0.05
@@ -130,14 +130,19 @@ class Reacher:
         start = body.solve({side: Pose(goal.pos - _STANDOFF_M * along, quat)}, solved.q, iterations=20)
         if not start.is_near(0.015, 0.15):
             return None
-        cost = float(np.sum((solved.q - home) ** 2)) + sum(self._crowding(view, q, side, closing, others) for q in (solved.q, start.q))
+        cost = float(np.sum((solved.q - home) ** 2)) + sum(
+            self._crowding(view, q, side, closing, others, float(tip[2])) for q in (solved.q, start.q)
+        )
         return Approach(side, view.base @ goal, np.array(direction), closing, cost)
 
-    def _crowding(self, view: BimanualView, q: Array, side: str, closing: float, others: Sequence[Obstacle]) -> float:
+    def _crowding(self, view: BimanualView, q: Array, side: str, closing: float, others: Sequence[Obstacle], tip_m: float) -> float:
+        """Returns what it costs that hand and arm come near to other things and to the table, with the finger tips at a height above it."""
         taken = self.ways.taken(view, q, side, closing)
         near = max(0.0, _ROOM_M - gap_m(taken.hand, others)) + max(0.0, _ROOM_M - gap_m(taken.arm, others))
         over_table = taken.arm[taken.arm[:, 0] > (self._robot.stance.table_edge_x_m if self._robot.stance else 0.1)]
         low = max(0.0, 0.01 - float(over_table[:, 2].min())) if len(over_table) else 0.0
+        # On a flat thing, what of the hand is lower than its tips would meet the table first.
+        low += max(0.0, min(_ABOVE_M, tip_m) - float(taken.hand[:, 2].min()))
         return 100.0 * _NEAR_COST * (near + low)
 
 
