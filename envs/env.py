@@ -233,7 +233,8 @@ class VlaEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         catalog.known("task", spec.task)
         mine, its = ((self._draw["robot"], self._draw["base"]), (spec.robot, spec.robot_base))
         if mine != its:
-            raise BadSpec(f"the spec is of robot {its[0]!r} on base {its[1]!r}, this environment of {mine[0]!r} on {mine[1]!r}: make one of the spec's")
+            found = f"the spec is of robot {its[0]!r} on base {its[1]!r}"
+            raise BadSpec(f"{found}, this environment of {mine[0]!r} on {mine[1]!r}: make one of the spec's")
         if spec.control != self._action_spec:
             raise BadSpec(f"the spec is controlled by {_in_words(spec.control)}, this environment by {_in_words(self._action_spec)}")
         sizes = {c.name: (c.width, c.height) for c in spec.scene.cameras}

@@ -12,7 +12,9 @@ from vlagym.benchmark.check import Contract, NotCheckable, described, first_sent
 from vlagym.benchmark.checks import _samples
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadAction, VlagymError
-from vlagym.envs.types import ActionChunk, EpisodeSpec, Observation, ObservationSpec, canonical_json, stream, to_plain
+from vlagym.envs.robot import Robot
+from vlagym.envs.task import Task
+from vlagym.envs.types import ActionChunk, Base, EpisodeSpec, Observation, ObservationSpec, canonical_json, stream, to_plain
 from vlagym.policies.base import EpisodeContext, Policy, PolicySpec, check_chunks
 from vlagym.policies.conventions import Pipeline, agreed_action, connect
 from vlagym.policies.loading import load_policy, split
@@ -120,23 +122,54 @@ def _difference(a: ActionChunk, b: ActionChunk) -> str:
 def _sampled(policy: Policy, seed: int) -> EpisodeSpec:
     from vlagym.envs.sampling import sample
 
-    task, robot, control = _met_by(policy.spec)
-    return sample(task, seed=seed, robot=robot, control=control)
+    met = _met_by(policy.spec)
+    return sample(met.task, seed=seed, robot=met.robot, base=met.base, control=met.control)
 
 
-def _met_by(spec: PolicySpec) -> tuple[str, str, str]:
-    """Returns task, robot and control of the episodes that a policy is asked about: a robot that takes its actions, one with one arm if it may be."""
+class _Body(NamedTuple):
+    """What a policy is asked about: a task, and the body that it commands there."""
+
+    task: str
+    robot: str
+    base: Base
+    control: str
+
+
+def _met_by(spec: PolicySpec) -> _Body:
+    """Returns the first body that takes a policy's actions and sends what it reads, or else only takes its actions; one with one arm if it may be."""
     from vlagym.envs.control import action_spec
 
-    asked = spec.action.name if spec.action else "ee_delta"
-    known = [(task, name) for task in catalog.names("task") for name in catalog.load("task", task).robots]
-    bodies = [(task, catalog.load("robot", name)) for task, name in known]
-    bodies.sort(key=lambda body: body[1].has_two_hands)
-    for task, robot in bodies:
-        if asked in robot.controls and spec.action in (None, action_spec(robot, asked, base=robot.bases[0])):
-            return task, robot.name, asked
-    task, robot = bodies[0]
-    return task, robot.name, asked if asked in robot.controls else "ee_delta"
+    robots: dict[str, Robot] = {name: catalog.load("robot", name) for name in catalog.names("robot")}
+    bodies: list[_Body] = []
+    for task in catalog.names("task"):
+        definition: Task = catalog.load("task", task)
+        for robot in (robots[name] for name in definition.robots if name in robots):
+            bases = [base for base in definition.bases if base in robot.bases]
+            bodies += [_Body(task, robot.name, base, control) for base in bases for control in robot.controls]
+    bodies.sort(key=lambda body: _usualness(robots[body.robot], body))
+    first = bodies[0]
+    action = spec.action
+    if action is not None:
+        bodies = [body for body in bodies if action == action_spec(robots[body.robot], body.control, base=body.base)] or [
+            body for body in bodies if body.control == action.name
+        ]
+    fitting = (body for body in bodies if _sends(robots[body.robot], body.base, spec.observation))
+    return next(fitting, bodies[0] if bodies else first)
+
+
+def _usualness(robot: Robot, body: _Body) -> tuple[bool, int, int]:
+    """Returns a key that puts one arm before two, and a robot's first base and first control before its others."""
+    return robot.has_two_hands, robot.bases.index(body.base), robot.controls.index(body.control)
+
+
+def _sends(robot: Robot, base: Base, read: ObservationSpec) -> bool:
+    """Returns whether a body sends all that is read, going by the names."""
+    from vlagym.envs.env import BODY_CAMERAS, CAMERAS
+    from vlagym.envs.proprioception import state_components
+
+    cameras = {*(BODY_CAMERAS if robot.has_two_hands else CAMERAS), "front", "side"}
+    state = {component.name for component in state_components(robot, base)}
+    return {image.name for image in read.images} <= cameras and {component.name for component in read.state} <= state
 
 
 def _pipeline(policy: Policy, spec: EpisodeSpec) -> Pipeline:

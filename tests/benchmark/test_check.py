@@ -116,6 +116,12 @@ def test_a_good_policy_has_nothing_wrong_with_it(write: Write) -> None:
     assert complaints("policy", f"{write(POLICY.format(**GOOD))}:POLICY") == ""
 
 
+def test_a_policy_of_a_body_with_two_hands_is_asked_on_one(write: Write) -> None:
+    two_hands = {"state": "left_ee_pos_base_m", "values": "np.zeros((2, 14), np.float32)"}
+    assert complaints("policy", f"{write(POLICY.format(**{**GOOD, **two_hands}))}:POLICY") == ""
+
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
