@@ -38,6 +38,8 @@ _BACK_M = 0.10
 _OFF_M = 0.022
 _LEAN_RAD = 0.25
 """A robot on its legs, whose pelvis gives way a little, leans forward for what its arm does not reach ..."""
+_CONTENT_STEPS, _CONTENT_SHARE = 70, 0.45
+"""After so many control steps a thing may be put down off the middle, by this share of the radius that there is."""
 _PATIENCE_LEGS = 36
 """... in so many control steps."""
 _TURNS_RAD = (0.0, 0.35, -0.35, 0.7, -0.7, 1.05, -1.05)
@@ -194,7 +196,8 @@ class PutWith(BimanualSkill):
         if self._stage == "carry":
             goal = self._above(view, name, place, side)
             across = math.hypot(*(there.pos[:2] - thing.pos[:2]))
-            if across < 0.012:
+            inner = place_of(self.spec, place).inner_radius_m
+            if across < 0.012 or (self._steps > _CONTENT_STEPS and across < _CONTENT_SHARE * inner):
                 self._stage, self._steps = "lower", 0
             lean = _LEAN_RAD if self.spec.robot_base == "legs" and self._steps > _PATIENCE_LEGS else None
             return BodyCommand(hands={side: HandCommand(pose=goal, closing=CLOSE, speed_m=0.022)}, lean_rad=lean), "running"
