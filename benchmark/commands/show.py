@@ -23,6 +23,8 @@ _OF_TASKS = ("objects", "phrases", "robot", "base", "level", "arena", "layout", 
 """Options that say which episode of a task is shown; fields of an `Entry`."""
 _OF_SUITES = ("episodes", "task")
 """Options that say which episodes of a suite are shown."""
+_OF_FILMS = ("frames", "camera", "columns")
+"""Options that say how the episodes of a suite are pictured."""
 _PICTURE_PX = 320
 """Both sides of each of their pictures."""
 
@@ -34,10 +36,10 @@ def main(args: Sequence[str]) -> int:
         description="Prints the episodes of a suite as a table, or one episode of a task in full. `objects`, `fixtures` and `arenas` show what the "
         "world is made of.",
         example="vlagym show smoke\nvlagym show place_on --seed 7 --png first_frames.png\nvlagym show smoke --episodes 2 --png tasks.png\n"
-        "vlagym show objects --png objects.png\nvlagym show arenas --png arenas.png",
+        "vlagym show g1 --frames 4 --png g1.png\nvlagym show objects --png objects.png\nvlagym show arenas --png arenas.png",
     )
-    what = "a suite, a path that ends in .toml, a task, package.module:TASK, or objects, fixtures or arenas"
-    parser.add_argument("what", metavar="SUITE|TASK|SORT", help=what)
+    what = "a suite, a path that ends in .toml, a task, package.module:TASK, a robot (one episode a task), or objects, fixtures or arenas"
+    parser.add_argument("what", metavar="SUITE|TASK|ROBOT|SORT", help=what)
     parser.add_argument("--kind", action="append", default=[], metavar="K", help="only objects or fixtures of this kind; may be repeated")
     parser.add_argument("--episodes", type=int, metavar="N", help="of a suite: only the first N of each entry")
     parser.add_argument("--seed", type=int, metavar="N", help="the episode of this seed; a task's is 0 by default, a suite shows all")
@@ -53,6 +55,9 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="prints the specs as canonical JSON, one a line")
     sheet = "a contact sheet: of a task, the first frame of each camera; of a suite, that of `front` with the sentence"
     parser.add_argument("--png", type=Path, metavar="FILE", help=sheet)
+    parser.add_argument("--frames", type=int, metavar="N", help="of a suite or robot: N frames of each episode as the expert plays it")
+    parser.add_argument("--camera", metavar="NAME", help="of a suite or robot: front (default), another one, or overview, which sees more of the room")
+    parser.add_argument("--columns", type=int, metavar="N", help="of a suite or robot: episodes in a row of the contact sheet")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="of each picture on the contact sheet of a suite or a sort")
     parser.add_argument("--small", action="store_true", help="writes the contact sheet with 256 colours, a third of the size")
     parser.add_argument("--quality", default="high", help="of those images: fast, medium or high (default)")
@@ -64,6 +69,9 @@ def main(args: Sequence[str]) -> int:
         check_out(options.png, is_small=options.small)
     if options.size is not None and not 32 <= options.size <= 1024:
         raise BadData(f"pictures of a contact sheet are 32 to 1024 pixels wide, not {options.size}")
+    for name in ("frames", "columns"):
+        if (number := getattr(options, name)) is not None and not 1 <= number <= 16:
+            raise BadData(f"--{name} is 1 to 16, not {number}")
 
     from vlagym.benchmark import inventory
     from vlagym.benchmark.suite import Entry, load_suite
@@ -71,7 +79,7 @@ def main(args: Sequence[str]) -> int:
 
     backend.choose()
     if options.what in inventory.sorts():
-        _refuse(options, (*_OF_SUITES, *_OF_TASKS, "seed", "json"), f"the table of {options.what}")
+        _refuse(options, (*_OF_SUITES, *_OF_TASKS, *_OF_FILMS, "seed", "json"), f"the table of {options.what}")
         wanted = inventory.Wanted(
             kinds=tuple(options.kind), png=options.png, size_px=options.size, is_small=options.small, quality=options.quality, look=options.look
         )
@@ -80,11 +88,15 @@ def main(args: Sequence[str]) -> int:
     is_file = options.what.endswith(".toml")
     if options.what in catalog.names("task") or (":" in options.what and not is_file):
         catalog.known("task", options.what)
-        _refuse(options, ("kind", "size", *_OF_SUITES), "an episode of a task")
+        _refuse(options, ("kind", "size", *_OF_SUITES, *_OF_FILMS), "an episode of a task")
         seed = 0 if options.seed is None else options.seed
         entry = Entry(task=options.what, episodes=1, first_seed=seed, **_given(options, _OF_TASKS))
         specs: tuple[EpisodeSpec, ...] = (entry.sample(seed),)
         suite: Suite | None = None
+    elif options.what in catalog.names("robot"):
+        _refuse(options, ("kind", "episodes", "robot", "base"), "a robot in all of its tasks")
+        suite = _of_robot(options)
+        specs = _specs(suite, None)
     elif is_file or options.what in catalog.toml_names("benchmark/suites"):
         _refuse(options, ("kind", *_OF_TASKS), "a suite")
         suite = load_suite(options.what).restrict(tasks=options.task, episodes=options.episodes)
@@ -94,7 +106,8 @@ def main(args: Sequence[str]) -> int:
 
     if options.png is not None:
         count = _write_sheet(specs, options, is_suite=suite is not None)
-        console.note(f"{options.png}: the first frames of {count} episode{'s' if count > 1 else ''}")
+        which = "the first frames" if options.frames is None else f"{options.frames} frames each"
+        console.note(f"{options.png}: {which} of {count} episode{'s' if count > 1 else ''}")
     if options.json:
         console.answer("\n".join(spec.to_json() for spec in specs))
     elif suite is None:
@@ -102,6 +115,18 @@ def main(args: Sequence[str]) -> int:
     else:
         console.answer(_table(suite, specs))
     return 0
+
+
+def _of_robot(options: Namespace) -> Suite:
+    """Returns a suite of one episode of each task that a robot does, on the base that it has there if none is asked for."""
+    from vlagym.benchmark.suite import Entry, Suite
+
+    robot, seed = options.what, 0 if options.seed is None else options.seed
+    tasks = [name for name in catalog.names("task") if robot in catalog.load("task", name).robots]
+    chosen = [catalog.require(tasks, task, f"task of {robot}") for task in options.task] or tasks
+    given = {**_given(options, _OF_TASKS), "robot": robot}
+    entries = tuple(Entry(task=task, episodes=1, first_seed=seed, **given) for task in chosen)
+    return Suite(name=robot, version=1, entries=entries, about=f"an episode of each task of {robot}")
 
 
 def _given(options: Namespace, names: Sequence[str]) -> dict[str, Any]:
@@ -198,13 +223,19 @@ def _table(suite: Suite, specs: Sequence[EpisodeSpec]) -> str:
 def _write_sheet(specs: Sequence[EpisodeSpec], options: Namespace, *, is_suite: bool) -> int:
     from vlagym.benchmark import contact_sheets
     from vlagym.benchmark.episode import WorldOptions, make_world
-    from vlagym.benchmark.scene_pictures import episode_pictures
+    from vlagym.benchmark.scene_pictures import episode_films, episode_pictures
     from vlagym.envs.cameras import contact_sheet
 
     rendered = WorldOptions(quality=options.quality, look=options.look)
     if is_suite:
-        pictures = episode_pictures(specs, rendered, size_px=options.size or _PICTURE_PX)
-        contact_sheets.save(contact_sheets.sheet(pictures, columns=_SHEET_COLUMNS), options.png, is_small=options.small)
+        size_px = options.size or _PICTURE_PX
+        if options.frames is None:
+            pictures = episode_pictures(specs, rendered, options.camera or "front", size_px)
+        else:
+            with console.Progress(len(specs), "playing") as progress:
+                pictures = episode_films(specs, rendered, options.frames, options.camera, size_px, advance=progress.advance)
+        columns = options.columns or max(1, _SHEET_COLUMNS // (options.frames or 1))
+        contact_sheets.save(contact_sheets.sheet(pictures, columns=columns), options.png, is_small=options.small)
         return len(specs)
     images, columns = [], max(len(s.scene.cameras) for s in specs)
     with contextlib.closing(make_world(rendered)) as world:

@@ -99,3 +99,27 @@ def test_show_objects_writes_a_sheet_and_prints_a_table(tmp_path: Path, capsys: 
     printed = capsys.readouterr().out
     assert "pot_red" in printed and "seen" in printed and "saucepan" in printed
     assert cli.main(["show", "objects", "--kind", "pott"]) == 2
+
+
+@pytest.mark.gl
+def test_show_of_a_robot_plays_an_episode_of_each_of_its_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import imageio.v2 as imageio
+
+    out = tmp_path / "robot.png"
+    words = ["show", "cmu_humanoid", "--task", "touch_with", "--task", "turn_to", "--frames", "3", "--size", "48", "--quality", "fast"]
+    assert cli.main([*words, "--columns", "1", "--png", str(out)]) == 0
+    page = np.asarray(imageio.imread(out))
+    assert page.shape[1] == 3 * 48 + 12 and page.shape[0] > 2 * 48
+    told = capsys.readouterr()
+    assert "2 episodes" in told.out and "turn_to" in told.out and "3 frames each of 2 episodes" in told.err
+    strips = [page[top : top + 48, 6 : 6 + 144] for top in (6,)]
+    assert all((strip[:, :48] != strip[:, 96:]).any() for strip in strips), "nothing moves"
+
+
+def test_show_of_a_robot_refuses_what_it_does_not_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["show", "g1", "--task", "pour"]) == 2
+    assert "no task of g1 is called 'pour'" in capsys.readouterr().err
+    assert cli.main(["show", "g1", "--base", "legs"]) == 2
+    assert "--base means nothing for a robot in all of its tasks: leave it out" in capsys.readouterr().err
+    assert cli.main(["show", "g1", "--frames", "0"]) == 2
+    assert "--frames is 1 to 16, not 0" in capsys.readouterr().err
