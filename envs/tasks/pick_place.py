@@ -38,8 +38,14 @@ def _goal(thing: str, place: str) -> Goal:
     return Goal(conditions=moves, stages=carried(moves))
 
 
+_SWAY_M = 0.03
+"""So much less far reaches a robot whose legs give way beneath it."""
+
+
 def _layout(draft: Draft) -> list[Goal]:
-    rng, region = draft.rng, Region(x_m=draft.work.x_m, y_m=draft.work.y_m)
+    rng, (near, far), (right, left) = draft.rng, draft.work.x_m, draft.work.y_m
+    inset = _SWAY_M if draft.base == "legs" else 0.0
+    region = Region(x_m=(near, far - inset), y_m=(right + inset, left - inset))
     places: list[str] = []
     for _ in range(2):
         role = "container" if rng.random() < 0.3 and draft.robot.name not in FLAT_HANDS else "support"
