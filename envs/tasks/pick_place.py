@@ -28,9 +28,14 @@ def suits_hands_of(draft: Draft, asset: ObjectAsset) -> bool:
     return suits_hand(asset) and (asset.kind not in _ROUND or (draft.robot.name not in FLAT_HANDS and draft.base != "legs"))
 
 
+_ROOMY_M = 0.05
+"""Into what is narrower a thing drops askew, for a hand keeps above the rim."""
+
+
 def is_low(asset: ObjectAsset) -> bool:
     """Returns whether a hand comes over a place with what it holds."""
-    return asset.size_m[2] <= 0.07 and footprint_m(asset) <= 0.11
+    is_roomy = "container" not in asset.roles or (asset.place is not None and asset.place.inner_radius_m >= _ROOMY_M)
+    return is_roomy and asset.size_m[2] <= 0.07 and footprint_m(asset) <= 0.11
 
 
 def _goal(thing: str, place: str) -> Goal:
