@@ -56,7 +56,7 @@ def main(args: Sequence[str]) -> int:
     sheet = "a contact sheet: of a task, the first frame of each camera; of a suite, that of `front` with the sentence"
     parser.add_argument("--png", type=Path, metavar="FILE", help=sheet)
     parser.add_argument("--frames", type=int, metavar="N", help="of a suite or robot: N frames of each episode as the expert plays it")
-    parser.add_argument("--camera", metavar="NAME", help="of a suite or robot: front (default), another one, or overview, which sees more of the room")
+    parser.add_argument("--camera", metavar="NAME", help="of a suite or robot: front (default), another one, or overview, which sees more")
     parser.add_argument("--columns", type=int, metavar="N", help="of a suite or robot: episodes in a row of the contact sheet")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="of each picture on the contact sheet of a suite or a sort")
     parser.add_argument("--small", action="store_true", help="writes the contact sheet with 256 colours, a third of the size")
