@@ -9,7 +9,7 @@ import numpy as np
 
 from vlagym.envs.errors import NotGraspable
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate, to_matrix
-from vlagym.envs.predicates.state import place_of, prop_of, word
+from vlagym.envs.predicates.state import place_of, prop_of, start_of, word
 from vlagym.envs.types import EpisodeSpec
 from vlagym.envs.whole_body import whole_body
 from vlagym.policies.bimanual.choosing import free_hands
@@ -38,6 +38,7 @@ _BACK_M = 0.10
 _OFF_M = 0.022
 _LEAN_RAD = 0.25
 """A robot on its legs, whose pelvis gives way a little, leans forward for what its arm does not reach ..."""
+_MOVED_M = 0.02
 _CONTENT_STEPS, _CONTENT_SHARE = 70, 0.45
 """After so many control steps a thing may be put down off the middle, by this share of the radius that there is."""
 _PATIENCE_LEGS = 36
@@ -70,12 +71,26 @@ class PickWith(BimanualSkill):
         if self.robot.end_effectors[0].single is not None and asset_of(self.spec, name).grasps and len(self.args) < 3:
             self._single = self._single or OneArm(self.spec, (name,), Pick, arm_for(self, view, name, self._sides()))
             return self._single.step(view)
+        if self._stage == "given up":
+            return BodyCommand(), "running"
         if not self._grips:
             self._grips = self._look(view)
             if not self._grips:
-                raise NotGraspable(f"no hand of {self.spec.robot} takes {name!r} at {view.props[name].pos.round(3).tolist()}")
+                return self._give_up(view, name)
         grip = self._grips[self._tries % len(self._grips)]
         return self._act(view, name, grip)
+
+    def _give_up(self, view: BimanualView, name: str) -> tuple[BodyCommand, Verdict]:
+        """Waits for the end, where a thing has been dropped and lies so that no hand takes it.
+
+        Raises:
+          NotGraspable: If it is where it was at the start: then the episode asks for what cannot be done.
+        """
+        there = view.props[name].pos
+        if float(np.linalg.norm(there - start_of(self.spec, name))) < _MOVED_M:
+            raise NotGraspable(f"no hand of {self.spec.robot} takes {name!r} at {there.round(3).tolist()}")
+        self._stage = "given up"
+        return BodyCommand(), "running"
 
     def _act(self, view: BimanualView, name: str, grip: Grip) -> tuple[BodyCommand, Verdict]:
         side, thing, ways = grip.side, view.props[name], self._gripper.ways
@@ -149,10 +164,12 @@ class HoldWith(PickWith):
 
     def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
         name = self.args[0]
+        if self._stage == "given up":
+            return BodyCommand(), "running"
         if not self._grips:
             self._grips = self._look(view)
             if not self._grips:
-                raise NotGraspable(f"no hand of {self.spec.robot} takes hold of {name!r} at {view.props[name].pos.round(3).tolist()}")
+                return self._give_up(view, name)
         if self._stage == "lift":
             return BodyCommand(hands={self._sides()[0]: HandCommand(closing=CLOSE)}), "done"
         return self._act(view, name, self._grips[self._tries % len(self._grips)])
