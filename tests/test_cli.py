@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,9 +31,10 @@ def test_what_only_reads_names_starts_fast_and_imports_nothing_heavy(words: list
     code = f"import sys; from vlagym.benchmark import cli; status = cli.main({words!r}); print({found}, status, file=sys.stderr)"
     times_s = []
     for _ in range(3):
-        began_s = time.perf_counter()
+        began = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-        times_s.append(time.perf_counter() - began_s)
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times_s.append(ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime)  # of the processor: others use it, too
     # Which robots can do a task stands in its file, which is read with numpy.
     assert done.stderr.strip() == ("['numpy'] 0" if words == ["list", "tasks"] else "[] 0")
     assert min(times_s) < 0.5

@@ -51,7 +51,8 @@ def test_a_slower_arm_is_given_more_time() -> None:
 
 
 def test_it_does_every_task_but_one_whose_file_says_why() -> None:
-    without = [name for name in catalog.names("task") if "jaco" not in catalog.load("task", name).robots]
+    for_one_arm = [name for name in catalog.names("task") if "panda" in catalog.load("task", name).robots]
+    without = [name for name in for_one_arm if "jaco" not in catalog.load("task", name).robots]
     assert without == ["stand_up"]
     assert "Not with the jaco:" in (importlib.import_module("vlagym.envs.tasks.stand_up").__doc__ or "")
 

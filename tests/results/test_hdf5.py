@@ -51,7 +51,7 @@ def test_the_layout_is_that_of_libero(traces: ModuleType, path: Path) -> None:
 
 
 def test_of_two_hands_the_left_comes_first(traces: ModuleType, path: Path) -> None:
-    still = np.tile(np.float32([1, 0, 0, 0]), (5, 1))
+    still = np.tile(np.array([1, 0, 0, 0], np.float32), (5, 1))
     groups = {"left_leg": 6, "waist": 3, "left_arm": 7, "right_arm": 7, "left_hand": 7, "right_hand": 7}
     proprio = {f"{name}_joint_pos_rad": np.full((5, size), number, np.float32) for number, (name, size) in enumerate(groups.items())}
     for number, side in enumerate(("left", "right")):
