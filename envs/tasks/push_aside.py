@@ -7,17 +7,19 @@ from vlagym.envs.predicates.carrying import ASIDE_M as FAR_M
 from vlagym.envs.task import Crowded, Draft, Goal, Region, Skill, Task, footprint_m
 from vlagym.envs.types import EpisodeSpec, Predicate
 
-_KINDS = ("block", "book", "box", "cup", "jar", "mug", "sponge", "tape", "toy")
+_KINDS = ("block", "book", "box", "cup", "mug", "sponge", "tape")
 _SIDES = {"left": 1.0, "right": -1.0}
 _HAND_M = 0.11
 """Behind a thing, for the hand that comes down there."""
+_HEIGHT_M = 0.02
+"""Lower things would be passed over by hands that keep off the table."""
 _BEYOND_M = 0.06
 """A thing may come to lie so much farther than it must."""
 
 
 def _slides(asset: ObjectAsset) -> bool:
     """Returns whether a thing slides over the table when it is pushed at half its height, and does not topple."""
-    return asset.size_m[2] <= 1.4 * min(asset.size_m[:2]) and min(asset.size_m[:2]) >= 0.045
+    return asset.size_m[2] <= 1.4 * min(asset.size_m[:2]) and min(asset.size_m[:2]) >= 0.045 and asset.size_m[2] >= _HEIGHT_M
 
 
 def _goal(thing: str, side: str) -> Goal:

@@ -21,8 +21,10 @@ from vlagym.policies.bimanual.view import CLOSE, OPEN, BimanualSkill, BimanualVi
 from vlagym.policies.skills.surroundings import Obstacle, obstacle
 from vlagym.policies.skills.view import Verdict, turn_between
 
-_LEFT_M = 0.010
-"""Below the lowest point of a hand that pushes, above the table."""
+_LEFT_M = (0.010, 0.018)
+"""Below the lowest point of a hand that pushes, above the table; and that on legs, which sway ..."""
+_SHARE = 0.4
+"""... but no more than this share of the height of what is pushed."""
 _STANDOFF_M = 0.03
 """Between hand and thing where the hand comes down behind it."""
 _MARGIN_M = 0.015
@@ -72,6 +74,7 @@ class PushAside(BimanualSkill):
         self._ranked: list[_Push] = []
         self._tries = self._waited = 0
         self._phase = "going"
+        self._left_m = _LEFT_M[spec.robot_base == "legs"]
         self._left_at = np.zeros(3)
 
     def step(self, view: BimanualView) -> tuple[BodyCommand, Verdict]:
@@ -149,8 +152,10 @@ class PushAside(BimanualSkill):
             for twist in _TWISTS_RAD:
                 quat = multiply(from_axis_angle(twist * direction), facing)
                 spread = points @ to_matrix(quat).T
-                height = _LEFT_M - float(spread[:, 2].min())
+                height = min(self._left_m, _SHARE * (box.top_m - box.bottom_m)) - float(spread[:, 2].min())
                 low = spread[spread[:, 2] + height < _SLAB * (box.top_m - box.bottom_m)]
+                if not len(low):
+                    continue  # it would pass above the thing
                 along = self._sign * low[:, 1]
                 face = low[along > along.max() - _FACE_M]
                 middle = float(face[:, 0].min() + face[:, 0].max()) / 2
