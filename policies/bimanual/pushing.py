@@ -156,6 +156,8 @@ class PushAside(BimanualSkill):
                 low = spread[spread[:, 2] + height < _SLAB * (box.top_m - box.bottom_m)]
                 if not len(low):
                     continue  # it would pass above the thing
+                if not len(low):
+                    continue  # it would pass above the thing
                 along = self._sign * low[:, 1]
                 face = low[along > along.max() - _FACE_M]
                 middle = float(face[:, 0].min() + face[:, 0].max()) / 2
