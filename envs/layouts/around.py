@@ -134,3 +134,15 @@ def _region(asset: FixtureAsset, place: str, sign: float) -> Region | None:
         return None
     low, high = sorted((sign * y[0], sign * y[1]))
     return Region(x_m=x, y_m=(low, high))
+
+
+def things_around(draft: Draft, start_x_m: tuple[float, float], start_y_m: tuple[float, float]) -> list[str]:
+    """Has the robot begin somewhere, looking anywhere, among things on the floor and on the table; returns them, the one that is asked for first.
+
+    Raises:
+      Crowded: If they find no room.
+    """
+    start_anywhere(draft, start_x_m, start_y_m, math.radians(140))
+    around = stand_around(draft, min(most_around(draft), int(draft.variety.integers(2, 5))))
+    before = put_before(draft, int(draft.variety.integers(1, 3)))
+    return [*before, *around] if draft.variety.random() < 0.25 else [*around, *before]

@@ -19,9 +19,10 @@ from typing import Any, Literal
 import numpy as np
 
 from vlagym.envs.bodies.cmu_model import Link, links
+from vlagym.envs.bodies.senses import body_senses
 from vlagym.envs.errors import unknown_name
 from vlagym.envs.frames import from_matrix
-from vlagym.envs.robot import EndEffector, GraspRoom, JointGroup, PushFace, Robot, SensorArray, Stance, WorkArea, position_actuator
+from vlagym.envs.robot import EndEffector, GraspRoom, JointGroup, PushFace, Robot, Stance, WorkArea, position_actuator
 from vlagym.envs.types import CameraSpec, Vec3
 
 Side = Literal["left", "right"]
@@ -331,19 +332,6 @@ ROBOT = Robot(
     # Either hand looks down everywhere in x 0.30..0.85, y -0.4..0.4, z 0.03..0.25 m, with its fingers turned by -0.8 to 0.1 rad; this is what it
     # does without leaning far, and what the camera of the head sees.
     work=WorkArea(x_m=(0.36, 0.64), y_m=(-0.36, 0.36), left_y_m=(-0.12, 0.36), right_y_m=(-0.36, 0.12), middle_y_m=(-0.12, 0.12)),
-    sensors=(
-        SensorArray(name="imu_quat_world_wxyz", sensors=("imu_quat",), size=4),
-        SensorArray(name="imu_gyro_rad_s", sensors=("imu_gyro",), size=3),
-        SensorArray(name="imu_accel_m_s2", sensors=("imu_accel",), size=3),
-        *(
-            array
-            for side in _SIDES
-            for array in (
-                SensorArray(name=f"{side}_wrist_force_n", sensors=(f"{side}_wrist_force",), size=3),
-                SensorArray(name=f"{side}_wrist_torque_nm", sensors=(f"{side}_wrist_torque",), size=3),
-                SensorArray(name=f"{side}_hand_touch_n", sensors=tuple(f"{side}_{part}_touch" for part in _FEELING), size=len(_FEELING)),
-            )
-        ),
-    ),
+    sensors=body_senses(_SIDES, tuple(_FEELING)),
     feedforward=True,
 )

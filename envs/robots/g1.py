@@ -25,6 +25,7 @@ import numpy as np
 
 from vlagym.envs.bodies import g1_shell
 from vlagym.envs.bodies.links import add_links, add_shapes, read_body
+from vlagym.envs.bodies.senses import body_senses
 from vlagym.envs.frames import from_matrix, from_yaw, multiply
 from vlagym.envs.robot import (
     EndEffector,
@@ -33,7 +34,6 @@ from vlagym.envs.robot import (
     JointGroup,
     PushFace,
     Robot,
-    SensorArray,
     Stance,
     WorkArea,
     position_actuator,
@@ -327,19 +327,6 @@ ROBOT = Robot(
         ),
     ),
     work=WorkArea(x_m=(0.26, 0.48), y_m=(-0.30, 0.30), left_y_m=(-0.10, 0.30), right_y_m=(-0.30, 0.10), middle_y_m=(-0.10, 0.10)),
-    sensors=(
-        SensorArray(name="imu_quat_world_wxyz", sensors=("imu_quat",), size=4),
-        SensorArray(name="imu_gyro_rad_s", sensors=("imu_gyro",), size=3),
-        SensorArray(name="imu_accel_m_s2", sensors=("imu_accel",), size=3),
-        *(
-            array
-            for side in _SIDES
-            for array in (
-                SensorArray(name=f"{side}_wrist_force_n", sensors=(f"{side}_wrist_force",), size=3),
-                SensorArray(name=f"{side}_wrist_torque_nm", sensors=(f"{side}_wrist_torque",), size=3),
-                SensorArray(name=f"{side}_hand_touch_n", sensors=tuple(f"{side}_{tip}_touch" for tip in _TIPS), size=len(_TIPS)),
-            )
-        ),
-    ),
+    sensors=body_senses(_SIDES, tuple(_TIPS)),
     feedforward=True,
 )

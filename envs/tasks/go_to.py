@@ -1,8 +1,6 @@
 """Go to one of several things that stand around, stop before it and look at it, without bumping into the others or the table."""
 
-import math
-
-from vlagym.envs.layouts.around import distance_m, most_around, put_before, stand_around, start_anywhere
+from vlagym.envs.layouts.around import distance_m, things_around
 from vlagym.envs.task import Crowded, Draft, Goal, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
 
@@ -16,10 +14,7 @@ def _goal(thing: str) -> Goal:
 
 
 def _layout(draft: Draft) -> list[Goal]:
-    start_anywhere(draft, (-0.35, -0.10), (-0.40, 0.40), math.radians(140))
-    around = stand_around(draft, min(most_around(draft), int(draft.variety.integers(2, 5))))
-    before = put_before(draft, int(draft.variety.integers(1, 3)))
-    things = [*before, *around] if draft.variety.random() < 0.25 else [*around, *before]
+    things = things_around(draft, (-0.35, -0.10), (-0.40, 0.40))
     if distance_m(draft, things[0]) < _AWAY_M:
         raise Crowded(f"the robot begins next to {things[0]}")
     return [_goal(thing) for thing in things]

@@ -2,11 +2,10 @@
 
 import math
 
-from vlagym.envs.layouts.around import most_around, put_before, stand_around, start_anywhere
+from vlagym.envs.layouts.around import things_around
 from vlagym.envs.layouts.hands import where_of
 from vlagym.envs.task import Crowded, Draft, Goal, Skill, Task
 from vlagym.envs.types import EpisodeSpec, Predicate
-
 
 _APART_RAD = math.radians(24)
 """Between the directions of two things: who faces the one does not face the other."""
@@ -18,10 +17,7 @@ def _goal(thing: str) -> Goal:
 
 
 def _layout(draft: Draft) -> list[Goal]:
-    start_anywhere(draft, (-0.25, -0.10), (-0.12, 0.12), math.radians(140))
-    around = stand_around(draft, min(most_around(draft), int(draft.variety.integers(2, 5))))
-    before = put_before(draft, int(draft.variety.integers(1, 3)))
-    things = [*before, *around] if draft.variety.random() < 0.25 else [*around, *before]
+    things = things_around(draft, (-0.25, -0.10), (-0.12, 0.12))
     x, y, _ = draft.robot_start
     ways = [math.atan2(there[1] - y, there[0] - x) for there in (where_of(draft, thing) for thing in things)]
     if any(abs(math.remainder(a - b, 2 * math.pi)) < _APART_RAD for i, a in enumerate(ways) for b in ways[:i]):
