@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from vlagym.envs.predicates.state import joint_of
 from vlagym.envs.robot import Robot
 from vlagym.envs.scene import TABLE
 from vlagym.envs.shapes.parts import joint_bounds
-from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec
+from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, Predicate
 from vlagym.envs.whole_body import HandTarget, whole_body
 from vlagym.envs.world import World
 
@@ -102,11 +103,17 @@ def _broken_for_two_hands(world: World, spec: EpisodeSpec, robot: Robot) -> str 
         near = predicate.things[:1] if predicate.name in FROM_AFAR else predicate.things
         if predicate.name in FROM_AFAR - {"carried_to"}:
             continue
-        hands = [p.args[1][1:] for p in predicates if p.name == "by_hand" and p.args[0] == predicate.args[0]] or list(robot.sides)
         for name in near:
+            hands = _named_hands(predicates, name) or robot.sides
             if not any(_hand_reaches(world, robot, side, name) for side in hands):
                 return f"{name} is out of reach"
     return None
+
+
+def _named_hands(predicates: Sequence[Predicate], name: str) -> Sequence[str]:
+    """Returns the sides of the hands that must handle a thing or a part of it, such as the drawer of a cabinet."""
+    root = name.partition("/")[0]
+    return [p.args[1][1:] for p in predicates if p.name == "by_hand" and p.args[0].partition("/")[0] == root]
 
 
 def _hand_reaches(world: World, robot: Robot, side: str, name: str) -> bool:

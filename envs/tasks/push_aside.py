@@ -19,7 +19,7 @@ _BEYOND_M = 0.06
 
 def _slides(asset: ObjectAsset) -> bool:
     """Returns whether a thing slides over the table when it is pushed at half its height, and does not topple."""
-    return asset.size_m[2] <= 1.4 * min(asset.size_m[:2]) and min(asset.size_m[:2]) >= 0.045 and asset.size_m[2] >= _HEIGHT_M
+    return asset.size_m[2] <= 1.2 * min(asset.size_m[:2]) and min(asset.size_m[:2]) >= 0.045 and asset.size_m[2] >= _HEIGHT_M
 
 
 def _goal(thing: str, side: str) -> Goal:
@@ -65,7 +65,7 @@ def _plan(spec: EpisodeSpec) -> list[Skill]:
 
 TASK = Task(
     summary="push something aside, to the left or to the right",
-    expert_s=4.0,
+    expert_s=5.0,
     layout=_layout,
     plan=_plan,
     robots=("g1", "cmu_humanoid", "panda_bimanual"),
