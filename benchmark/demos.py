@@ -17,7 +17,7 @@ from vlagym.benchmark.header import packages
 from vlagym.benchmark.noise import QUIET, Noise, perturbation
 from vlagym.benchmark.recorder import Recorder
 from vlagym.benchmark.rollout import Rollout, Watch
-from vlagym.benchmark.suite import FIRST_DEMO_SEED, Entry, Sample, sample_episode
+from vlagym.benchmark.suite import FIRST_DEMO_SEED, FIRST_SEASON_SEED, Entry, Sample, sample_episode
 from vlagym.envs import catalog
 from vlagym.envs.catalogues import CORE
 from vlagym.envs.errors import BadData
@@ -176,6 +176,16 @@ def _check(options: DemoOptions) -> None:
             raise BadData(
                 f"demonstrations of {entry.task} begin at the seed {entry.first_seed}; seeds below {FIRST_DEMO_SEED:,} are those that suites "
                 f"test with. Leave --first-seed out, or give {FIRST_DEMO_SEED:,} or more"
+            )
+        if entry.seeds.stop > FIRST_SEASON_SEED:
+            raise BadData(
+                f"demonstrations of {entry.task} reach the seed {entry.seeds.stop - 1:,}; seeds from {FIRST_SEASON_SEED:,} on are those of the "
+                "seasons of leaderboards, which nobody may train on"
+            )
+        if entry.vary:
+            raise BadData(
+                f"the entry {entry.task} plays variations besides its episodes (vary), which are for tests; demonstrate tasks, or a suite "
+                "without them"
             )
     unseen = held_out(options.entries)
     if unseen and not options.allow_unseen:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
-from vlagym.benchmark.axis import parse_axis, vary
+from vlagym.benchmark.axis import NotApplicable, parse_axis, parse_variations, vary_all
 from vlagym.benchmark.executor import one_thread_each
 from vlagym.envs import catalog
 from vlagym.envs.arenas import arena_names
 from vlagym.envs.catalogues import catalogue_names
-from vlagym.envs.errors import BadData, UnknownName, unknown_name
+from vlagym.envs.errors import BadData, UnknownName, Unsatisfiable, unknown_name
 from vlagym.envs.layouts.cells import LAYOUT_WORDS
 from vlagym.envs.split import ARENA_WORDS
-from vlagym.envs.types import LEVELS, Base, EpisodeSpec, sha
+from vlagym.envs.types import LEVELS, Base, EpisodeSpec, sha, stream
 
 Split = Literal["seen", "unseen"]
 
 FIRST_DEMO_SEED = 1_000_000
 """Suites draw below it, demonstrations from it on: nothing that is tested was ever trained on."""
+FIRST_SEASON_SEED = 1_000_000_000
+"""Demonstrations draw below it, the seasons of a leaderboard from it on."""
 
 FOLDER = "benchmark/suites"
 
@@ -65,7 +67,11 @@ class Entry:
     level: str = "plain"
     """How sentences say it: plain, paraphrase, compositional, indirect, or mixed."""
     axes: tuple[str, ...] = ()
-    """Variations that are applied to each episode, one after another: "blank" or "blank=1"."""
+    """Variations that are applied to each episode: "blank" or "blank=1"."""
+    vary: tuple[str, ...] = ()
+    """Variations that are played besides the episodes themselves, each paired with its twin among them: "camera=1..5", "friction=1,3+mass=2"."""
+    each: int = 0
+    """How many episodes of each of these variations; their seeds go round those of the entry."""
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
@@ -75,6 +81,24 @@ class Entry:
         for field, value in (("objects", self.objects), ("phrases", self.phrases)):
             if value not in get_args(Split):
                 raise BadData(f"{self.task} has {field} = {value!r}; it must be 'seen' or 'unseen'")
+        if bool(self.vary) != (self.each > 0):
+            raise BadData(f"{self.task} has {len(self.vary)} variations and each = {self.each}; vary and each stand together, each at least 1")
+        if self.each > self.episodes:
+            raise BadData(f"{self.task} has each = {self.each} and {self.episodes} episodes; each varied episode needs a twin of its own")
+        variations = self.variations
+        for variation in variations:
+            if variations.count(variation) > 1:
+                raise BadData(f"{self.task} varies {named(variation)!r} twice")
+
+    @property
+    def variations(self) -> tuple[tuple[tuple[str, int], ...], ...]:
+        """Every combination of (axis, level) that `vary` asks for, in its order."""
+        return tuple(variation for text in self.vary for variation in parse_variations(text))
+
+    @property
+    def num_episodes(self) -> int:
+        """Twins and varied episodes together."""
+        return self.episodes + len(self.variations) * self.each
 
     @property
     def body(self) -> str:
@@ -93,7 +117,7 @@ class Entry:
         return range(self.first_seed, self.first_seed + self.episodes)
 
     def sample(self, seed: int, sample: Sample = sample_episode) -> EpisodeSpec:
-        """Returns the episode of one seed, varied along the axes."""
+        """Returns the episode of one seed, varied along `axes`."""
         spec = sample(
             self.task,
             robot=self.robot,
@@ -107,9 +131,34 @@ class Entry:
             layout=self.layout,
             base=self.base,
         )
-        for name, level in map(parse_axis, self.axes):
-            spec = vary(spec, name, level)
-        return spec
+        return vary_all(spec, [parse_axis(text) for text in self.axes])
+
+    def sample_varied(self, index: int, sample: Sample = sample_episode) -> list[EpisodeSpec]:
+        """Returns the `each` episodes of one variation, each with its twin's seed.
+
+        The first variation begins with the first seed, each further one where the last one ended. A twin that cannot be varied so is passed over.
+
+        Raises:
+          Unsatisfiable: If too few of the twins can be varied so; says why the last one could not.
+        """
+        variation = self.variations[index]
+        specs: list[EpisodeSpec] = []
+        last: Exception | None = None
+        for turn in range(self.episodes):
+            seed = self.seeds[(index * self.each + turn) % self.episodes]
+            try:
+                specs.append(vary_all(self.sample(seed, sample), variation))
+            except (NotApplicable, Unsatisfiable) as error:
+                last = error
+                continue
+            if len(specs) == self.each:
+                return specs
+        raise Unsatisfiable(f"{len(specs)} of {self.each} episodes of {self.task!r} were found that vary {named(variation)}; the last that did not: {last}")
+
+
+def named(variation: Sequence[tuple[str, int]]) -> str:
+    """Returns a variation as it is written: "camera=3+lighting=1"."""
+    return "+".join(f"{axis}={level}" for axis, level in variation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,14 +169,21 @@ class Suite:
     version: int
     entries: tuple[Entry, ...]
     about: str = ""
+    cost: Mapping[str, float] = field(default_factory=dict)
+    """Weights of the measure `cost`, by the names of other measures; those that are not named keep the weights of the house."""
+    season: str = ""
+    """Name from which the seeds were derived; empty for those that the suite states."""
 
     def __post_init__(self) -> None:
         if not self.entries:
             raise BadData(f"the suite {self.name!r} has no entries: add at least one [[entry]]")
+        for measure, weight in self.cost.items():
+            if not weight >= 0:
+                raise BadData(f"the suite {self.name!r} has the cost {measure} = {weight:g}; weights are 0 or more")
 
     @property
     def num_episodes(self) -> int:
-        return sum(e.episodes for e in self.entries)
+        return sum(e.num_episodes for e in self.entries)
 
     def restrict(
         self,
@@ -157,7 +213,10 @@ class Suite:
         wanted: dict[str, Any] = {"robot": robot, "episodes": episodes, "first_seed": first_seed, "control": control}
         wanted |= {"base": base, "catalogue": catalogue, "arena": arena, "level": level, "layout": layout}
         changes = {field: value for field, value in wanted.items() if value is not None}
-        entries = tuple(dataclasses.replace(e, axes=(*e.axes, *axes), **changes) for e in self.entries if not tasks or e.task in tasks)
+        chosen = [e for e in self.entries if not tasks or e.task in tasks]
+        entries = tuple(
+            dataclasses.replace(e, axes=(*e.axes, *axes), each=min(e.each, episodes or e.each), **changes) for e in chosen
+        )
         return self if entries == self.entries else dataclasses.replace(self, entries=entries)
 
     def check(self) -> Suite:
@@ -169,7 +228,7 @@ class Suite:
         """
         self.check_names()
         for entry in self.entries:
-            if entry.seeds.stop > FIRST_DEMO_SEED:
+            if entry.seeds.stop > FIRST_DEMO_SEED and not self.season:
                 raise BadData(
                     f"{entry.task} reaches the seed {entry.seeds.stop - 1}; suites stay below {FIRST_DEMO_SEED:,}, where demonstrations begin, "
                     "so that nothing is tested on what was trained on"
@@ -192,7 +251,7 @@ class Suite:
             for key, word, known in (("arena", entry.arena, arenas), ("layout", entry.layout, LAYOUT_WORDS), ("level", entry.level, levels)):
                 if word not in known:
                     raise unknown_name(key, word, known)
-            for name, _ in map(parse_axis, entry.axes):
+            for name in dict.fromkeys([*(parse_axis(text)[0] for text in entry.axes), *(axis for v in entry.variations for axis, _ in v)]):
                 catalog.known("axis", name)
             _check_base(entry)
         return self
@@ -211,18 +270,59 @@ class Suite:
           Unsatisfiable: If no episode with a task's premises was found for a seed.
           BadData: If two entries give the same episode.
         """
-        wanted = [(entry, seed) for entry in self.entries for seed in entry.seeds]
         specs: list[EpisodeSpec] = []
-        seen: dict[str, tuple[str, int]] = {}
-        for (entry, seed), spec in zip(wanted, _sampled(wanted, workers, sample), strict=True):
-            digest = spec.digest()
-            if digest in seen:
-                first = f"{seen[digest][0]} seed {seen[digest][1]}"
-                raise BadData(f"the suite {self.name!r} holds the same episode twice: {first} and {entry.task} seed {seed}")
-            seen[digest] = (entry.task, seed)
-            specs.append(spec)
-            advance()
+        seen: dict[str, str] = {}
+        for sampled in _sampled(self.portions(), workers, sample):
+            for spec in sampled:
+                digest, told = spec.digest(), " ".join(filter(None, (spec.task, "seed", str(spec.seed), named(spec.axes))))
+                if digest in seen:
+                    raise BadData(f"the suite {self.name!r} holds the same episode twice: {seen[digest]} and {told}")
+                seen[digest] = told
+                specs.append(spec)
+                advance()
         return tuple(specs)
+
+    def portions(self) -> list[Portion]:
+        """Returns what is sampled at once, in order: entry by entry, first the twins seed by seed, then variation by variation."""
+        return [
+            portion
+            for entry in self.entries
+            for portion in (*(Portion(entry, seed, None) for seed in entry.seeds), *(Portion(entry, None, i) for i in range(len(entry.variations))))
+        ]
+
+    def in_season(self, name: str) -> Suite:
+        """Returns the suite with fresh seeds, derived from a name, that no suite and no demonstration uses.
+
+        Raises:
+          BadData: If the name is empty.
+        """
+        if not name.strip():
+            raise BadData("a season has a name, e.g. --season spring-2027")
+        entries = []
+        for index, entry in enumerate(self.entries):
+            words = stream(0, "season", name, self.name, str(index), entry.task)
+            first = FIRST_SEASON_SEED + int(words.integers(_SEASON_SEEDS))
+            entries.append(dataclasses.replace(entry, first_seed=first))
+        return dataclasses.replace(self, entries=tuple(entries), season=name)
+
+
+class Portion(NamedTuple):
+    """The episode of one seed of an entry, or the episodes of one of its variations."""
+
+    entry: Entry
+    seed: int | None
+    variation: int | None
+
+    def sample(self, sample: Sample = sample_episode) -> list[EpisodeSpec]:
+        """Returns its episodes."""
+        if self.seed is not None:
+            return [self.entry.sample(self.seed, sample)]
+        assert self.variation is not None
+        return self.entry.sample_varied(self.variation, sample)
+
+
+_SEASON_SEEDS = 1_000_000_000_000
+"""From which the first seed of an entry is drawn: two seasons share an episode with a probability of about one in a thousand million."""
 
 
 def _check_base(entry: Entry) -> None:
@@ -294,19 +394,26 @@ def suite_from_plain(data: Mapping[str, Any], where: str) -> Suite:
     tables = [_check(Entry, e, f"{where} entry {i}") for i, e in enumerate(entries, start=1)]
     head = _check(Suite, {k: v for k, v in data.items() if k != "entry"}, where, skip=("entries",), known_as={"entries": "[[entry]]"})
     try:
-        return Suite(**head, entries=tuple(Entry(**{**t, "axes": tuple(t.get("axes", ()))}) for t in tables))
+        return Suite(**head, entries=tuple(Entry(**_with_tuples(table)) for table in tables))
     except (BadData, UnknownName) as error:
         raise BadData(f"{where}: {error}") from error
+
+
+def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a table with its lists as tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
 def suite_to_plain(suite: Suite) -> dict[str, Any]:
     """Returns the suite as `suite_from_plain` reads it."""
     entries = [{f.name: getattr(e, f.name) for f in dataclasses.fields(e)} for e in suite.entries]
     for entry in entries:
-        entry["axes"] = list(entry["axes"])
-        if entry["base"] == "default":
-            del entry["base"]  # runs from before there were bases can still be resumed
-    return {"name": suite.name, "version": suite.version, "about": suite.about, "entry": entries}
+        entry["axes"], entry["vary"] = list(entry["axes"]), list(entry["vary"])
+        for key, default in (("base", "default"), ("vary", []), ("each", 0)):
+            if entry[key] == default:
+                del entry[key]  # runs from before there were such keys can still be resumed
+    younger: dict[str, Any] = {"cost": dict(suite.cost), "season": suite.season}
+    return {"name": suite.name, "version": suite.version, "about": suite.about, **{k: v for k, v in younger.items() if v}, "entry": entries}
 
 
 _KINDS: Mapping[str, tuple[type, str]] = {
@@ -326,6 +433,10 @@ _KINDS: Mapping[str, tuple[type, str]] = {
     "episodes": (int, "a whole number"),
     "first_seed": (int, "a whole number"),
     "axes": (list, "a list of texts"),
+    "vary": (list, "a list of texts"),
+    "each": (int, "a whole number"),
+    "cost": (dict, "a table of numbers"),
+    "season": (str, "a text"),
 }
 
 
@@ -339,32 +450,35 @@ def _check(kind: type, table: Any, where: str, skip: Sequence[str] = (), known_a
         if key not in fields or key in skip:
             raise BadData(f"{where} has an unknown key {key!r}. Known: {', '.join(words)}")
         wanted, word = _KINDS[key]
-        if not isinstance(value, wanted) or isinstance(value, bool) or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
+        inner = [isinstance(v, str) for v in value] if isinstance(value, list) else []
+        inner += [isinstance(v, (int, float)) and not isinstance(v, bool) for v in value.values()] if isinstance(value, dict) else []
+        if not isinstance(value, wanted) or isinstance(value, bool) or not all(inner):
             raise BadData(f"{where}: {key} must be {word}, not {value!r}")
-    for name, field in fields.items():
-        if field.default is dataclasses.MISSING and name not in table and name not in skip:
+    for name, known in fields.items():
+        is_needed = known.default is dataclasses.MISSING and known.default_factory is dataclasses.MISSING
+        if is_needed and name not in table and name not in skip:
             raise BadData(f"{where} lacks the key {name!r}")
     return table
 
 
 # ------------------------------------------------------------------------------------------------------------------ many processes
-def _sampled(wanted: Sequence[tuple[Entry, int]], workers: int, sample: Sample) -> Iterator[EpisodeSpec]:
+def _sampled(wanted: Sequence[Portion], workers: int, sample: Sample) -> Iterator[list[EpisodeSpec]]:
     if workers <= 1 or len(wanted) < 2:
-        return (entry.sample(seed, sample) for entry, seed in wanted)
+        return (portion.sample(sample) for portion in wanted)
     return _sampled_apart(wanted, workers, sample)
 
 
-def _sampled_apart(wanted: Sequence[tuple[Entry, int]], workers: int, sample: Sample) -> Iterator[EpisodeSpec]:
+def _sampled_apart(wanted: Sequence[Portion], workers: int, sample: Sample) -> Iterator[list[EpisodeSpec]]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(wanted)), mp_context=context) as pool:
         with one_thread_each():
-            specs = pool.map(_sample_one, [(entry, seed, sample) for entry, seed in wanted])
+            specs = pool.map(_sample_portion, [(portion, sample) for portion in wanted])
         yield from specs
 
 
-def _sample_one(wanted: tuple[Entry, int, Sample]) -> EpisodeSpec:
-    entry, seed, sample = wanted
-    return entry.sample(seed, sample)
+def _sample_portion(wanted: tuple[Portion, Sample]) -> list[EpisodeSpec]:
+    portion, sample = wanted
+    return portion.sample(sample)

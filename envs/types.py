@@ -72,6 +72,10 @@ class PropSpec:
     """Replaces the asset's sliding friction coefficient."""
     content_of: str | None = None
     """The prop that it is in at the start, as beads are in a cup. It counts as a part of that one: whoever may move the cup may move them."""
+    texture: str | None = None
+    """Pattern that its main parts wear instead of their own finish."""
+    is_fragile: bool = False
+    """Breaks where it is hit or falls: what happens to it is measured apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +90,8 @@ class FixtureSpec:
     joints: tuple[tuple[str, float], ...] = ()
     """Start positions of its joints: (name within the fixture, m or rad)."""
     rgba: Rgba | None = None
+    texture: str | None = None
+    """Pattern that its main parts wear instead of their own finish."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +140,25 @@ class SceneSpec:
     lights: tuple[LightSpec, ...] = ()
     cameras: tuple[CameraSpec, ...] = ()
     physics: PhysicsSpec = PhysicsSpec()
+    table_texture: str | None = None
+    """What the table top wears instead of the arena's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensorSpec:
+    """What happens to images on their way from the cameras to the policy."""
+
+    blur_px: float = 0.0
+    """Standard deviation of a Gaussian blur, in pixels of the image."""
+    noise_std: float = 0.0
+    """Standard deviation of the noise that is added to each value, which runs from 0 to 255."""
+    jpeg_quality: int | None = None
+    """1 (worst) to 95; None: not compressed."""
+    dropped_share: float = 0.0
+    """Probability that an image does not arrive and the last one that did is delivered again."""
+    frozen_camera: str | None = None
+    """A camera that stands still from `frozen_from_s` on: what it delivered last, it delivers for ever."""
+    frozen_from_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +295,12 @@ class EpisodeSpec:
     horizon_s: float
     hold_s: float = 0.5
     split: Literal["seen", "unseen"] = "seen"
+    sensing: SensorSpec = SensorSpec()
+    """What happens to images on their way to the policy."""
+    action_delay_steps: int = 0
+    """An action is executed so many control steps after it was sent; before the first arrives, the controllers keep their set points."""
+    told: int | None = None
+    """The sentence asks for the alternative of this index, and not for the goal, by which success is judged nevertheless: a control."""
     axes: tuple[tuple[str, int], ...] = ()
     """(axis, level) of each variation that was applied."""
     base: str | None = None
@@ -304,11 +335,14 @@ class EpisodeSpec:
         return tuple(p.name for p in self.scene.props if p.content_of == name)
 
     def to_json(self) -> str:
-        """Returns the canonical JSON: sorted keys, no spaces, floats as Python's repr; without the base of a robot that has but one."""
+        """Returns the canonical JSON: sorted keys, no spaces, floats as Python's repr; without younger fields that hold their defaults."""
         plain = to_plain(self)
-        for name, default in _LEFT_OUT.items():
-            if plain[name] == default:
-                del plain[name]
+        scene = plain["scene"]
+        things = [(thing, _LEFT_OUT_OF_THINGS) for thing in (*scene["props"], *scene["fixtures"])]
+        for table, defaults in ((plain, _LEFT_OUT), (scene, _LEFT_OUT_OF_SCENE), *things):
+            for name, default in defaults.items():
+                if name in table and table[name] == default:
+                    del table[name]
         return canonical_json({"schema": SPEC_SCHEMA, **plain})
 
     @staticmethod
@@ -345,8 +379,16 @@ class EpisodeSpec:
         return sha(self.to_json().encode())
 
 
-_LEFT_OUT: Mapping[str, Any] = {"robot_base": "fixed", "robot_start": [0.0, 0.0, 0.0]}
+_LEFT_OUT: Mapping[str, Any] = {
+    "robot_base": "fixed",
+    "robot_start": [0.0, 0.0, 0.0],
+    "sensing": {f.name: f.default for f in dataclasses.fields(SensorSpec)},
+    "action_delay_steps": 0,
+    "told": None,
+}
 """Fields that are not written where they hold these values, so that episodes from before they existed keep their digests."""
+_LEFT_OUT_OF_SCENE: Mapping[str, Any] = {"table_texture": None}
+_LEFT_OUT_OF_THINGS: Mapping[str, Any] = {"texture": None, "is_fragile": False}
 
 
 def _not_finite(value: Any, where: str) -> Iterator[str]:
@@ -369,8 +411,11 @@ def _contradictions(spec: EpisodeSpec) -> Iterator[str]:
     positive |= {f"the mass of {p.name!r}": p.mass_kg for p in scene.props if p.mass_kg is not None}
     positive |= {f"the {side} of camera {c.name!r}": getattr(c, side) for c in scene.cameras for side in ("width", "height", "fovy_deg")}
     yield from (f"{name} is {value:g}, and must be more than 0" for name, value in positive.items() if value <= 0)
-    at_least_0 = {"hold_s": spec.hold_s, "scene.physics.settle_s": physics.settle_s, "seed": spec.seed}
+    at_least_0 = {"hold_s": spec.hold_s, "scene.physics.settle_s": physics.settle_s, "seed": spec.seed, "action_delay_steps": spec.action_delay_steps}
     yield from (f"{name} is {value:g}, and must be 0 or more" for name, value in at_least_0.items() if value < 0)
+    yield from _sensing_that_cannot_be(spec)
+    if spec.told is not None and not 0 <= spec.told < len(spec.alternatives):
+        yield f"told is {spec.told}, and there are {len(spec.alternatives)} alternatives"
     if not spec.goal:
         yield "goal is empty: there is nothing to succeed in"
     for what, groups in (("steps", spec.steps), ("alternatives", spec.alternatives)):
@@ -396,6 +441,18 @@ def _contradictions(spec: EpisodeSpec) -> Iterator[str]:
     directions |= {f"the rotation of {p.name!r}": p.quat_world_wxyz for p in scene.props}
     directions |= {f"the rotation of camera {c.name!r}": c.quat_parent_wxyz for c in scene.cameras}
     yield from (f"{name} is zero" for name, value in directions.items() if math.hypot(*value) < 1e-9)
+
+
+def _sensing_that_cannot_be(spec: EpisodeSpec) -> Iterator[str]:
+    sensing, cameras = spec.sensing, [c.name for c in spec.scene.cameras]
+    amounts = {"blur_px": sensing.blur_px, "noise_std": sensing.noise_std, "frozen_from_s": sensing.frozen_from_s}
+    yield from (f"sensing.{name} is {value:g}, and must be 0 or more" for name, value in amounts.items() if value < 0)
+    if not 0 <= sensing.dropped_share < 1:
+        yield f"sensing.dropped_share is {sensing.dropped_share:g}; it must be 0 or more and less than 1"
+    if sensing.jpeg_quality is not None and not 1 <= sensing.jpeg_quality <= 95:
+        yield f"sensing.jpeg_quality is {sensing.jpeg_quality}; it must lie within 1 and 95"
+    if sensing.frozen_camera is not None and sensing.frozen_camera not in cameras:
+        yield f"sensing.frozen_camera is {sensing.frozen_camera!r}; the cameras are: {', '.join(cameras) or 'none'}"
 
 
 # ------------------------------------------------------------------------------------------------------- what is seen and done
@@ -660,6 +717,12 @@ class EpisodeResult:
     """None only for an episode that failed before it had an initial state."""
     warning: str | None = None
     """Physics warning of an episode that ended by divergence."""
+    failure_mode: str | None = None
+    """In one word why it failed: one of `vlagym.benchmark.failure_modes`; None for a success, for an error, and where nobody has looked."""
+    robot_base: str = "fixed"
+    """What carried the robot."""
+    level: str | None = None
+    """How the sentence said it: `EpisodeSpec.level`; None in lines from before it was kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

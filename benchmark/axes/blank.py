@@ -14,4 +14,4 @@ def _blank(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSp
     return replace(spec, instruction="", phrase="blank")
 
 
-AXIS = Axis(levels=(0, 1), changes=("instruction", "phrase"), apply=_blank)
+AXIS = Axis(levels=(0, 1), tells=("no sentence at all",), group="control", changes=("instruction", "phrase"), apply=_blank)

@@ -64,6 +64,8 @@ def _parse(args: Sequence[str]) -> Namespace:
     what.add_argument("--episodes", type=int, metavar="N", help="of each task; without a suite, 10")
     what.add_argument("--seed", type=int, metavar="N", help="first seed of each task; without a suite, 0")
     what.add_argument("--axis", action="append", default=[], metavar="NAME=LEVEL", help="varies every episode along an axis; may be repeated")
+    season = "plays fresh episodes, whose seeds are derived from the name; `vlagym season` commits to a name that is still secret"
+    what.add_argument("--season", metavar="NAME", help=season)
     how = parser.add_argument_group("how")
     how.add_argument("--executor", default="processes", help="processes (default) or serial")
     how.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores, 8 at most")
@@ -167,7 +169,7 @@ def _changed(suite: Suite, options: Namespace, tasks: Sequence[str] = ()) -> Sui
         level=options.level,
         layout=options.layout,
     )
-    return changed.check()
+    return (changed if options.season is None else changed.in_season(options.season)).check()
 
 
 def _expand(options: RunOptions) -> tuple[EpisodeSpec, ...]:

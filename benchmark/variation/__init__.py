@@ -1,0 +1,1 @@
+"""What several axes share: how things are exchanged, moved, recoloured and said again."""
