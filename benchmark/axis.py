@@ -176,8 +176,10 @@ def parse_variations(text: str) -> tuple[tuple[tuple[str, int], ...], ...]:
     """
     variations: tuple[tuple[tuple[str, int], ...], ...] = ((),)
     for part in text.split("+"):
-        name, _, levels = part.strip().partition("=")
-        wanted = [(name, level) for level in _levels(levels or "1", text)]
+        name, equals, levels = part.strip().partition("=")
+        if not name:
+            raise BadData(f"a variation names an axis: NAME=LEVELS, not {text!r}")
+        wanted = [(name, level) for level in _levels(levels if equals else "1", text)]
         variations = tuple((*before, one) for before in variations for one in wanted)
     return variations
 

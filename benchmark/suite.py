@@ -153,7 +153,8 @@ class Entry:
                 continue
             if len(specs) == self.each:
                 return specs
-        raise Unsatisfiable(f"{len(specs)} of {self.each} episodes of {self.task!r} were found that vary {named(variation)}; the last that did not: {last}")
+        found = f"{len(specs)} of {self.each} episodes of {self.task!r} were found that vary {named(variation)}"
+        raise Unsatisfiable(f"{found}; the last that did not: {last}")
 
 
 def named(variation: Sequence[tuple[str, int]]) -> str:

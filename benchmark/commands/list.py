@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, object]
 
+_ONLY_JSON = ("cannot", "changes", "tells")
+"""Keys of rows that a line of a terminal has no room for."""
 SUITES = "benchmark/suites"
 """Folder of the suites, below the package root."""
 
@@ -41,7 +43,7 @@ def main(args: Sequence[str]) -> int:
     if options.json:
         console.answer(json.dumps(rows, indent=2, ensure_ascii=False))
     elif rows:
-        columns = [c for c in rows[0] if c != "cannot"]
+        columns = [c for c in rows[0] if c not in _ONLY_JSON]
         console.answer(console.table([[_cell(row[c]) for c in columns] for row in rows], columns))
         reasons = [(str(row["name"]), body, why) for row in rows for body, why in _items(row.get("cannot"))]
         if reasons:
@@ -52,7 +54,7 @@ def main(args: Sequence[str]) -> int:
 
 def _listings() -> dict[str, Callable[[], list[Row]]]:
     listings: dict[str, Callable[[], list[Row]]] = {k.plural: partial(_files, k.name) for k in catalog.kinds()}
-    listings |= {"tasks": _tasks, "robots": _robots, "metrics": _metrics, "suites": _suites}
+    listings |= {"tasks": _tasks, "robots": _robots, "metrics": _metrics, "suites": _suites, "axes": _axes}
     listings |= {"objects": _objects, "fixtures": _fixtures, "arenas": _arenas}
     return dict(sorted(listings.items()))
 
@@ -110,6 +112,16 @@ def _metrics() -> list[Row]:
             continue
         rows.append({"name": name, "unit": metric.unit, "better": metric.better, "summary": catalog.summary("metric", name)})
     return rows
+
+
+def _axes() -> list[Row]:
+    rows: list[Row] = []
+    for name in catalog.names("axis"):
+        axis = catalog.load("axis", name)
+        levels = f"{axis.levels[0]}-{axis.levels[-1]}"
+        more = {"summary": catalog.summary("axis", name), "changes": axis.changes, "tells": axis.tells}
+        rows.append({"name": name, "group": axis.group, "levels": levels, **more})
+    return sorted(rows, key=lambda row: (catalog.load("axis", str(row["name"])).rank, str(row["name"])))
 
 
 def _suites() -> list[Row]:

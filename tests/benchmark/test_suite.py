@@ -8,7 +8,7 @@ from pathlib import Path
 import fakes
 import pytest
 
-from vlagym.benchmark.axis import parse_axis, vary
+from vlagym.benchmark.axis import parse_axis, parse_variations, vary
 from vlagym.benchmark.episode import WorldOptions, make_world, play_episode
 from vlagym.benchmark.suite import (
     FIRST_DEMO_SEED,
@@ -264,3 +264,66 @@ def test_tasks_of_the_command_line_make_a_suite() -> None:
 
 def test_a_task_that_is_named_twice_counts_once() -> None:
     assert task_suite(["stack", "stack"], episodes=4) == task_suite(["stack"], episodes=4)
+
+
+# -------------------------------------------------------------------------------------------------------------------- variations
+VARIED = Entry(task="place_on", episodes=3, vary=("blank",), each=2)
+
+
+def test_a_suite_pairs_varied_episodes_with_its_twins() -> None:
+    suite = Suite(name="paired", version=1, entries=(VARIED,))
+    specs = suite.expand(sample=fakes.sample)
+    twins = {s.digest(): s for s in specs if s.base is None}
+    varied = [s for s in specs if s.base is not None]
+    assert (suite.num_episodes, len(twins), len(varied)) == (5, 3, 2)
+    assert all(s.axes == (("blank", 1),) and twins[str(s.base)].seed == s.seed for s in varied)
+    assert suite.expand(workers=2, sample=fakes.sample) == specs
+
+
+@pytest.mark.parametrize(
+    ("text", "variations"),
+    [
+        ("camera", [(("camera", 1),)]),
+        ("camera=3", [(("camera", 3),)]),
+        ("camera=1,3", [(("camera", 1),), (("camera", 3),)]),
+        ("camera=2..4", [(("camera", 2),), (("camera", 3),), (("camera", 4),)]),
+        ("camera=1,2+mass=3", [(("camera", 1), ("mass", 3)), (("camera", 2), ("mass", 3))]),
+    ],
+)
+def test_variations_are_written_with_their_levels(text: str, variations: list[tuple[tuple[str, int], ...]]) -> None:
+    assert list(parse_variations(text)) == variations
+
+
+@pytest.mark.parametrize("text", ["camera=high", "camera=0", "camera=3..1", "camera=1,1", "camera=", "camera=1..", "=3"])
+def test_a_variation_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(BadData, match="variation|level"):
+        parse_variations(text)
+
+
+def test_variations_and_their_number_stand_together() -> None:
+    with pytest.raises(BadData, match="1 variations and each = 0; vary and each stand together"):
+        Entry(task="stack", episodes=2, vary=("blank",))
+    with pytest.raises(BadData, match="each = 3 and 2 episodes; each varied episode needs a twin of its own"):
+        Entry(task="stack", episodes=2, vary=("blank",), each=3)
+    with pytest.raises(BadData, match="varies 'blank=1' twice"):
+        Entry(task="stack", episodes=2, vary=("blank", "blank=1"), each=1)
+
+
+def test_fewer_episodes_of_each_entry_are_fewer_of_each_variation() -> None:
+    suite = Suite(name="paired", version=1, entries=(VARIED,)).restrict(episodes=1)
+    assert suite.num_episodes == 2 and suite.entries[0].each == 1
+
+
+def test_variations_that_nothing_can_be_done_with_are_told() -> None:
+    entry = Entry(task="place_on", episodes=2, axes=("blank",), vary=("mine:NEVER",), each=1)
+    with pytest.raises(BadData):
+        Suite(name="paired", version=1, entries=(entry,)).check()
+
+
+def test_the_costs_of_a_suite_are_weights() -> None:
+    read = suite_from_plain({"name": "mine", "version": 1, "cost": {"drops": 2.0, "falls": 1}, "entry": [{"task": "stack", "episodes": 1}]}, "here")
+    assert read.cost == {"drops": 2.0, "falls": 1} and suite_from_plain(suite_to_plain(read), "here") == read
+    with pytest.raises(BadData, match="the cost drops = -1; weights are 0 or more"):
+        Suite(name="mine", version=1, entries=(ENTRY,), cost={"drops": -1.0})
+    with pytest.raises(BadData, match="cost must be a table of numbers"):
+        suite_from_plain({"name": "mine", "version": 1, "cost": {"drops": "much"}, "entry": [{"task": "stack", "episodes": 1}]}, "here")
