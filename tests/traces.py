@@ -197,6 +197,8 @@ def make_result(spec: EpisodeSpec | None = None, *, outcome: Outcome = "success"
         digest=digest,
         task=spec.task,
         robot=spec.robot,
+        robot_base=spec.robot_base,
+        level=spec.level,
         axes=dict(spec.axes),
         base=spec.base,
         seed=spec.seed,
