@@ -314,10 +314,9 @@ def test_fewer_episodes_of_each_entry_are_fewer_of_each_variation() -> None:
     assert suite.num_episodes == 2 and suite.entries[0].each == 1
 
 
-def test_variations_that_nothing_can_be_done_with_are_told() -> None:
-    entry = Entry(task="place_on", episodes=2, axes=("blank",), vary=("mine:NEVER",), each=1)
-    with pytest.raises(BadData):
-        Suite(name="paired", version=1, entries=(entry,)).check()
+def test_a_variation_along_no_axis_is_refused_by_name() -> None:
+    with pytest.raises(UnknownName, match="no axis is called 'blink'"):
+        Suite(name="paired", version=1, entries=(Entry(task="place_on", episodes=2, vary=("blink=1",), each=1),)).check()
 
 
 def test_the_costs_of_a_suite_are_weights() -> None:
