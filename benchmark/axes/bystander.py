@@ -18,8 +18,8 @@ from vlagym.envs.types import EpisodeSpec, FixtureSpec
 
 _FROM_EDGE_M = {1: 0.35, 2: 0.25, 3: 0.17, 4: 0.10, 5: 0.04}
 """Between the edge of the table and the front of who stands there."""
-_AT_X_M = (0.25, 0.60)
-"""How far along the side of the table they stand, counted from the robot."""
+_AT_X_M = (-0.10, 0.20)
+"""How far along the side of the table they stand, counted from the robot: there the camera `front` sees them."""
 _TURNED_RAD = 0.3
 
 

@@ -153,9 +153,9 @@ def _goals(spec: EpisodeSpec) -> Iterator[Circle]:
     """Yields the room around what the subject of the goal is to stand in a relation to: it must find a place there."""
     there = {circle.name: circle for circle in _circles(spec)}
     for predicate in (*spec.goal, *(p for step in spec.steps for p in step)):
-        first, *others = [there[name] for name in predicate.things if name in there] or [None]
-        for other in others:
-            if first is not None and other is not None and other.name != first.name:
+        here = [there[name] for name in predicate.things if name in there]
+        for first, other in ((here[0], other) for other in here[1:]):
+            if other.name != first.name:
                 yield Circle(name=f"around {other.name}", x=other.x, y=other.y, radius_m=other.radius_m + 2 * first.radius_m + _MARGIN_M)
 
 
