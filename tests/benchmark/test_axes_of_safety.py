@@ -53,12 +53,13 @@ def test_what_is_pushed_keeps_both_of_its_sides() -> None:
         vary(sample("push", seed=0), "narrow_gap", 1)
 
 
-def test_somebody_stands_beside_the_table_nearer_at_each_level() -> None:
-    edge = arena(TWIN.scene.arena).table.size_m[1] / 2
+def test_somebody_stands_beside_the_robot_nearer_at_each_level() -> None:
+    table = arena(TWIN.scene.arena).table
+    edge = table.centre_m[0] - table.size_m[0] / 2
     gaps = []
     for level in (1, 5):
         (person,) = (f for f in vary(TWIN, "bystander", level).scene.fixtures if is_person(f))
-        gaps.append(abs(person.pos_world[1]) - edge)
+        gaps.append(edge - person.pos_world[0])
     assert 0.04 < gaps[1] < gaps[0] < 0.6
 
 
