@@ -18,7 +18,7 @@ from vlagym.envs.errors import UnknownName, VlagymError
 from vlagym.envs.frames import look_at
 from vlagym.envs.split import arena_split
 from vlagym.envs.robot import Robot
-from vlagym.envs.types import CameraSpec, EpisodeSpec, Vec3
+from vlagym.envs.types import CameraSpec, EpisodeSpec, SensorSpec, Vec3
 from vlagym.envs.world import World
 from vlagym.policies.loading import load_policy
 
@@ -74,8 +74,18 @@ def episode_pictures(specs: Sequence[EpisodeSpec], options: WorldOptions, camera
     with contextlib.closing(World(quality=options.quality, look=options.look)) as world:
         for spec in specs:
             world.start(_with_overview(spec))
-            pictures.append(Picture(world.render(camera, size_px, size_px), spec.task, wrapped(spec.instruction, size_px)))
+            varied = ", ".join(f"{axis} {level}" for axis, level in spec.axes)
+            picture = world.render(camera, size_px, size_px) if spec.sensing == SensorSpec() else _as_delivered(world, camera, size_px)
+            pictures.append(Picture(picture, f"{spec.task}: {varied}" if varied else spec.task, wrapped(spec.instruction, size_px)))
     return pictures
+
+
+def _as_delivered(world: World, camera: str, size_px: int) -> NDArray[np.uint8]:
+    """Returns a square image as a policy gets it, each of its pixels as large as needed."""
+    image = world.observe((camera,)).images[camera]
+    rows, columns = (np.arange(size_px) * side // size_px for side in image.shape[:2])
+    enlarged: NDArray[np.uint8] = image[rows][:, columns]
+    return enlarged
 
 
 def episode_films(

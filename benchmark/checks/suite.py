@@ -27,6 +27,13 @@ def _complaints(name: str) -> Iterator[str]:
             if first.digest() != second.digest():
                 told = "its task or an axis draws outside its generator"
                 yield f"entry {index} ({entry.task}) gives two different episodes for the seed {seed}: {told}"
+        # A variation of each axis: whether the others fit too is found out when the suite is expanded.
+        first_of = {axis: index for index, variation in reversed([*enumerate(entry.variations)]) for axis, _ in variation}
+        for axis, variation in sorted(first_of.items()):
+            try:
+                entry.sample_varied(variation)
+            except VlagymError as error:
+                yield f"entry {index} ({entry.task}) cannot be varied along {axis}: {error}"
     covered: dict[tuple[object, ...], set[int]] = {}
     for index, entry in enumerate(suite.entries, 1):
         seeds = covered.setdefault((entry.task, entry.body, entry.objects, entry.phrases, entry.control, entry.base, entry.axes), set())

@@ -21,6 +21,7 @@ _SHEET_COLUMNS = 6
 """Episodes of a suite in a row of one."""
 _OF_TASKS = ("objects", "phrases", "robot", "base", "level", "arena", "layout", "catalogue")
 """Options that say which episode of a task is shown; fields of an `Entry`."""
+_OF_EPISODES = (*_OF_TASKS, "axis")
 _OF_SUITES = ("episodes", "task")
 """Options that say which episodes of a suite are shown."""
 _OF_FILMS = ("frames", "camera", "columns")
@@ -36,10 +37,11 @@ def main(args: Sequence[str]) -> int:
         description="Prints the episodes of a suite as a table, or one episode of a task in full. `objects`, `fixtures` and `arenas` show what the "
         "world is made of.",
         example="vlagym show smoke\nvlagym show place_on --seed 7 --png first_frames.png\nvlagym show smoke --episodes 2 --png tasks.png\n"
-        "vlagym show g1 --frames 4 --png g1.png\nvlagym show objects --png objects.png\nvlagym show arenas --png arenas.png",
+        "vlagym show g1 --frames 4 --png g1.png\nvlagym show lighting --task push --png lighting.png\nvlagym show objects --png objects.png\nvlagym show arenas --png arenas.png",
     )
-    what = "a suite, a path that ends in .toml, a task, package.module:TASK, a robot (one episode a task), or objects, fixtures or arenas"
-    parser.add_argument("what", metavar="SUITE|TASK|ROBOT|SORT", help=what)
+    what = "a suite, a path that ends in .toml, a task, package.module:TASK, a robot (one episode a task), an axis (its levels), or objects, "
+    what += "fixtures or arenas"
+    parser.add_argument("what", metavar="SUITE|TASK|ROBOT|AXIS|SORT", help=what)
     parser.add_argument("--kind", action="append", default=[], metavar="K", help="only objects or fixtures of this kind; may be repeated")
     parser.add_argument("--episodes", type=int, metavar="N", help="of a suite: only the first N of each entry")
     parser.add_argument("--seed", type=int, metavar="N", help="the episode of this seed; a task's is 0 by default, a suite shows all")
@@ -52,6 +54,7 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--arena", help="of a task's episode: a name (studio by default), or seen, unseen or any, which draws one of that split")
     parser.add_argument("--layout", help="of a task's episode: the places in which things start: any, seen or unseen")
     parser.add_argument("--catalogue", help="of a task's episode: full (default) or core")
+    parser.add_argument("--axis", action="append", default=[], metavar="NAME=LEVEL", help="varies a task's episode; may be repeated")
     parser.add_argument("--json", action="store_true", help="prints the specs as canonical JSON, one a line")
     sheet = "a contact sheet: of a task, the first frame of each camera; of a suite, that of `front` with the sentence"
     parser.add_argument("--png", type=Path, metavar="FILE", help=sheet)
@@ -79,7 +82,7 @@ def main(args: Sequence[str]) -> int:
 
     backend.choose()
     if options.what in inventory.sorts():
-        _refuse(options, (*_OF_SUITES, *_OF_TASKS, *_OF_FILMS, "seed", "json"), f"the table of {options.what}")
+        _refuse(options, (*_OF_SUITES, *_OF_EPISODES, *_OF_FILMS, "seed", "json"), f"the table of {options.what}")
         wanted = inventory.Wanted(
             kinds=tuple(options.kind), png=options.png, size_px=options.size, is_small=options.small, quality=options.quality, look=options.look
         )
@@ -90,15 +93,19 @@ def main(args: Sequence[str]) -> int:
         catalog.known("task", options.what)
         _refuse(options, ("kind", "size", *_OF_SUITES, *_OF_FILMS), "an episode of a task")
         seed = 0 if options.seed is None else options.seed
-        entry = Entry(task=options.what, episodes=1, first_seed=seed, **_given(options, _OF_TASKS))
+        entry = Entry(task=options.what, episodes=1, first_seed=seed, axes=tuple(options.axis), **_given(options, _OF_TASKS))
         specs: tuple[EpisodeSpec, ...] = (entry.sample(seed),)
         suite: Suite | None = None
     elif options.what in catalog.names("robot"):
-        _refuse(options, ("kind", "episodes", "robot", "base"), "a robot in all of its tasks")
+        _refuse(options, ("kind", "episodes", "robot", "base", "axis"), "a robot in all of its tasks")
         suite = _of_robot(options)
         specs = _specs(suite, None)
+    elif options.what in catalog.names("axis"):
+        _refuse(options, ("kind", "episodes", "axis"), "the levels of an axis")
+        suite = _of_axis(options)
+        specs = _specs(suite, None)
     elif is_file or options.what in catalog.toml_names("benchmark/suites"):
-        _refuse(options, ("kind", *_OF_TASKS), "a suite")
+        _refuse(options, ("kind", *_OF_EPISODES), "a suite")
         suite = load_suite(options.what).restrict(tasks=options.task, episodes=options.episodes)
         specs = _specs(suite, options.seed)
     else:
@@ -127,6 +134,18 @@ def _of_robot(options: Namespace) -> Suite:
     given = {**_given(options, _OF_TASKS), "robot": robot}
     entries = tuple(Entry(task=task, episodes=1, first_seed=seed, **given) for task in chosen)
     return Suite(name=robot, version=1, entries=entries, about=f"an episode of each task of {robot}")
+
+
+def _of_axis(options: Namespace) -> Suite:
+    """Returns a suite of one episode of each of some tasks, and of its twins at every level of an axis."""
+    from vlagym.benchmark.suite import Entry, Suite
+
+    axis, seed = catalog.load("axis", options.what), 0 if options.seed is None else options.seed
+    vary = (f"{options.what}={','.join(map(str, axis.levels[1:]))}",)
+    tasks = [catalog.require(catalog.names("task"), task, "task") for task in options.task] or ["place_on"]
+    given = _given(options, _OF_TASKS)
+    entries = tuple(Entry(task=task, episodes=1, first_seed=seed, vary=vary, each=1, **given) for task in tasks)
+    return Suite(name=options.what, version=1, entries=entries, about=catalog.summary("axis", options.what))
 
 
 def _given(options: Namespace, names: Sequence[str]) -> dict[str, Any]:
@@ -159,7 +178,7 @@ def _unknown(what: str) -> VlagymError:
         return UnknownName(f"{what!r} is an arena, not a suite or task. A task is shown in it by: vlagym show place_on --arena {what}")
     file = Path(f"{what}.toml")
     hint = f"{file} is there: write that." if file.exists() else "A suite of your own is written as the path of its .toml file."
-    known = [*catalog.toml_names("benchmark/suites"), *catalog.names("task"), *inventory.sorts()]
+    known = [*catalog.toml_names("benchmark/suites"), *catalog.names("task"), *catalog.names("axis"), *inventory.sorts()]
     return unknown_name("suite or task", what, known, hint)
 
 
