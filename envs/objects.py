@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -17,8 +17,8 @@ from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.fixtures import FixtureAsset as FixtureAsset
 from vlagym.envs.fixtures import get_fixture as get_fixture
 from vlagym.envs.shapes.parts import Part as Part
-from vlagym.envs.shapes.parts import Primitive, as_parts, joint_bounds
-from vlagym.envs.types import Quat, Rgba, Vec3
+from vlagym.envs.shapes.parts import Primitive, as_parts, joint_bounds, scaled, scaled_piece
+from vlagym.envs.types import PropSpec, Quat, Rgba, Vec3
 
 Role = Literal[
     "graspable", "support", "container", "stackable", "pourable", "peg", "lid", "pot", "pushable", "standable", "bead", "tray", "box", "passable",
@@ -183,6 +183,45 @@ def get(object_id: str) -> ObjectAsset:
     if object_id not in catalog():
         raise unknown_name("object", object_id, catalog(), "An object is a folder assets/objects/<kind>/<id>/ with an object.toml.")
     return catalog()[object_id]
+
+
+def asset_of(prop: PropSpec) -> ObjectAsset:
+    """Returns the object that a prop is, as large as it is in the scene: sizes, grasps, poses, places, holds and shapes at its scale.
+
+    What it weighs does not change with its size; its colour is what the spec says, see `vlagym.envs.language.scene_words`.
+
+    Raises:
+      UnknownName: If there is no such object.
+    """
+    return get(prop.asset) if prop.scale == 1.0 else _scaled(prop.asset, prop.scale)
+
+
+@functools.lru_cache(maxsize=1024)
+def _scaled(object_id: str, scale: float) -> ObjectAsset:
+    asset = get(object_id)
+
+    def grasp(one: Grasp) -> Grasp:
+        x, y = one.offset_xy_m
+        return replace(one, height_m=scale * one.height_m, width_m=scale * one.width_m, offset_xy_m=(scale * x, scale * y))
+
+    place = asset.place
+    if place is not None:
+        place = Place(surface_height_m=scale * place.surface_height_m, inner_radius_m=scale * place.inner_radius_m)
+    return replace(
+        asset,
+        size_m=_times(scale, asset.size_m),
+        grasps=tuple(map(grasp, asset.grasps)),
+        poses=tuple(replace(pose, height_m=scale * pose.height_m) for pose in asset.poses),
+        place=place,
+        holds=tuple(replace(hold, pos_m=_times(scale, hold.pos_m), width_m=scale * hold.width_m) for hold in asset.holds),
+        visual=tuple(replace(part, shape=scaled(part.shape, scale)) for part in asset.visual),
+        collision=tuple(scaled_piece(piece, scale) for piece in asset.collision),
+    )
+
+
+def _times(scale: float, numbers: Vec3) -> Vec3:
+    x, y, z = numbers
+    return (scale * x, scale * y, scale * z)
 
 
 def load_object(path: Path) -> ObjectAsset:

@@ -16,7 +16,7 @@ from vlagym.envs.frames import Pose, from_yaw, multiply, pose, rotate, to_matrix
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.fixtures import FixtureJoint, get_fixture
 from vlagym.envs.handles import hook_pose
-from vlagym.envs.objects import get
+from vlagym.envs.objects import asset_of
 from vlagym.envs.predicates.state import joint_of
 from vlagym.envs.robot import Robot
 from vlagym.envs.scene import TABLE
@@ -171,7 +171,7 @@ def _points_to_reach(spec: EpisodeSpec, name: str) -> list[Any]:
     """Returns points, or whole poses, (world frame) that the pinch point must reach to work with a prop or fixture."""
     for p in spec.scene.props:
         if p.name == name:
-            base, height = np.array(p.pos_world), get(p.asset).size_m[2]
+            base, height = np.array(p.pos_world), asset_of(p).size_m[2]
             return [base + [0, 0, max(0.02, height / 2)], base + [0, 0, height + 0.14]]
     for f in spec.scene.fixtures:
         if f.name == name:
@@ -295,7 +295,7 @@ def _points_to_see(spec: EpisodeSpec, name: str) -> Any:
     """Returns (n, 3) points within a prop, or along the handle bars of a fixture, in the world frame."""
     for p in spec.scene.props:
         if p.name == name:
-            asset, here = get(p.asset), pose(p.pos_world, p.quat_world_wxyz)
+            asset, here = asset_of(p), pose(p.pos_world, p.quat_world_wxyz)
             x, y, z = (0.35 * s for s in asset.size_m)
             grid = [(i * x, j * y, asset.size_m[2] / 2 + k * z) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
             return np.array([here.apply(g) for g in grid])

@@ -21,7 +21,7 @@ from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.fixtures import FixtureAsset, fixtures, get_fixture
 from vlagym.envs.frames import rotate
 from vlagym.envs.layouts.cells import UPON_M, LayoutSplit
-from vlagym.envs.objects import ObjectAsset, catalog, get
+from vlagym.envs.objects import ObjectAsset, asset_of, catalog, get
 from vlagym.envs.language.inflection import plural
 from vlagym.envs.language.phrases import language, split_of
 from vlagym.envs.types import EpisodeSpec, PropSpec, canonical_json, from_plain, sha, to_plain
@@ -142,7 +142,7 @@ def unseen_in(spec: EpisodeSpec, *, places: bool = True) -> tuple[str, ...]:
     found = [f"the arena {scene.arena}"] if arena_split(scene.arena) == "unseen" else []
     found += [what for prop in scene.props for what in _of_asset(get(prop.asset))]
     found += [what for fixture in scene.fixtures for what in _of_asset(get_fixture(fixture.asset))]
-    if spec.phrase and split_of(spec.phrase) == "unseen":
+    if "/" in spec.phrase and split_of(spec.phrase) == "unseen":  # "blank" and "nonsense" are no templates
         found.append(f"the template {spec.phrase}")
     found += [f"the word {word!r}" for word in unseen_words(spec)]
     if places and registry.load("robot", spec.robot).keeps_places:
@@ -154,7 +154,7 @@ def unseen_in(spec: EpisodeSpec, *, places: bool = True) -> tuple[str, ...]:
 
 def start_of(prop: PropSpec) -> tuple[float, float]:
     """Returns the place on the table, in m of the world frame, where the middle of a prop starts."""
-    up = rotate(np.array(prop.quat_world_wxyz), np.array([0.0, 0.0, get(prop.asset).size_m[2] / 2]))
+    up = rotate(np.array(prop.quat_world_wxyz), np.array([0.0, 0.0, asset_of(prop).size_m[2] / 2]))
     return (prop.pos_world[0] + float(up[0]), prop.pos_world[1] + float(up[1]))
 
 

@@ -13,7 +13,7 @@ from vlagym.envs import catalog
 from vlagym.envs.errors import BadSpec, unknown_name
 from vlagym.envs.fixtures import FixtureJoint, get_fixture
 from vlagym.envs.frames import from_yaw, pose, rotate
-from vlagym.envs.objects import get
+from vlagym.envs.objects import asset_of, get
 from vlagym.envs.language.phrases import language
 from vlagym.envs.language.referents import HAND_SORTS, SETTING_SORTS, SORTS, Referent
 from vlagym.envs.language.spatial import CLEAR_M, PART_SCALE
@@ -125,11 +125,11 @@ def _from_start(place: Vec3, start: Vec3) -> Vec3:
 
 
 def _prop(prop: PropSpec, props: Sequence[PropSpec], fixtures: Sequence[FixtureSpec]) -> Referent:
-    asset = get(prop.asset)
+    asset = asset_of(prop)
     below = [other.name for other in props if other is not prop and _bears(other, prop)]
     below += [fixture.name for fixture in fixtures if _has_on_top(fixture, prop)]
     up = float(rotate(np.array(prop.quat_world_wxyz, np.float64), np.array([0.0, 0.0, 1.0]))[2])
-    x, y, z = (prop.scale * s for s in asset.size_m)
+    x, y, _ = asset.size_m
     return Referent(
         name=prop.name,
         sort="prop",
@@ -143,7 +143,7 @@ def _prop(prop: PropSpec, props: Sequence[PropSpec], fixtures: Sequence[FixtureS
         uses=asset.uses,
         roles=asset.roles,
         pos_world=prop.pos_world,
-        size_m=(x, y, z),
+        size_m=asset.size_m,
         radius_m=max(x, y) / 2 if asset.yaw_symmetry == 0 else math.hypot(x, y) / 2,
         is_lying=up < _LYING_COS,
         lies_on=next(iter(below), None),
@@ -152,10 +152,10 @@ def _prop(prop: PropSpec, props: Sequence[PropSpec], fixtures: Sequence[FixtureS
 
 
 def _bears(below: PropSpec, above: PropSpec) -> bool:
-    place = get(below.asset).place
+    place = asset_of(below).place
     if place is None or above.pos_world[2] < below.pos_world[2] + _ABOVE_M:
         return False
-    return math.dist(below.pos_world[:2], above.pos_world[:2]) <= below.scale * place.inner_radius_m
+    return math.dist(below.pos_world[:2], above.pos_world[:2]) <= place.inner_radius_m
 
 
 def _has_on_top(fixture: FixtureSpec, prop: PropSpec) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.marks import Hole
 from vlagym.envs.objects import ObjectAsset
-from vlagym.envs.predicates.state import WorldState, asset_of, fixture_of, fixture_pose, is_upright, prop_of
+from vlagym.envs.predicates.state import WorldState, asset_of, fixture_of, fixture_pose, is_upright
 from vlagym.envs.types import EpisodeSpec, FixtureSpec
 
 SEATED_M = 0.006
@@ -65,7 +65,7 @@ class Covered:
             if role not in asset_of(spec, name).roles:
                 raise BadSpec(f"{name!r} is no {role}: the roles of {asset_of(spec, name).id!r} are {', '.join(asset_of(spec, name).roles)}")
         self._lid, self._pot = lid, pot
-        self._rim = prop_of(spec, pot).scale * asset_of(spec, pot).size_m[2]
+        self._rim = asset_of(spec, pot).size_m[2]
 
     def __call__(self, state: WorldState) -> bool:
         here = state.props[self._pot].inverse() @ state.props[self._lid]

@@ -69,7 +69,7 @@ class InDrawer:
             raise BadSpec(f"nothing can lie in {joint!r}: its file gives no inside_m")
         fixture, _ = fixture_of(spec, joint)
         self._a, self._joint, self._asset_joint = a, joint, found
-        self._middle = np.array([0.0, 0.0, prop.scale * asset.size_m[2] / 2])
+        self._middle = np.array([0.0, 0.0, asset.size_m[2] / 2])
         self._low, self._high = (np.array(corner) for corner in found.inside_m)
         self._fixture = fixture_pose(fixture)
 

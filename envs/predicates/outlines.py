@@ -49,7 +49,7 @@ def outline_of(spec: EpisodeSpec, name: str) -> Outline:
     """Returns the box around a prop or a fixture. Raises UnknownName."""
     for prop in spec.scene.props:
         if prop.name == name:
-            low, high = prop.scale * joint_bounds(asset_of(spec, name).collision)
+            low, high = joint_bounds(asset_of(spec, name).collision)
             return Outline(name=name, low_m=low, high_m=high, standing=None)
     names = [f.name for f in spec.scene.fixtures]
     if name in names:

@@ -53,7 +53,7 @@ class Inside:
         prop_of(spec, a)
         place = place_of(spec, b)
         self._a, self._b, self._radius, self._height = a, b, place.inner_radius_m, place.surface_height_m
-        self._rim = prop_of(spec, b).scale * asset_of(spec, b).size_m[2]
+        self._rim = asset_of(spec, b).size_m[2]
         goals = (spec.goal, *spec.alternatives, *spec.steps)
         self._may_hold = frozenset({b} if any(p.name == "held_with" and p.args[0] == b for goal in goals for p in goal) else ())
 

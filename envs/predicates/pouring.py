@@ -30,9 +30,9 @@ def contents_of(spec: EpisodeSpec, cup: str) -> tuple[str, ...]:
     return beads
 
 
-def is_in(asset: ObjectAsset, scale: float, vessel: Pose, point: Pose) -> bool:
+def is_in(asset: ObjectAsset, vessel: Pose, point: Pose) -> bool:
     """Returns whether a small thing lies within a vessel: inside its outline and below its rim."""
-    x, y, z = vessel.inverse().apply(point.pos) / scale
+    x, y, z = vessel.inverse().apply(point.pos)
     return math.hypot(x, y) < min(asset.size_m[:2]) / 2 and -0.002 < z < asset.size_m[2]
 
 
@@ -47,13 +47,13 @@ class Poured:
 
     def __init__(self, spec: EpisodeSpec, cup: str, bowl: str) -> None:
         self._beads, self._cup, self._bowl = contents_of(spec, cup), cup, bowl
-        self._cup_asset, self._cup_scale = asset_of(spec, cup), prop_of(spec, cup).scale
-        asset, scale = asset_of(spec, bowl), prop_of(spec, bowl).scale
+        self._cup_asset = asset_of(spec, cup)
+        asset = asset_of(spec, bowl)
         if asset.place is None:
             raise BadSpec(f"nothing can be poured into {bowl!r}: {asset.id!r} holds nothing")
-        self._floor_m, self._rim_m = scale * asset.place.surface_height_m, scale * asset.size_m[2]
-        self._floor_radius_m, self._rim_radius_m = scale * asset.place.inner_radius_m, scale * min(asset.size_m[:2]) / 2
-        self._bead_height_m = prop_of(spec, self._beads[0]).scale * asset_of(spec, self._beads[0]).size_m[2]
+        self._floor_m, self._rim_m = asset.place.surface_height_m, asset.size_m[2]
+        self._floor_radius_m, self._rim_radius_m = asset.place.inner_radius_m, min(asset.size_m[:2]) / 2
+        self._bead_height_m = asset_of(spec, self._beads[0]).size_m[2]
         self._needed = math.ceil(POURED_SHARE * len(self._beads) - 1e-9)
 
     def __call__(self, state: WorldState) -> bool:
@@ -61,7 +61,7 @@ class Poured:
         if not is_upright(bowl):
             return False
         from_world = bowl.inverse()
-        there = [state.props[b] for b in self._beads if not is_in(self._cup_asset, self._cup_scale, cup, state.props[b])]
+        there = [state.props[b] for b in self._beads if not is_in(self._cup_asset, cup, state.props[b])]
         middle = np.array([0.0, 0.0, self._bead_height_m / 2])  # its origin rolls with a bead
         return sum(self._holds(from_world.apply(bead.apply(middle))) for bead in there) >= self._needed
 

@@ -10,7 +10,7 @@ import numpy as np
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import Array, Pose
 from vlagym.envs.marks import Line, Zone
-from vlagym.envs.predicates.state import WorldState, asset_of, fixture_of, fixture_pose, is_upright, prop_of, start_of
+from vlagym.envs.predicates.state import WorldState, asset_of, fixture_of, fixture_pose, is_upright, start_of
 from vlagym.envs.scene import TABLE
 from vlagym.envs.shapes.parts import joint_bounds
 from vlagym.envs.types import EpisodeSpec, FixtureSpec
@@ -48,10 +48,10 @@ def line_of(spec: EpisodeSpec, name: str) -> tuple[FixtureSpec, Line]:
 
 def outline(spec: EpisodeSpec, name: str) -> tuple[Array, float]:
     """Returns the (8, 3) corners of a prop's box in its own frame, and the radius of its outline if it is round, else 0; m."""
-    asset, scale = asset_of(spec, name), prop_of(spec, name).scale
-    low, high = scale * joint_bounds(asset.collision)
+    asset = asset_of(spec, name)
+    low, high = joint_bounds(asset.collision)
     corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
-    return corners, scale * max(asset.size_m[:2]) / 2 if asset.yaw_symmetry == 0 else 0.0
+    return corners, max(asset.size_m[:2]) / 2 if asset.yaw_symmetry == 0 else 0.0
 
 
 class Within:

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vlagym.envs.frames import Array
-from vlagym.envs.objects import get
-from vlagym.envs.predicates.state import REST_M_S, WorldState, prop_of, start_of
+from vlagym.envs.predicates.state import REST_M_S, WorldState, asset_of, start_of
 from vlagym.envs.task import footprint_m
 from vlagym.envs.types import EpisodeSpec
 
@@ -54,8 +53,7 @@ class Disc(NamedTuple):
 
 def disc(spec: EpisodeSpec, name: str, pos: Array | Sequence[float]) -> Disc:
     """Returns the outline of a prop that is at `pos` (3,), world frame, m. Raises UnknownName."""
-    prop = prop_of(spec, name)
-    return Disc(float(pos[0]), float(pos[1]), prop.scale * footprint_m(get(prop.asset)))
+    return Disc(float(pos[0]), float(pos[1]), footprint_m(asset_of(spec, name)))
 
 
 def margin_m(relation: str, x: Array, y: Array, radius_m: float, landmarks: Sequence[Disc]) -> Array:

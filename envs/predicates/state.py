@@ -11,7 +11,8 @@ import numpy as np
 from vlagym.envs.errors import BadSpec, unknown_name
 from vlagym.envs.fixtures import FixtureAsset, FixtureJoint, get_fixture
 from vlagym.envs.frames import Array, Pose, from_yaw, pose, rotate
-from vlagym.envs.objects import ObjectAsset, Place, get
+from vlagym.envs.objects import ObjectAsset, Place
+from vlagym.envs.objects import asset_of as asset_of_prop
 from vlagym.envs.types import EpisodeSpec, FixtureSpec, PropSpec
 
 
@@ -95,8 +96,8 @@ def start_of(spec: EpisodeSpec, name: str) -> Array:
 
 
 def asset_of(spec: EpisodeSpec, name: str) -> ObjectAsset:
-    """Returns the catalogue's entry for a prop. Raises UnknownName."""
-    return get(prop_of(spec, name).asset)
+    """Returns the catalogue's entry for a prop, at the prop's scale. Raises UnknownName."""
+    return asset_of_prop(prop_of(spec, name))
 
 
 def fixture_of(spec: EpisodeSpec, name: str) -> tuple[FixtureSpec, FixtureAsset]:
@@ -125,10 +126,10 @@ def fixture_pose(fixture: FixtureSpec) -> Pose:
 
 def place_of(spec: EpisodeSpec, name: str) -> Place:
     """Returns where things end up that are put on a prop, at the prop's scale. Raises BadSpec if nothing can be put there."""
-    prop, place = prop_of(spec, name), asset_of(spec, name).place
-    if place is None:
-        raise BadSpec(f"nothing can be put on {name!r}: {prop.asset!r} is no support")
-    return Place(surface_height_m=prop.scale * place.surface_height_m, inner_radius_m=prop.scale * place.inner_radius_m)
+    asset = asset_of(spec, name)
+    if asset.place is None:
+        raise BadSpec(f"nothing can be put on {name!r}: {asset.id!r} is no support")
+    return asset.place
 
 
 def word(argument: str) -> str:

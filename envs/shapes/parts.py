@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -114,6 +114,21 @@ def bounds(shape: Shape) -> NDArray[np.float64]:
         case "capsule":
             half = y * np.abs(turn[:, 2]) + x
     return np.stack([np.array(shape.pos) - half, np.array(shape.pos) + half])
+
+
+def scaled(shape: Shape, factor: float) -> Shape:
+    """Returns a shape that is `factor` times as large, about the origin of its object."""
+    if isinstance(shape, Primitive):
+        return scaled_piece(shape, factor)
+    vertices = (factor * shape.vertices).astype(np.float32)
+    vertices.flags.writeable = False
+    return replace(shape, vertices=vertices)
+
+
+def scaled_piece(piece: Primitive, factor: float) -> Primitive:
+    """Returns a solid that is `factor` times as large, about the origin of its object."""
+    (a, b, c), (x, y, z) = piece.size, piece.pos
+    return replace(piece, size=(factor * a, factor * b, factor * c), pos=(factor * x, factor * y, factor * z))
 
 
 def joint_bounds(shapes: Sequence[Shape]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from vlagym.envs.errors import NotGraspable
 from vlagym.envs.fixtures import get_fixture
 from vlagym.envs.frames import Array, Pose, from_yaw, pose, rotate, to_yaw
-from vlagym.envs.predicates.state import place_of, prop_of
+from vlagym.envs.predicates.state import place_of
 from vlagym.envs.types import EpisodeSpec
 from vlagym.envs.whole_body import whole_body
 from vlagym.policies.bimanual.motion import Retreat, Ways, is_there, over, posture
@@ -231,7 +231,7 @@ class PutBoth(BimanualSkill):
     def _height_over(self, view: BimanualView, name: str, goal: Pose) -> float:
         """Returns how high the origin of the thing must be to pass above what stands on its way."""
         thing = view.props[name]
-        box = boxed(name, asset_of(self.spec, name), prop_of(self.spec, name).scale, thing)
+        box = boxed(name, asset_of(self.spec, name), thing)
         way = np.linspace(thing.pos[:2], goal.pos[:2], 12)
         around = [o for o in self._ways.around(view, (name, self.args[1])) if float(o.distance(way).min()) < box.radius_m + 0.02]
         return max((o.top_m for o in around if o.top_m < 0.4), default=0.0) + _OVER_M

@@ -9,7 +9,7 @@ import numpy as np
 
 from vlagym.envs.errors import NotGraspable
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate, to_matrix
-from vlagym.envs.predicates.state import place_of, prop_of, start_of, word
+from vlagym.envs.predicates.state import place_of, start_of, word
 from vlagym.envs.types import EpisodeSpec
 from vlagym.envs.whole_body import whole_body
 from vlagym.policies.bimanual.choosing import free_hands
@@ -266,7 +266,7 @@ class PutWith(BimanualSkill):
         """Returns how high the pinch point must stay, that the hand does not come down on the rim of what it puts things into."""
         here = view.hands[side]
         points = self._ways.hand_points(side, CLOSE) @ to_matrix(here.quat).T
-        box = boxed(place, asset_of(self.spec, place), prop_of(self.spec, place).scale, view.props[place])
+        box = boxed(place, asset_of(self.spec, place), view.props[place])
         over_it = box.distance(view.props[place].pos[:2] + points[:, :2]) < 0.01
         return box.top_m + 0.006 - float(points[over_it, 2].min()) if over_it.any() else 0.0
 
@@ -287,7 +287,7 @@ def carried_over(
       quat: Orientation of the hand on its way, world frame, wxyz; None: as it is commanded now.
     """
     here, thing, around = view.hands[side], view.props[name], ways.around(view, (name,))
-    box = boxed(name, asset_of(skill.spec, name), prop_of(skill.spec, name).scale, thing)
+    box = boxed(name, asset_of(skill.spec, name), thing)
     need = ways.height_to_pass(side, CLOSE, here.quat, here.pos, here.pos + np.append(to[:2] - thing.pos[:2], 0.0), around)
     hangs = float(here.pos[2]) - box.bottom_m
     way = np.linspace(thing.pos[:2], to[:2], 12)
@@ -305,7 +305,7 @@ def looks_down(hand: Pose) -> bool:
 
 def place_top_m(skill: BimanualSkill, view: BimanualView, place: str) -> float:
     """Returns how high a place reaches, m in the world."""
-    return boxed(place, asset_of(skill.spec, place), prop_of(skill.spec, place).scale, view.props[place]).top_m
+    return boxed(place, asset_of(skill.spec, place), view.props[place]).top_m
 
 
 def arm_for(skill: BimanualSkill, view: BimanualView, name: str, sides: Sequence[str]) -> str:

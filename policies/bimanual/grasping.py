@@ -10,7 +10,6 @@ import numpy as np
 
 from vlagym.envs.frames import Array, Pose, from_matrix, from_yaw, rotate, to_matrix
 from vlagym.envs.objects import UPRIGHT
-from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import EndEffector, Robot
 from vlagym.envs.types import EpisodeSpec
 from vlagym.envs.whole_body import whole_body
@@ -109,8 +108,8 @@ class Gripper:
           to: (3,) where the thing goes afterwards, in the same hand, turned as it is: world frame, m.
         """
         thing = view.props[name]
-        asset, scale = asset_of(self._spec, name), prop_of(self._spec, name).scale
-        box = boxed(name, asset, scale, thing)
+        asset = asset_of(self._spec, name)
+        box = boxed(name, asset, thing)
         others = self.ways.around(view, (name,))
         found: list[Grip] = []
         for side in sides:
@@ -148,24 +147,24 @@ class Gripper:
 
     def _from_above(self, hand: EndEffector, name: str, thing: Pose) -> Iterator[_Candidate]:
         """Yields the grasps for two pads that the catalogue knows of a thing, from above."""
-        asset, scale = asset_of(self._spec, name), prop_of(self._spec, name).scale
+        asset = asset_of(self._spec, name)
         pose = resting_pose(asset, thing)
         if pose == FALLEN:
             return
         yaw, down = yaw_in_pose(asset, pose, thing), np.array([0.0, 0.0, -1.0])
         points = self._swept(hand.side)
         for grasp in asset.grasps_in(pose):
-            if scale * grasp.width_m > hand.opening_max_m - _SPARE_M:
+            if grasp.width_m > hand.opening_max_m - _SPARE_M:
                 continue
             is_rim = bool(np.any(grasp.offset_xy_m))
             count = 12 if is_rim else 6
             angles = [2 * math.pi * k / count / (1 if is_rim else 2) for k in range(count)] if grasp.symmetric else [yaw + d for d in grasp.yaw_rad]
-            offset = scale * math.hypot(*grasp.offset_xy_m)
+            offset = math.hypot(*grasp.offset_xy_m)
             for angle in angles:
                 line = np.array([math.cos(angle), math.sin(angle), 0.0])
-                shift = offset * line if grasp.symmetric else rotate(from_yaw(yaw), scale * np.array([*grasp.offset_xy_m, 0.0]))
+                shift = offset * line if grasp.symmetric else rotate(from_yaw(yaw), np.array([*grasp.offset_xy_m, 0.0]))
                 height = grasp.height_m if pose == UPRIGHT else grasp.height_m - asset.pose(pose).height_m
-                pos = thing.pos + shift + [0.0, 0.0, scale * height]
+                pos = thing.pos + shift + [0.0, 0.0, height]
                 for across in (line, -line):
                     quat = from_matrix(np.stack([np.cross(across, down), across, down], axis=1))
                     below = -float((points @ to_matrix(quat)[2]).min())

@@ -10,7 +10,6 @@ import numpy as np
 
 from vlagym.envs.frames import Array, Pose, from_matrix, rotate
 from vlagym.envs.objects import Hold
-from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import Robot
 from vlagym.envs.types import EpisodeSpec
 from vlagym.envs.whole_body import whole_body
@@ -113,12 +112,12 @@ class Pairs:
 
     def _candidates(self, view: BimanualView, name: str, side: str, hold: Hold) -> Iterator[_Candidate]:
         """Yields how one hand may take a hold, each looked at by itself."""
-        thing, scale = view.props[name], prop_of(self._spec, name).scale
+        thing = view.props[name]
         others = [*self._resting(view, name), *self.ways.around(view, (name,))]
         from_base = view.base.inverse()
         home = self._home(view, side)
         ways = self._around_post if hold.kind == "post" else self._against_face
-        for take, cost in ways(thing, side, hold, scale):
+        for take, cost in ways(thing, side, hold):
             if self._low_m(name, take) < 0.0:
                 continue
             at = self._body.solve({side: from_base @ take.at(thing)}, home, iterations=24)
@@ -147,20 +146,20 @@ class Pairs:
         twins = float(np.linalg.norm(_mirrored(one.take) - _looks(other.take))) + apart_m / 0.05
         return Pair({take.side: take for take in takes}, cost + _SKEW_COST * twins)
 
-    def _around_post(self, thing: Pose, side: str, hold: Hold, scale: float) -> Iterator[tuple[Take, float]]:
+    def _around_post(self, thing: Pose, side: str, hold: Hold) -> Iterator[tuple[Take, float]]:
         """Yields how fingers and thumb close around an upright grip."""
         hand = self._robot.hand(side)
         back = thing.inverse()
-        x, y, z = thing.apply(scale * np.array(hold.pos_m)).tolist()
-        half = scale * hold.width_m / 2
+        x, y, z = thing.apply(np.array(hold.pos_m)).tolist()
+        half = hold.width_m / 2
         post = Obstacle("", x, y, 0.0, half, half, True, 0.0, 2.0 * z)
         for direction, across in orientations(hand, post):
             quat = from_matrix(np.stack([np.cross(across, direction), across, direction], axis=1))
             for higher in _HIGHER_M:
-                pos = thing.apply(scale * np.array(hold.pos_m) + [0.0, 0.0, higher])
+                pos = thing.apply(np.array(hold.pos_m) + [0.0, 0.0, higher])
                 yield Take(side, back @ Pose(pos, quat), rotate(back.quat, direction), OPEN, CLOSE, 0.0), _HIGH_COST * higher
 
-    def _against_face(self, thing: Pose, side: str, hold: Hold, scale: float) -> Iterator[tuple[Take, float]]:
+    def _against_face(self, thing: Pose, side: str, hold: Hold) -> Iterator[tuple[Take, float]]:
         """Yields how the tips of open fingers come against a side, spread like a palm, so that what is between two hands does not turn."""
         hand, inward = self._robot.hand(side), -np.array(hold.out)
         up = np.array([0.0, 0.0, 1.0])
@@ -172,9 +171,9 @@ class Pairs:
             spread = points @ turn.T
             ahead = spread @ inward
             for higher in _HIGHER_M:
-                middle = scale * np.array(hold.pos_m) + [0.0, 0.0, higher]
+                middle = np.array(hold.pos_m) + [0.0, 0.0, higher]
                 # What of the hand meets the side is what is foremost of it at the height of the side.
-                level_with = spread[:, 2] + middle[2] < 2.0 * scale * hold.pos_m[2]
+                level_with = spread[:, 2] + middle[2] < 2.0 * hold.pos_m[2]
                 if not level_with.any():
                     continue
                 touch = Pose(middle - float(ahead[level_with].max()) * inward, from_matrix(turn))
@@ -183,9 +182,9 @@ class Pairs:
 
     def _low_m(self, name: str, take: Take) -> float:
         """Returns how far above what is under it, table or edge of the tray, a hand is that has come to a thing; m."""
-        asset, scale = asset_of(self._spec, name), prop_of(self._spec, name).scale
+        asset = asset_of(self._spec, name)
         points = moved(take.in_thing, self.ways.hand_points(take.side, take.opened))
-        half = scale * np.array(asset.size_m[:2]) / 2
+        half = np.array(asset.size_m[:2]) / 2
         inside = (np.abs(points[:, :2]) < half + 0.002).all(axis=1)
         edge_m = 0.026 if asset.holds[0].kind == "post" else 0.0
         over_edge = float(points[inside, 2].min()) - edge_m if inside.any() and edge_m else math.inf
@@ -198,12 +197,12 @@ class Pairs:
 
     def _resting(self, view: BimanualView, name: str) -> Sequence[Obstacle]:
         """Returns what stands on the thing, as obstacles."""
-        asset, scale = asset_of(self._spec, name), prop_of(self._spec, name).scale
-        half, found = scale * np.array(asset.size_m[:2]) / 2, []
+        asset = asset_of(self._spec, name)
+        half, found = np.array(asset.size_m[:2]) / 2, []
         for other, here in view.props.items():
             away = (view.props[name].inverse() @ here).pos
             if other != name and bool((np.abs(away[:2]) < half).all()) and away[2] > -0.01:
-                found.append(boxed(other, asset_of(self._spec, other), prop_of(self._spec, other).scale, here))
+                found.append(boxed(other, asset_of(self._spec, other), here))
         return found
 
     def _home(self, view: BimanualView, side: str) -> Array:

@@ -12,7 +12,6 @@ from vlagym.envs.errors import NotGraspable
 from vlagym.envs.fixtures import get_fixture
 from vlagym.envs.frames import Array, Pose, rotate
 from vlagym.envs.objects import UPRIGHT
-from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import EndEffector, Robot
 from vlagym.envs.types import EpisodeSpec
 from vlagym.envs.whole_body import HandTarget, pointing, whole_body
@@ -201,14 +200,14 @@ def box_of(spec: EpisodeSpec, view: BimanualView, name: str) -> Obstacle:
     if name not in view.props:
         fixture = next(f for f in spec.scene.fixtures if f.name == name)
         return box._replace(top_m=float(fixture.pos_world[2]) + get_fixture(fixture.asset).height_m)
-    asset, thing, scale = asset_of(spec, name), view.props[name], prop_of(spec, name).scale
+    asset, thing = asset_of(spec, name), view.props[name]
     upright = asset.grasps_in(UPRIGHT) if resting_pose(asset, thing) == UPRIGHT else ()
     grasps = [g for g in upright if g.kind == "rim"] or [g for g in upright if not g.symmetric]
     if grasps:
-        x, y, _ = thing.apply(scale * np.array([*grasps[0].offset_xy_m, 0.0])).tolist()
+        x, y, _ = thing.apply(np.array([*grasps[0].offset_xy_m, 0.0])).tolist()
         return box._replace(x=x, y=y, half_x_m=0.008, half_y_m=0.008)
     if asset.place is not None and "graspable" not in asset.roles:
-        return box._replace(top_m=float(thing.pos[2]) + scale * asset.place.surface_height_m)
+        return box._replace(top_m=float(thing.pos[2]) + asset.place.surface_height_m)
     return box
 
 

@@ -13,7 +13,7 @@ from vlagym.envs.errors import BadSpec, NotGraspable
 from vlagym.envs.fixtures import FixtureAsset, FixtureJoint
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate
 from vlagym.envs.kinematics import kinematics
-from vlagym.envs.predicates.state import fixture_of, fixture_pose, joint_of, prop_of
+from vlagym.envs.predicates.state import fixture_of, fixture_pose, joint_of
 from vlagym.envs.robot import GraspRoom
 from vlagym.envs.shapes.parts import Primitive, bounds
 from vlagym.envs.types import EpisodeSpec
@@ -193,7 +193,7 @@ def _moved(box: Array, frame: Pose) -> Array:
 def _box_around(spec: EpisodeSpec, name: str, frame: Pose) -> Array:
     """Returns a (2, 3) box around a prop whose pose is `frame`; around what is round as narrow as its outline, however it is turned."""
     asset = asset_of(spec, name)
-    x, y, tall = prop_of(spec, name).scale * np.array(asset.size_m)
+    x, y, tall = np.array(asset.size_m)
     if asset.yaw_symmetry != 0:
         return _moved(np.array([[-x / 2, -y / 2, 0.0], [x / 2, y / 2, tall]]), frame)
     axis = rotate(frame.quat, np.array([0.0, 0.0, 1.0]))

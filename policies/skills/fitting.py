@@ -10,7 +10,7 @@ import numpy as np
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply, to_yaw
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.predicates.fitting import LID_RIM_M, SEATED_M, hole_of
-from vlagym.envs.predicates.state import fixture_pose, prop_of
+from vlagym.envs.predicates.state import fixture_pose
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import risen_first
 from vlagym.policies.skills.grasping import hand_of
@@ -31,8 +31,8 @@ class Fit(SkillBase):
 
     def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
         super().__init__(spec, args)
-        asset, scale = asset_of(spec, args[0]), prop_of(spec, args[0]).scale
-        self._radius = scale * max(asset.size_m[:2]) / 2
+        asset = asset_of(spec, args[0])
+        self._radius = max(asset.size_m[:2]) / 2
         self._symmetry = asset.yaw_symmetry
         self._releasing = 0
         self._released_at = np.zeros(3)
@@ -147,7 +147,7 @@ class Cover(Fit):
 
     def rim_m(self, view: View) -> float:
         pot = self.args[1]
-        return float(view.props[pot].pos[2]) + prop_of(self.spec, pot).scale * asset_of(self.spec, pot).size_m[2]
+        return float(view.props[pot].pos[2]) + asset_of(self.spec, pot).size_m[2]
 
     def seat_m(self, view: View) -> float:
         return self.rim_m(view) + 0.5 * LID_RIM_M[0] + 0.004

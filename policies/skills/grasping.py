@@ -14,7 +14,6 @@ from vlagym.envs.errors import NotGraspable
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate, to_matrix
 from vlagym.envs.kinematics import Kinematics, kinematics
 from vlagym.envs.objects import UPRIGHT, WIDEST_GRASP_M, Grasp, ObjectAsset
-from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import EndEffector, Robot
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.surroundings import Obstacle, boxed, crowding, obstacles
@@ -42,12 +41,11 @@ class ChosenGrasp(NamedTuple):
     opening_m: float
     """Between the pads on the way there."""
     asset: ObjectAsset
-    scale: float
 
     def at(self, thing: Pose) -> tuple[Array, float]:
         """Returns the pinch point and the turn of the hand for the prop's present pose."""
         if self.grasp.pose == FALLEN:
-            box = boxed("", self.asset, self.scale, thing)
+            box = boxed("", self.asset, thing)
             middle = np.array([box.x, box.y, max(_LOWEST_M, (box.bottom_m + box.top_m) / 2)])
             return middle, nearest_turn(box.yaw_rad + self.direction_rad, self.turn_rad)
         grasp, yaw = self.grasp, yaw_in_pose(self.asset, self.grasp.pose, thing)
@@ -55,7 +53,7 @@ class ChosenGrasp(NamedTuple):
         if grasp.symmetric and offset.any():
             offset = np.hypot(*offset) * np.array([math.cos(self.direction_rad), math.sin(self.direction_rad)])
         height = grasp.height_m if grasp.pose == UPRIGHT else grasp.height_m - self.asset.pose(grasp.pose).height_m
-        point = thing.pos + self.scale * (rotate(from_yaw(yaw), np.array([*offset, 0.0])) + [0, 0, height])
+        point = thing.pos + (rotate(from_yaw(yaw), np.array([*offset, 0.0])) + [0, 0, height])
         return point, nearest_turn(yaw + self.direction_rad, self.turn_rad)
 
 
@@ -71,18 +69,18 @@ def choose_grasp(spec: EpisodeSpec, name: str, view: View, tried: Sequence[Chose
     Raises:
       NotGraspable: If no grasp of it is in reach.
     """
-    asset, thing, scale = asset_of(spec, name), view.props[name], prop_of(spec, name).scale
+    asset, thing = asset_of(spec, name), view.props[name]
     around, hand = obstacles(spec, view, (name,)), hand_of(spec)
     pose = resting_pose(asset, thing)
-    yaw = boxed(name, asset, scale, thing).yaw_rad if pose == FALLEN else yaw_in_pose(asset, pose, thing)
+    yaw = boxed(name, asset, thing).yaw_rad if pose == FALLEN else yaw_in_pose(asset, pose, thing)
     ranked: list[tuple[float, int, ChosenGrasp]] = []
-    for grasp in _improvised(boxed(name, asset, scale, thing)) if pose == FALLEN else asset.grasps_in(pose):
+    for grasp in _improvised(boxed(name, asset, thing)) if pose == FALLEN else asset.grasps_in(pose):
         rim = bool(np.any(grasp.offset_xy_m))
         count = 24 if rim else 12
         directions = [math.pi * (2 if rim else 1) * k / count - yaw for k in range(count)] if grasp.symmetric else list(grasp.yaw_rad)
         for direction in directions:
-            for turn, opening_m in itertools.product(turns(hand, yaw + direction), openings(hand, grasp, scale)):
-                chosen = ChosenGrasp(grasp, direction, turn, scale * grasp.width_m, opening_m, asset, scale)
+            for turn, opening_m in itertools.product(turns(hand, yaw + direction), openings(hand, grasp)):
+                chosen = ChosenGrasp(grasp, direction, turn, grasp.width_m, opening_m, asset)
                 point, turn = chosen.at(thing)
                 cost = 20.0 * crowding(hand.room, around, point, turn, opening_m) + 0.05 * abs(turn) + _NARROW_COST * (opening_m < hand.opening_max_m)
                 cost += sum(_is_alike(chosen, other) for other in tried) + (_WIDE_INSIDE_COST if _is_wide_inside(hand, chosen, thing) else 0.0)
@@ -126,10 +124,10 @@ def _improvised(box: Obstacle) -> tuple[Grasp, ...]:
     )
 
 
-def openings(hand: EndEffector, grasp: Grasp, scale: float) -> tuple[float, ...]:
+def openings(hand: EndEffector, grasp: Grasp) -> tuple[float, ...]:
     """Returns how far the pads may be apart on the way to a grasp: wide, or with little play; about a wall there is room for little only."""
     margin_m = _PLAY_M if hand.pregrasp_margin_m is None else hand.pregrasp_margin_m
-    narrow = min(hand.opening_max_m, scale * grasp.width_m + margin_m)
+    narrow = min(hand.opening_max_m, grasp.width_m + margin_m)
     return (narrow,) if grasp.kind == "rim" or hand.pregrasp_margin_m is not None else (hand.opening_max_m, narrow)
 
 

@@ -15,7 +15,6 @@ from vlagym.envs.frames import Array, Pose, conjugate, from_axis_angle, from_yaw
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.objects import UPRIGHT
 from vlagym.envs.predicates.pouring import contents_of, is_in
-from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import Pick, risen_first
 from vlagym.policies.skills.grasping import ChosenGrasp, hand_of, openings, turns, yaw_in_pose
@@ -99,8 +98,8 @@ class Pour(SkillBase):
 
     def _advance(self, view: View, cup: Pose) -> None:
         """Tilts a little further, shakes, or tilts back."""
-        asset, scale = asset_of(self.spec, self.args[0]), prop_of(self.spec, self.args[0]).scale
-        left = sum(is_in(asset, scale, cup, view.props[bead]) for bead in self._beads)
+        asset = asset_of(self.spec, self.args[0])
+        left = sum(is_in(asset, cup, view.props[bead]) for bead in self._beads)
         self._waited = 0 if left < self._left else self._waited + 1
         self._left = left
         if self._is_back or (left == 0 and self._waited > 3):
@@ -147,10 +146,10 @@ class _Way(NamedTuple):
           here: Pose of the cup.
           ee_pos: Of the hand when it holds the cup there, (3,) m.
         """
-        asset, scale = asset_of(spec, cup), prop_of(spec, cup).scale
+        asset = asset_of(spec, cup)
         upright = multiply(from_yaw(turn_rad), DOWN)
-        radius, rim = scale * min(asset.size_m[:2]) / 2, scale * asset.size_m[2]
-        vessel_rim = prop_of(spec, vessel).scale * asset_of(spec, vessel).size_m[2]
+        radius, rim = min(asset.size_m[:2]) / 2, asset.size_m[2]
+        vessel_rim = asset_of(spec, vessel).size_m[2]
         tall = [thing for thing in obstacles(spec, view, (cup, vessel)) if thing.top_m > vessel_rim + 0.015]
         ways = []
         for side, raised_m in itertools.product((1.0, -1.0), _RAISED_M):
@@ -208,7 +207,7 @@ def _grasp_to_pour(spec: EpisodeSpec, cup: str, vessel: str, view: View, tried: 
     Raises:
       NotGraspable: If there is none.
     """
-    asset, here, scale = asset_of(spec, cup), view.props[cup], prop_of(spec, cup).scale
+    asset, here = asset_of(spec, cup), view.props[cup]
     arm, hand, around = kinematics(spec.robot), hand_of(spec), obstacles(spec, view, (cup,))
     beside = obstacles(spec, view, (cup, vessel))
     yaw = yaw_in_pose(asset, UPRIGHT, here)
@@ -216,9 +215,9 @@ def _grasp_to_pour(spec: EpisodeSpec, cup: str, vessel: str, view: View, tried: 
     for grasp in (g for g in asset.grasps_in(UPRIGHT) if g.kind == "top"):
         high = dataclasses.replace(grasp, height_m=asset.size_m[2] - _GRIP_BELOW_RIM_M, width_m=max(grasp.width_m, min(asset.size_m[:2])))
         directions = [math.pi * k / 12 - yaw for k in range(12)] if grasp.symmetric else list(grasp.yaw_rad)
-        for direction, opening_m in itertools.product(directions, openings(hand, high, scale)):
+        for direction, opening_m in itertools.product(directions, openings(hand, high)):
             for turn in turns(hand, yaw + direction):
-                chosen = ChosenGrasp(high, direction, turn, scale * high.width_m, opening_m, asset, scale)
+                chosen = ChosenGrasp(high, direction, turn, high.width_m, opening_m, asset)
                 point, turn = chosen.at(here)
                 cost = 20.0 * crowding(hand.room, around, point, turn, opening_m) + 0.03 * abs(turn) + 0.2 * sum(chosen == other for other in tried)
                 for way in _Way.of(spec, cup, vessel, view, turn, here, point):

@@ -12,7 +12,7 @@ from vlagym.envs.errors import BadSpec, NotGraspable
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.predicates.relations import disc
-from vlagym.envs.predicates.state import place_of, prop_of
+from vlagym.envs.predicates.state import place_of
 from vlagym.envs.layouts.room import INNER_M, ring_m
 from vlagym.envs.layouts.spots import Spot, free_spots
 from vlagym.envs.types import EpisodeSpec
@@ -103,7 +103,7 @@ class Place(PutDown):
         name, destination = self.args
         self._place = place_of(spec, destination)
         self._is_container = "container" in asset_of(spec, destination).roles
-        self._rim_m = prop_of(spec, destination).scale * asset_of(spec, destination).size_m[2]
+        self._rim_m = asset_of(spec, destination).size_m[2]
         self._spots = _spots(spec, destination, self._place.inner_radius_m)
         self._spot: tuple[float, float] | None = None
         self._turn = 0.0

@@ -12,7 +12,7 @@ from vlagym.envs.fixtures import get_fixture
 from vlagym.envs.frames import Array, Pose, from_yaw, multiply, rotate
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.objects import UPRIGHT
-from vlagym.envs.predicates.state import fixture_pose, prop_of
+from vlagym.envs.predicates.state import fixture_pose
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import risen_first
 from vlagym.policies.skills.grasping import hand_of, resting_pose
@@ -77,11 +77,11 @@ class Touch(SkillBase):
         grasps = [g for g in upright if g.kind == "rim"] or [g for g in upright if not g.symmetric]
         if grasps:
             # What is hollow or bent is not where its middle is: where it is grasped, it is.
-            middle[:2] = thing.apply(prop_of(self.spec, name).scale * np.array([*grasps[0].offset_xy_m, 0.0]))[:2]
+            middle[:2] = thing.apply(np.array([*grasps[0].offset_xy_m, 0.0]))[:2]
         angle = 2.4 * self._tries  # on a spiral outwards, by the golden angle
         if asset.place is not None and "graspable" not in asset.roles:
             # Hollow or flat, and wide: the fingers come down in its middle.
-            middle[2] = float(thing.pos[2]) + prop_of(self.spec, name).scale * asset.place.surface_height_m
+            middle[2] = float(thing.pos[2]) + asset.place.surface_height_m
         middle[:2] += _RING_M * math.sqrt(self._tries) * np.array([math.cos(angle), math.sin(angle)])
         return middle, float(middle[2])
 

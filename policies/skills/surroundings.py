@@ -12,7 +12,6 @@ import numpy as np
 from vlagym.envs.fixtures import get_fixture
 from vlagym.envs.frames import Array, Pose, from_yaw, pose, to_matrix, to_yaw
 from vlagym.envs.objects import ObjectAsset
-from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import GraspRoom
 from vlagym.envs.shapes.parts import joint_bounds
 from vlagym.envs.types import EpisodeSpec, FixtureSpec
@@ -66,12 +65,12 @@ class Obstacle(NamedTuple):
 
 def obstacle(spec: EpisodeSpec, view: Things, name: str) -> Obstacle:
     """Returns a prop where it is now."""
-    return boxed(name, asset_of(spec, name), prop_of(spec, name).scale, view.props[name])
+    return boxed(name, asset_of(spec, name), view.props[name])
 
 
-def boxed(name: str, asset: ObjectAsset, scale: float, here: Pose) -> Obstacle:
+def boxed(name: str, asset: ObjectAsset, here: Pose) -> Obstacle:
     """Returns an object in whatever pose it is, with the names and numbers of an obstacle."""
-    matrix, half = to_matrix(here.quat), scale * np.array(asset.size_m) / 2
+    matrix, half = to_matrix(here.quat), np.array(asset.size_m) / 2
     middle = here.pos + matrix[:, 2] * half[2]
     tall = float(np.abs(matrix[2]) @ half)
     bottom, top = float(middle[2]) - tall, float(middle[2]) + tall

@@ -17,7 +17,6 @@ from vlagym.envs.frames import Array, Pose, conjugate, from_axis_angle, from_yaw
 from vlagym.envs.hulls import lowest_m, touches_itself
 from vlagym.envs.kinematics import kinematics
 from vlagym.envs.objects import Grasp, ObjectAsset
-from vlagym.envs.predicates.state import prop_of
 from vlagym.envs.robot import Robot
 from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.skills.carry import Grip, Pick, risen_first
@@ -74,7 +73,7 @@ class GraspLying(Pick):
             self._choice = self._choose(view)
         grasp, side, lean_rad = self._choice
         point, quat = _lying_grip(self.spec, name, view.props[name], grasp, side, lean_rad)
-        return Grip(point, quat, prop_of(self.spec, name).scale * grasp.width_m, self._hand.opening_max_m)
+        return Grip(point, quat, grasp.width_m, self._hand.opening_max_m)
 
     def missed(self) -> None:
         self._choice, self._misses = None, self._misses + 1
@@ -196,7 +195,7 @@ def _lying_grip(spec: EpisodeSpec, name: str, thing: Pose, grasp: Grasp, side: f
     level /= max(1e-9, float(np.linalg.norm(level)))
     turn = math.atan2(level[1], level[0]) + (0.0 if side > 0 else math.pi)
     quat = multiply(from_axis_angle(-lean_rad * np.cross(level, _Z)), multiply(from_yaw(turn), DOWN))
-    return thing.pos + prop_of(spec, name).scale * grasp.offset_xy_m[0] * axis, quat
+    return thing.pos + grasp.offset_xy_m[0] * axis, quat
 
 
 def _first_way(

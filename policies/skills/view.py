@@ -11,7 +11,8 @@ import numpy as np
 
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import Array, Pose, conjugate, multiply, pose, rotate, to_axis_angle
-from vlagym.envs.objects import ObjectAsset, get
+from vlagym.envs.objects import ObjectAsset
+from vlagym.envs.objects import asset_of as asset_of_prop
 from vlagym.envs.types import EpisodeSpec, Observation
 
 DOWN = np.array([0.0, 1.0, 0.0, 0.0])
@@ -83,8 +84,8 @@ class SkillBase:
 
 
 def asset_of(spec: EpisodeSpec, prop: str) -> ObjectAsset:
-    """Returns the catalogue's entry for a prop."""
-    return get(next(p.asset for p in spec.scene.props if p.name == prop))
+    """Returns the catalogue's entry for a prop, at the prop's scale."""
+    return asset_of_prop(next(p for p in spec.scene.props if p.name == prop))
 
 
 def clear_height(spec: EpisodeSpec, view: View, without: Sequence[str]) -> float:
