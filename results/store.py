@@ -15,6 +15,8 @@ from vlagym.results.schema import header_from_json, header_to_json, result_from_
 
 HEADER = "header.json"
 LEDGER = "episodes.jsonl"
+PACKED_LEDGER = f"{LEDGER}.gz"
+"""The ledger of a run that is published: whole, and only read."""
 TRACES = "traces"
 VIDEOS = "videos"
 
@@ -240,6 +242,25 @@ class Store:
 
 
 # ---------------------------------------------------------------------------------------------------------------------------- files
+def publish(run: Path, out: Path) -> None:
+    """Writes what of a run is published: its header, and its ledger packed, one line an episode. Traces and videos stay behind.
+
+    Equal runs give equal bytes.
+
+    Raises:
+      BadData: If there is no run, or the folder holds something already.
+    """
+    import gzip
+
+    store = Store.open(run)
+    if out.exists() and any(out.iterdir()):
+        raise BadData(f"{out} exists already and holds something; publish into another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    lines = "".join(f"{result_to_line(result)}\n" for result in store.results())
+    _write_whole(out / PACKED_LEDGER, gzip.compress(lines.encode(), compresslevel=9, mtime=0))
+    _write_whole(out / HEADER, header_to_json(store.header).encode())
+
+
 def _read_header(folder: Path) -> RunHeader:
     path = folder / HEADER
     if not path.is_file():
@@ -287,12 +308,25 @@ def _settle(new: Path, path: Path) -> None:
 
 def _split_ledger(folder: Path) -> tuple[bytes, bytes]:
     """Returns the complete lines of the ledger and what follows the last newline: a line that was cut off by a kill."""
-    path = folder / LEDGER
-    if not path.is_file():
+    path, packed = folder / LEDGER, folder / PACKED_LEDGER
+    if path.is_file():
+        data = path.read_bytes()
+    elif packed.is_file():
+        data = _unpacked(packed)
+    else:
         raise BadData(f"{folder} has a {HEADER} and no {LEDGER}: the ledger was removed")
-    data = path.read_bytes()
     end = data.rfind(b"\n") + 1
     return data[:end], data[end:]
+
+
+def _unpacked(path: Path) -> bytes:
+    import gzip
+    import zlib
+
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadData(f"{path} is damaged: {error}. Restore the file") from error
 
 
 def _parse_ledger(folder: Path, complete: bytes) -> list[EpisodeResult]:
@@ -305,6 +339,8 @@ def _open_ledger(folder: Path, flags: int = 0) -> int:
     """Returns the locked ledger, open for appending. The lock is the system's: it ends with the process, however that ends."""
     import fcntl
 
+    if not flags & os.O_CREAT and not (folder / LEDGER).is_file() and (folder / PACKED_LEDGER).is_file():
+        raise BadData(f"{folder} is a published run, whose ledger is packed: it is only read. To go on with it, unpack {PACKED_LEDGER} in a copy")
     descriptor = os.open(folder / LEDGER, os.O_RDWR | os.O_APPEND | flags, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -284,3 +284,23 @@ def test_a_kill_loses_at_most_the_episode_in_flight(folder: Path) -> None:
         for digest in stored:
             assert np.isfinite(store.trace(digest).actions).all()
     assert len(confirmed) >= 6
+
+
+def test_a_published_run_is_packed_and_only_read(traces: ModuleType, folder: Path, tmp_path: Path) -> None:
+    specs = [traces.make_spec(seed=i) for i in range(3)]
+    with Store.create(folder, traces.make_header()) as run:
+        run.append(traces.make_result(specs[0], outcome="error"), None)
+        for spec in specs:
+            run.append(traces.make_result(spec), traces.make_trace(spec))
+    out = tmp_path / "published" / "hold"
+    store.publish(folder, out)
+    published = Store.open(out)
+    assert published.results() == Store.open(folder).results() and published.header == Store.open(folder).header
+    assert sorted(p.name for p in out.iterdir()) == ["episodes.jsonl.gz", "header.json"] and len(published.ledger()) == 3
+    with pytest.raises(BadData, match="is a published run, whose ledger is packed: it is only read"):
+        Store.resume(out)
+    with pytest.raises(BadData, match="exists already and holds something; publish into another folder"):
+        store.publish(folder, out)
+    (out / "episodes.jsonl.gz").write_bytes((out / "episodes.jsonl.gz").read_bytes()[:-30])
+    with pytest.raises(BadData, match="episodes.jsonl.gz is damaged"):
+        Store.open(out)
