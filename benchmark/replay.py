@@ -14,7 +14,7 @@ from vlagym.benchmark.episode import MakeWorld, WorldOptions, make_world
 from vlagym.benchmark.rollout import Watch
 from vlagym.benchmark.stored import ActionsEnded, again
 from vlagym.envs.errors import BadData, VlagymError, unknown_name
-from vlagym.envs.types import EpisodeSpec, Observation, Trace
+from vlagym.envs.types import EpisodeSpec, Observation, SensorSpec, Trace
 from vlagym.results.store import Store
 
 SUFFIXES = (".mp4", ".gif", ".png")
@@ -35,9 +35,12 @@ def film(
     quality: str = "fast",
     look: str = "auto",
     size: int | None = None,
+    as_seen: bool = False,
     make_world: MakeWorld = make_world,
 ) -> int:
     """Renders a stored episode into a file and returns its number of frames.
+
+    People are shown clean images of each moment, whatever the cameras delivered to the policy (`EpisodeSpec.sensing`).
 
     Args:
       store: The run.
@@ -47,15 +50,18 @@ def film(
       quality: Of the images.
       look: Of the robot.
       size: Height in pixels of each camera's image, its shape being kept; None: as in the episode.
+      as_seen: True: the images that the cameras delivered, blurred, noisy and late as they may be.
       make_world: Builds the world.
 
     Raises:
       UnknownName: If the run has no such episode, or the episode no such camera.
-      BadData: If the suffix is another one, the episode has no trace, or it does not run the same again.
+      BadData: If the suffix is another one, the episode has no trace, it does not run the same again, or a size is given with `as_seen`.
       OSError: If the file cannot be written; before anything is simulated.
     """
     if out.suffix not in SUFFIXES:
         raise BadData(f"{out.name} ends in {out.suffix or 'nothing'!r}; a replay is written to {', '.join(SUFFIXES)}")
+    if as_seen and size is not None:
+        raise BadData("what the policy saw had the size that it had: give either --as-seen or --size")
     stored = store.trace(digest)
     known = [c.name for c in stored.spec.scene.cameras]
     for name in cameras:
@@ -63,7 +69,8 @@ def film(
             raise unknown_name("camera", name, known)
     out.parent.mkdir(parents=True, exist_ok=True)
     _touch(out)
-    frames = _frames(stored, cameras, WorldOptions(quality=quality, look=look), size, make_world, axis=0 if out.suffix == ".png" else 1)
+    shown = stored if as_seen else replace(stored, spec=replace(stored.spec, sensing=SensorSpec()))
+    frames = _frames(shown, cameras, WorldOptions(quality=quality, look=look), size, make_world, axis=0 if out.suffix == ".png" else 1)
     _write(out, frames, stored.spec.control.rate_hz)
     return len(frames)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vlagym.envs import backend, catalog
 from vlagym.envs.bases import base_frame, check_base
@@ -22,6 +24,7 @@ from vlagym.envs.predicates.history import History
 from vlagym.envs.proprioception import BodySenses, state_components
 from vlagym.envs.robot import Robot, look_of
 from vlagym.envs.scene import TABLE, SceneModel, build
+from vlagym.envs.sensing import CLEAN, Sensing
 from vlagym.envs.simulation import Regulator, Simulation, physics_digest
 from vlagym.envs.types import (
     CONTACT_KINDS,
@@ -107,6 +110,8 @@ class World:
         self._hand_history = HandHistory(robot.sides, [p.name for p in spec.scene.props])
         self._history = History(spec.control.rate_hz)
         self._step_index = 0
+        self._under_way: deque[NDArray[np.float32]] = deque()
+        self._sensing = None if spec.sensing == CLEAN or not self._render else Sensing(spec)
         self._broken = False
         if self._render:
             self._cameras.show(scene)
@@ -116,7 +121,9 @@ class World:
         return self._facts(self._tracker.finish())
 
     def advance(self, action: Any) -> Facts:
-        """Executes one control step.
+        """Sends an action and lets one control step pass, in which the action is executed that was sent `action_delay_steps` before it.
+
+        Before the first one arrives, the controllers keep their set points.
 
         Args:
           action: (D,) numbers within the bounds of the episode's control spec.
@@ -129,14 +136,33 @@ class World:
         spec = self.spec
         if self._broken:
             raise NotReset("the simulation of this episode diverged; start another one")
-        checked = spec.control.check(action)
+        self._under_way.append(spec.control.check(action))
+        return self._pass_step(self._under_way.popleft() if len(self._under_way) > spec.action_delay_steps else None)
+
+    def wait(self) -> Facts:
+        """Lets one control step pass without an action, in which the controllers keep their set points.
+
+        Raises:
+          NotReset, Divergence: As `advance`.
+        """
+        self.spec  # noqa: B018 -- raises NotReset
+        if self._broken:
+            raise NotReset("the simulation of this episode diverged; start another one")
+        return self._pass_step(None)
+
+    def _pass_step(self, arrived: NDArray[np.float32] | None) -> Facts:
+        """Executes a control step with the action `(D,)` that has arrived; None where none has."""
         self._broken = True  # until the step has come through
+        if self._sensing is not None:
+            self._sensing.keep(self._step_index, self._simulation.data)
         if self._body is not None:
-            self._body.command(checked, self._ee_base, self._simulation.base_pose, self._standing)
+            if arrived is not None:
+                self._body.command(arrived, self._ee_base, self._simulation.base_pose, self._standing)
             self._simulation.command_base(self._body.height_m, self._body.lean_rad)
             self._simulation.step(self._body.joint_target, self._body.finger_target, self._tracker, self._body.base_target)
         else:
-            self._arm.command(checked, self._ee_base[""])
+            if arrived is not None:
+                self._arm.command(arrived, self._ee_base[""])
             self._simulation.step(self._arm.joint_target, self._arm.finger_target, self._tracker)
         self._broken = False
         self._step_index += 1
@@ -187,6 +213,8 @@ class World:
     def observe(self, cameras: Sequence[str] | None = None, *, privileged: bool = False) -> Observation:
         """Renders and reads. Every array is fresh memory.
 
+        Images are what the cameras' drivers deliver (`EpisodeSpec.sensing`); depth and segmentation are always as they are now.
+
         Args:
           cameras: Names of cameras of the spec; None: all; empty: none.
           privileged: Whether to add the true state of props and furniture.
@@ -201,9 +229,15 @@ class World:
             if name not in self._scene.cameras:
                 raise unknown_name("camera", name, self._scene.cameras)
         sizes = {name: (self._scene.cameras[name].width, self._scene.cameras[name].height) for name in names}
-        render = self._cameras
+        render, sensing, step = self._cameras, self._sensing, self._step_index
+
+        def image(name: str) -> NDArray[np.uint8]:
+            if sensing is None:
+                return render.render(data, name, *sizes[name])
+            return sensing.deliver(name, step, data, lambda state: render.render(state, name, *sizes[name]))
+
         return Observation(
-            images={n: render.render(data, n, *sizes[n]) for n in names},
+            images={n: image(n) for n in names},
             depth={n: render.depth(data, n, *sizes[n]) for n in names} if self._depth else {},
             segmentation={n: render.segmentation(data, n, *sizes[n]) for n in names} if self._segmentation else {},
             proprio=self._proprio(),
@@ -212,8 +246,8 @@ class World:
             privileged=self._privileged() if privileged else None,
         )
 
-    def render(self, camera: str, width: int, height: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Returns one `(H, W, 3)` uint8 image of any size."""
+    def render(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        """Returns one `(H, W, 3)` uint8 image of any size, clean and of now: for people, not for policies."""
         self.spec  # noqa: B018 -- raises NotReset
         return self._cameras.render(self._simulation.data, camera, width, height)
 

@@ -23,6 +23,7 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--quality", default="high", help="fast, medium or high (default)")
     parser.add_argument("--look", default="auto", help="of the robot: auto (default) or one of its looks")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="height of the image; default: as in the episode")
+    parser.add_argument("--as-seen", action="store_true", help="with the blur, noise and lost images of a varied episode, as its policy saw it")
     parser.add_argument("--json", action="store_true", help="prints what was filmed, and where it lies, as JSON")
     options = parser.parse_args(args)
 
@@ -38,6 +39,7 @@ def main(args: Sequence[str]) -> int:
         quality=options.quality,
         look=options.look,
         size=options.size,
+        as_seen=options.as_seen,
     )
     result = store.result(options.digest)
     if options.json:

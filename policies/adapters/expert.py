@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +21,20 @@ from vlagym.policies.loading import refuse_argument, refuse_options
 from vlagym.policies.skills.performer import Performer
 from vlagym.policies.skills.view import TURN_RAD, Command
 
+if TYPE_CHECKING:
+    from vlagym.policies.rehearsal import Rehearsal
+
 
 class Expert:
-    """Privileged: reads the spec and the true state. Deterministic."""
+    """Privileged: reads the spec and the true state. Deterministic.
+
+    Where actions arrive late, it decides each on the state that it will meet, by a `vlagym.policies.rehearsal.Rehearsal`.
+    """
 
     def __init__(self) -> None:
         self._performers: dict[int, Performer | BimanualPerformer] = {}
         self._actions: dict[int, ActionSpec] = {}
+        self._rehearsals: dict[int, Rehearsal] = {}
         self._spec = PolicySpec(
             name="expert",
             action=None,
@@ -54,12 +63,20 @@ class Expert:
         plan = task.plan(context.spec)
         self._performers[context.slot] = BimanualPerformer(context.spec, plan) if robot.has_two_hands else Performer(context.spec, plan)
         self._actions[context.slot] = context.action
+        self._rehearsals.pop(context.slot, None)
+        if context.spec.action_delay_steps:
+            from vlagym.policies.rehearsal import Rehearsal
+
+            self._rehearsals[context.slot] = Rehearsal(context.spec, partial(self._decide, context.slot))
 
     def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
         """Returns one action for each slot."""
         return {slot: ActionChunk(values=self._act(slot, seen)[None], spec=self._actions[slot]) for slot, seen in observations.items()}
 
     def _act(self, slot: int, seen: Observation) -> NDArray[np.float32]:
+        return self._rehearsals[slot].act(seen) if slot in self._rehearsals else self._decide(slot, seen)
+
+    def _decide(self, slot: int, seen: Observation) -> NDArray[np.float32]:
         performer, action = self._performers[slot], self._actions[slot]
         return performer.act(seen) if isinstance(performer, BimanualPerformer) else action_towards(performer.step(seen), seen, action)
 
@@ -67,6 +84,7 @@ class Expert:
         """Forgets its episodes."""
         self._performers.clear()
         self._actions.clear()
+        self._rehearsals.clear()
 
 
 def action_towards(command: Command, observation: Observation, spec: ActionSpec) -> NDArray[np.float32]:
