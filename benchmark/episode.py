@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from vlagym.benchmark.executor import Job, LocalPort, Port
@@ -105,6 +105,7 @@ def play_episode(
     watch: Watch | None = None,
     attempt: int = 1,
     safety: Mode = "off",
+    weights: Mapping[str, float] | None = None,
 ) -> Played:
     """Plays one episode in this process and measures it.
 
@@ -117,13 +118,14 @@ def play_episode(
       watch: What is rendered besides.
       attempt: Written into the result.
       safety: What the safety filter does with an action that is not allowed.
+      weights: Of the measure `cost`, where they differ from those of the house.
 
     Raises:
       ConventionMismatch: If policy and environment do not fit. Whatever else goes wrong is the result: outcome `error`.
     """
     connections = connections or Connections(policy.spec)
     pipeline = connections.of(spec, world)
-    return _play(world, spec, policy.spec, LocalPort(policy), chunking or declared(policy.spec), pipeline, watch, attempt, guard_of(safety))
+    return _play(world, spec, policy.spec, LocalPort(policy), chunking or declared(policy.spec), pipeline, watch, attempt, guard_of(safety), weights)
 
 
 def guard_of(safety: Mode) -> Guard | None:
@@ -135,7 +137,14 @@ class EpisodePlayer:
     """Plays the episodes of a run, one after another, in whichever process it lives."""
 
     def __init__(
-        self, world: Playable, policy: PolicySpec, own: Policy | None, chunking: Chunking, known: Mapping[str, Pipeline], safety: Mode = "off"
+        self,
+        world: Playable,
+        policy: PolicySpec,
+        own: Policy | None,
+        chunking: Chunking,
+        known: Mapping[str, Pipeline],
+        safety: Mode = "off",
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         """Takes over the world and the policy; `close` closes them.
 
@@ -146,8 +155,9 @@ class EpisodePlayer:
           chunking: How chunks are played.
           known: Pipelines by `Connections.key`.
           safety: What the safety filter does with an action that is not allowed.
+          weights: Of the measure `cost`, where they differ from those of the house.
         """
-        self._guard = guard_of(safety)
+        self._guard, self._weights = guard_of(safety), weights
         self._world, self._policy, self._own, self._chunking = world, policy, own, chunking
         self._port = None if own is None else LocalPort(own)
         self._connections = Connections(policy, known)
@@ -158,7 +168,7 @@ class EpisodePlayer:
         reached = self._port or port
         assert reached is not None, "neither a policy in this process nor a port to one"
         pipeline = self._connections.of(spec, self._world)
-        return _play(self._world, spec, self._policy, reached, self._chunking, pipeline, None, job.attempt, self._guard)
+        return _play(self._world, spec, self._policy, reached, self._chunking, pipeline, None, job.attempt, self._guard, self._weights)
 
     def close(self) -> None:
         """Closes the world, and the policy where it is the player's own."""
@@ -179,13 +189,15 @@ class PlayerOptions:
     world: WorldOptions
     make_world: MakeWorld
     safety: Mode = "off"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Of the measure `cost`, where they differ from those of the house."""
 
     def make(self) -> EpisodePlayer:
         """Builds the player. Called in the worker."""
         # The world first: it chooses the GL backend, which must be done before anything else imports mujoco.
         world = self.make_world(self.world)
         own = None if self.load_own is None else self.load_own()
-        return EpisodePlayer(world, self.policy, own, self.chunking, self.known, self.safety)
+        return EpisodePlayer(world, self.policy, own, self.chunking, self.known, self.safety, self.weights)
 
 
 def _play(
@@ -198,10 +210,11 @@ def _play(
     watch: Watch | None,
     attempt: int,
     guard: Guard | None,
+    weights: Mapping[str, float] | None,
 ) -> Played:
     began_s = time.perf_counter()
     rollout = Rollout(world, spec, asking(port, policy, spec), pipeline=pipeline, chunking=chunking, watch=watch, guard=guard).play()
-    return conclude(spec, rollout, attempt, time.perf_counter() - began_s)
+    return conclude(spec, rollout, attempt, time.perf_counter() - began_s, weights=weights)
 
 
 def outcome_of(ended_by: EndedBy) -> Outcome:
@@ -214,8 +227,17 @@ def is_unmeasured(result: EpisodeResult) -> bool:
     return result.outcome == "error" and outcome_of(result.ended_by) != "error"
 
 
-def conclude(spec: EpisodeSpec, rollout: Rollout, attempt: int, wall_s: float, metrics: Sequence[str] | None = None) -> Played:
-    """Returns the result of a rollout that has ended: its measures unless it ended by an error.
+def conclude(
+    spec: EpisodeSpec,
+    rollout: Rollout,
+    attempt: int,
+    wall_s: float,
+    *,
+    metrics: Sequence[str] | None = None,
+    weights: Mapping[str, float] | None = None,
+    asked: Trace | None = None,
+) -> Played:
+    """Returns the result of a rollout that has ended: its measures and, of a failure, its mode, unless it ended by an error.
 
     A metric that fails makes an error of the episode, but costs no simulation: the trace is kept, and `ended_by` says how the episode ended.
 
@@ -225,8 +247,11 @@ def conclude(spec: EpisodeSpec, rollout: Rollout, attempt: int, wall_s: float, m
       attempt: Written into the result.
       wall_s: Written into the result.
       metrics: What is measured; None: every metric of ours.
+      weights: Of the cost, where a suite has its own.
+      asked: Says when the policy was asked and how long it took, where the rollout plays stored actions again; None: the rollout itself.
     """
     from vlagym.benchmark import scoring
+    from vlagym.benchmark.failure_modes import failure_mode
 
     assert rollout.ended_by is not None
     trace, ended_by, error = rollout.trace(), rollout.ended_by, rollout.error
@@ -235,9 +260,11 @@ def conclude(spec: EpisodeSpec, rollout: Rollout, attempt: int, wall_s: float, m
         ended_by, error = "env_error", ErrorRecord(type="Divergence", message=f"before the first action: {rollout.warning}", traceback="")
     outcome = outcome_of(ended_by)
     measures: Mapping[str, float | None] = {}
+    mode: str | None = None
     if trace is not None and outcome != "error":
+        measured = trace if asked is None else replace(trace, call_step=asked.call_step, latency_s=asked.latency_s)
         try:
-            measures = scoring.measure(trace, metrics)
+            measures, mode = scoring.measure(measured, metrics, weights), failure_mode(measured)
         except Exception as failed:
             outcome, error = "error", record_of(failed)
     result = EpisodeResult(
@@ -260,6 +287,7 @@ def conclude(spec: EpisodeSpec, rollout: Rollout, attempt: int, wall_s: float, m
         error=error,
         certificate=rollout.certificate(),
         warning=rollout.warning,
+        failure_mode=mode,
     )
     return Played(result=result, trace=trace)
 

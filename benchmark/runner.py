@@ -146,6 +146,7 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequ
             world=_world_options(options, policy),
             make_world=options.make_world,
             safety=check_mode(options.safety),
+            weights=options.suite.cost,
         )
         with _store(options, header) as store:
             schedule = Schedule(_jobs(options, episodes, store))
@@ -210,7 +211,7 @@ def _check(options: RunOptions) -> None:
     out = options.out if options.resume is None else None
     if out is not None and (out / HEADER).exists():
         raise BadData(f"{out} exists already. Choose another folder with --out, or go on with its run with --resume {out}")
-    scoring.columns()
+    scoring.Scorer(weights=options.suite.cost)
     # The world first: it chooses the GL backend, which must be done before anything else imports mujoco.
     options.make_world(WorldOptions(quality=options.quality, look=options.look, render=False)).close()
     for name in sorted({entry.body for entry in options.suite.entries}):

@@ -1,18 +1,29 @@
-"""The measures of an episode: every metric of the catalogue, applied to a trace."""
+"""The measures of an episode: every metric of the catalogue, applied to a trace, and what follows from them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
+from vlagym.benchmark.cost import SAFE_BELOW, cost, weights_with
 from vlagym.benchmark.metric import Metric
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, VlagymError
 from vlagym.envs.types import Trace
+from vlagym.results import spl
 from vlagym.results.aggregate import Column
 
 LATENCY = "latency_"
 """Measures whose names begin so depend on the machine; all others are the same whenever the same actions are simulated."""
+
+DERIVED = (
+    Column(name="cost", unit="1", better="lower", kind="mean", headline=True),
+    Column(name="safe_success", unit="share", better="higher", kind="rate", headline=True),
+)
+"""Measures that are made of others and no trace: the weighted cost, and success at a cost below 1."""
+
+REFERRED = tuple(Column(name=name, unit="share", better="higher", kind="mean") for name in spl.OF)
+"""Measures that want a second run to compare with."""
 
 
 class MetricFailed(VlagymError):
@@ -39,34 +50,74 @@ def metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
     return found
 
 
-def measure(trace: Trace, names: Sequence[str] | None = None) -> dict[str, float | None]:
-    """Returns the measures of an episode: name -> number, or None where the metric does not apply.
+class Scorer:
+    """Measures one episode after another; the metrics are looked up once."""
+
+    def __init__(self, names: Sequence[str] | None = None, weights: Mapping[str, float] | None = None) -> None:
+        """Looks up the metrics.
+
+        Args:
+          names: As for `metrics`.
+          weights: Measure -> weight of the cost, where they differ from those of the house: `Suite.cost`.
+
+        Raises:
+          UnknownName: If there is no such metric, or no measure that a weight is of.
+          BadData: If something else than a metric is named, or a weight cannot be.
+        """
+        self._metrics = metrics(names)
+        self._derives = _derives(self._metrics)
+        values = [value for name, metric in self._metrics.items() for value in metric.names(name)]
+        self._weights = weights_with(weights or {}, [*values, *(c.name for c in DERIVED)]) if self._derives else {}
+
+    def measure(self, trace: Trace) -> dict[str, float | None]:
+        """Returns the measures of an episode: name -> number, or None where the metric does not apply.
+
+        After those of the metrics come the `DERIVED` ones, if every metric of ours is among them.
+
+        Raises:
+          MetricFailed: If a metric raises, answers with something else than it declares, or with NaN or infinity.
+        """
+        measures: dict[str, float | None] = {}
+        for name, metric in self._metrics.items():
+            try:
+                measures.update(_values(name, metric, trace))
+            except MetricFailed:
+                raise
+            except Exception as error:
+                raise MetricFailed(f"the metric {name!r} raised {type(error).__name__}: {error}") from error
+        if self._derives:
+            measures["cost"] = cost(measures, self._weights)
+            measures["safe_success"] = float(measures["success"] == 1 and measures["cost"] < SAFE_BELOW)
+        return measures
+
+
+def measure(trace: Trace, names: Sequence[str] | None = None, weights: Mapping[str, float] | None = None) -> dict[str, float | None]:
+    """Returns the measures of one episode.
 
     Args:
       trace: What happened; its spec says what was asked for.
       names: As for `metrics`.
+      weights: As for `Scorer`.
 
     Raises:
-      MetricFailed: If a metric raises, answers with something else than it declares, or with NaN or infinity.
+      MetricFailed: As `Scorer.measure`.
     """
-    measures: dict[str, float | None] = {}
-    for name, metric in metrics(names).items():
-        try:
-            measures.update(_values(name, metric, trace))
-        except MetricFailed:
-            raise
-        except Exception as error:
-            raise MetricFailed(f"the metric {name!r} raised {type(error).__name__}: {error}") from error
-    return measures
+    return Scorer(names, weights).measure(trace)
 
 
 def columns(names: Sequence[str] | None = None) -> tuple[Column, ...]:
-    """Returns what a table needs to know of each measure, in the order of `measure`."""
-    return tuple(
+    """Returns what a table needs to know of each measure, in the order of `measure`; last those that want a reference run (`results.spl`)."""
+    found = metrics(names)
+    own = tuple(
         Column(name=value, unit=metric.unit, better=metric.better, kind=metric.kind, headline=metric.headline)
-        for name, metric in metrics(names).items()
+        for name, metric in found.items()
         for value in metric.names(name)
     )
+    return (*own, *DERIVED, *REFERRED) if _derives(found) else own
+
+
+def _derives(found: Mapping[str, Metric]) -> bool:
+    return set(catalog.names("metric")) <= set(found)
 
 
 def _values(name: str, metric: Metric, trace: Trace) -> dict[str, float | None]:

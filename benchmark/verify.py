@@ -97,17 +97,17 @@ def verify(
     if workers < 1:
         raise BadData(f"a verification needs at least 1 worker, not {workers}")
     names = [*catalog.names("metric"), *metrics]
-    scoring.columns(names)
     results = store.results()
     if not results:
         raise BadData(f"{run} has not ended and holds no episode yet: there is nothing to verify. Go on with it: vlagym run --resume {run}")
     suite = suite_of(store.header)
+    scoring.Scorer(names, suite.cost)  # refuses what is unknown before anything is simulated
     differences = [*coverage(store.header, results, expand(suite)), *played_again(store.ledger())]
     if sample is not None:
         chosen = stream(seed, "verify").permutation(len(results))[:sample]
         results = [results[i] for i in sorted(chosen.tolist())]
     jobs = [Job(key=r.digest, content=_Claim(store.trace_path(r.digest), r)) for r in results]
-    crew = Crew(make=partial(_Verifier, make_world, tuple(names), store.header.safety), workers=min(workers, len(jobs)))
+    crew = Crew(make=partial(_Verifier, make_world, tuple(names), store.header.safety, suite.cost), workers=min(workers, len(jobs)))
     verdicts = _verdicts(catalog.load("executor", executor), crew, jobs)
     return Checked(run, verdicts, len(jobs), tuple(differences), tuple(reservations(store.header, suite)))
 
@@ -134,8 +134,8 @@ def _verdict(finished: Finished) -> Verdict:
 class _Verifier:
     """Verifies one episode after another in whichever process it lives."""
 
-    def __init__(self, make: MakeWorld, metrics: tuple[str, ...], safety: Mapping[str, Any]) -> None:
-        self._safety = safety
+    def __init__(self, make: MakeWorld, metrics: tuple[str, ...], safety: Mapping[str, Any], weights: Mapping[str, float]) -> None:
+        self._safety, self._weights = safety, weights
         self._world: RunnableWorld = make(WorldOptions(render=False))
         self._metrics = metrics
 
@@ -153,7 +153,7 @@ class _Verifier:
             recheck = Recheck(trace, self._safety)
         except VlagymError as error:
             return Verdict(result=claim.result, differences=(Difference("safety", str(error)),))
-        verdict = compare(claim.result, trace, again(self._world, trace, guard=recheck).play(), self._metrics)
+        verdict = compare(claim.result, trace, again(self._world, trace, guard=recheck).play(), self._metrics, self._weights)
         if recheck.difference is None:
             return verdict
         return replace(verdict, differences=(*verdict.differences, Difference("safety", recheck.difference)))
@@ -162,7 +162,9 @@ class _Verifier:
         self._world.close()
 
 
-def compare(stored: EpisodeResult, trace: Trace, rollout: Rollout, metrics: Sequence[str] | None = None) -> Verdict:
+def compare(
+    stored: EpisodeResult, trace: Trace, rollout: Rollout, metrics: Sequence[str] | None = None, weights: Mapping[str, float] | None = None
+) -> Verdict:
     """Compares a stored episode with its simulation.
 
     Args:
@@ -170,8 +172,9 @@ def compare(stored: EpisodeResult, trace: Trace, rollout: Rollout, metrics: Sequ
       trace: The stored trace.
       rollout: The stored actions, played to the end.
       metrics: What is measured; None: every metric of ours.
+      weights: Of the cost, where the suite has its own.
     """
-    found = conclude(trace.spec, rollout, stored.attempt, 0.0, metrics)
+    found = conclude(trace.spec, rollout, stored.attempt, 0.0, metrics=metrics, weights=weights, asked=trace)
     differences = _digests(stored, trace, found.result.certificate)
     error = found.result.error
     goes_on = error is not None and error.type == ActionsEnded.__name__
@@ -190,6 +193,7 @@ def compare(stored: EpisodeResult, trace: Trace, rollout: Rollout, metrics: Sequ
         plain += [("steps", str(stored.steps), str(found.result.steps)), ("time_s", repr(stored.time_s), repr(found.result.time_s))]
         if stored.outcome != "error":
             plain += [("outcome", stored.outcome, found.result.outcome), ("warning", str(stored.warning), str(found.result.warning))]
+            plain.append(("failure_mode", str(stored.failure_mode), str(found.result.failure_mode)))
     differences += [Difference(what, f"stored {a}, simulated {b}") for what, a, b in plain if a != b]
     unchecked: tuple[str, ...] = ()
     if stored.outcome != "error" and found.result.measures:

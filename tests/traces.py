@@ -112,6 +112,8 @@ def make_trace(
     forces: Mapping[str, Mapping[int, float]] | None = None,
     ended_by: EndedBy = "horizon",
     latency_s: Sequence[float] = (),
+    call_step: Sequence[int] | None = None,
+    actions: Sequence[Sequence[float]] | None = None,
     safety: Sequence[int] | None = None,
     **columns: Any,
 ) -> Trace:
@@ -123,9 +125,11 @@ def make_trace(
       forces: Kind of contact -> {substep from the beginning of the episode: N}.
       ended_by: Of the trace.
       latency_s: One for each call of the policy.
+      call_step: The steps at which it was called, one a call; None: the first ones. Alone, it gives each call 0.01 s.
+      actions: `(T, D)`; None: zeros.
       safety: What the safety filter did at each step; None: there was none.
-      **columns: Columns of the trace, each with T + 1 rows. `height_m={"mug": [...]}`, `x_m={...}`, `held={...}`, `touched_n={...}` set single
-        props by name, `joint={...}` and `fixture_touched_n={...}` the joints ("cabinet/drawer") and fixtures.
+      **columns: Columns of the trace, each with T + 1 rows. `height_m={"mug": [...]}`, `x_m={...}`, `tilt_deg={...}`, `held={...}`,
+        `touched_n={...}` set single props by name, `joint={...}` and `fixture_touched_n={...}` the joints ("cabinet/drawer") and fixtures.
     """
     spec = spec or make_spec()
     rows = steps + 1
@@ -169,6 +173,9 @@ def make_trace(
     for name, (target, known) in by_name.items():
         for who, column in columns.pop(name, {}).items():
             target[:, known.index(who)] = column
+    for who, degrees in columns.pop("tilt_deg", {}).items():
+        half = np.radians(np.asarray(degrees, float)) / 2
+        values["prop_quat_world_wxyz"][:, prop_names.index(who)] = np.stack([np.cos(half), np.sin(half), 0 * half, 0 * half], axis=1)
     for name, value in columns.items():
         assert name in values, f"there is no column {name!r}"
         values[name] = np.asarray(value, values[name].dtype).reshape(rows, *values[name].shape[1:])
@@ -176,14 +183,16 @@ def make_trace(
     for kind, entries in (forces or {}).items():
         for substep, newton in entries.items():
             force[substep, CONTACT_KINDS.index(kind)] = newton
+    if call_step is not None and not len(latency_s):
+        latency_s = [0.01] * len(call_step)
     return Trace(
         spec=spec,
-        actions=np.zeros((steps, spec.control.size), np.float32),
+        actions=np.zeros((steps, spec.control.size), np.float32) if actions is None else np.array(actions, np.float32),
         columns=values,
         contact_force_n=force.reshape(steps, SUBSTEPS, len(CONTACT_KINDS)),
         ended_by=ended_by,
         latency_s=np.array(latency_s, np.float64),
-        call_step=np.arange(len(latency_s), dtype=np.int32),
+        call_step=np.arange(len(latency_s), dtype=np.int32) if call_step is None else np.array(call_step, np.int32),
         safety=np.full(steps, -1, np.int8) if safety is None else np.array(safety, np.int8),
     )
 

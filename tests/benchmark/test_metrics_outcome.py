@@ -69,3 +69,53 @@ def test_a_plan_has_not_succeeded_when_something_else_was_manipulated(traces: Mo
     pushed = {"x_m": {"can": [0.2, 0.2, 0.23, 0.23, 0.23]}, "touched_n": {"can": [0, 0, 4, 0, 0]}}
     assert value(traces, "plan_success", stage_met=stage_met, **pushed) == 0
     assert value(traces, "plan_success", stage_met=stage_met, x_m=pushed["x_m"]) == 1  # moved, but never touched by the robot
+
+
+# --------------------------------------------------------------------------------------------------------------- the end, and the best
+@pytest.mark.parametrize(("rows", "at_the_end"), [("00011", 1), ("00001", 1), ("01110", 0), ("00000", 0)])
+def test_success_at_the_end_looks_at_the_last_step_alone(traces: ModuleType, rows: str, at_the_end: float) -> None:
+    assert value(traces, "success_end", goal_met=[c == "1" for c in rows]) == at_the_end
+
+
+def test_an_episode_without_steps_has_no_end(traces: ModuleType) -> None:
+    assert value(traces, "success_end", steps=0, goal_met=[[1]]) is None
+
+
+def test_the_most_goal_conditions_that_held_together_count(traces: ModuleType) -> None:
+    spec = traces.make_spec(goal=("on(mug, plate)", "on(can, plate)"))
+    assert value(traces, "goal_conditions_max", spec, steps=3, goal_met=[[0, 0], [1, 0], [0, 1], [0, 0]]) == 0.5
+    assert value(traces, "goal_conditions_max", spec, steps=2, goal_met=[[0, 0], [1, 1], [1, 0]]) == 1.0
+    assert value(traces, "goal_conditions_max", spec, steps=0, goal_met=[[1, 0]]) == 0.5
+
+
+# --------------------------------------------------------------------------------------------------------------------------- progress
+def test_progress_counts_what_was_grasped_beside_what_holds(traces: ModuleType) -> None:
+    spec = traces.make_spec(goal=("on(mug, plate)", "on(can, plate)"))
+    one_of_two = {"steps": 2, "goal_met": [[0, 0], [1, 0], [1, 0]]}
+    assert value(traces, "progress_score", spec, **one_of_two, held={"mug": [0, 1, 0]}) == 2 / 4
+    assert value(traces, "progress_score", spec, **one_of_two, held={"mug": [0, 1, 0], "can": [0, 0, 1]}) == 3 / 4
+    assert value(traces, "progress_score", spec, steps=2) == 0
+    assert value(traces, "progress_score", spec, steps=2, held={"plate": [0, 1, 0]}) == 0, "the destination is no target"
+
+
+def test_a_success_is_whole_progress_however_it_came_about(traces: ModuleType) -> None:
+    assert value(traces, "progress_score", goal_met=[0, 0, 0, 1, 1]) == 1
+
+
+def test_without_a_prop_to_grasp_progress_is_that_of_the_conditions(traces: ModuleType) -> None:
+    spec = traces.make_spec(goal=("open(cabinet/drawer)", "closed(cabinet/door)"), stages=(), fixtures={"cabinet": ["drawer", "door"]})
+    assert value(traces, "progress_score", spec, steps=1, goal_met=[[0, 0], [1, 0]]) == 0.5
+
+
+# ------------------------------------------------------------------------------------------------------------- the other goal, as told
+def test_who_was_told_another_goal_and_held_it_did_what_was_said(traces: ModuleType) -> None:
+    others = ((traces.predicate("on(mug, can)"),), (traces.predicate("on(can, plate)"),))
+    spec = traces.make_spec(alternatives=others, told=1)
+    second = [[0, 0], [0, 0], [0, 1], [0, 1], [0, 0]]
+    assert value(traces, "named_success", spec, alternative_met=second) == 1
+    assert value(traces, "named_success", spec, alternative_met=[row[::-1] for row in second]) == 0
+    assert value(traces, "named_success", spec, alternative_met=[[0, 0], [0, 1], [0, 0], [0, 1], [0, 0]]) == 0, "held for too short a time"
+
+
+def test_where_the_sentence_says_what_is_wanted_nothing_else_was_named(traces: ModuleType) -> None:
+    assert value(traces, "named_success", traces.make_spec(alternatives=((traces.predicate("on(mug, can)"),),)), alternative_met=[[1]] * 5) is None

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from vlagym.benchmark.cost import WEIGHTS
 from vlagym.benchmark.metric import Metric
-from vlagym.benchmark.scoring import LATENCY, MetricFailed, columns, measure
+from vlagym.benchmark.scoring import LATENCY, MetricFailed, Scorer, columns, measure
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, UnknownName
 from vlagym.envs.types import EpisodeSpec, Trace
@@ -33,7 +34,7 @@ def outsider(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_every_metric_file_gives_its_values_in_order(traces: ModuleType) -> None:
     measures = measure(traces.make_trace(latency_s=[0.1]))
-    assert list(measures) == [c.name for c in columns()]
+    assert [*measures, "spl_time", "spl_path"] == [c.name for c in columns()], "those that want a reference run are not measured"
     assert {name for name in measures if name in catalog.names("metric")} >= {"success", "steps", "drops", "target_first"}
     assert [name for name in measures if name.startswith(LATENCY)] == ["latency_s_p50", "latency_s_p95", "latency_s_max"]
 
@@ -84,3 +85,41 @@ def test_something_else_than_a_metric_is_refused(traces: ModuleType) -> None:
         measure(traces.make_trace(), ["math:pi"])
     with pytest.raises(UnknownName, match="no metric is called 'stepz'. Did you mean steps"):
         measure(traces.make_trace(), ["stepz"])
+
+
+# ------------------------------------------------------------------------------------------------------------------------------- cost
+def test_the_cost_is_the_weighted_sum_and_a_success_below_one_is_safe(traces: ModuleType) -> None:
+    met = {"goal_met": [0, 0, 0, 1, 1]}
+    found = measure(traces.make_trace(forces={"self": {1: 9.0}, "robot_fixture": {3: 9.0, 15: 9.0}}, **met))
+    assert found["cost"] == pytest.approx(3 * 0.2) and found["safe_success"] == 1
+    found = measure(traces.make_trace(forces={"self": {1: 9.0}, "robot_fixture": {3: 9.0, 15: 9.0}}, height_m={"can": [0, 0, -1, -2, -3]}, **met))
+    assert found["cost"] == pytest.approx(3 * 0.2 + 1) and found["safe_success"] == 0
+    found = measure(traces.make_trace())
+    assert found["cost"] == 0 and found["safe_success"] == 0, "a safe failure is no safe success"
+
+
+def test_a_suite_weighs_what_it_likes_and_a_weight_of_zero_takes_a_measure_out(traces: ModuleType) -> None:
+    trace = traces.make_trace(forces={"self": {1: 9.0}, "robot_fixture": {3: 9.0}})
+    assert measure(trace, weights={"collisions_self": 0.0})["cost"] == pytest.approx(0.2)
+    assert measure(trace, weights={"collisions_self": 5.0, "peak_force_n_self": 0.5})["cost"] == pytest.approx(5 + 0.2 + 4.5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        ({"collisions_shelf": 1.0}, UnknownName, r"no measure is called 'collisions_shelf'. Did you mean collisions_self.*vlagym list metrics"),
+        ({"latency_s_max": 1.0}, BadData, r"weighs 'latency_s_max', which cannot be: it differs between equal runs"),
+        ({"cost": 1.0}, BadData, r"weighs 'cost', which cannot be: it follows from the cost"),
+    ],
+)
+def test_a_weight_of_what_cannot_be_weighed_is_refused(weights: dict[str, float], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Scorer(weights=weights)
+
+
+def test_every_weight_of_the_house_is_of_a_measure() -> None:
+    assert set(WEIGHTS) <= {c.name for c in columns()}
+
+
+def test_single_metrics_are_measured_without_what_follows_from_all_of_them(traces: ModuleType) -> None:
+    assert set(measure(traces.make_trace(), ["steps", "success"])) == {"steps", "success"}

@@ -1,0 +1,28 @@
+"""Goal conditions that hold at the end and targets that were grasped, as a share of both (the progress score of VLABench)."""
+
+from __future__ import annotations
+
+from vlagym.benchmark.metric import Metric
+from vlagym.envs.types import EpisodeSpec, Trace
+
+
+def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
+    """Returns (conditions that hold + targets grasped) / (conditions + targets).
+
+    A target is a prop that a goal condition is about: its first argument. It is grasped if it was held at some control step. So that no success
+    scores less than 1, as it would where a thing is pushed to its place, a target all of whose conditions hold at the end counts as grasped.
+    """
+    last = trace.columns["goal_met"][-1].astype(bool)
+    if not last.size:
+        return None
+    was_held = trace.columns["prop_is_held"].any(axis=0)
+    index = {prop.name: i for i, prop in enumerate(spec.scene.props)}
+    about: dict[str, list[int]] = {}
+    for condition, predicate in enumerate(spec.goal):
+        if predicate.things and predicate.things[0] in index:
+            about.setdefault(predicate.things[0], []).append(condition)
+    grasped = sum(bool(was_held[index[name]]) or bool(last[conditions].all()) for name, conditions in about.items())
+    return (int(last.sum()) + grasped) / (last.size + len(about))
+
+
+METRIC = Metric(unit="share", better="higher", kind="mean", measure=_measure)
