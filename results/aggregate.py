@@ -6,27 +6,30 @@ import dataclasses
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vlagym.envs.errors import BadData, unknown_name
-from vlagym.envs.types import EpisodeResult, RunHeader, canonical_json, sha, to_plain
-from vlagym.results.intervals import MeanInterval, bootstrap_mean, content_rng, wilson
-from vlagym.results.store import Store
+from vlagym.envs.types import EpisodeResult
+from vlagym.results import standings
+from vlagym.results.intervals import MeanInterval, mean_interval, wilson
+from vlagym.results.pooling import Pool, pools
+from vlagym.results.pooling import Run as Run
+from vlagym.results.pooling import packages_that_score as packages_that_score
 
 if TYPE_CHECKING:
     import pandas as pd
 
-GROUPINGS = ("task", "axis", "robot", "policy")
-"""What `--by` takes. The policy and the suite are keys of every row anyway."""
+GROUPINGS = ("task", "axis", "axis_name", "level", "robot", "base", "policy", "suite")
+"""What `--by` takes. `axis` tells levels apart and `axis_name` does not; `level` is how the sentence says it. The policy and the suite are keys of
+every row anyway."""
 
 DIFFERS = "differs"
 """Key of the rows that agree in policy, suite and grouping and must not be pooled nevertheless: it says what they differ in."""
 
-_PACKAGES_THAT_SCORE = ("vlagym", "mujoco")
-_PACKAGES_OF_TWO_HANDS = ("mink", "daqp")
+SENSITIVITY = "success_if_errors_failed"
+"""A derived measure: the rate of success if every errored episode were a failure. A table has it where it is among the columns asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,27 +45,6 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """A run as a table sees it."""
-
-    name: str
-    """Of its folder."""
-    header: RunHeader
-    results: Sequence[EpisodeResult]
-    """One an episode."""
-
-    @staticmethod
-    def load(path: Path | str) -> Run:
-        """Reads a run folder.
-
-        Raises:
-          BadData: If there is none, or it is damaged.
-        """
-        store = Store.open(path)
-        return Run(name=store.path.resolve().name, header=store.header, results=store.results())
-
-
-@dataclass(frozen=True, kw_only=True)
 class Table:
     """Aggregated results. `results.leaderboard` prints it."""
 
@@ -74,7 +56,10 @@ class Table:
     columns: tuple[Column, ...]
     """Measures besides success."""
     notes: tuple[str, ...]
-    """What a reader must know: unfinished runs, privileged policies, measures that are left out."""
+    """What a reader must know: unfinished runs, errors, privileged policies, measures that are left out."""
+    letters: tuple[str, ...] = ()
+    """One for each row, or none at all where nothing was compared: rows of one suite and group that bear a letter in common are not told apart by
+    their success on the episodes that they share (`results.standings`)."""
 
 
 def with_total(table: Table, total: Table, key: str) -> Table:
@@ -88,22 +73,25 @@ def with_total(table: Table, total: Table, key: str) -> Table:
     import pandas as pd
 
     below = total.frame.copy().assign(**{key: "all"})  # a copy is one block again; pandas warns of the many it was built of
-    return dataclasses.replace(table, frame=pd.concat([table.frame, below[[c for c in table.frame.columns]]], ignore_index=True))
+    frame = pd.concat([table.frame, below[[c for c in table.frame.columns]]], ignore_index=True)
+    letters = (*_letters_or_blanks(table), *_letters_or_blanks(total)) if table.letters or total.letters else ()
+    return dataclasses.replace(table, frame=frame, letters=letters)
 
 
-def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] = ()) -> Table:
+def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] = (), *, errors_as_failures: bool = False) -> Table:
     """Returns the table of some runs.
 
     n counts the episodes that ended in success or failure; errored ones are counted beside it and enter no mean. Rates (success and the measures
     of kind "rate") have a Wilson 95 % interval, means a bootstrap interval stratified by task. A measure that does not apply to an episode is left
-    out of its mean, which has its own n. Runs are pooled into one row only if they agree in policy (options and card included), suite digest,
-    quality, robot looks, schema and the versions that a score depends on, and share no episode; otherwise they have rows of their own, and
-    `differs` names what differs.
+    out of its mean, which has its own n. Runs are pooled into one row only if they agree in all that a number depends on and share no episode;
+    otherwise they have rows of their own, and `differs` names what differs (`results.pooling`). Of several policies, letters say which are told
+    apart by the episodes that they share.
 
     Args:
       runs: At least one.
       columns: What is known of each measure; measures of the results that are not among them are left out and noted.
       by: Any of GROUPINGS.
+      errors_as_failures: Counts an errored episode as a failure, in success and its n: the harshest reading. Measures stay without it.
 
     Raises:
       UnknownName: For another grouping.
@@ -116,196 +104,131 @@ def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] 
     for name in by:
         if name not in GROUPINGS:
             raise unknown_name("grouping", name, GROUPINGS)
-    groupings = [name for name in dict.fromkeys(by) if name != "policy"]
+    groupings = [name for name in dict.fromkeys(by) if name not in ("policy", "suite")]
     measures = tuple(c for c in columns if c.name != "success")
-    pools = _pools(runs)
+    of_rows = pools(runs)
 
     rows: list[dict[str, Any]] = []
-    for pool in pools:
+    rivals: dict[tuple[str, ...], dict[str, Sequence[EpisodeResult]]] = defaultdict(dict)
+    for pool in of_rows:
         groups: dict[tuple[str, ...], list[EpisodeResult]] = defaultdict(list)
-        for run in pool.runs:
-            for result in run.results:
-                groups[tuple(_group(result, name) for name in groupings)].append(result)
+        for result in pool.results():
+            groups[tuple(group_of(result, name) for name in groupings)].append(result)
         for group, results in groups.items():
             key = {"policy": pool.policy, "suite": pool.suite, **dict(zip(groupings, group, strict=True)), DIFFERS: pool.differs}
-            rows.append({**key, **_row(results, measures)})
+            rows.append({**key, **_row(results, measures, errors_as_failures)})
+            rivals[(pool.suite, *group)][pool.label] = results
     keys = ["policy", "suite", *groupings, DIFFERS]
-    if not any(pool.differs for pool in pools):
+    rows.sort(key=lambda row: (row["suite"], *(row[k] for k in groupings), -low_first(row["success"]), row["policy"], row[DIFFERS]))
+    letters = _letters(rows, groupings, rivals)
+    if not any(pool.differs for pool in of_rows):
         keys.remove(DIFFERS)
         rows = [{k: v for k, v in row.items() if k != DIFFERS} for row in rows]
-    rows.sort(key=lambda row: (row["suite"], *(row[k] for k in groupings), -_low_first(row["success"]), row["policy"], row.get(DIFFERS, "")))
     values = [f"{c.name}{end}" for c in measures for end in ("", "_low", "_high", "_n")]
     frame = pd.DataFrame(rows, columns=[*keys, "n", "errors", "success", "success_low", "success_high", *values])
     numbers = [f"{name}{end}" for name in ("success", *(c.name for c in measures)) for end in ("", "_low", "_high")]
     frame = frame.astype(dict.fromkeys(numbers, "float64"))
-    return Table(frame=frame, keys=tuple(keys), columns=measures, notes=_notes(runs, pools, columns))
-
-
-def packages_that_score(header: RunHeader) -> tuple[str, ...]:
-    """Returns the packages whose version can change a number of a run; they are part of what a row stands for.
-
-    Two hands are moved and legs are balanced by libraries of their own, between the action and the motors.
-    """
-    environments = header.conventions.get("environments", ())
-    commanded = {part["name"] for e in environments for part in e["action"]["components"]}
-    has_two_hands = any(name.startswith("left_") for name in commanded)
-    return (*_PACKAGES_THAT_SCORE, *(_PACKAGES_OF_TWO_HANDS if has_two_hands else ()))
-
-
-# --------------------------------------------------------------------------------------------------------- what may stand in one row
-@dataclass(frozen=True, kw_only=True)
-class _Pool:
-    policy: str
-    suite: str
-    runs: tuple[Run, ...]
-    differs: str
-
-
-def _pools(runs: Sequence[Run]) -> list[_Pool]:
-    """Returns the sets of runs whose episodes may be counted together."""
-    alike: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        alike[canonical_json(_identity(run.header))].append(run)
-    sets: list[tuple[dict[str, Any], tuple[Run, ...]]] = []
-    for members in alike.values():
-        identity = _flat(_identity(members[0].header))
-        if _share_an_episode(members):
-            sets += [({**identity, "run": run.name}, (run,)) for run in members]
-        else:
-            sets.append((identity, tuple(members)))
-    pools: list[_Pool] = []
-    for (policy, suite), same in _by_name(sets).items():
-        paths = sorted({p for identity, _ in same for p in identity})
-        different = [p for p in paths if len({canonical_json(identity.get(p)) for identity, _ in same}) > 1]
-        pools += [_Pool(policy=policy, suite=suite, runs=members, differs=_named(identity, different)) for identity, members in same]
-    return pools
-
-
-def _identity(header: RunHeader) -> dict[str, Any]:
-    """Returns all that two runs must share for their episodes to be counted together."""
-    identity: dict[str, Any] = to_plain(
-        {
-            "policy": header.policy,
-            "suite": {k: header.suite.get(k) for k in ("name", "version", "digest")},
-            "quality": header.quality,
-            "look": header.robot_looks,
-            "base": {robot: ", ".join(bases) for robot, bases in header.robot_bases.items()},
-            "safety": header.safety.get("mode"),
-            "safety_limits": {robot: sha(canonical_json(limits).encode()) for robot, limits in header.safety.get("limits", {}).items()},
-            "schema": header.schema,
-            "package": {k: header.packages.get(k) for k in packages_that_score(header)},
-        }
-    )
-    return identity
-
-
-def _by_name(sets: Iterable[tuple[dict[str, Any], tuple[Run, ...]]]) -> dict[tuple[str, str], list[tuple[dict[str, Any], tuple[Run, ...]]]]:
-    named: dict[tuple[str, str], list[tuple[dict[str, Any], tuple[Run, ...]]]] = defaultdict(list)
-    for identity, members in sets:
-        header = members[0].header
-        named[_text(header, "policy"), _text(header, "suite")].append((identity, members))
-    return named
-
-
-def _text(header: RunHeader, part: Literal["policy", "suite"]) -> str:
-    name = getattr(header, part).get("name")
-    if not isinstance(name, str):
-        raise BadData(f"the header of a run started {header.started} has no {part} name")
-    return name
-
-
-def _share_an_episode(runs: Sequence[Run]) -> bool:
-    return any({r.digest for r in a.results} & {r.digest for r in b.results} for a, b in itertools.combinations(runs, 2))
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns nested tables as one: {"policy.options.horizon": 8}."""
-    out: dict[str, Any] = {}
-    for key, inner in value.items():
-        path = f"{prefix}{key}"
-        if isinstance(inner, Mapping):
-            out.update(_flat(inner, f"{path}."))
-        else:
-            out[path] = inner
-    return out
-
-
-def _named(identity: Mapping[str, Any], different: Sequence[str]) -> str:
-    """Returns the differences in words, at most three of them."""
-    words = []
-    # First what it has, then what it lacks.
-    different = sorted(different, key=lambda path: identity.get(path) is None and not _is_fixed_base(path, identity))
-    for path in different[:3]:
-        value = identity.get(path)
-        if _is_fixed_base(path, identity):
-            value = "fixed"
-        text = value if isinstance(value, str) else "none" if value is None else canonical_json(value)
-        words.append(f"{path}={text if len(text) <= 24 else text[:12] + '…'}")
-    if len(different) > 3:
-        words.append(f"{len(different) - 3} more")
-    return ", ".join(words)
-
-
-def _is_fixed_base(path: str, identity: Mapping[str, Any]) -> bool:
-    """Returns whether a path is the base of a robot that stood on fixed ones only: headers name the others."""
-    return path.startswith("base.") and path not in identity and path.replace("base.", "look.", 1) in identity
+    notes = _notes(runs, of_rows, columns, groupings, errors_as_failures)
+    return Table(frame=frame, keys=tuple(keys), columns=measures, notes=notes, letters=letters)
 
 
 # ----------------------------------------------------------------------------------------------------------------------- one row
-def _group(result: EpisodeResult, grouping: str) -> str:
-    if grouping == "task":
-        return result.task
-    if grouping == "robot":
-        return result.robot
-    return " + ".join(f"{axis}:{level}" for axis, level in sorted(result.axes.items())) or "none"
+def group_of(result: EpisodeResult, grouping: str) -> str:
+    """Returns in which group of a grouping an episode is counted: "stack", "camera:3 + lighting:2", "none".
+
+    Args:
+      result: The episode.
+      grouping: One of GROUPINGS, but for policy and suite, of which an episode knows nothing.
+    """
+    if grouping == "axis":
+        return " + ".join(f"{axis}:{level}" for axis, level in sorted(result.axes.items())) or "none"
+    if grouping == "axis_name":
+        return " + ".join(sorted(result.axes)) or "none"
+    if grouping == "level":
+        return result.level or "unknown"
+    return {"task": result.task, "robot": result.robot, "base": result.robot_base}[grouping]
 
 
-def _row(results: Sequence[EpisodeResult], measures: Sequence[Column]) -> dict[str, Any]:
+def _row(results: Sequence[EpisodeResult], measures: Sequence[Column], errors_as_failures: bool) -> dict[str, Any]:
     counted = [r for r in results if r.outcome != "error"]
     successes = sum(r.outcome == "success" for r in counted)
-    success = _rate(successes, len(counted))
-    row: dict[str, Any] = {"n": len(counted), "errors": len(results) - len(counted)}
+    n = len(results) if errors_as_failures else len(counted)
+    success = rate(successes, n)
+    row: dict[str, Any] = {"n": n, "errors": len(results) - len(counted)}
     row |= {"success": success.mean, "success_low": success.low, "success_high": success.high}
     for column in measures:
-        pairs = [(value, r.task) for r in counted if (value := r.measures.get(column.name)) is not None]
-        values, tasks = [v for v, _ in pairs], [t for _, t in pairs]
-        if column.kind == "rate":
-            strange = [v for v in values if v not in (0, 1)]
-            if strange:
-                raise BadData(f"the measure {column.name!r} is a rate and holds {strange[0]:g}; a rate is 0 or 1 in each episode")
-            interval = _rate(int(sum(values)), len(values))
+        if column.name == SENSITIVITY:
+            interval = rate(successes, len(results))
         else:
-            interval = bootstrap_mean(values, tasks, content_rng(values, tasks, column.name))
+            interval = _mean(column, [(value, r.task) for r in counted if (value := r.measures.get(column.name)) is not None])
         name = column.name
         row |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high, f"{name}_n": interval.n}
     return row
 
 
-def _rate(successes: int, n: int) -> MeanInterval:
+def _mean(column: Column, pairs: Sequence[tuple[float, str]]) -> MeanInterval:
+    """Returns the mean of (value, task) and its interval."""
+    values, tasks = [v for v, _ in pairs], [t for _, t in pairs]
+    if column.kind == "mean":
+        return mean_interval(values, tasks, column.name)
+    strange = [v for v in values if v not in (0, 1)]
+    if strange:
+        raise BadData(f"the measure {column.name!r} is a rate and holds {strange[0]:g}; a rate is 0 or 1 in each episode")
+    return rate(int(sum(values)), len(values))
+
+
+def _letters(
+    rows: Sequence[dict[str, Any]], groupings: Sequence[str], rivals: dict[tuple[str, ...], dict[str, Sequence[EpisodeResult]]]
+) -> tuple[str, ...]:
+    """Returns the letters of each row, blank where it has no rival; nothing at all where no row has one."""
+    found = {group: standings.letters(of) for group, of in rivals.items() if len(of) > 1}
+    if not any(found.values()):
+        return ()
+    groups = [(row["suite"], *(row[k] for k in groupings)) for row in rows]
+    labels = [f"{row['policy']} ({row[DIFFERS]})" if row[DIFFERS] else str(row["policy"]) for row in rows]
+    return tuple(found.get(group, {}).get(label, "") for group, label in zip(groups, labels, strict=True))
+
+
+def _letters_or_blanks(table: Table) -> tuple[str, ...]:
+    return table.letters or ("",) * len(table.frame)
+
+
+def rate(successes: int, n: int) -> MeanInterval:
+    """Returns a rate with its Wilson 95 % interval; None for all three where nothing was counted."""
     if n == 0:
         return MeanInterval(None, None, None, 0)
     low, high = wilson(successes, n)
     return MeanInterval(successes / n, float(low), float(high), n)
 
 
-def _low_first(value: float | None) -> float:
+def low_first(value: float | None) -> float:
     """Returns a key by which rows without a rate come after those with one."""
     return -math.inf if value is None else value
 
 
 # ------------------------------------------------------------------------------------------------------------- what must be said
-def _notes(runs: Sequence[Run], pools: Sequence[_Pool], columns: Sequence[Column]) -> tuple[str, ...]:
+def notes_on(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] = ()) -> tuple[str, ...]:
+    """Returns what a reader of any table of the runs must know, as the notes of `aggregate`."""
+    return _notes(runs, pools(runs), columns, by, False)
+
+
+def _notes(
+    runs: Sequence[Run], of_rows: Sequence[Pool], columns: Sequence[Column], by: Sequence[str], errors_as_failures: bool
+) -> tuple[str, ...]:
     notes: list[str] = []
-    for pool in pools:
+    for pool in of_rows:
         scheduled = pool.runs[0].header.suite.get("episodes")
         stored = sum(len(run.results) for run in pool.runs)
         if isinstance(scheduled, int) and stored != scheduled:
             names = " and ".join(run.name for run in pool.runs)
             notes.append(f"{names}: {stored} of {scheduled} episodes are stored; the row is of an unfinished run")
-    notes += dict.fromkeys(text for pool in pools if (text := _several_bodies(pool)))
-    for policy in sorted({pool.policy for pool in pools if pool.runs[0].header.policy.get("privileged")}):
+    notes += dict.fromkeys(text for pool in of_rows if (text := _several_bodies(pool)))
+    notes += dict.fromkeys(text for pool in of_rows if (text := _varied(pool, by)))
+    notes += _strangers(of_rows)
+    notes += [text for pool in of_rows if (text := _errors(pool, errors_as_failures))]
+    for policy in sorted({pool.policy for pool in of_rows if pool.is_privileged}):
         notes.append(f"{policy} reads the true state of the scene: it bounds what a policy that sees pixels can reach")
-    for policy, mode in sorted({(pool.policy, str(pool.runs[0].header.safety.get("mode"))) for pool in pools}):
+    for policy, mode in sorted({(pool.policy, str(pool.runs[0].header.safety.get("mode"))) for pool in of_rows}):
         if mode != "off":
             what = "scaled back what was not allowed" if mode == "clip" else "ended the episode at what was not allowed"
             notes.append(f"between {policy} and the robot stood a safety filter, which {what} (--safety {mode})")
@@ -315,7 +238,51 @@ def _notes(runs: Sequence[Run], pools: Sequence[_Pool], columns: Sequence[Column
     return tuple(notes)
 
 
-def _several_bodies(pool: _Pool) -> str | None:
+def _varied(pool: Pool, by: Sequence[str]) -> str | None:
+    """Returns the sentence that says that a row counts varied and unvaried episodes together; None for one that does not."""
+    varied = sum(bool(r.axes) for run in pool.runs for r in run.results)
+    unvaried = sum(len(run.results) for run in pool.runs) - varied
+    if not varied or not unvaried or {"axis", "axis_name"} & set(by):
+        return None
+    return f"a row of {pool.suite} counts {unvaried} unvaried and {varied} varied episodes together; --by axis_name parts them"
+
+
+def _strangers(of_rows: Sequence[Pool]) -> list[str]:
+    """Returns a sentence for each suite of which some rows have no episode in common, so that nothing tells them apart or alike."""
+    played: dict[str, dict[str, set[str]]] = defaultdict(dict)
+    for pool in of_rows:
+        played[pool.suite][pool.label] = {r.digest for r in pool.results()}
+    notes = []
+    for suite, of in played.items():
+        apart = [f"{a} and {b}" for a, b in itertools.combinations(of, 2) if of[a] and of[b] and not of[a] & of[b]]
+        if apart:
+            more = f" (and {len(apart) - 3} more pairs)" if len(apart) > 3 else ""
+            notes.append(f"{suite}: {', '.join(apart[:3])}{more} have no episode in common; nothing here compares them")
+    return notes
+
+
+def _errors(pool: Pool, errors_as_failures: bool) -> str | None:
+    """Returns the sentence that says what the errors of a row could make of its success; None for a row without."""
+    results = pool.results()
+    errors = sum(r.outcome == "error" for r in results)
+    if not errors:
+        return None
+    successes = sum(r.outcome == "success" for r in results)
+    counted, all_of_them = rate(successes, len(results) - errors), rate(successes, len(results))
+    told = f"{pool.label} on {pool.suite}: {errors} of {len(results)} episodes ended in an error"
+    if counted.mean is None:
+        return f"{told}: there is nothing to count"
+    if errors_as_failures:
+        return f"{told} and count as failures here; without them success is {_percent(counted)}"
+    return f"{told}; if these were failures, success would be {_percent(all_of_them)}"
+
+
+def _percent(interval: MeanInterval) -> str:
+    assert interval.mean is not None and interval.low is not None and interval.high is not None
+    return f"{100 * interval.mean:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def _several_bodies(pool: Pool) -> str | None:
     """Returns the sentence that says which bodies, on which bases, a row counts together; None for one body on one base."""
     bases = {robot: pool.runs[0].header.robot_bases.get(robot, ["fixed"]) for run in pool.runs for robot in sorted({r.robot for r in run.results})}
     if sum(map(len, bases.values())) < 2:

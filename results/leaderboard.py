@@ -1,19 +1,24 @@
-"""A table as text: Markdown that reads well in a terminal, CSV, JSON, LaTeX."""
+"""The table of policies as text: Markdown that reads well in a terminal, CSV, JSON, LaTeX."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vlagym.envs.errors import unknown_name
 from vlagym.results.aggregate import Column, Table
+from vlagym.results.sheet import FORMATS, NOTHING, Sheet, fixed
+from vlagym.results.sheet import render as render_sheets
 
 _LEGEND = (
     "n: episodes that ended in success or failure; errors are in no mean.",
     "[low, high]: 95 % interval, Wilson for rates, bootstrap within each task for means. (n = …): the measure applies to so many only.",
 )
+_LETTERS = "letters: rows that share one are not told apart by their success on the episodes in common (McNemar, Holm, 5 %); this is no rank."
+
+FLOORS = ("hold", "uniform")
+"""Policies that look at nothing: one stands still, one draws its actions. Every other one must clear them."""
 
 
 def render(table: Table, format_name: str = "md", show: Sequence[str] | None = None) -> str:
@@ -29,7 +34,7 @@ def render(table: Table, format_name: str = "md", show: Sequence[str] | None = N
     """
     if format_name not in FORMATS:
         raise unknown_name("table format", format_name, FORMATS)
-    return FORMATS[format_name](table, show)
+    return render_sheets([sheet(table, show)], format_name)
 
 
 def rows(table: Table) -> list[dict[str, Any]]:
@@ -45,40 +50,39 @@ def rows(table: Table) -> list[dict[str, Any]]:
     return out
 
 
-def _json(table: Table, show: Sequence[str] | None) -> str:
-    return json.dumps(rows(table), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def sheet(table: Table, show: Sequence[str] | None = None, title: str = "Success and measures") -> Sheet:
+    """Returns the table as a person reads it.
 
+    Args:
+      table: What `aggregate` made.
+      show: Measures that are shown; default: the headline measures that apply to some row.
+      title: Stands above it where it is one of several.
 
-def _csv(table: Table, show: Sequence[str] | None) -> str:
-    return str(table.frame.to_csv(index=False))
-
-
-def _markdown(table: Table, show: Sequence[str] | None) -> str:
+    Raises:
+      UnknownName: For a measure that the table does not have.
+    """
     head, body, is_number = _cells(table, show)
-    lines = [head, *([cell.replace("|", "\\|") for cell in row] for row in body)]
-    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(head))]  # Markdown wants rules of three dashes
-
-    def aligned(line: Sequence[str]) -> str:
-        cells = (cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(line, widths, is_number, strict=True))
-        return f"| {' | '.join(cells)} |"
-
-    rule = (("-" * (width - 1) + ":") if right else "-" * width for width, right in zip(widths, is_number, strict=True))
-    text = [aligned(head), f"| {' | '.join(rule)} |", *map(aligned, lines[1:]), "", *_LEGEND, *(f"- {note}" for note in table.notes)]
-    return "\n".join(text) + "\n"
-
-
-def _latex(table: Table, show: Sequence[str] | None) -> str:
-    head, body, is_number = _cells(table, show)
-    escape = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"})
-    lines = [" & ".join(cell.translate(escape) for cell in line) + r" \\" for line in (head, *body)]
-    form = "".join("r" if right else "l" for right in is_number)
-    notes = [f"% {note}" for note in (*_LEGEND, *table.notes)]
-    begin, end = rf"\begin{{tabular}}{{{form}}}", r"\end{tabular}"
-    return "\n".join([*notes, begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", end]) + "\n"
+    return Sheet(
+        name="table",
+        title=title,
+        head=tuple(head),
+        body=tuple(map(tuple, body)),
+        is_number=tuple(is_number),
+        legend=(*_LEGEND, *((_LETTERS,) if any(table.letters) else ()), *floor_legend(table.frame["policy"])),
+        notes=table.notes,
+        records=tuple(rows(table)),
+        csv_extra=tuple({"letters": letters} for letters in table.letters),
+    )
 
 
-FORMATS: dict[str, Callable[[Table, Sequence[str] | None], str]] = {"md": _markdown, "csv": _csv, "json": _json, "tex": _latex}
-"""What `vlagym table --format` takes."""
+def floor_legend(policies: Iterable[str]) -> tuple[str, ...]:
+    """Returns the line that says which of some policies are the floor of the table; nothing where none is."""
+    found = [name for name in FLOORS if name in set(policies)]
+    if not found:
+        return ()
+    if len(found) == 1:
+        return (f"{found[0]} is the floor: it looks at nothing, and what it reaches is reached by chance.",)
+    return (f"{' and '.join(found)} are the floor: they look at nothing, and what they reach is reached by chance.",)
 
 
 # ------------------------------------------------------------------------------------------------------------------------- cells
@@ -92,12 +96,14 @@ def _cells(table: Table, show: Sequence[str] | None) -> tuple[list[str], list[li
             if name not in known and name != "success":
                 raise unknown_name("measure", name, known)
         shown = [known[name] for name in show if name != "success"]
-    head = [*table.keys, "n", "errors", "success", *(c.name for c in shown)]
+    with_letters = ["letters"] if any(table.letters) else []
+    head = [*table.keys, "n", "errors", "success", *with_letters, *(c.name for c in shown)]
     body = []
-    for row in rows(table):
+    for i, row in enumerate(rows(table)):
         success = _interval(row["success"], row["success_low"], row["success_high"], "share")
-        body.append([*(str(row[key]) for key in (*table.keys, "n", "errors")), success, *(_measure(row[c.name], c, row["n"]) for c in shown)])
-    return head, body, [False] * len(table.keys) + [True] * (3 + len(shown))
+        cells = [*(str(row[key]) for key in (*table.keys, "n", "errors")), success, *([table.letters[i]] if with_letters else [])]
+        body.append([*cells, *(_measure(row[c.name], c, row["n"]) for c in shown)])
+    return head, body, [False] * len(table.keys) + [True] * 3 + [False] * len(with_letters) + [True] * len(shown)
 
 
 def _measure(value: dict[str, Any], column: Column, n: int) -> str:
@@ -111,13 +117,13 @@ def _interval(mean: float | None, low: float | None, high: float | None, unit: s
     Resampling equal values gives an interval without width, which would claim more than is known: then the mean stands alone.
     """
     if mean is None:
-        return "–"
+        return NOTHING
     if unit == "share":
         scale, decimals, sign = 100.0, 1, " %"
     else:
         scale, decimals, sign = 1.0, min(_decimals(mean, low, high), _FINEST.get(unit, 3)), ""
-    text = f"{_fixed(scale * mean, decimals)}{sign}"
-    return text if low is None or high is None or low == high else f"{text} [{_fixed(scale * low, decimals)}, {_fixed(scale * high, decimals)}]"
+    text = f"{fixed(scale * mean, decimals)}{sign}"
+    return text if low is None or high is None or low == high else f"{text} [{fixed(scale * low, decimals)}, {fixed(scale * high, decimals)}]"
 
 
 _FINEST = {"s": 5}
@@ -129,11 +135,6 @@ def _decimals(mean: float, low: float | None, high: float | None) -> int:
     half = (high - low) / 2 if low is not None and high is not None else 0.0
     size, digits = (half, 2) if half > 0 else (abs(mean), 3)
     return 1 if size == 0 else max(0, digits - 1 - math.floor(math.log10(size)))
-
-
-def _fixed(value: float, decimals: int) -> str:
-    text = f"{value:.{decimals}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def _number(value: Any) -> float | None:

@@ -43,9 +43,9 @@ def test_markdown_reads_well_in_a_terminal(table: Table) -> None:
     lines = render(table, "md").splitlines()
     head, rule, first, second, third = lines[:5]
     assert len({len(line) for line in (head, rule, first, second, third)}) == 1
-    assert "| minivla     | smoke | 200 |      2 | 62.0 % [55.1, 68.4] |" in first
-    assert " 0.0 % [0.0, 27.8] |" in second
-    assert r"| broken_a\|b | smoke |   0 |      3 |                   – |" in third
+    assert "| minivla     | smoke | 200 |      2 | 62.0 % [55.1, 68.4] | a       |" in first
+    assert " 0.0 % [0.0, 27.8] | b       |" in second
+    assert r"| broken_a\|b | smoke |   0 |      3 |                   – |         |" in third
     assert rule.split("|")[1:5] == [" ----------- ", " ----- ", " --: ", " -----: "]
     assert "(n = 100)" in first and "(n = 5)" in second
     assert lines[5] == "" and lines[6].startswith("n: episodes that ended in success or failure; errors are in no mean.")
@@ -54,7 +54,7 @@ def test_markdown_reads_well_in_a_terminal(table: Table) -> None:
 def test_markdown_shows_headline_measures_that_apply(table: Table) -> None:
     head = render(table).splitlines()[0]
     assert [cell.strip() for cell in head.split("|")[1:-1]] == [
-        *("policy", "suite", "n", "errors", "success", "goal_conditions", "path_length_m", "target_first")
+        *("policy", "suite", "n", "errors", "success", "letters", "goal_conditions", "path_length_m", "target_first")
     ]
     assert "energy_j" in render(table, "md", ["energy_j"]).splitlines()[0]
     with pytest.raises(UnknownName, match="no measure is called 'energy'. Did you mean energy_j"):
@@ -66,7 +66,7 @@ def test_numbers_have_as_many_digits_as_they_are_known_to(table: Table) -> None:
 
 
 def test_equal_values_claim_no_interval(table: Table) -> None:
-    assert [line.split("|")[6].strip() for line in render(table, "md", ["energy_j"]).splitlines()[2:5]] == ["3.00", "3.00", "–"]
+    assert [line.split("|")[-2].strip() for line in render(table, "md", ["energy_j"]).splitlines()[2:5]] == ["3.00", "3.00", "–"]
 
 
 def test_rules_are_wide_enough_for_markdown(traces: ModuleType) -> None:
