@@ -74,8 +74,8 @@ class _Episode(NamedTuple):
 
 
 def _chosen(trace: Trace) -> tuple[Predicate, ...]:
-    met = np.flatnonzero(trace.columns["alternative_met"][-1]) if trace.ended_by == "wrong_goal" else ()
-    return trace.spec.alternatives[int(met[0])] if len(met) else ()
+    met = np.flatnonzero(trace.columns["alternative_met"][-1]) if trace.ended_by == "wrong_goal" else np.zeros(0, int)
+    return trace.spec.alternatives[int(met[0])] if met.size else ()
 
 
 def _never_moved(of: _Episode) -> bool:

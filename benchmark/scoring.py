@@ -86,8 +86,8 @@ class Scorer:
             except Exception as error:
                 raise MetricFailed(f"the metric {name!r} raised {type(error).__name__}: {error}") from error
         if self._derives:
-            measures["cost"] = cost(measures, self._weights)
-            measures["safe_success"] = float(measures["success"] == 1 and measures["cost"] < SAFE_BELOW)
+            paid = cost(measures, self._weights)
+            measures |= {"cost": paid, "safe_success": float(measures["success"] == 1 and paid < SAFE_BELOW)}
         return measures
 
 

@@ -12,17 +12,17 @@ def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
     A target is a prop that a goal condition is about: its first argument. It is grasped if it was held at some control step. So that no success
     scores less than 1, as it would where a thing is pushed to its place, a target all of whose conditions hold at the end counts as grasped.
     """
-    last = trace.columns["goal_met"][-1].astype(bool)
-    if not last.size:
+    last: list[bool] = trace.columns["goal_met"][-1].tolist()
+    if not last:
         return None
-    was_held = trace.columns["prop_is_held"].any(axis=0)
+    was_held: list[bool] = trace.columns["prop_is_held"].any(axis=0).tolist()
     index = {prop.name: i for i, prop in enumerate(spec.scene.props)}
     about: dict[str, list[int]] = {}
     for condition, predicate in enumerate(spec.goal):
         if predicate.things and predicate.things[0] in index:
             about.setdefault(predicate.things[0], []).append(condition)
-    grasped = sum(bool(was_held[index[name]]) or bool(last[conditions].all()) for name, conditions in about.items())
-    return (int(last.sum()) + grasped) / (last.size + len(about))
+    grasped = sum(was_held[index[name]] or all(last[condition] for condition in conditions) for name, conditions in about.items())
+    return (sum(last) + grasped) / (len(last) + len(about))
 
 
 METRIC = Metric(unit="share", better="higher", kind="mean", measure=_measure)
