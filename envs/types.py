@@ -360,7 +360,7 @@ class EpisodeSpec:
         schema = data.pop("schema", None) if isinstance(data, dict) else None
         if schema != SPEC_SCHEMA:
             raise BadData(f"an episode spec has schema {schema!r}; this version of vlagym reads {SPEC_SCHEMA}")
-        return from_plain(EpisodeSpec, data).check()
+        return from_plain(EpisodeSpec, data)._checked(data)
 
     def check(self) -> EpisodeSpec:
         """Returns the spec after looking at what no scene is needed to see.
@@ -369,7 +369,10 @@ class EpisodeSpec:
           BadSpec: If it says what cannot be: a number that is none, no goal, no time, a name that is taken or cannot be spoken of, a direction or
             a rotation without a direction. All of it is said.
         """
-        wrong = [*_not_finite(to_plain(self), ""), *_contradictions(self)]
+        return self._checked(to_plain(self))
+
+    def _checked(self, plain: Mapping[str, Any]) -> EpisodeSpec:
+        wrong = [*(() if _is_finite(plain) else _not_finite(plain, "")), *_contradictions(self)]
         if wrong:
             raise BadSpec(f"the episode spec of {self.task!r} (seed {self.seed}) says what cannot be: {'; '.join(wrong)}")
         return self
@@ -389,6 +392,15 @@ _LEFT_OUT: Mapping[str, Any] = {
 """Fields that are not written where they hold these values, so that episodes from before they existed keep their digests."""
 _LEFT_OUT_OF_SCENE: Mapping[str, Any] = {"table_texture": None}
 _LEFT_OUT_OF_THINGS: Mapping[str, Any] = {"texture": None, "is_fragile": False}
+
+
+def _is_finite(plain: Mapping[str, Any]) -> bool:
+    """Returns whether plain data holds no NaN and no infinity. The encoder of JSON, which is compiled, looks at each number anyway."""
+    try:
+        json.dumps(plain, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _not_finite(value: Any, where: str) -> Iterator[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
+import re
 import zipfile
 import zlib
 from typing import Any, cast, get_args
@@ -120,17 +122,18 @@ def trace_from_bytes(data: bytes, where: str = "a trace") -> Trace:
       BadData: If the file is damaged (every member carries a checksum), of another schema, or contradicts itself.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            schema = archive["schema"].item() if "schema" in archive else None
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [name for name in archive.namelist() if name.endswith(_NPY)]
+            schema = _array(archive.read(f"schema{_NPY}")).item() if f"schema{_NPY}" in names else None
             if schema not in (2, TRACE_SCHEMA):
                 raise BadData(_other_schema(where, schema, TRACE_SCHEMA))
-            members: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
-            if schema == 2:
-                _upgrade_2(members)
+            members = {name.removesuffix(_NPY): _array(archive.read(name)) for name in names}
+        if schema == 2:
+            _upgrade_2(members)
     except BadData:
         raise
     # numpy, zipfile and zlib answer damage with errors of many kinds, depending on which byte was hit.
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ValueError, KeyError, OSError, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ValueError, KeyError, OSError, EOFError, RuntimeError, NotImplementedError) as error:
         raise BadData(f"{where} is damaged: {error}. Run its episode again, or restore the file") from error
     wanted = ["spec_json", "ended_by", "actions", "contact_force_n", "latency_s", "call_step", "safety", *(_FACTS + c for c in STATE_COLUMNS)]
     for name in wanted:
@@ -151,6 +154,42 @@ def trace_from_bytes(data: bytes, where: str = "a trace") -> Trace:
     )
     _check_trace(trace, where)
     return trace
+
+
+_NPY = ".npy"
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    """Returns the array of an npy file. As `numpy.load` without pickle does it, but headers are parsed once: a run has few different ones.
+
+    Raises:
+      ValueError: If it is no such file.
+    """
+    head = _HEAD.match(data)
+    if head is None or len(data) < (begin := head.end() + int.from_bytes(head[1], "little")):
+        raise ValueError("a member is no npy file of version 1")
+    dtype, shape = _layout(data[:begin])
+    # A copy: what numpy makes of bytes cannot be written to.
+    return np.frombuffer(data, dtype, math.prod(shape), begin).reshape(shape).copy()
+
+
+_HEAD = re.compile(rb"\x93NUMPY\x01\x00(..)", re.DOTALL)
+"""Magic string, version and length of the header of an npy file. Version 1 is what numpy writes for all but tables with very many columns."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _layout(header: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Returns dtype and shape of an array, given all that stands before its values.
+
+    Raises:
+      ValueError: If it is no header, or of an array that `trace_to_bytes` does not write: of objects, or with its columns first.
+    """
+    stream = io.BytesIO(header)
+    np.lib.format.read_magic(stream)
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject or (is_fortran and len(shape) > 1):
+        raise ValueError(f"a member holds {dtype} {'with its columns first' if is_fortran else ''}, which no trace does")
+    return dtype, shape
 
 
 def _upgrade_2(members: dict[str, NDArray[Any]]) -> None:

@@ -12,16 +12,16 @@ def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
     A target is a prop that a goal condition is about: its first argument. It is grasped if it was held at some control step. So that no success
     scores less than 1, as it would where a thing is pushed to its place, a target all of whose conditions hold at the end counts as grasped.
     """
-    last: list[bool] = trace.columns["goal_met"][-1].tolist()
+    last = [bool(met) for met in trace.columns["goal_met"][-1]]
     if not last:
         return None
-    was_held: list[bool] = trace.columns["prop_is_held"].any(axis=0).tolist()
+    was_held = trace.columns["prop_is_held"].any(axis=0)
     index = {prop.name: i for i, prop in enumerate(spec.scene.props)}
     about: dict[str, list[int]] = {}
     for condition, predicate in enumerate(spec.goal):
         if predicate.things and predicate.things[0] in index:
             about.setdefault(predicate.things[0], []).append(condition)
-    grasped = sum(was_held[index[name]] or all(last[condition] for condition in conditions) for name, conditions in about.items())
+    grasped = sum(bool(was_held[index[name]]) or all(last[condition] for condition in conditions) for name, conditions in about.items())
     return (sum(last) + grasped) / (len(last) + len(about))
 
 
