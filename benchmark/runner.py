@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -112,6 +112,71 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequ
       ConventionMismatch: If policy and environment do not fit; before anything is written.
       BadData: If the folder to resume belongs to another run; the message names each difference.
     """
+    with session(options, episodes, reporter) as under_way:
+        under_way.play()
+        return under_way.finish()
+
+
+class Session:
+    """A run that is under way: its policy is loaded, its folder is open, its workers wait between two calls. Use `session`."""
+
+    def __init__(self, store: Store, jobs: Sequence[Job], retries: int, executor: Callable[[Schedule], Iterator[Finished]], reporter: Reporter) -> None:
+        self._store, self._retries, self._reporter = store, retries, reporter
+        self._owed = {job.key: job for job in jobs}
+        self._schedule = Schedule(())
+        self._finished = executor(self._schedule)
+        """Begins to work when it is first asked, and goes on whenever there is something in the schedule again."""
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self._store.path
+
+    def results(self) -> list[EpisodeResult]:
+        """Returns what is stored, one for each episode, the last attempt."""
+        return self._store.results()
+
+    def play(self, digests: Iterable[str] | None = None) -> None:
+        """Plays some of the episodes that are still owed, in that order, retries among them, and returns when all are stored.
+
+        Args:
+          digests: Those that are not owed are passed over. None: all.
+        """
+        due = [self._owed.pop(digest) for digest in list(self._owed if digests is None else digests) if digest in self._owed]
+        for job in due:
+            self._schedule.put(job)
+        num_awaited = len(due)
+        while num_awaited:
+            one = next(self._finished)
+            result = _keep(self._store, one)
+            if result.outcome == "error" and result.attempt <= self._retries:
+                self._schedule.put(replace(one.job, attempt=one.job.attempt + 1))
+            else:
+                num_awaited -= 1
+                self._reporter.stored(result)
+
+    def finish(self) -> RunReport:
+        """Writes into the header that the run has ended, and returns what became of it."""
+        self._store.finish()
+        return RunReport(self._store.path, self._store.results())
+
+
+@contextlib.contextmanager
+def session(
+    options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequence[EpisodeSpec]], reporter: Reporter
+) -> Iterator[Session]:
+    """Prepares a run whose episodes are played portion by portion: whoever looks at the results may stop when they tell enough.
+
+    A run that is left without `finish` is one that can be resumed.
+
+    Args:
+      options: As `run`.
+      episodes: As `run`.
+      reporter: As `run`.
+
+    Raises:
+      VlagymError: As `run`.
+    """
     _check(options)
     executor: Executor = catalog.load("executor", options.executor)
     policy = _load(options)
@@ -149,21 +214,13 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequ
             weights=options.suite.cost,
         )
         with _store(options, header) as store:
-            schedule = Schedule(_jobs(options, episodes, store))
-            workers = min(options.workers or min(usable_cores(), _WORKERS_MAX), max(1, len(schedule)))
-            reporter.begins(store.path, len(episodes), len(episodes) - len(schedule), workers if options.executor != "serial" else 0)
+            jobs = _jobs(options, episodes, store)
+            workers = min(options.workers or min(usable_cores(), _WORKERS_MAX), max(1, len(jobs)))
+            reporter.begins(store.path, len(episodes), len(episodes) - len(jobs), workers if options.executor != "serial" else 0)
             outside = None if policy.spec.runs_in_worker else policy
             crew = Crew(make=player.make, policy=outside, workers=workers, job_timeout_s=options.episode_timeout_s)
-            if len(schedule):
-                with contextlib.closing(executor(crew, schedule)) as finished:
-                    for one in finished:
-                        result = _keep(store, one)
-                        if result.outcome == "error" and result.attempt <= options.retries:
-                            schedule.put(replace(one.job, attempt=one.job.attempt + 1))
-                        else:
-                            reporter.stored(result)
-            store.finish()
-            return RunReport(store.path, store.results())
+            with contextlib.ExitStack() as at_work:
+                yield Session(store, jobs, options.retries, lambda s: at_work.enter_context(contextlib.closing(executor(crew, s))), reporter)
 
 
 def expand(suite: Suite, workers: int | None = None, advance: Callable[[], None] = lambda: None) -> tuple[EpisodeSpec, ...]:

@@ -141,7 +141,7 @@ def episodes_for_difference(
     Raises:
       BadData: If a share is out of bounds, or more than EPISODES_MAX are needed.
     """
-    if not 0 < abs(difference) < 1:
+    if not 0 < abs(difference) <= 1:
         raise BadData(f"the difference is {difference:g}; it must lie between 0 and 1: 0.1 is ten points of success rate")
     if not 0 < power < 1:
         raise BadData(f"the power is {power:g}; it must lie between 0 and 1, e.g. 0.8")
