@@ -1,0 +1,188 @@
+"""Charts as SVG inside the page: shapes carry classes and no colours, so that the style sheet's themes and dark mode reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+SERIES = 8
+"""Colours that the style sheet has for series; what comes after them begins again with another shape of its marks."""
+
+_WHISKER_PX = (132, 18)
+_PANEL_PX = (280, 190)
+_LEFT, _RIGHT, _TOP, _BOTTOM = 34.0, 10.0, 10.0, 24.0
+_MARK_PX = 3.2
+
+_Scale = Callable[[float], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A rate at one level of an axis."""
+
+    level: int
+    rate: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """The rates of one row of the table over the levels of an axis."""
+
+    name: str
+    series: int | None
+    """Which colour and mark; None: a bound, in grey."""
+    role: str
+    """"floor" and "ceiling" have lines of their own."""
+    points: tuple[Point, ...]
+    """By level."""
+    is_shown: bool = True
+    """Whether it is drawn before anybody asked; the buttons of the legend show the others."""
+
+
+def whisker(mean: float | None, low: float | None, high: float | None, *, role: str = "") -> Markup:
+    """Returns a rate between 0 and 1 as a dot on a line, its interval as a thin whisker. Numbers beside it say the same: it is hidden from readers.
+
+    Args:
+      mean: None leaves the line empty.
+      low: None draws no whisker.
+      high: Upper end.
+      role: Class of the mark: "floor" and "ceiling" are drawn hollow.
+    """
+    return _strip(mean, low, high, span=(0.0, 1.0), marks=[_Mark(t, "tick") for t in (0.0, 0.5, 1.0)], role=role)
+
+
+def difference(mean: float | None, low: float | None, high: float | None) -> Markup:
+    """Returns a difference of two rates, from -1 to 1, as a dot and a whisker about a line at 0.
+
+    Args:
+      mean: None leaves the line empty.
+      low: None draws no whisker.
+      high: Upper end.
+    """
+    return _strip(mean, low, high, span=(-1.0, 1.0), marks=[_Mark(-1.0, "tick"), _Mark(0.0, "zero"), _Mark(1.0, "tick")])
+
+
+class _Mark(NamedTuple):
+    at: float
+    kind: str
+
+
+def _strip(
+    mean: float | None, low: float | None, high: float | None, *, span: tuple[float, float], marks: Sequence[_Mark], role: str = ""
+) -> Markup:
+    """Returns a number line with marks on it, a whisker and a dot."""
+    from markupsafe import Markup
+
+    width, height = _WHISKER_PX
+    middle = height / 2
+
+    def x(value: float) -> float:
+        return 4 + (value - span[0]) / (span[1] - span[0]) * (width - 8)
+
+    parts = [_line(x(span[0]), middle, x(span[1]), middle, "rail")]
+    parts += [_line(x(m.at), middle - (6 if m.kind == "zero" else 3), x(m.at), middle + (6 if m.kind == "zero" else 3), m.kind) for m in marks]
+    if low is not None and high is not None:
+        parts.append(_line(x(low), middle, x(high), middle, "range"))
+    if mean is not None:
+        parts.append(f'<circle cx="{_px(x(mean))}" cy="{_px(middle)}" r="3.5" class="dot {role}"/>')
+    return Markup(f'<svg class="whisker" viewBox="0 0 {width} {height}" width="{width}" height="{height}" aria-hidden="true">{"".join(parts)}</svg>')
+
+
+def key(series: int | None, role: str) -> Markup:
+    """Returns the key of a series for a legend: a piece of its line with its mark."""
+    from markupsafe import Markup
+
+    body = f"{_line(1, 7, 25, 7, f'curve {_colour(series, role)}')}{_mark(13, 7, series, role)}"
+    return Markup(f'<svg class="key" viewBox="0 0 26 14" width="26" height="14" aria-hidden="true">{body}</svg>')
+
+
+def levels(axis: str, curves: Sequence[Curve]) -> Markup:
+    """Returns the success rates over the levels of an axis, each with the band of its 95 % interval.
+
+    Args:
+      axis: Its name, for those who do not see the chart.
+      curves: Level 0 is the unvaried twin. All of them may be empty.
+    """
+    from markupsafe import Markup, escape
+
+    width, height = _PANEL_PX
+    found = sorted({p.level for c in curves for p in c.points} | {0, 1})
+    top_level = max(found)
+
+    def x(level: float) -> float:
+        return _LEFT + level / top_level * (width - _LEFT - _RIGHT)
+
+    def y(share: float) -> float:
+        return _TOP + (1 - share) * (height - _TOP - _BOTTOM)
+
+    parts = []
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        parts.append(_line(x(0), y(share), x(top_level), y(share), "grid"))
+        if share in (0.0, 0.5, 1.0):
+            parts.append(f'<text x="{_px(_LEFT - 7)}" y="{_px(y(share) + 3.5)}" class="tick-y">{100 * share:.0f} %</text>')
+    parts += [f'<text x="{_px(x(level))}" y="{height - 7}" class="tick-x">{level}</text>' for level in found]
+    for i, curve in enumerate(curves):
+        hidden = "" if curve.is_shown else ' class="off"'
+        drawn = "".join(_curve(curve, x, y))
+        parts.append(f'<g data-curve="{i}"{hidden}>{drawn}</g>')
+    label = escape(f"Success over the levels of {axis}; the table below the charts holds the numbers")
+    return Markup(f'<svg class="panel" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>')
+
+
+def _curve(curve: Curve, x: _Scale, y: _Scale) -> list[str]:
+    """Returns the band, the line and the marks of a curve; each mark says its numbers when one points at it."""
+    from markupsafe import escape
+
+    colour = _colour(curve.series, curve.role)
+    upper = [(x(p.level), y(p.high)) for p in curve.points]
+    lower = [(x(p.level), y(p.low)) for p in reversed(curve.points)]
+    parts = []
+    if len(curve.points) > 1:
+        parts.append(f'<polygon points="{_points([*upper, *lower])}" class="band {colour}"/>')
+        parts.append(f'<polyline points="{_points([(x(p.level), y(p.rate)) for p in curve.points])}" class="curve {colour}"/>')
+    elif curve.points:
+        (only,) = curve.points
+        parts.append(_line(x(only.level), y(only.low), x(only.level), y(only.high), f"curve {colour}"))
+    for p in curve.points:
+        told = f"{curve.name}, {'unvaried' if p.level == 0 else f'level {p.level}'}: {100 * p.rate:.1f} % "
+        told += f"[{100 * p.low:.1f}, {100 * p.high:.1f}], n = {p.n}"
+        parts.append(f"<g><title>{escape(told)}</title>{_mark(x(p.level), y(p.rate), curve.series, curve.role)}</g>")
+    return parts
+
+
+def _colour(series: int | None, role: str) -> str:
+    return f"bound {role}" if series is None else f"s{series % SERIES}"
+
+
+def _mark(x: float, y: float, series: int | None, role: str) -> str:
+    """Returns a mark whose shape tells series apart where colours do not."""
+    colour, r = f"mark {_colour(series, role)}", _MARK_PX if series is not None else 0.6 * _MARK_PX
+    shape = 0 if series is None else (series + series // SERIES) % 4
+    if shape == 0:
+        return f'<circle cx="{_px(x)}" cy="{_px(y)}" r="{_px(r)}" class="{colour}"/>'
+    if shape == 1:
+        return f'<rect x="{_px(x - r + 0.4)}" y="{_px(y - r + 0.4)}" width="{_px(2 * r - 0.8)}" height="{_px(2 * r - 0.8)}" class="{colour}"/>'
+    corners = [(x, y - r - 0.6), (x + r + 0.3, y + r - 0.5), (x - r - 0.3, y + r - 0.5)]
+    if shape == 3:
+        corners = [(x, y - r - 0.8), (x + r + 0.8, y), (x, y + r + 0.8), (x - r - 0.8, y)]
+    return f'<polygon points="{_points(corners)}" class="{colour}"/>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<line x1="{_px(x1)}" y1="{_px(y1)}" x2="{_px(x2)}" y2="{_px(y2)}" class="{kind}"/>'
+
+
+def _points(corners: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{_px(x)},{_px(y)}" for x, y in corners)
+
+
+def _px(value: float) -> str:
+    """Returns a coordinate with at most one decimal."""
+    return f"{value:.1f}".removesuffix(".0")

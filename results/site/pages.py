@@ -1,0 +1,156 @@
+"""The pages as HTML: templates filled with content, every text of a run escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlagym.envs.errors import MissingPackage
+from vlagym.envs.types import canonical_json, to_plain
+from vlagym.results.aggregate import Column
+from vlagym.results.pooling import Run
+from vlagym.results.site import charts, curves, heatmap, words
+from vlagym.results.site.breakdown import modes_in_order
+from vlagym.results.site.content import Content, Entry, Policy, Suite
+from vlagym.results.site.paired_lines import paired
+
+if TYPE_CHECKING:
+    import jinja2
+    from markupsafe import Markup
+
+FOLDER = Path(__file__).parent
+STATIC = ("style.css", "page.js", "episodes.js", "icon.svg")
+"""Files that are copied as they are."""
+
+_HEADER_PARTS = (
+    *("suite", "quality", "robot_looks", "robot_bases", "safety", "seeds", "packages", "gl_renderer", "machine", "command", "started", "finished"),
+    "conventions",
+)
+"""What a page shows of a run header, in this order; the policy has its card."""
+
+
+def render(content: Content) -> Iterator[tuple[str, str]]:
+    """Yields (path within the site, HTML) of every page.
+
+    Raises:
+      MissingPackage: If Jinja2 is not installed.
+    """
+    environment = _environment(content)
+    yield "index.html", _page(environment, "index", "index", "")
+    for suite in content.suites:
+        yield f"suites/{suite.slug}.html", _page(environment, "suite", f"suite:{suite.slug}", "../", **_suite(suite))
+    for policy in content.policies:
+        page = f"policy:{policy.slug}"
+        yield f"policies/{policy.slug}.html", _page(environment, "policy", page, "../", **_policy(policy))
+        yield f"episodes/{policy.slug}.html", _page(environment, "episodes", page, "../", policy=policy)
+
+
+def _environment(content: Content) -> jinja2.Environment:
+    try:
+        import jinja2
+    except ImportError as missing:
+        raise MissingPackage("the HTML leaderboard needs Jinja2: pip install 'jinja2>=3.1'") from missing
+
+    import vlagym
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals.update(content=content, version=vlagym.__version__)
+    environment.filters.update(
+        counted=words.counted,
+        failures=_failures,
+        gap=_gap,
+        grouped=words.grouped,
+        measure=_measure,
+        p_value=words.p_value,
+        percent=words.percent,
+        plain_list=lambda value: all(v is None or isinstance(v, (str, int, float)) for v in value),
+        rate_whisker=lambda rate: charts.whisker(rate.share, *rate.ends),
+        slug=words.slug,
+        spaced=lambda text: str(text).replace("_", " "),
+        step=heatmap.step,
+        success=_success,
+        unit=lambda column: "" if column.unit in ("share", "1") else column.unit,
+        whisker=_whisker,
+    )
+    return environment
+
+
+def _page(environment: jinja2.Environment, template: str, page: str, root: str, **values: Any) -> str:
+    return environment.get_template(f"{template}.html.j2").render(page=page, root=root, **values)
+
+
+# ---------------------------------------------------------------------------------------------------------------- one kind of page
+def _suite(suite: Suite) -> dict[str, Any]:
+    levels = curves.levels(suite)
+    beside_twins = paired(suite)
+    modes = modes_in_order(mode for e in suite.entries for mode in e.counts.by_failure)
+    sections = [
+        ("gaps", "Generalization gap", bool(beside_twins.gaps)),
+        ("curves", "Levels", bool(levels.panels)),
+        ("combinations", "Combinations", bool(beside_twins.combos)),
+        ("language", "Language use", bool(beside_twins.arms)),
+        ("heat", "Tasks and axes" if suite.is_varied else "Tasks", True),
+        ("failures", "Why episodes fail", bool(modes)),
+        ("measures", "All measures", True),
+    ]
+    return {
+        "suite": suite,
+        "sections": [(name, text) for name, text, is_there in sections if is_there],
+        "paired": beside_twins,
+        "legend": levels.legend,
+        "panels": levels.panels,
+        "levels": levels.levels,
+        "level_rows": levels.lines,
+        "maps": heatmap.maps(suite) if suite.is_varied else (),
+        "tasks": () if suite.is_varied else heatmap.tasks(suite),
+        "modes": modes,
+    }
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    cards: dict[str, tuple[Any, list[str]]] = {}
+    for run in policy.runs:
+        card = {"options": run.header.policy.get("options"), **{k: v for k, v in run.header.policy.items() if k not in ("name", "options", "card")}}
+        shown = to_plain({"card": run.header.policy.get("card"), **card})
+        cards.setdefault(canonical_json(shown), (shown, []))[1].append(run.name)
+    return {"policy": policy, "cards": list(cards.values()), "headers": [_header(run) for run in policy.runs]}
+
+
+def _header(run: Run) -> dict[str, Any]:
+    plain: Mapping[str, Any] = to_plain(run.header)
+    shown = {name: plain[name] for name in _HEADER_PARTS if plain.get(name) not in (None, {}, [])}
+    return shown | ({"command": " ".join(run.header.command)} if run.header.command else {})
+
+
+# ------------------------------------------------------------------------------------------------------------------------ cells
+def _success(entry: Entry) -> words.Cell:
+    record = entry.record
+    return words.cell(record["success"], record["success_low"], record["success_high"])
+
+
+def _measure(entry: Entry, column: Column) -> words.Cell:
+    value = entry.record[column.name]
+    return words.cell(value["mean"], value["low"], value["high"], column.unit, n=value["n"], of=entry.record["n"])
+
+
+def _gap(entry: Entry) -> words.Cell:
+    return words.points(entry.counts.varied.paired.gap)
+
+
+def _whisker(entry: Entry) -> Markup:
+    record = entry.record
+    return charts.whisker(record["success"], record["success_low"], record["success_high"], role=entry.role)
+
+
+def _failures(entry: Entry) -> Sequence[tuple[str, float, int]]:
+    """Returns (mode, share of the failures, failures), the most frequent first."""
+    total = sum(entry.counts.by_failure.values())
+    return sorted(((mode, count / total, count) for mode, count in entry.counts.by_failure.items()), key=lambda line: -line[1])
