@@ -27,6 +27,9 @@ FLOOR_HALF_M = 3.0
 """Half the side of the floor."""
 AHEAD_M = 3.0
 """x of the wall ahead of the robot, behind the camera `front`; seen only by robots that lift their eyes."""
+_PLAIN: Rgba = (1.0, 1.0, 1.0, 1.0)
+_TILE_M = 0.6
+"""Side of the square that one copy of a surface covers that a table wears instead of its own."""
 WORK_HEIGHT_M = 0.30
 """Up to here the cameras `front` and `side` see the whole of it: no scenery stands in between."""
 
@@ -123,8 +126,12 @@ def arena_names() -> list[str]:
 
 
 @functools.cache
-def arena(name: str) -> Arena:
+def arena(name: str, table_texture: str | None = None) -> Arena:
     """Returns the arena of that name.
+
+    Args:
+      name: A file of assets/arenas.
+      table_texture: A surface that the table top wears instead of its own; its edge and what carries it stay as they are.
 
     Raises:
       UnknownName: If there is no such arena, or it shows a texture or furnishing that does not exist; with the near names.
@@ -132,7 +139,18 @@ def arena(name: str) -> Arena:
     """
     if name not in arena_names():
         raise unknown_name("arena", name, arena_names(), "An arena is a file of assets/arenas.")
+    if table_texture is not None:
+        own = arena(name)
+        check_table_texture(table_texture)
+        top = dataclasses.replace(own.table, texture=table_texture, rgba=_PLAIN, tile_m=_TILE_M if is_dressed(own.table) else None)
+        return dataclasses.replace(own, table=top)
     return read_arena(assets.path("arenas") / f"{name}.toml")
+
+
+def check_table_texture(name: str | None) -> None:
+    """Raises UnknownName, with the near names, if a surface that a table top is to wear does not exist; None is none."""
+    if name is not None and name not in surface_names():
+        raise unknown_name("texture", name, surface_names(), "It is asked for as the table_texture of a scene.")
 
 
 def read_arena(path: Path) -> Arena:
@@ -153,17 +171,18 @@ def read_arena(path: Path) -> Arena:
 
 
 @functools.cache
-def surroundings(name: str, *, is_seen_ahead: bool = False) -> tuple[SceneryMesh, ...]:
+def surroundings(name: str, table_texture: str | None = None, *, is_seen_ahead: bool = False) -> tuple[SceneryMesh, ...]:
     """Returns all that is seen of an arena beside what the engine draws by itself, one mesh for each finish.
 
     Args:
       name: Of the arena.
+      table_texture: As with `arena`.
       is_seen_ahead: Whether there is a wall ahead of the robot too, which no camera sees that looks at the robot or down on the table.
 
     Raises:
       UnknownName, BadData: As `arena`; and if a shape of the arena or of a furnishing is wrong.
     """
-    here = arena(name)
+    here = arena(name, table_texture)
     walls = _walls(here.room, here.floor.height_m, is_seen_ahead=is_seen_ahead) if here.room else []
     panels = [*_dressing(here.table), *_ground(here.floor), *walls, *here.panel, *(here.ahead if is_seen_ahead else ())]
     tables = [*_edge(here.table), *here.visual]

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 
 from vlagym.envs import catalog
 from vlagym.envs.bases import mount
-from vlagym.envs.arenas import AHEAD_M, FLOOR_HALF_M, Arena, arena, is_dressed, surroundings, texture, top_boxes
+from vlagym.envs.arenas import AHEAD_M, FLOOR_HALF_M, Arena, arena, check_table_texture, is_dressed, surroundings, texture, top_boxes
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.frames import from_yaw
 from vlagym.envs.fixtures import FixtureAsset, get_fixture
+from vlagym.envs.friction import add_stated_friction
 from vlagym.envs.objects import ObjectAsset, get
 from vlagym.envs.textures.pictures import draw
 from vlagym.envs.robot import Robot
 from vlagym.envs.scenery import SceneryMesh
 from vlagym.envs.shapes.parts import MATERIALS, Material, Part, Primitive
 from vlagym.envs.textures.texture import Texture
+from vlagym.envs.textures.worn import dressed, worn
 from vlagym.envs.types import CameraSpec, EpisodeSpec, FixtureSpec, LightSpec, PropSpec, Rgba, sha_arrays
 
 TABLE, FLOOR, WALL = "table", "floor", "wall"
@@ -34,7 +36,7 @@ class SceneModel:
     model: Any
     """`mujoco.MjModel`"""
     base_key: tuple[str, str, str]
-    """Robot, look and arena: scenes that share them begin with the same meshes, textures and materials."""
+    """Robot, look, and arena with its table's finish: scenes that share them begin with the same meshes, textures and materials."""
     num_base_meshes: int
     """Meshes of that beginning."""
     num_base_textures: int
@@ -80,7 +82,9 @@ def build(spec: EpisodeSpec, robot: Robot, look: str | None) -> SceneModel:
     for i, name in enumerate(names):
         if name in taken or name in names[:i]:
             raise BadSpec(f"two things in the scene are called {name!r}")
-    mj: Any = _base(robot.name, look, spec.scene.arena).copy()
+    top = spec.scene.table_texture
+    check_table_texture(top)
+    mj: Any = _base(robot.name, look, spec.scene.arena, top if look is not None else None).copy()
     if robot.stance is not None or spec.robot_base != "fixed":
         mount(mj, robot, spec.robot_base, spec.robot_start, arena(spec.scene.arena).floor.height_m)
     base = (len(mj.meshes), len(mj.textures))
@@ -91,11 +95,12 @@ def build(spec: EpisodeSpec, robot: Robot, look: str | None) -> SceneModel:
     for camera in spec.scene.cameras:
         _add_camera(mj, camera, robot)
     compose(mj, spec.scene.fixtures, spec.scene.props, is_seen=look is not None)
+    add_stated_friction(mj, spec.scene.props, TABLE)
     try:
         model = mj.compile()
     except ValueError as error:
         raise BadSpec(f"the scene of {spec.task!r} (seed {spec.seed}) does not compile: {error}") from error
-    return _index(model, spec, robot, (robot.name, look or "", spec.scene.arena), base)
+    return _index(model, spec, robot, (robot.name, look or "", f"{spec.scene.arena} {top}" if top else spec.scene.arena), base)
 
 
 def compose(mj: Any, fixtures: Sequence[FixtureSpec], props: Sequence[PropSpec], *, is_seen: bool = True) -> None:
@@ -105,9 +110,12 @@ def compose(mj: Any, fixtures: Sequence[FixtureSpec], props: Sequence[PropSpec],
 
     Raises:
       BadSpec: If a fixture has no joint of a name that is given.
-      UnknownName: If an asset does not exist.
+      UnknownName: If an asset, or a pattern that one wears, does not exist.
     """
     _add_finishes(mj)
+    for pattern in (*(f.texture for f in fixtures), *(p.texture for p in props)):
+        if pattern is not None:
+            worn(pattern)
     meshes: dict[int, str] = {}
     for fixture in fixtures:
         _add_fixture(mj, fixture, get_fixture(fixture.asset), meshes if is_seen else None)
@@ -122,7 +130,7 @@ def _add_finishes(mj: Any) -> None:
 
 
 @functools.lru_cache(maxsize=24)  # a run visits many arenas, with and without what is only seen
-def _base(robot_name: str, look: str | None, arena_name: str) -> Any:
+def _base(robot_name: str, look: str | None, arena_name: str, table_texture: str | None) -> Any:
     """Returns the part that scenes share: options, arena, robot. It is copied, never changed."""
     import mujoco
 
@@ -143,7 +151,7 @@ def _base(robot_name: str, look: str | None, arena_name: str) -> Any:
     robot: Robot = catalog.load("robot", robot_name)
     robot.add(mj, look)
     shift_m = arena_shift_m(robot, arena(arena_name))
-    _add_arena(mj, arena_name, is_seen=look is not None, shift_m=shift_m, is_seen_ahead=robot.has_two_hands)
+    _add_arena(mj, arena_name, table_texture, is_seen=look is not None, shift_m=shift_m, is_seen_ahead=robot.has_two_hands)
     return mj
 
 
@@ -154,11 +162,13 @@ def arena_shift_m(robot: Robot, here: Arena) -> float:
     return robot.stance.table_edge_x_m - (here.table.centre_m[0] - here.table.size_m[0] / 2)
 
 
-def _add_arena(mj: Any, name: str, *, is_seen: bool, shift_m: float = 0.0, is_seen_ahead: bool = False) -> None:
+def _add_arena(
+    mj: Any, name: str, table_texture: str | None = None, *, is_seen: bool, shift_m: float = 0.0, is_seen_ahead: bool = False
+) -> None:
     """Adds table, floor and walls, and where it is seen, what stands around: only table and floor are ever touched."""
     import mujoco
 
-    here = arena(name)
+    here = arena(name, table_texture)
     world = mj.worldbody
     width, depth, thick = here.table.size_m
     x, y = here.table.centre_m
@@ -182,7 +192,7 @@ def _add_arena(mj: Any, name: str, *, is_seen: bool, shift_m: float = 0.0, is_se
         pos = (x + shift_m + sx * (width / 2 - 0.06), y + sy * (depth / 2 - 0.06), (leg - 2 * thick) / 2)
         world.add_geom(name=f"{TABLE}_{i}", type=box, size=(0.025, 0.025, -leg / 2), pos=pos, rgba=(0.35, 0.36, 0.38, 1), contype=0, conaffinity=0)
     # What is drawn first hides what comes later before that has cost much: the table, what stands around, the floor, the walls.
-    around = surroundings(name, is_seen_ahead=is_seen_ahead) if is_seen else ()
+    around = surroundings(name, table_texture, is_seen_ahead=is_seen_ahead) if is_seen else ()
     _add_surroundings(mj, [part for part in around if not part.finish.is_far], shift_m)
     plane = mujoco.mjtGeom.mjGEOM_PLANE
     size = (FLOOR_HALF_M, FLOOR_HALF_M, 0.1)
@@ -269,6 +279,8 @@ def _add_prop(mj: Any, prop: PropSpec, asset: ObjectAsset, meshes: dict[int, str
     if meshes is None:
         return
     for i, part in enumerate(asset.visual_parts()):
+        if prop.texture is not None:
+            part = dressed(part, prop.texture, prop.rgba or asset.rgba, is_round=asset.yaw_symmetry == 0)
         geom = _add_part(mj, body, f"{prop.name}@{i}", part, prop.scale, meshes)
         _paint(mj, geom, part, asset.rgba, prop.rgba)
 
@@ -298,6 +310,8 @@ def _add_fixture(mj: Any, fixture: FixtureSpec, asset: FixtureAsset, meshes: dic
         own = joint_asset.rgba if joint_asset else None
         for i, part in enumerate(asset.visual_parts(owner)):
             if meshes is not None:
+                if fixture.texture is not None and own is None:
+                    part = dressed(part, fixture.texture, fixture.rgba or asset.rgba, is_round=False)
                 geom = _add_part(mj, body, f"{body.name}@{i}", part, 1.0, meshes)
                 _paint(mj, geom, part, own or asset.rgba, None if own else fixture.rgba)
         # A drawer slides inside its cabinet with little play, and beside the next drawer: their pieces do not touch.
