@@ -14,9 +14,14 @@ from vlagym.envs.errors import VlagymError, unknown_name
 Row = Mapping[str, object]
 """Something that was measured on the way: a row of the table that `vlagym check` prints, by column."""
 
+
+class Note(str):
+    """Something worth telling that is no complaint."""
+
+
 Complaints = Callable[[str], Iterator[str | Row]]
-"""Name -> sentences that say what is wrong with the thing of that name and what to do, and rows of what was measured; no sentence where it
-fulfils its contract."""
+"""Name -> sentences that say what is wrong with the thing of that name and what to do, notes, and rows of what was measured; no sentence but
+notes where it fulfils its contract."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,8 @@ class Verdict:
     """Why it could not be checked; empty where it was."""
     rows: tuple[Row, ...] = ()
     """What was measured."""
+    notes: tuple[str, ...] = ()
+    """What is worth telling and no complaint."""
 
 
 def kinds() -> list[str]:
@@ -61,7 +68,7 @@ def contract(kind: str) -> Contract:
     return found
 
 
-def check(kind: str, name: str) -> Verdict:
+def check(kind: str, name: str, complaints: Complaints | None = None) -> Verdict:
     """Holds one thing against the contract of its kind.
 
     An exception is a complaint too: the thing is somebody's code, and to say where it broke is what a check is for.
@@ -69,13 +76,17 @@ def check(kind: str, name: str) -> Verdict:
     Args:
       kind: "metric", "policy" …
       name: A name of that kind, or `package.module:ATTRIBUTE` of anyone's.
+      complaints: What is asked; None: what the contract of the kind asks.
     """
-    complaints = contract(kind).complaints
+    complaints = contract(kind).complaints if complaints is None else complaints
     found: list[str] = []
+    notes: list[str] = []
     rows: list[Row] = []
     try:
         for finding in complaints(name):
-            if isinstance(finding, str):
+            if isinstance(finding, Note):
+                notes.append(str(finding))
+            elif isinstance(finding, str):
                 found.append(finding)
             else:
                 rows.append(finding)
@@ -85,7 +96,7 @@ def check(kind: str, name: str) -> Verdict:
         found.append(str(error))
     except Exception as error:
         found.append(f"raises {described(error)}")
-    return Verdict(kind=kind, name=name, complaints=tuple(found), rows=tuple(rows))
+    return Verdict(kind=kind, name=name, complaints=tuple(found), rows=tuple(rows), notes=tuple(notes))
 
 
 def described(error: BaseException) -> str:

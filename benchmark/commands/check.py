@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
+from functools import partial
 
 from vlagym.benchmark import check, console
-from vlagym.envs import backend
+from vlagym.envs import backend, catalog
+from vlagym.envs.errors import BadData
 
 
 def main(args: Sequence[str]) -> int:
@@ -16,18 +19,31 @@ def main(args: Sequence[str]) -> int:
         prog="vlagym check",
         description="Holds things against the contract of their kind and says what is wrong with them, and what to do. "
         "Without an argument, everything that ships. Exits with 1 if anything is wrong.",
-        example="vlagym check metric\nvlagym check task:stack\nvlagym check metric:vlagym.benchmark.metrics.drops:METRIC",
+        example="vlagym check metric\nvlagym check task:stack\nvlagym check metric:vlagym.benchmark.metrics.drops:METRIC\n"
+        "vlagym check axis:friction --seeds 2 --task stack --task open_drawer --level 5",
     )
     parser.add_argument("what", nargs="*", metavar="WHAT", help=f"KIND, KIND:NAME or package.module:ATTRIBUTE; kinds: {' '.join(check.kinds())}")
     parser.add_argument("--json", action="store_true", help="prints a list of verdicts")
+    axes = parser.add_argument_group("axes", "An axis that is named is proved: varied, held against the premises and played by the expert.")
+    axes.add_argument("--seeds", type=int, metavar="N", help="episodes of each task and level (5)")
+    axes.add_argument("--task", action="append", metavar="NAME", help="only these tasks; all of them where there is none")
+    axes.add_argument("--level", action="append", type=int, metavar="N", help="only these levels")
+    axes.add_argument("--robot", metavar="NAME", help="the tasks that it does, with it")
+    axes.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores")
     options = parser.parse_args(args)
     targets = [target for text in options.what or check.kinds() for target in check.targets(text)]
+    named = [name for kind, name in targets if kind == "axis"] if options.what else []
+    _refuse_beside_axes(options, named)
     backend.choose()
+    others = [target for target in targets if not (target[0] == "axis" and target[1] in named)]
     verdicts = []
-    with console.Progress(len(targets), "check", unit="thing") as progress:
-        for kind, name in targets:
-            verdicts.append(check.check(kind, name))
-            progress.advance(note=f"{kind}:{name}")
+    if others:
+        with console.Progress(len(others), "check", unit="thing") as progress:
+            for kind, name in others:
+                verdicts.append(check.check(kind, name))
+                progress.advance(note=f"{kind}:{name}")
+    if named:
+        verdicts += _proved(named, options)
     wrong = [v for v in verdicts if v.complaints]
     if options.json:
         console.answer(json.dumps([dataclasses.asdict(v) for v in verdicts], indent=2, ensure_ascii=False))
@@ -37,17 +53,60 @@ def main(args: Sequence[str]) -> int:
     for kind in dict.fromkeys(v.kind for v in verdicts if v.rows):
         rows = [row for v in verdicts if v.kind == kind for row in v.rows]
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        console.answer("\n" + console.table([[row.get(c, "") for c in columns] for row in rows], columns) + "\n")
+        lines = [[row.get(c, "") for c in columns] for row in rows]
+        if kind == "axis":
+            from vlagym.benchmark.axis_proof import pivot
+
+            columns, lines = pivot(rows)
+        console.answer("\n" + console.table(lines, columns) + "\n")
     skipped = sum(1 for v in verdicts if v.skipped)
     fine = len(verdicts) - len(wrong) - skipped
     console.answer(f"{len(verdicts)} checked: {fine} fulfil their contract, {len(wrong)} do not, {skipped} could not be checked")
     return 1 if wrong else 0
 
 
+def _refuse_beside_axes(options: argparse.Namespace, named: Sequence[str]) -> None:
+    """Raises BadData for an option of axes where none is named."""
+    given = [f"--{name}" for name in ("seeds", "task", "level", "robot", "workers") if getattr(options, name) is not None]
+    if given and not named:
+        raise BadData(f"{given[0]} says on what an axis is proved, and no axis is named: vlagym check axis {given[0]} ..., or axis:NAME")
+
+
+def _proved(names: Sequence[str], options: argparse.Namespace) -> list[check.Verdict]:
+    """Returns the verdicts on axes over many episodes, with a bar that counts these."""
+    from vlagym.benchmark.axis import Axis
+    from vlagym.benchmark.axis_proof import Prover, Scope
+    from vlagym.benchmark.checks.axis import complaints
+    from vlagym.benchmark.header import usable_cores
+
+    workers = usable_cores() if options.workers is None else options.workers
+    if workers < 1:
+        raise BadData(f"there is at least 1 worker, not {workers}")
+    tasks = tuple(options.task or catalog.names("task"))
+    for task in tasks:
+        catalog.known("task", task)
+    if options.robot is not None:
+        catalog.known("robot", options.robot)
+        unable = [task for task in tasks if options.robot not in catalog.load("task", task).robots]
+        if options.task and unable:
+            raise BadData(f"{unable[0]!r} is not done with {options.robot!r}, but with: {', '.join(catalog.load('task', unable[0]).robots)}")
+        tasks = tuple(task for task in tasks if task not in unable)
+    seeds = 5 if options.seeds is None else options.seeds
+    scope = Scope(tasks=tasks, num_seeds=seeds, robot=options.robot or "default", levels=tuple(options.level or ()))
+    loaded = {name: catalog.load("axis", name) for name in names}
+    for level in scope.levels:
+        if not any(level in getattr(axis, "levels", ()) for axis in loaded.values()):
+            raise BadData(f"none of the axes has a level {level}: {', '.join(names)}")
+    total = sum(len(case.levels) for name, axis in loaded.items() if isinstance(axis, Axis) for case in scope.cases(name))
+    with console.Progress(total, "prove") as progress, Prover(workers, progress.advance) as prover:
+        return [check.check("axis", name, partial(complaints, scope=scope, prover=prover)) for name in names]
+
+
 def _told(verdict: check.Verdict) -> str:
     what = f"{verdict.kind}:{verdict.name}"
+    notes = [f"         . {note}" for note in verdict.notes]
     if verdict.skipped:
         return f"{console.paint('skipped', 'yellow')}  {what}: {verdict.skipped}"
     if not verdict.complaints:
-        return f"{console.paint('ok', 'green')}       {what}"
-    return "\n".join([f"{console.paint('wrong', 'red')}    {what}", *(f"         - {complaint}" for complaint in verdict.complaints)])
+        return "\n".join([f"{console.paint('ok', 'green')}       {what}", *notes])
+    return "\n".join([f"{console.paint('wrong', 'red')}    {what}", *(f"         - {complaint}" for complaint in verdict.complaints), *notes])
