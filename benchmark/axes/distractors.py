@@ -157,7 +157,7 @@ def _is_free(prop: PropSpec, added: list[PropSpec], taken: tuple[Unit, ...], nee
 
 
 def _gap_m(near: Spot, is_needed: bool) -> float:
-    if near.kind in ("void", "mark"):
+    if near.kind == "mark":
         return 0.0
     return FINGER_GAP_M if is_needed else GAP_M
 

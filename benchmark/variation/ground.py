@@ -26,7 +26,7 @@ FINGER_GAP_M, GAP_M = 0.05, 0.015
 """Beside what a hand takes, and between other things: as the tasks lay out."""
 _MARKS_GAP_M = 0.02
 _BEFORE_M, _BEFORE_RADIUS_M = 0.06, 0.09
-"""From the circle around furniture with handles to the middle of where the hand works before it, and how much room that takes."""
+"""From the front of furniture, and from each handle, to the middle of where drawers and hands go, and how much room that takes."""
 _LINE_WIDTH_M = 0.03
 
 
@@ -147,8 +147,8 @@ def _wanted_gap_m(one: Kind, other: Kind) -> float | None:
     kinds = {one, other}
     if "mark" in kinds:
         return _MARKS_GAP_M if kinds == {"mark"} else None
-    if "void" in kinds:
-        return None if kinds == {"void"} else 0.0
+    if kinds == {"void"}:
+        return None
     return FINGER_GAP_M if "taken" in kinds else GAP_M
 
 
@@ -187,9 +187,10 @@ def _spots_of_fixture(fixture: FixtureSpec) -> list[Spot]:
     radius = footprint_m(asset)
     spots = [Spot(x, y, radius, "thing")]
     if any(joint.handle is not None for joint in asset.joints):
-        # What is pulled, and the hand that pulls, are before its front.
-        far = asset.size_m[0] / 2 + _BEFORE_M
-        spots.append(Spot(x + c * far, y + s * far, _BEFORE_RADIUS_M, "void"))
+        # What is pulled, and the hand that pulls, are before its front and before each handle.
+        before = {(asset.size_m[0] / 2 + _BEFORE_M, 0.0)}
+        before |= {(j.handle_pos_m[0] + _BEFORE_M, j.handle_pos_m[1]) for j in asset.joints if j.handle is not None}
+        spots += [Spot(x + c * u - s * v, y + s * u + c * v, _BEFORE_RADIUS_M, "void") for u, v in sorted(before)]
     return spots
 
 

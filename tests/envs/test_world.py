@@ -238,8 +238,8 @@ def test_another_arena_is_seen_as_it_is_whatever_was_seen_before(
 
     studio = arenas.arena("studio")
     bare = dataclasses.replace(studio, table=dataclasses.replace(studio.table, texture=None, rgba=(0.2, 0.5, 0.3, 1.0)))
-    monkeypatch.setattr(scene, "arena", lambda name: bare if name == "bare" else studio)
-    monkeypatch.setattr(scene, "surroundings", lambda name, **options: ())
+    monkeypatch.setattr(scene, "arena", lambda name, top=None: bare if name == "bare" else studio)
+    monkeypatch.setattr(scene, "surroundings", lambda name, top=None, **options: ())
     specs = [_with_scene(two_blocks, arena=name) for name in ("bare", "studio")]
 
     def frame(world: World, spec: EpisodeSpec) -> np.ndarray:
