@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.types import EpisodeResult
 from vlagym.results import standings
+from vlagym.results.groupings import GROUPINGS as GROUPINGS
+from vlagym.results.groupings import group_of as group_of
 from vlagym.results.intervals import MeanInterval, mean_interval, wilson
 from vlagym.results.pooling import Pool, pools
 from vlagym.results.pooling import Run as Run
@@ -20,10 +22,6 @@ from vlagym.results.pooling import packages_that_score as packages_that_score
 
 if TYPE_CHECKING:
     import pandas as pd
-
-GROUPINGS = ("task", "axis", "axis_name", "level", "robot", "base", "policy", "suite")
-"""What `--by` takes. `axis` tells levels apart and `axis_name` does not; `level` is how the sentence says it. The policy and the suite are keys of
-every row anyway."""
 
 DIFFERS = "differs"
 """Key of the rows that agree in policy, suite and grouping and must not be pooled nevertheless: it says what they differ in."""
@@ -133,22 +131,6 @@ def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] 
 
 
 # ----------------------------------------------------------------------------------------------------------------------- one row
-def group_of(result: EpisodeResult, grouping: str) -> str:
-    """Returns in which group of a grouping an episode is counted: "stack", "camera:3 + lighting:2", "none".
-
-    Args:
-      result: The episode.
-      grouping: One of GROUPINGS, but for policy and suite, of which an episode knows nothing.
-    """
-    if grouping == "axis":
-        return " + ".join(f"{axis}:{level}" for axis, level in sorted(result.axes.items())) or "none"
-    if grouping == "axis_name":
-        return " + ".join(sorted(result.axes)) or "none"
-    if grouping == "level":
-        return result.level or "unknown"
-    return {"task": result.task, "robot": result.robot, "base": result.robot_base}[grouping]
-
-
 def _row(results: Sequence[EpisodeResult], measures: Sequence[Column], errors_as_failures: bool) -> dict[str, Any]:
     counted = [r for r in results if r.outcome != "error"]
     successes = sum(r.outcome == "success" for r in counted)
@@ -208,8 +190,10 @@ def low_first(value: float | None) -> float:
 
 # ------------------------------------------------------------------------------------------------------------- what must be said
 def notes_on(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] = ()) -> tuple[str, ...]:
-    """Returns what a reader of any table of the runs must know, as the notes of `aggregate`."""
-    return _notes(runs, pools(runs), columns, by, False)
+    """Returns what a reader of any table of the runs must know, as the notes of `aggregate`, but for the errors: each table counts its own."""
+    of_rows = pools(runs)
+    errors = {_errors(pool, False) for pool in of_rows}
+    return tuple(note for note in _notes(runs, of_rows, columns, by, False) if note not in errors)
 
 
 def _notes(

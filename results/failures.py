@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.types import EpisodeResult
-from vlagym.results.aggregate import GROUPINGS, group_of, low_first, rate
+from vlagym.results.aggregate import low_first, rate
+from vlagym.results.groupings import GROUPINGS, group_of
 from vlagym.results.intervals import MeanInterval
 from vlagym.results.pooling import Run, pools
 

@@ -85,6 +85,11 @@ def paired_pools(of_rows: Sequence[Pool]) -> list[tuple[Pool, Pairing]]:
     return out
 
 
+def plain_episodes(results: Sequence[EpisodeResult]) -> list[EpisodeResult]:
+    """Returns the unvaried episodes; all of them where none is unvaried, as in a run of nothing but blank sentences."""
+    return [r for r in results if not r.axes] or list(results)
+
+
 def variation_of(result: EpisodeResult) -> tuple[tuple[str, int], ...]:
     """Returns how an episode is varied: ((axis, level), …), sorted by axis; empty where it is not."""
     return tuple(sorted(result.axes.items()))

@@ -13,6 +13,7 @@ from vlagym.results.aggregate import low_first, rate
 from vlagym.results.gaps import Gap, gaps
 from vlagym.results.intervals import MeanInterval
 from vlagym.results.leaderboard import floor_legend
+from vlagym.results.pairing import plain_episodes
 from vlagym.results.pooling import Pool, Run, pools
 from vlagym.results.sheet import NOTHING, Sheet, interval_record, percent, points
 
@@ -38,10 +39,10 @@ def tasks_sheet(runs: Sequence[Run], notes: Sequence[str] = ()) -> Sheet:
     is_mixed = False
     for pool in pools(runs):
         results = pool.results()
-        unvaried = [r for r in results if not r.axes]
-        is_mixed |= 0 < len(unvaried) < len(results)
+        counted = plain_episodes(results)
+        is_mixed |= len(counted) < len(results)
         groups: dict[str, list[EpisodeResult]] = defaultdict(list)
-        for result in unvaried or results:
+        for result in counted:
             groups[result.task].append(result)
         rows.append((pool, {**dict(sorted(groups.items())), TOTAL: [r for of in groups.values() for r in of]}))
     tasks = [*sorted({task for _, groups in rows for task in groups} - {TOTAL}), TOTAL]
@@ -75,7 +76,7 @@ def tasks_sheet(runs: Sequence[Run], notes: Sequence[str] = ()) -> Sheet:
         body=tuple(body),
         is_number=(*(False,) * len(keys), *(True,) * len(tasks), *(False,) * with_letters),
         legend=(*legend, *floor_legend(pool.policy for pool, _ in rows)),
-        notes=tuple(notes),
+        notes=(*notes, *_errors(cells)),
         records=tuple(records),
     )
 
@@ -93,7 +94,7 @@ def axes_sheet(runs: Sequence[Run]) -> Sheet:
     by_row: dict[tuple[str, str, str], dict[str, Gap]] = defaultdict(dict)
     for gap in found.rows:
         by_row[gap.suite, gap.policy, gap.differs][gap.axis] = gap
-    axes = list(dict.fromkeys(gap.axis for gap in sorted(found.rows, key=lambda g: (len(g.axes), g.axes))))
+    axes = list(dict.fromkeys(gap.axis for gap in sorted(found.rows, key=lambda g: (len(g.axes), g.axis == "all", g.axes))))
     usual = {axis: Counter(of[axis].n for of in by_row.values() if axis in of).most_common(1)[0][0] for axis in axes}
     with_differs = any(differs for _, _, differs in by_row)
     head = ("policy", "suite", *(("differs",) if with_differs else ()), *(f"{axis} (n = {usual[axis]})" for axis in axes))
@@ -127,6 +128,17 @@ def axes_sheet(runs: Sequence[Run]) -> Sheet:
 def _success(results: Sequence[EpisodeResult]) -> MeanInterval:
     counted = [r for r in results if r.outcome != "error"]
     return rate(sum(r.outcome == "success" for r in counted), len(counted))
+
+
+def _errors(cells: Sequence[tuple[Pool, Mapping[str, MeanInterval], Mapping[str, int]]]) -> list[str]:
+    """Returns a line for each row with errors: its total if these were failures."""
+    notes = []
+    for pool, found, errors in cells:
+        if errors[TOTAL]:
+            counted = found[TOTAL]
+            harsh = rate(round((counted.mean or 0.0) * counted.n), counted.n + errors[TOTAL])
+            notes.append(f"{pool.label} on {pool.suite}: {errors[TOTAL]} errors; if they were failures, all would be {percent(harsh)}")
+    return notes
 
 
 def _letters(rows: Sequence[tuple[Pool, Sequence[EpisodeResult]]]) -> dict[tuple[str, str], str]:

@@ -8,10 +8,12 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlagym.envs.errors import BadData, unknown_name
-from vlagym.results.intervals import MeanInterval
+
+if TYPE_CHECKING:
+    from vlagym.results.intervals import MeanInterval
 
 NOTHING = "–"
 """What stands in a cell without a number."""

@@ -1,32 +1,59 @@
-"""Prints the table of one or more runs: success with its interval, the error count beside every n, the other measures."""
+"""Prints the tables of one or more runs: success with its interval, gaps of variations, language use, failures. Draws them, and makes pages."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vlagym.benchmark import console
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData
 
+if TYPE_CHECKING:
+    from vlagym.results.aggregate import Column, Run
+    from vlagym.results.sheet import Sheet
+
 
 def main(args: Sequence[str]) -> int:
-    """Prints a table, or writes it to a file."""
-    from vlagym.results import aggregate, leaderboard
+    """Prints tables, or writes them to a file."""
+    from vlagym.results import groupings, sheet
 
     parser = console.parser(
         prog="vlagym table",
-        description="Prints the table of one or more run folders. Runs that must not be pooled have rows of their own that say why.",
-        example="vlagym table runs/*\nvlagym table runs/* --by task --format csv --out table.csv",
+        description="Prints the tables of one or more run folders. Runs that must not be pooled have rows of their own that say why. md and tex show "
+        "gaps of varied episodes and language use below the table where runs hold them; csv and json hold what is asked for, else the table.",
+        example="vlagym table runs/*\nvlagym table runs/* --by task --format csv --out table.csv\n"
+        "vlagym table runs/* --columns axes\nvlagym table runs/* --gaps --per level --format json\n"
+        "vlagym table runs/* --plots figures\nvlagym table runs/* --format html --out leaderboard",
     )
     parser.add_argument("run", nargs="+", metavar="RUN", type=Path, help="a run folder, as `vlagym run` printed it")
-    parser.add_argument(
-        "--by", action="append", default=[], choices=aggregate.GROUPINGS, help="a row for each of these besides policy and suite; may be given twice"
+    what = parser.add_argument_group("what is shown")
+    what.add_argument(
+        "--columns",
+        choices=("measures", "tasks", "axes"),
+        help="what stands beside the policies: success and measures (the default), success by task, or the gap of each axis",
     )
-    parser.add_argument("--format", default="md", choices=sorted(leaderboard.FORMATS), help="md by default")
-    parser.add_argument("--show", nargs="+", metavar="MEASURE", help="the measures that md and tex show; csv and json hold all")
-    parser.add_argument("--metric", action="append", default=[], metavar="MODULE:ATTRIBUTE", help="one of your own that `vlagym score` has stored")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="writes the table there instead of printing it")
+    what.add_argument("--gaps", action="store_true", help="a row for each axis: unvaried, varied, gap with interval, p, counts")
+    what.add_argument("--per", choices=("axis", "level", "task"), default="axis", help="with --gaps: a row for each axis, level or task of it")
+    what.add_argument("--language", action="store_true", help="success with the right sentence minus success without its meaning")
+    what.add_argument("--failures", action="store_true", help="the failure modes, as shares of all episodes")
+    what.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        choices=groupings.GROUPINGS,
+        help="a row for each of these besides policy and suite, in the table and with --failures; may be given twice",
+    )
+    what.add_argument("--show", nargs="+", metavar="MEASURE", help="the measures that md and tex show; csv and json hold all")
+    what.add_argument("--errors-as-failures", action="store_true", help="the table counts an errored episode as a failure")
+    what.add_argument("--metric", action="append", default=[], metavar="MODULE:ATTRIBUTE", help="one of your own that `vlagym score` has stored")
+    how = parser.add_argument_group("how")
+    how.add_argument("--format", default="md", choices=sorted([*sheet.FORMATS, "html"]), help="md by default; html: a folder of pages, with --out")
+    how.add_argument("--out", type=Path, metavar="PATH", help="writes there instead of printing")
+    how.add_argument("--plots", type=Path, metavar="DIR", help="draws the figures too, as PNG and SVG")
+    how.add_argument("--title", default="Leaderboard", help="of the pages of html")
     options = parser.parse_args(args)
 
     from vlagym.benchmark import scoring
@@ -37,12 +64,87 @@ def main(args: Sequence[str]) -> int:
         if first is not path:
             raise BadData(f"{path} is the run {first}, which was named before: a run has one row; name it once")
     columns = scoring.columns([*catalog.names("metric"), *options.metric])
-    table = aggregate.aggregate([aggregate.Run.load(path) for path in options.run], columns, options.by)
-    text = leaderboard.render(table, options.format, options.show)
+    if options.format == "html":
+        return _pages(options, columns)
+    runs, complaints = _read(options.run)
+    text = sheet.render(_sheets(runs, columns, complaints, options), options.format)
     if options.out is None:
         console.answer(text.rstrip("\n"))
     else:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(text, encoding="utf-8")
-        console.note(f"the table of {len(options.run)} run{'s' if len(options.run) > 1 else ''} was written to {options.out}")
-    return 0
+        console.note(f"the table of {len(runs)} run{'s' if len(runs) > 1 else ''} was written to {options.out}")
+    if options.plots is not None:
+        from vlagym.results import plots
+
+        drawn = plots.draw(runs, options.plots)
+        console.note(f"{len(drawn)} figures were drawn: {', '.join(str(path) for path in drawn)}")
+    for complaint in complaints:
+        console.note(complaint)
+    return 1 if complaints else 0
+
+
+def _sheets(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[str], options: argparse.Namespace) -> list[Sheet]:
+    """Returns the tables that are asked for, or, where none is, those that the runs hold something for."""
+    from vlagym.results import compositions, failures, gaps, language_use, pivot, sections
+
+    is_asked = bool(options.columns or options.gaps or options.language or options.failures)
+    for_reading = options.format in ("md", "tex")
+    axes = {axis for run in runs for result in run.results for axis in result.axes}
+    is_varied, is_controlled = bool(axes - set(gaps.CONTROLS)), bool(axes & set(gaps.CONTROLS))
+    out: list[Sheet] = []
+    if options.columns == "tasks":
+        out.append(pivot.tasks_sheet(runs, _notes(runs, columns, complaints)))
+    elif options.columns == "axes":
+        out.append(pivot.axes_sheet(runs))
+    elif options.columns == "measures" or not is_asked:
+        out.append(_table(runs, columns, complaints, options))
+    if options.gaps or (not is_asked and for_reading and is_varied):
+        found = gaps.gaps(runs, options.per)
+        out += [sections.gap_sheet(found)] if found.rows or options.gaps else []
+        both = compositions.compositions(runs) if for_reading else None
+        out += [sections.composition_sheet(both)] if both is not None and both.rows else []
+    if options.language or (not is_asked and for_reading and is_controlled):
+        uses = language_use.language_use(runs)
+        out += [sections.language_sheet(uses)] if uses.rows or options.language else []
+    if options.failures:
+        out.append(sections.failure_sheet(failures.failures(runs, options.by), options.by))
+    return out
+
+
+def _table(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[str], options: argparse.Namespace) -> Sheet:
+    import dataclasses
+
+    from vlagym.results import aggregate, ceiling, leaderboard
+
+    for_reading = options.format in ("md", "tex")
+    whole = ceiling.with_expert(runs)
+    if not for_reading:
+        columns = [aggregate.Column(name=aggregate.SENSITIVITY, unit="share", better="higher", kind="rate"), *columns]
+    table = aggregate.aggregate(whole, columns, options.by, errors_as_failures=options.errors_as_failures)
+    return leaderboard.sheet(dataclasses.replace(table, notes=(*table.notes, *complaints)), options.show)
+
+
+def _notes(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[str]) -> list[str]:
+    """Returns what the plain table would say of the runs."""
+    from vlagym.results import aggregate
+
+    return [*aggregate.notes_on(runs, columns, ("task", "axis")), *complaints]
+
+
+def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    from vlagym.results.aggregate import Run
+
+    return [Run.load(path) for path in paths], []
+
+
+def _pages(options: argparse.Namespace, columns: Sequence[Column]) -> int:
+    from vlagym.results import site
+
+    if options.out is None:
+        raise BadData("--format html makes a folder of pages; say where with --out DIR")
+    built = site.build(options.run, options.out, title=options.title, columns=columns)
+    for complaint in built.complaints:
+        console.note(complaint)
+    console.answer(f"{built.index}: {built.pages} pages of {built.episodes} episodes")
+    return 1 if built.complaints else 0
