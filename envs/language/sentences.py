@@ -26,6 +26,7 @@ from vlagym.envs.language.speaker import Manner, Speaker
 from vlagym.envs.language.templates import HAND, Phrase
 from vlagym.envs.types import LEVELS, EpisodeSpec, Level, Predicate
 from vlagym.envs.language.understand import Reader
+from vlagym.envs.language.wording import ANY, Wording
 
 MAX_CHARACTERS = 400
 """No sentence is longer."""
@@ -60,7 +61,9 @@ class _Said(NamedTuple):
     """Noun phrases that say more than what a thing is."""
 
 
-def say(spec: EpisodeSpec, rng: np.random.Generator, *, split: Split = "seen", level: str = "plain", nouns: Split = "seen") -> Sentence:
+def say(
+    spec: EpisodeSpec, rng: np.random.Generator, *, split: Split = "seen", level: str = "plain", nouns: Split = "seen", wording: Wording = ANY
+) -> Sentence:
     """Returns a sentence that asks for the goal of an episode and for nothing else; only its goal, its steps and its scene are read.
 
     Args:
@@ -69,6 +72,7 @@ def say(spec: EpisodeSpec, rng: np.random.Generator, *, split: Split = "seen", l
       split: Of the templates and frames.
       level: plain | paraphrase | compositional | indirect | multi_step, or mixed: drawn among those that `levels` returns.
       nouns: Of the nouns; "unseen" says "the dish" for a plate.
+      wording: What else is asked of it.
 
     Raises:
       UnknownName: If there is no such level or split, no family for a predicate of the goal, or nothing in the scene that it names.
@@ -87,7 +91,7 @@ def say(spec: EpisodeSpec, rng: np.random.Generator, *, split: Split = "seen", l
         wanted = [known for known in LEVELS if known == level]
         if level not in possible and not (spec.steps and level != "indirect"):
             raise BadSpec(f"the goal of {spec.task!r} has no {level} sentence; it has: {', '.join(possible)}")
-    draft = _Draft(spec, rng, split, nouns)
+    draft = _Draft(spec, rng, split, nouns, wording)
     for one in wanted:
         if (sentence := draft.sentence(one)) is not None:
             return sentence
@@ -118,8 +122,9 @@ def levels(spec: EpisodeSpec) -> tuple[Level, ...]:
 class _Draft:
     """Draws sentences for one episode until one is good."""
 
-    def __init__(self, spec: EpisodeSpec, rng: np.random.Generator, split: Split, nouns: Split) -> None:
+    def __init__(self, spec: EpisodeSpec, rng: np.random.Generator, split: Split, nouns: Split, wording: Wording) -> None:
         self._spec = spec
+        self._wording = wording
         self._rng = rng
         self._split: Split = split
         self._scene = scene_words(spec)
@@ -156,12 +161,16 @@ class _Draft:
         told: Level = "multi_step" if self._spec.steps else level
         if level == "multi_step":
             level = ("plain", "paraphrase", "compositional")[int(self._rng.integers(3))]
+        wording = self._wording
         manner = Manner(
-            is_described=level == "plain" and attempt < _PLAIN_TRIES,
-            is_simple=level in ("plain", "indirect") and attempt < 2 * _PLAIN_TRIES,
-            wants_complex=level == "compositional",
+            is_described=level == "plain" and attempt < _PLAIN_TRIES and wording.is_free,
+            is_simple=level in ("plain", "indirect") and attempt < 2 * _PLAIN_TRIES and not wording.styles,
+            wants_complex=level == "compositional" or bool(wording.styles),
+            wording=wording,
         )
         is_polite = level in ("paraphrase", "compositional") and bool(self._rng.random() < _POLITE_PROBABILITY)
+        if wording.is_polite is not None:
+            is_polite = wording.is_polite
         if self._spec.steps:
             said = self._ordered(manner)
             is_polite = is_polite and said.text.startswith("first ")
@@ -272,6 +281,7 @@ class _Draft:
             for way in clause.ways
             for phrase in way.family.phrases
             if phrase.is_indirect == is_indirect
+            and self._wording.admits(phrase)
             and (phrase.is_bare if is_bare else phrase.is_order or not is_order)
             and (not is_gerund or not (" and " in phrase.text or "," in phrase.text))
             and self._speaker.knows_uses(way.slots, phrase)
@@ -306,14 +316,14 @@ class _Draft:
             pool = [*frames["after"], *frames["use"], *(() if is_order else frames["first"])]
         if is_order:
             pool = [f for f in pool if not re.search("[,;]", f.text)]  # other words follow
-        fitting = [f for f in pool if f.split == self._split and takes_hand(phrase, f)]
+        fitting = [f for f in pool if f.split == self._split and takes_hand(phrase, f) and self._wording.admits(f)]
         if not fitting:
             raise BadSpec(f"there is no {self._split} frame that says which hand is to do it around {phrase.text!r}; frames: frames.toml")
         return fitting[int(self._rng.integers(len(fitting)))]
 
     def _frame(self, frames: Sequence[Phrase], count: int, what: str, split: Split | None = None) -> Phrase:
         split = split or self._split
-        fitting = [f for f in frames if f.split == split and len(f.slots) == count]
+        fitting = [f for f in frames if f.split == split and len(f.slots) == count and self._wording.admits(f)]
         if not fitting:
             raise BadSpec(f"there is no {split} frame of {what} for {count} requests; frames are in assets/language/en/frames.toml")
         return fitting[int(self._rng.integers(len(fitting)))]

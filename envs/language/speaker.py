@@ -21,6 +21,7 @@ from vlagym.envs.language.referents import HAND_SORTS, SETTING_SORTS, Referent
 from vlagym.envs.language.scene_words import SceneWords
 from vlagym.envs.language.set_expressions import SetExpressions
 from vlagym.envs.language.templates import Form, Gap, Phrase
+from vlagym.envs.language.wording import ANY, Wording, says
 from vlagym.envs.language.words import UseWords
 
 _PRONOUN_PROBABILITY = 0.6
@@ -49,6 +50,12 @@ class Manner:
     """By comparing, counting, denying, or by other things, where that is possible."""
     is_directed: bool = True
     """Whether left and right may tell things apart."""
+    wording: Wording = ANY
+    """What else is asked of the words for things."""
+
+    def counts(self, text: str, *styles: str) -> bool:
+        """Returns whether words of one of these styles are of those that are wanted."""
+        return not {*styles}.isdisjoint(self.wording.styles or COMPLEX) and not (self.wording.avoids and says(self.wording.avoids, text))
 
 
 class Words(NamedTuple):
@@ -139,8 +146,12 @@ class Speaker:
     def _one(
         self, target: Referent, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...], gap: Gap
     ) -> Words:
+        if manner.wording.keeps and (kept := self._kept(target, arguments, sort, manner, mentioned, gap)) is not None:
+            return kept
         if manner.is_described or manner.is_simple or gap.room == "short":
             styles: Sequence[str] = ("plain",) if gap.room == "short" else _FALLBACK
+        elif manner.wording.styles:
+            styles = [manner.wording.styles[int(i)] for i in self._rng.permutation(len(manner.wording.styles))] + list(_FALLBACK)
         elif manner.wants_complex:
             styles = [COMPLEX[int(i)] for i in self._rng.permutation(len(COMPLEX))][:_PHRASE_TRIES] + list(_FALLBACK)
         else:
@@ -150,18 +161,33 @@ class Speaker:
                 continue
             proposals = [text for text in self._expressions.propose(target, style, mentioned) if _has_room(text, gap) and _suits(text, sort)]
             for index in self._rng.permutation(len(proposals))[:_PHRASE_TRIES]:
-                text = proposals[int(index)]
-                if not gap.is_alone and not (target.owner is not None and " on the " in text):
-                    text = spelled_out(text, any(is_always_plural(noun) and noun in text for noun in target.nouns))
+                text = _beside_others(proposals[int(index)], target, gap)
                 if (reading := self._accepted(text, arguments, sort, mentioned, style in DIRECTED)) is not None:
-                    return Words(text, reading, style in COMPLEX)
+                    return Words(text, reading, manner.counts(text, style))
         raise BadSpec(f"no phrase tells {plain(target)} ({target.name}) from everything else in the scene")
+
+    def _kept(
+        self, target: Referent, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...], gap: Gap
+    ) -> Words | None:
+        """Returns the words for a thing that another sentence has, the longest that still single it out; None if none do."""
+        found: dict[str, str] = {}
+        for style in (*SIMPLE, *COMPLEX):
+            if style in DIRECTED and not manner.is_directed:
+                continue
+            for proposal in self._expressions.propose(target, style, mentioned):
+                text = _beside_others(proposal, target, gap)
+                if says(manner.wording.keeps, text) and _has_room(text, gap) and _suits(text, sort):
+                    found.setdefault(text, style)
+        for text in sorted(found, key=lambda text: (-len(text), text)):
+            if (reading := self._accepted(text, arguments, sort, mentioned, found[text] in DIRECTED)) is not None:
+                return Words(text, reading, manner.counts(text, found[text]))
+        return None
 
     def _several(self, arguments: tuple[str, ...], sort: str, manner: Manner, mentioned: tuple[Reading, ...], gap: Gap) -> Words:
         targets = [self._scene.spoken(a, sort) for a in arguments]
         for is_complex in (True, False) if manner.wants_complex and manner.is_directed else (False,):
             proposals = self._sets.propose_all(targets, mentioned, is_complex=is_complex)
-            for index in self._rng.permutation(len(proposals)):
+            for index in sorted(self._rng.permutation(len(proposals)), key=lambda i: not says(manner.wording.keeps, proposals[int(i)])):
                 text = proposals[int(index)]
                 if (" not " in gap.after or _WITHOUT.search(gap.before)) and _QUANTIFIED.match(text):
                     continue  # "every plate should not be there" leaves open whether some may
@@ -170,7 +196,7 @@ class Speaker:
                 if is_complex and not _has_room(text, gap):
                     continue
                 if (reading := self._accepted(text, arguments, sort, mentioned, is_complex)) is not None:
-                    return Words(text, reading, is_complex)
+                    return Words(text, reading, manner.counts(text, *(COMPLEX if is_complex else SIMPLE)))
         single = Manner(is_described=False, is_simple=True, wants_complex=False)
         phrases = [self._one(t, (a,), sort, single, (), Gap("inner", "")).text for t, a in zip(targets, arguments, strict=True)]
         text = listed(phrases)
@@ -243,6 +269,13 @@ class Speaker:
             self._landmarks[referent.name] = tuple((t, rs[0].noun) for t, rs in read if {r.names for r in rs} == {frozenset((referent.name,))})
         known = self._discourse.noun_of(referent.name)
         return next((text for text, noun in self._landmarks[referent.name] if known in (None, noun)), None)
+
+
+def _beside_others(text: str, target: Referent, gap: Gap) -> str:
+    """Returns words for a thing as they are said where the template speaks of another thing too."""
+    if gap.is_alone or (target.owner is not None and " on the " in text):
+        return text
+    return spelled_out(text, any(is_always_plural(noun) and noun in text for noun in target.nouns))
 
 
 def _suits(text: str, sort: str) -> bool:
