@@ -20,6 +20,9 @@ from vlagym.envs.types import CONTACT_KINDS, STATE_COLUMNS, TRACE_SCHEMA, EndedB
 RUN_SCHEMA = 1
 """Version of header.json and of the lines of episodes.jsonl. It stands in the header."""
 
+_MAY_BE_UNKNOWN = ("facts/torque_share", "facts/joint_margin_rad")
+"""All NaN where nobody measured them when the run was made; see `_upgrade_2`."""
+
 _FACTS = "facts/"
 """Prefix of the state columns inside a trace file, so that they cannot collide with its other members."""
 
@@ -133,7 +136,7 @@ def trace_from_bytes(data: bytes, where: str = "a trace") -> Trace:
     except BadData:
         raise
     # numpy, zipfile and zlib answer damage with errors of many kinds, depending on which byte was hit.
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ValueError, KeyError, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise BadData(f"{where} is damaged: {error}. Run its episode again, or restore the file") from error
     wanted = ["spec_json", "ended_by", "actions", "contact_force_n", "latency_s", "call_step", "safety", *(_FACTS + c for c in STATE_COLUMNS)]
     for name in wanted:
@@ -153,10 +156,15 @@ def trace_from_bytes(data: bytes, where: str = "a trace") -> Trace:
         safety=members["safety"],
     )
     _check_trace(trace, where)
+    for name, array in members.items():
+        if array.dtype.kind == "f" and np.isnan(array).any() and not (name in _MAY_BE_UNKNOWN and np.isnan(array).all()):
+            at = ", ".join(map(str, np.argwhere(np.isnan(array))[0]))
+            raise BadData(f"{where} is damaged: {name.removeprefix(_FACTS)} holds NaN at [{at}]. Run its episode again, or restore the file")
     return trace
 
 
 _NPY = ".npy"
+_DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ValueError, KeyError, OSError, EOFError, RuntimeError, NotImplementedError)
 
 
 def _array(data: bytes) -> NDArray[Any]:
@@ -231,9 +239,17 @@ def _check_trace(trace: Trace, where: str) -> None:
 
 def _json(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        return _DECODER.decode(text)
     except ValueError as error:
         raise BadData(f"{where} is not JSON: {error}") from error
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+"""Python's reader of JSON takes NaN and Infinity, which JSON has no words for and nothing of ours writes."""
 
 
 def _other_schema(where: str, found: object, known: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -223,6 +224,26 @@ class Store:
         self._ledger.append(result)
         self._last[result.digest] = result
 
+    def amend(self, results: Sequence[EpisodeResult]) -> None:
+        """Stores episodes measured anew: their lines take the place of the former ones, their traces stay. When this returns, it is on disk.
+
+        Args:
+          results: One for each episode that changes; each of the same play as the one before.
+
+        Raises:
+          BadData: If the store only reads, or a result is not of a stored play, or holds what cannot be stored. Then nothing was written.
+        """
+        if self._writer is None:
+            raise BadData(f"{self.path} was opened for reading; use Store.resume to append to it")
+        for result in results:
+            before = self._last.get(result.digest)
+            if before is None or (before.attempt, before.certificate) != (result.attempt, result.certificate):
+                raise BadData(f"episode {result.digest} of {self.path} cannot be amended: what is stored is another play; append it with its trace")
+        _write_all(self._writer, "".join(result_to_line(result) + "\n" for result in results).encode())
+        os.fsync(self._writer)
+        self._ledger += results
+        self._last.update((result.digest, result) for result in results)
+
     def finish(self, finished: str | None = None) -> None:
         """Writes into the header when the run ended (UTC, ISO 8601; default: now) and gives the lock back."""
         moment = finished or datetime.now(UTC).isoformat(timespec="seconds")
@@ -261,13 +282,28 @@ def publish(run: Path, out: Path) -> None:
     _write_whole(out / HEADER, header_to_json(store.header).encode())
 
 
-def _read_header(folder: Path) -> RunHeader:
+def header_path(folder: Path) -> Path:
+    """Returns where the header of a run lies.
+
+    Raises:
+      BadData: If there is none; with the runs that lie below the folder.
+    """
     path = folder / HEADER
     if not path.is_file():
         runs = sorted(p.parent.name for p in folder.glob(f"*/{HEADER}")) if folder.is_dir() else []
         below = f" There are runs below it: {', '.join(runs[-5:])}" if runs else ""
-        raise BadData(f"{folder} is not a run folder: it has no {HEADER}.{below}")
-    return header_from_json(path.read_text(encoding="utf-8"), str(path))
+        what = "is not there" if not folder.exists() else "is empty" if folder.is_dir() and not any(folder.iterdir()) else f"has no {HEADER}"
+        raise BadData(f"{folder} is not a run folder: it {what}.{below}")
+    return path
+
+
+def _read_header(folder: Path) -> RunHeader:
+    path = header_path(folder)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadData(f"{path} is damaged: {error}") from error
+    return header_from_json(text, str(path))
 
 
 def _holds_nothing(folder: Path) -> bool:

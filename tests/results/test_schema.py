@@ -133,3 +133,44 @@ def test_a_trace_that_contradicts_itself_is_refused(traces: ModuleType) -> None:
         schema.trace_to_bytes(dataclasses.replace(trace, actions=np.zeros((4, 6), np.float32)))
     with pytest.raises(BadData, match=r"contact_force_n of shape \(3, 5, 6\); it must be \(4, N, 6\)"):
         schema.trace_to_bytes(dataclasses.replace(trace, contact_force_n=trace.contact_force_n[:3]))
+
+
+# -------------------------------------------------------------------------------------------------------------------------------- NaN
+@pytest.mark.parametrize("word", ["NaN", "Infinity"])
+def test_a_line_with_a_word_that_is_no_number_is_no_json(traces: ModuleType, word: str) -> None:
+    line = schema.result_to_line(traces.make_result()).replace('"steps":4.0', f'"steps":{word}')
+    with pytest.raises(BadData, match=f"line 7 is not JSON: {word} is no number"):
+        schema.result_from_line(line, "line 7")
+    with pytest.raises(BadData, match=f"header.json is not JSON: {word} is no number"):
+        schema.header_from_json(f'{{"schema": {word}}}')
+
+
+@pytest.mark.parametrize(("name", "row"), [("prop_pos_world_m", 2), ("torque_share", 0), ("time_s", 4)])
+def test_one_nan_in_a_trace_is_damage_and_is_found(traces: ModuleType, name: str, row: int) -> None:
+    trace = traces.make_trace()
+    trace.columns[name].reshape(len(trace.columns[name]), -1)[row, 0] = np.nan
+    with pytest.raises(BadData, match=rf"traces/x.npz is damaged: {name} holds NaN at \[{row}.*Run its episode again"):
+        schema.trace_from_bytes(schema.trace_to_bytes(trace), "traces/x.npz")
+
+
+def test_what_nobody_measured_is_nan_throughout_and_no_damage(traces: ModuleType) -> None:
+    unknown = traces.make_trace(torque_share=np.full(5, np.nan), joint_margin_rad=np.full(5, np.nan))
+    assert np.isnan(schema.trace_from_bytes(schema.trace_to_bytes(unknown)).columns["torque_share"]).all()
+
+
+def test_what_is_read_of_a_trace_can_be_written_to(traces: ModuleType) -> None:
+    back = schema.trace_from_bytes(schema.trace_to_bytes(traces.make_trace()))
+    assert all(array.flags.writeable for array in (back.actions, back.contact_force_n, *back.columns.values()))
+
+
+def test_an_array_of_objects_is_refused_unread(traces: ModuleType) -> None:
+    data = schema.trace_to_bytes(traces.make_trace())
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            part = io.BytesIO()
+            if name == "actions.npy":
+                np.save(part, np.array([{"a": 1}], object), allow_pickle=True)
+            new.writestr(name, part.getvalue() or old.read(name))
+    with pytest.raises(BadData, match="is damaged: a member holds object"):
+        schema.trace_from_bytes(out.getvalue())

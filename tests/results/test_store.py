@@ -304,3 +304,30 @@ def test_a_published_run_is_packed_and_only_read(traces: ModuleType, folder: Pat
     (out / "episodes.jsonl.gz").write_bytes((out / "episodes.jsonl.gz").read_bytes()[:-30])
     with pytest.raises(BadData, match="episodes.jsonl.gz is damaged"):
         Store.open(out)
+
+
+def test_what_is_measured_anew_takes_the_place_of_the_line_and_leaves_the_trace(traces: ModuleType, folder: Path) -> None:
+    specs = [traces.make_spec(seed=i) for i in range(3)]
+    with Store.create(folder, traces.make_header()) as store:
+        for spec in specs:
+            store.append(traces.make_result(spec), traces.make_trace(spec))
+    before = listing(folder)
+    with Store.resume(folder) as store:
+        results = store.results()
+        store.amend([dataclasses.replace(r, measures={"steps": 5.0}) for r in results[1:]])
+        assert [r.measures["steps"] for r in store.results()] == [4.0, 5.0, 5.0]
+    read = Store.open(folder)
+    assert [r.measures["steps"] for r in read.results()] == [4.0, 5.0, 5.0] and len(read.ledger()) == 5
+    assert {k: v for k, v in listing(folder).items() if "traces" in k} == {k: v for k, v in before.items() if "traces" in k}
+
+
+def test_only_the_same_play_can_be_measured_anew(traces: ModuleType, folder: Path) -> None:
+    with Store.create(folder, traces.make_header()) as store:
+        store.append(traces.make_result(), None)
+        (result,) = store.results()
+        for other in ({"attempt": 2}, {"digest": "0" * 32}, {"certificate": None}):
+            with pytest.raises(BadData, match="cannot be amended: what is stored is another play; append it with its trace"):
+                store.amend([result, dataclasses.replace(result, **other)])
+        assert len(store.ledger()) == 1
+    with pytest.raises(BadData, match="was opened for reading"):
+        Store.open(folder).amend([result])

@@ -1,0 +1,218 @@
+"""Reading a damaged run folder: what can be read is read, what cannot is told in sentences, and nothing in the folder is changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vlagym.envs.errors import BadData
+from vlagym.envs.types import Certificate, EpisodeResult, ErrorRecord, RunHeader, from_plain
+from vlagym.results.pooling import Run
+from vlagym.results.schema import RUN_SCHEMA, header_from_json, result_from_line
+from vlagym.results.store import HEADER, LEDGER, header_path
+
+_SHOWN = 4
+"""Lines, or keys, that one sentence names."""
+_NEWER = "they were written by a newer vlagym: pip install --upgrade vlagym"
+
+
+class Salvaged(NamedTuple):
+    """What could be read of a run folder."""
+
+    run: Run | None
+    """None where not even its header says whose run it is. Of several lines of an episode the last readable one counts."""
+    complaints: tuple[str, ...]
+    """What is wrong with it, a sentence each; empty for a folder that `Store.open` reads and that contradicts itself nowhere."""
+
+
+def read_run(path: Path | str) -> Salvaged:
+    """Reads a run folder as far as it can be read. It never raises for what is in the folder.
+
+    - A line that cannot be read, the last one that was cut off among them, is left out and told with its number and why.
+    - A measure that is NaN or infinite becomes None, as if it did not apply, and is told.
+    - Keys that this version does not know, in the header or in lines, are left out and told: a newer version wrote them.
+    - A line of a task that the suite of the header does not hold belongs to another run; it is left out and told.
+    - Two lines of one episode and attempt that tell of different plays are told; the last one counts, as of a retry.
+    """
+    folder = Path(path)
+    complaints: list[str] = []
+    try:
+        header = _header(folder, complaints)
+    except BadData as error:
+        return Salvaged(None, (*complaints, str(error)))
+    ledger = folder / LEDGER
+    if not ledger.is_file():
+        complaints.append(f"{folder} has a {HEADER} and no {LEDGER}: the ledger was removed, and with it every episode")
+        return Salvaged(Run(name=folder.resolve().name, header=header, results=()), tuple(complaints))
+    lines = _lines(ledger, complaints)
+    lines = _of_the_suite(ledger, header, lines, complaints)
+    results = list({line.result.digest: line.result for line in lines}.values())
+    complaints += _told_twice(ledger, lines)
+    promised = header.suite.get("episodes")
+    if isinstance(promised, int) and len(results) > promised:
+        advice = "lines of another run are among them, which `vlagym verify` finds"
+        complaints.append(f"{ledger} holds {len(results)} episodes where the header promises {promised}: {advice}")
+    if not lines:
+        complaints.append(f"{ledger} holds no episode that can be read")
+    return Salvaged(Run(name=folder.resolve().name, header=header, results=results), tuple(complaints))
+
+
+class _Line(NamedTuple):
+    number: int
+    """From 1."""
+    result: EpisodeResult
+
+
+# ------------------------------------------------------------------------------------------------------------------------ header
+def _header(folder: Path, complaints: list[str]) -> RunHeader:
+    """Returns the header, without what this version does not know.
+
+    Raises:
+      BadData: If there is none, or it lacks what a run cannot be named without.
+    """
+    path = header_path(folder)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadData(f"{path} cannot be read: {error}") from error
+    try:
+        header = header_from_json(text, str(path))
+    except BadData as strict:
+        header = _lenient_header(text, path, strict, complaints)
+    for part, of in (("policy", header.policy), ("suite", header.suite)):
+        if not isinstance(of.get("name"), str):
+            raise BadData(f"{path} names no {part}: without it the run has no place in a table")
+    return header
+
+
+def _lenient_header(text: str, path: Path, strict: BadData, complaints: list[str]) -> RunHeader:
+    not_finite: list[str] = []
+
+    def number(word: str) -> float | None:
+        value = float(word)
+        if math.isfinite(value):
+            return value
+        not_finite.append(word)
+        return None
+
+    try:
+        data = json.loads(text, parse_constant=number, parse_float=number)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise BadData(f"{strict}. Without it nobody knows whose episodes these are: restore the file") from strict
+    if not_finite:
+        complaints.append(f"{path} holds what is no number ({_some(not_finite)}): it is taken for missing")
+    schema = data.get("schema")
+    if schema != RUN_SCHEMA:
+        complaints.append(f"{path} has schema {schema!r}, and this version of vlagym reads {RUN_SCHEMA}: it is read as far as it is understood")
+    unknown = _drop_unknown(RunHeader, data)
+    if unknown:
+        complaints.append(f"{path} holds keys that this version does not know ({_some(unknown)}): {_NEWER}")
+    return from_plain(RunHeader, data, str(path))
+
+
+# ------------------------------------------------------------------------------------------------------------------------- lines
+def _lines(ledger: Path, complaints: list[str]) -> list[_Line]:
+    """Returns the lines that can be read."""
+    *complete, torn = ledger.read_bytes().split(b"\n")
+    lines: list[_Line] = []
+    unreadable: list[str] = []
+    unknown: Counter[str] = Counter()
+    not_finite: list[str] = []
+    for number, raw in enumerate(complete, start=1):
+        text, where = raw.decode("utf-8", errors="replace"), f"line {number}"
+        try:
+            try:
+                result = result_from_line(text, where)
+            except BadData as strict:
+                result = _lenient_line(text, where, strict, unknown)
+            bad = sorted(name for name, value in result.measures.items() if value is not None and not math.isfinite(value))
+            if bad:
+                not_finite.append(f"{where} ({_some(bad)})")
+                result = dataclasses.replace(result, measures={k: None if k in bad else v for k, v in result.measures.items()})
+            if not (math.isfinite(result.time_s) and math.isfinite(result.wall_s)):
+                raise BadData(f"{where} lasted {result.time_s} s, in {result.wall_s} s of wall time")
+        except BadData as error:
+            unreadable.append(str(error))
+            continue
+        lines.append(_Line(number, result))
+    if unreadable:
+        complaints.append(f"{ledger}: {_lines_are(unreadable)} left out, for nobody can read them: {_some(unreadable, '; ')}")
+    if unknown:
+        complaints.append(f"{ledger} holds keys that this version does not know ({_some(sorted(unknown))}; {max(unknown.values())} lines): {_NEWER}")
+    if not_finite:
+        complaints.append(f"{ledger}: measures that are no number (NaN or infinite) are taken for missing: {_some(not_finite, '; ')}")
+    if torn:
+        complaints.append(f"{ledger}: line {len(complete) + 1} was cut off after {len(torn)} bytes; its episode is left out")
+    return lines
+
+
+def _lenient_line(text: str, where: str, strict: BadData, unknown: Counter[str]) -> EpisodeResult:
+    """Returns the result of a line that is not as it should be; counts the keys that nobody knows.
+
+    Raises:
+      BadData: If too little is left of it.
+    """
+    try:
+        data = json.loads(text)  # Python's reader takes NaN, which a measure that is missing is made of
+    except ValueError:
+        raise strict from None
+    if not isinstance(data, dict):
+        raise strict
+    found = _drop_unknown(EpisodeResult, data)
+    for name, kind in (("error", ErrorRecord), ("certificate", Certificate)):
+        if isinstance(data.get(name), dict):
+            found += [f"{name}.{key}" for key in _drop_unknown(kind, data[name])]
+    result = from_plain(EpisodeResult, data, where)
+    unknown.update(found)
+    return result
+
+
+def _of_the_suite(ledger: Path, header: RunHeader, lines: list[_Line], complaints: list[str]) -> list[_Line]:
+    """Returns the lines whose task the suite of the header holds; all of them where the header does not say."""
+    entries = header.suite.get("entry")
+    if not isinstance(entries, Sequence) or not all(isinstance(e, Mapping) and isinstance(e.get("task"), str) for e in entries) or not entries:
+        return lines
+    # An outsider's task is written package.module:ATTRIBUTE, and called like its module.
+    tasks = {word for e in entries for word in (e["task"], e["task"].partition(":")[0].rpartition(".")[2])}
+    foreign = [line for line in lines if line.result.task not in tasks]
+    if foreign:
+        numbers, names = _some([str(line.number) for line in foreign]), _some(sorted({line.result.task for line in foreign}))
+        of = f"{_lines_are(foreign)} of tasks that its suite {header.suite.get('name')!r} does not hold ({names}) and left out: line {numbers}"
+        complaints.append(f"{ledger} mixes suites: {of}")
+    return [line for line in lines if line.result.task in tasks]
+
+
+def _told_twice(ledger: Path, lines: Sequence[_Line]) -> Iterator[str]:
+    """Yields a complaint where an attempt is told of twice, and not alike. Measured anew it is the same play, and alike."""
+    seen: dict[tuple[str, int], _Line] = {}
+    for line in lines:
+        result = line.result
+        before = seen.setdefault((result.digest, result.attempt), line)
+        a, b = before.result, result
+        if (a.certificate, a.steps, a.ended_by) != (b.certificate, b.steps, b.ended_by):
+            which = f"episode {result.digest[:12]} ({result.task} seed {result.seed})"
+            yield f"{ledger}: lines {before.number} and {line.number} both tell of attempt {b.attempt} of {which}, and not alike; the last one counts"
+
+
+# ------------------------------------------------------------------------------------------------------------------------- parts
+def _drop_unknown(kind: type[RunHeader | EpisodeResult | ErrorRecord | Certificate], data: dict[str, Any]) -> list[str]:
+    unknown = sorted(set(data) - {f.name for f in dataclasses.fields(kind)})
+    for key in unknown:
+        del data[key]
+    return unknown
+
+
+def _lines_are(lines: Sequence[Any]) -> str:
+    return f"{len(lines)} lines are" if len(lines) != 1 else "1 line is"
+
+
+def _some(words: Sequence[str], comma: str = ", ") -> str:
+    more = f"{comma}and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+    return comma.join(words[:_SHOWN]) + more
