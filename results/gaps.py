@@ -24,7 +24,7 @@ CONTROLS = ("blank", "shuffled", "wrong", "nonsense")
 
 MIN_DISCORDANT = 25
 MIN_TWINS = 5
-"""Fewest discordant pairs, and fewest twins a task, from which an interval is bootstrapped."""
+"""Fewest twins with another outcome than their pairs, and fewest twins a task, from which an interval is bootstrapped."""
 
 Per = Literal["axis", "level", "task"]
 """What has a row of its own: an axis over all its levels, each level of it, or each task under it."""
@@ -139,9 +139,10 @@ def paired_difference(
     """Returns the mean of second minus first over pairs, with its 95 % interval, and the p of "it is zero".
 
     The interval is a paired bootstrap, stratified by task, in which twins are resampled whole (`clusters.resampled_totals`). A bootstrap of few
-    pairs claims too much: with fewer than MIN_DISCORDANT discordant pairs, or fewer than MIN_TWINS twins a task, it is Tango's score interval
-    (`paired.tango`) instead. In 300 simulations each of 12 shapes (17 tasks of 2, 5 and 20 pairs; no gap, at the floor, at the ceiling, gaps that
-    differ between tasks) this covered the true difference in 93 to 99 %, and a bootstrap that draws as many as there are in as few as 71 %.
+    pairs claims too much: with fewer than MIN_DISCORDANT twins whose pairs differ, or fewer than MIN_TWINS twins a task, it is Tango's score
+    interval (`paired.tango`) instead. In 300 simulations each of 12 shapes (17 tasks of 2, 5 and 20 pairs; no gap, at the floor, at the ceiling,
+    gaps that differ between tasks) this covered the true difference in 93 to 99 %, and a bootstrap that draws as many as there are in as few as
+    71 %.
 
     Args:
       pairs: `(n,)` outcomes (first, second).
@@ -168,7 +169,7 @@ def paired_difference(
     mean, p = sum(total) / n, sign_flip_p(total)
     won, lost = sum(second and not first for first, second in pairs), sum(first and not second for first, second in pairs)
     drawn = None
-    if won + lost >= MIN_DISCORDANT and len(units) >= MIN_TWINS * len(set(names)):
+    if np.count_nonzero(total) >= MIN_DISCORDANT and len(units) >= MIN_TWINS * len(set(names)):
         rng = content_rng([1000.0 * u[2] + u[1] for u in units], names, "gap", *key)
         drawn = resampled_totals([u[1:] for u in units], names, rng)
     if drawn is None:

@@ -1,0 +1,67 @@
+"""Runs written by hand for everything that is measured in pairs: each episode is one word of two letters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from vlagym.envs.types import EpisodeResult
+from vlagym.results.pooling import Run
+
+_OUTCOMES = {"s": "success", "f": "failure", "e": "error"}
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture
+def paired_run(traces: ModuleType) -> MakeRun:
+    """Returns the builder `paired_run(words, ...)` of a run.
+
+    `words` maps each variation, {"camera": 1} as a tuple of pairs, to the outcomes of its pairs: "sf ss ef", twin first, varied second; "-s" has no
+    twin in the run. The k-th word of every variation has the k-th twin, whose outcome must be the same in all of them.
+    """
+
+    def make(
+        words: Mapping[tuple[tuple[str, int], ...], str],
+        *,
+        task: Sequence[str] = ("stack",),
+        name: str = "run",
+        measures: Mapping[str, float] | None = None,
+        varied_measures: Mapping[str, float] | None = None,
+        **header: Any,
+    ) -> Run:
+        twins: dict[str, EpisodeResult] = {}
+        varied: list[EpisodeResult] = []
+        template = traces.make_result()
+        error = traces.make_result(outcome="error").error
+
+        def result(digest: str, letter: str, k: int, extra: Mapping[str, float] | None, **changes: Any) -> EpisodeResult:
+            outcome = _OUTCOMES[letter]
+            is_error = outcome == "error"
+            return dataclasses.replace(
+                template,
+                digest=digest,
+                task=task[k % len(task)],
+                outcome=outcome,
+                error=error if is_error else None,
+                ended_by="env_error" if is_error else "horizon",
+                measures={} if is_error else {"success": float(outcome == "success"), **(extra or {})},
+                failure_mode="dropped" if outcome == "failure" else None,
+                **changes,
+            )
+
+        for variation, text in words.items():
+            for k, (first, second) in enumerate(text.split()):
+                base = f"{k:04d}" + "0" * 28
+                if first != "-":
+                    made = result(base, first, k, measures)
+                    assert twins.setdefault(base, made).outcome == made.outcome, f"twin {k} has two outcomes"
+                digest = f"{k:04d}" + "".join(f"{axis}{level}" for axis, level in variation)
+                varied.append(result(digest, second, k, {**(measures or {}), **(varied_measures or {})}, axes=dict(variation), base=base))
+        return Run(name=name, header=traces.make_header(**header), results=[*twins.values(), *varied])
+
+    return make
