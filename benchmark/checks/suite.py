@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vlagym.benchmark.check import Contract
-from vlagym.benchmark.suite import FOLDER, load_suite
+from vlagym.benchmark.suite import FOLDER, Suite, load_suite
 from vlagym.envs import catalog
 from vlagym.envs.errors import VlagymError
 
@@ -27,19 +27,28 @@ def _complaints(name: str) -> Iterator[str]:
             if first.digest() != second.digest():
                 told = "its task or an axis draws outside its generator"
                 yield f"entry {index} ({entry.task}) gives two different episodes for the seed {seed}: {told}"
-        # A variation of each axis: whether the others fit too is found out when the suite is expanded.
-        first_of = {axis: index for index, variation in reversed([*enumerate(entry.variations)]) for axis, _ in variation}
-        for axis, variation in sorted(first_of.items()):
-            try:
-                entry.sample_varied(variation)
-            except VlagymError as error:
-                yield f"entry {index} ({entry.task}) cannot be varied along {axis}: {error}"
+    yield from _about_variations(suite)
     covered: dict[tuple[object, ...], set[int]] = {}
     for index, entry in enumerate(suite.entries, 1):
         seeds = covered.setdefault((entry.task, entry.body, entry.objects, entry.phrases, entry.control, entry.base, entry.axes), set())
         if twice := seeds & set(entry.seeds):
             yield f"entry {index} ({entry.task}) repeats the seeds {min(twice)} to {max(twice)} of an earlier entry: each episode counts once"
         seeds |= set(entry.seeds)
+
+
+def _about_variations(suite: Suite) -> Iterator[str]:
+    """Yields what is wrong with a variation along each axis, in the first entry that has it; expanding the suite tries them all."""
+    tried: set[str] = set()
+    for index, entry in enumerate(suite.entries, 1):
+        for variation, axes in enumerate(entry.variations):
+            new = {axis for axis, _ in axes} - tried
+            if not new:
+                continue
+            tried |= new
+            try:
+                entry.sample_varied(variation)
+            except VlagymError as error:
+                yield f"entry {index} ({entry.task}) cannot be varied along {' and '.join(sorted(new))}: {error}"
 
 
 CONTRACT = Contract(names=lambda: catalog.toml_names(FOLDER), complaints=_complaints)
