@@ -43,7 +43,7 @@ _LEVELS = {
 }
 _LOW_M = 0.10
 """What is not higher: arms pass over it, and cameras see past it."""
-_REGION = Region(x_m=(0.32, 0.70), y_m=(-0.32, 0.32))
+_REGION = Region(x_m=(0.30, 0.73), y_m=(-0.35, 0.35))
 _ROLES = frozenset(("graspable", "support", "container"))
 _TRIES, _TRIES_A_THING = 4, 150
 _MARGIN_M = 1e-4
@@ -159,7 +159,7 @@ def _is_free(prop: PropSpec, added: list[PropSpec], taken: tuple[Unit, ...], nee
 def _gap_m(near: Spot, is_needed: bool) -> float:
     if near.kind == "mark":
         return 0.0
-    return FINGER_GAP_M if is_needed else GAP_M
+    return FINGER_GAP_M if is_needed and near.kind != "void" else GAP_M
 
 
 def _told(crowd: _Crowd) -> str:

@@ -39,7 +39,7 @@ def start_clearance(spec: EpisodeSpec, enough_m: float) -> Clearance:
     world.start(spec)
     scene, data = world.scene, world.simulation.data
     # With a margin the collision detector finds what is near, as contacts at a positive distance.
-    scene.model.geom_margin[:] = enough_m
+    scene.model.geom_margin[:] = scene.model.body_margin[:] = enough_m
     scene.model.pair_margin[:] = enough_m
     mujoco.mj_collision(scene.model, data)
     parties = scene.geom_party[data.contact.geom].reshape(-1, 2)
