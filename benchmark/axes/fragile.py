@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from vlagym.benchmark.axis import Axis
-from vlagym.benchmark.rewording import said_again
-from vlagym.benchmark.variation.neighbours import draw, others, somewhere_beside, with_neighbours
+from vlagym.benchmark.variation.neighbours import draw, somewhere_beside, strangers, with_neighbours
 from vlagym.envs.objects import ObjectAsset
 from vlagym.envs.types import EpisodeSpec
 
@@ -24,10 +23,10 @@ def _breaks(asset: ObjectAsset) -> bool:
 def _fragile(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSpec:
     count, gap = _LEVELS[level]
     for number in range(count):
-        asset = draw(others(spec, _breaks), rng)
+        asset = draw(strangers(spec, _breaks), rng)
         thing = somewhere_beside(spec, asset, f"fragile_{number}", gap, rng)
-        spec = with_neighbours(spec, replace(thing, is_fragile=True))
-    return said_again(spec, rng)
+        spec = with_neighbours(spec, [replace(thing, is_fragile=True)], rng)
+    return spec
 
 
 AXIS = Axis(

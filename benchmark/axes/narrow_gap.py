@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from vlagym.benchmark.axis import Axis, NotApplicable, Unfit
-from vlagym.benchmark.rewording import said_again
-from vlagym.benchmark.variation.neighbours import PUSHED, angles, beside, draw, others, subjects, with_neighbours
+from vlagym.benchmark.variation.neighbours import angles, beside, draw, strangers, subjects, with_neighbours
 from vlagym.envs.objects import ObjectAsset
 from vlagym.envs.types import EpisodeSpec
 
+PUSHED = ("along", "off", "within")
+"""Predicates that are fulfilled by pushing."""
 _GAP_M = {1: 0.13, 2: 0.115, 3: 0.10, 4: 0.085, 5: 0.07}
 """From the outline of the thing to that of each neighbour: a hand is 0.065 thick, and a finger needs 0.04 beside the thing."""
 
@@ -21,18 +22,25 @@ def _is_tall(asset: ObjectAsset) -> bool:
 def _narrow_gap(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSpec:
     if any(predicate.name in PUSHED for predicate in spec.goal):
         raise NotApplicable("a thing that is pushed needs both of its sides free")
-    tall = others(spec, _is_tall)
+    narrow = [unit for unit in subjects(spec) if all(spot.kind != "void" for spot in unit.spots)]
+    if not narrow:
+        raise NotApplicable(f"{spec.task!r} is about furniture that opens, which needs the room beside it")
+    tall = strangers(spec, _is_tall)
     left = draw(tall, rng)
     right = draw([asset for asset in tall if asset.id != left.id], rng)
     yaws = rng.uniform(-np.pi, np.pi, 2).tolist()
-    for subject in subjects(spec):
+    for subject in narrow:
         for angle in angles(rng):
             gates = [
                 beside(spec, subject, asset, f"gate_{number}", _GAP_M[level], angle + number * np.pi, yaw)
                 for number, (asset, yaw) in enumerate(zip((left, right), yaws, strict=True))
             ]
-            if all(gates):
-                return said_again(with_neighbours(spec, *filter(None, gates)), rng)
+            both = [gate for gate in gates if gate is not None]
+            if len(both) == len(gates):
+                try:
+                    return with_neighbours(spec, both, rng)
+                except Unfit:
+                    continue
     raise Unfit("there is no room on two opposite sides of what the goal is about")
 
 
