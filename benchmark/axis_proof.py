@@ -150,7 +150,7 @@ class Prover:
             solved = sum(f.fate == "solved" for f in played)
             least = LEAST_SOLVED_OF_ALL if axis.group == "all" else LEAST_SOLVED
             if _chance(solved, len(played), least) < CHANCE:
-                yield f"level {level}: the expert solves {solved} of {len(played)}, and must solve {least:.0%}: make the level easier, or help the expert"
+                yield f"level {level}: the expert solves {solved} of {len(played)}, and must solve {least:.0%}: make the level easier"
             lacking = [f for f in own if f.fate in ("not applicable", "not found")]
             if own and len(lacking) == len(own):
                 yield f"level {level} varies none of {len(own)} episodes, e.g. {lacking[0].where}: {lacking[0].told}"
