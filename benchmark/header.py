@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
+from vlagym.benchmark.metric import METRICS_VERSION
 from vlagym.benchmark.suite import Suite, digest_of, suite_to_plain
 from vlagym.envs import backend
 from vlagym.envs.safety import Mode
@@ -17,7 +18,7 @@ from vlagym.envs.types import EpisodeSpec, RunHeader, to_plain
 from vlagym.policies.base import PolicySpec
 from vlagym.policies.chunking import Chunking
 from vlagym.policies.conventions import Pipeline
-from vlagym.results.aggregate import packages_that_score
+from vlagym.results.pooling import METRICS, packages_that_score
 from vlagym.results.schema import RUN_SCHEMA
 
 _PACKAGES = ("vlagym", "mujoco", "numpy", "gymnasium", "gymnasium-robotics", "mujoco-menagerie", "torch", "dm_control", "mink", "daqp")
@@ -112,7 +113,7 @@ def make_header(
             "environments": [{"action": to_plain(p.environment), "pipeline": p.describe()} for p in pipelines.values()],
         },
         seeds={"first": min(seeds), "last": max(seeds), **({} if shuffle is None else {"shuffle": shuffle})},
-        packages=packages(),
+        packages={**packages(), METRICS: str(METRICS_VERSION)},
         gl_renderer=gl_renderer,
         machine={**machine(), **({} if gl_renderer is None else {"gl_backend": backend.wanted()})},
         command=tuple(command),
@@ -144,6 +145,7 @@ def differences(before: RunHeader, after: RunHeader) -> list[str]:
     """Returns, in words, what of all that numbers depend on differs between two headers."""
     pairs: list[tuple[str, Any, Any]] = [(name, to_plain(getattr(before, name)), to_plain(getattr(after, name))) for name in DECISIVE]
     pairs += [(f"packages.{name}", before.packages.get(name), after.packages.get(name)) for name in packages_that_score(after)]
+    pairs.append((f"packages.{METRICS}", before.packages.get(METRICS, "1"), after.packages.get(METRICS, "1")))
     return [line for name, a, b in pairs for line in _differences(name, a, b)]
 
 

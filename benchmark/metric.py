@@ -8,6 +8,10 @@ from typing import Literal
 
 from vlagym.envs.types import EpisodeSpec, Trace
 
+METRICS_VERSION = 1
+"""Of what the metrics mean. Raised whenever a trace can give another number than before; a run says by which its measures were made, and runs of two
+versions never stand in one row."""
+
 Value = float | None
 """A number, or None where the metric does not apply to the episode."""
 
