@@ -47,7 +47,8 @@ def _all(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSpec
 
 
 def _told(level: int) -> str:
-    return f"each of its axes at level {level}, of {' and '.join(ONE_OF[0])} one, of {' and '.join(ONE_OF[1])} one; what cannot vary an episode is left out"
+    of_pairs = ", ".join(f"of {' and '.join(pair)} one" for pair in ONE_OF)
+    return f"each of its axes at level {level}, {of_pairs}; what cannot vary an episode is left out"
 
 
 AXIS = Axis(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,8 +44,6 @@ def test_a_camera_freezes_that_a_policy_of_the_body_looks_through() -> None:
 
 
 def test_blur_is_as_wide_in_images_of_any_size(twin: EpisodeSpec) -> None:
-    import dataclasses
-
     small = dataclasses.replace(twin.scene, cameras=tuple(dataclasses.replace(c, width=128, height=128) for c in twin.scene.cameras))
     assert vary(dataclasses.replace(twin, scene=small), "sensor_noise", 3).sensing.blur_px == vary(twin, "sensor_noise", 3).sensing.blur_px / 2
 
@@ -90,7 +91,7 @@ def _axis(**changes: object) -> axis_proof.Axis:
 
 
 @pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[axis_proof.Axis], Finding]:
     """Returns a function that examines an axis in one episode and returns the finding."""
 
     def judge(axis: axis_proof.Axis) -> Finding:
@@ -102,9 +103,7 @@ def judged(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     return judge
 
 
-def test_what_an_axis_breaks_is_said_in_words(judged) -> None:  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
+def test_what_an_axis_breaks_is_said_in_words(judged: Callable[[axis_proof.Axis], Finding]) -> None:
     calls: list[int] = []
 
     def unsteady(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSpec:
@@ -120,13 +119,14 @@ def test_what_an_axis_breaks_is_said_in_words(judged) -> None:  # type: ignore[n
     assert judged(_axis(apply=lambda spec, level, rng: replace(spec, action_delay_steps=2))).fate == "solved"
     assert "it changes nothing: raise NotApplicable" in judged(_axis(apply=lambda spec, level, rng: spec)).told
     assert "two different episodes: draw only from the generator" in judged(_axis(apply=unsteady)).told
-    assert "changed 'horizon_s' and declares only: action_delay_steps" in judged(_axis(apply=lambda s, level, rng: replace(s, horizon_s=1.0))).told
+    hasty = _axis(apply=lambda spec, level, rng: replace(spec, horizon_s=1.0))
+    assert "changed 'horizon_s' and declares only: action_delay_steps" in judged(hasty).told
     assert "it raises ZeroDivisionError" in judged(_axis(apply=lambda spec, level, rng: 1 // 0)).told
     garbling = _axis(group="noise", changes=("instruction",), apply=lying)
     assert "its sentence asks for another goal" in judged(garbling).told
 
 
-def test_what_cannot_be_varied_is_no_fault_and_is_counted(judged) -> None:  # type: ignore[no-untyped-def]
+def test_what_cannot_be_varied_is_no_fault_and_is_counted(judged: Callable[[axis_proof.Axis], Finding]) -> None:
     def never(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSpec:
         raise NotApplicable("it has no such thing")
 
@@ -139,10 +139,9 @@ def test_what_cannot_be_varied_is_no_fault_and_is_counted(judged) -> None:  # ty
 
 
 def test_an_episode_that_the_expert_does_not_solve_is_named_and_many_of_them_are_a_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
-    fates = {900_000: "failed", 900_001: "solved", 900_002: "not applicable"}
-
     def played(case: Case) -> list[Finding]:
-        return [Finding(task=case.task, seed=case.seed, level=1, fate=fates[case.seed % 1000 % 3 + 900_000], told="why", time_s=2.0)]  # type: ignore[arg-type]
+        fate: axis_proof.Fate = ("failed", "solved", "not applicable")[case.seed % 3]
+        return [Finding(task=case.task, seed=case.seed, level=1, fate=fate, told="why", time_s=2.0)]
 
     monkeypatch.setattr(axis_proof, "examine", played)
 
@@ -159,7 +158,8 @@ def test_an_episode_that_the_expert_does_not_solve_is_named_and_many_of_them_are
 
 def test_the_table_has_a_line_for_each_axis_and_a_column_for_each_level() -> None:
     row = {"played": 10, "solved": 9, "not_applicable": 1, "not_found": 2}
-    rows = [{"axis": "a", "level": 1, **row, "p95_s": 3.0}, {"axis": "a", "level": 2, **row, "p95_s": 4.25}, {"axis": "b", "level": 1, **row, "p95_s": None}]
+    cells = (("a", 1, 3.0), ("a", 2, 4.25), ("b", 1, None))
+    rows = [{"axis": axis, "level": level, **row, "p95_s": p95_s} for axis, level, p95_s in cells]
     columns, lines = axis_proof.pivot(rows)
     assert columns == ["axis", "level 1", "level 2", "n/a", "not found", "p95_s"]
     assert lines == [["a", "9/10", "9/10", 2, 4, "4.2"], ["b", "9/10", "", 1, 2, ""]]
