@@ -9,7 +9,7 @@ Several such tests at once: `holm` adjusts their p values, `letters` shows which
 
 Tasks as the unit: `iqm` and `optimality_gap` with `over_tasks`, and `probability_of_improvement`.
 
-Before a run: `episodes_for_width`, `width_of`, `width_of_difference`; `episodes_for_difference`, `power_paired`, `power_unpaired`.
+Before a run: `episodes_for_width`, `width_of`, `width_of_difference`; `episodes_for_difference`, `detectable_difference`, `power_paired`, `power_unpaired`.
 
 While two policies run: `SequentialComparison`, which may be looked at after every pair. The p value of a test and the ends of the other intervals
 hold for a number of episodes that was fixed beforehand; who stops when they please is wrong far more often than they say.
@@ -22,6 +22,7 @@ from vlagym.results.multiplicity import holm, letters
 from vlagym.results.paired import PairedTest, Pairs, count_pairs, mcnemar, mcnemar_p, paired_bootstrap, paired_rate_interval
 from vlagym.results.planning import (
     Plan,
+    detectable_difference,
     discordance_of,
     episodes_for_difference,
     episodes_for_width,
@@ -47,6 +48,7 @@ __all__ = [
     "content_rng",
     "count_pairs",
     "decided_after",
+    "detectable_difference",
     "discordance_of",
     "episodes_for_difference",
     "episodes_for_width",

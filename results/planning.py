@@ -19,6 +19,10 @@ _STAYS = 12
 """The power of an exact test does not rise with every pair. A plan is the first number from which on it stays above the wanted for so many more."""
 
 
+_RESOLUTION = 1e-4
+"""Of a difference that is sought."""
+
+
 class Plan(NamedTuple):
     """Episodes of each policy, and the power that they give."""
 
@@ -157,6 +161,27 @@ def episodes_for_difference(
     while n > 1 and reached(n - 1) >= power:
         n -= 1
     return Plan(n, reached(n))
+
+
+def detectable_difference(n: int, power: float = 0.8, *, discordance: float, alpha: float = 0.05) -> float | None:
+    """Returns the smallest difference that n pairs show with this power; None where even that of all discordant pairs is too small.
+
+    Args:
+      n: Pairs.
+      power: Chance that McNemar's exact test sees it.
+      discordance: Share of pairs in which one succeeds and the other does not.
+      alpha: Of the two-sided test.
+
+    Raises:
+      BadData: If a share is out of bounds.
+    """
+    if power_paired(n, discordance, discordance, alpha) < power:
+        return None
+    low, high = 0.0, discordance
+    while high - low > _RESOLUTION:
+        middle = (low + high) / 2
+        low, high = (low, middle) if power_paired(n, middle, discordance, alpha) >= power else (middle, high)
+    return high
 
 
 def discordance_of(rate_a: float, rate_b: float) -> float:
