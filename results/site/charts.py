@@ -124,7 +124,7 @@ def levels(axis: str, curves: Sequence[Curve]) -> Markup:
 
     parts = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        parts.append(_line(x(0), y(share), x(top_level), y(share), "grid"))
+        parts.append(_line(x(0), y(share), x(top_level), y(share), "gridline"))
         if share in (0.0, 0.5, 1.0):
             parts.append(f'<text x="{_px(_LEFT - 7)}" y="{_px(y(share) + 3.5)}" class="tick-y">{100 * share:.0f} %</text>')
     parts += [f'<text x="{_px(x(level))}" y="{height - 7}" class="tick-x">{level}</text>' for level in found]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from vlagym.results import leaderboard
 from vlagym.results.aggregate import Column, Table, aggregate
+from vlagym.results.ceiling import with_expert
 from vlagym.results.pooling import Pool, Run, pools
 from vlagym.results.site.breakdown import Breakdown, breakdown
 from vlagym.results.site.words import slug
@@ -139,7 +140,7 @@ def gather(runs: Sequence[Run], columns: Sequence[Column], *, title: str, compla
       BadData: If there is no run, or a rate holds something else than 0 and 1.
     """
     by_suite: dict[str, list[Pool]] = {}
-    for pool in pools(runs):
+    for pool in pools(with_expert(runs)):
         by_suite.setdefault(pool.suite, []).append(pool)
     suites = tuple(_suite(name, of, columns) for name, of in sorted(by_suite.items()))
     entries = [entry for suite in suites for entry in suite.entries]

@@ -258,7 +258,9 @@
     if (videos.length === 2) {
       const both = make("button", "Play both from the start", { type: "button", class: "quiet" });
       both.addEventListener("click", () => videos.forEach((video) => { video.currentTime = 0; video.play(); }));
-      pair.after(both);
+      const place = make("p", null, { class: "both" });
+      place.append(both);
+      pair.after(place);
     }
     if (data.others.length) {
       const same = make("p", "The same episode, if it was played by ", { class: "sub" });

@@ -15,6 +15,7 @@ from vlagym.envs.errors import BadData
 from vlagym.results import leaderboard
 from vlagym.results.aggregate import Column
 from vlagym.results.pooling import Run
+from vlagym.results.salvage import read_run
 from vlagym.results.site import episodes, pages
 from vlagym.results.site.content import Content, Policy, gather
 from vlagym.results.site.media import Media, copy
@@ -82,10 +83,15 @@ def _read(runs: Sequence[Path]) -> tuple[list[tuple[Path, Run]], list[str]]:
     """Returns what can be read of the runs, under names that tell them apart, and what cannot."""
     loaded: list[tuple[Path, Run]] = []
     complaints: list[str] = []
+    seen: set[Path] = set()
     for path in runs:
-        if any(path.resolve() == other.resolve() for other, _ in loaded):
+        if path.resolve() in seen:
             raise BadData(f"{path} is named twice; name each run once")
-        run = Run.load(path)
+        seen.add(path.resolve())
+        run, damage = read_run(path)
+        complaints += damage
+        if run is None:
+            continue
         names = {other.name for _, other in loaded}
         if run.name in names:  # of another folder
             run = dataclasses.replace(run, name=next(n for i in itertools.count(2) if (n := f"{run.name} ({i})") not in names))

@@ -266,6 +266,19 @@ def test_a_run_that_is_named_twice_is_refused(traces: ModuleType, make_run: Make
     assert not (tmp_path / "out").exists()
 
 
+def test_what_can_be_read_of_a_damaged_run_is_shown_and_the_page_says_what_is_missing(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
+    whole, cut, gone = (make_run(name, paired_results(traces, "sf", "ff")) for name in ("whole", "cut", "gone"))
+    ledger = (cut / "episodes.jsonl").read_bytes()
+    (cut / "episodes.jsonl").write_bytes(ledger[:-30])
+    (gone / "header.json").write_text("{")
+    built = build([whole, cut, gone], tmp_path / "out")
+    index = pages(built.path)[built.path / "index.html"]
+    assert built.episodes == 7 and len(built.complaints) == 2
+    assert "What could not be read" in index.text and all(" ".join(c.split()) in " ".join(index.text.split()) for c in built.complaints)
+    with pytest.raises(BadData, match="at least one run that can be read: .*header.json"):
+        build([gone], tmp_path / "none")
+
+
 def test_films_of_a_run_are_copied_and_empty_ones_refused(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
     results = paired_results(traces, "s", "f")
     run, rival = make_run("mine", results), make_run("rival", results)
