@@ -9,7 +9,8 @@ Several such tests at once: `holm` adjusts their p values, `letters` shows which
 
 Tasks as the unit: `iqm` and `optimality_gap` with `over_tasks`, and `probability_of_improvement`.
 
-Before a run: `episodes_for_width`, `width_of`, `width_of_difference`; `episodes_for_difference`, `detectable_difference`, `power_paired`, `power_unpaired`.
+Before a run: `episodes_for_width`, `width_of`, `width_of_difference`; `episodes_for_difference`, `detectable_difference`, `power_paired`,
+`power_unpaired`.
 
 While two policies run: `SequentialComparison`, which may be looked at after every pair. The p value of a test and the ends of the other intervals
 hold for a number of episodes that was fixed beforehand; who stops when they please is wrong far more often than they say.

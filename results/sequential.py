@@ -120,7 +120,7 @@ class SequentialComparison:
         return np.array([self._counts[v] for v in values], np.float64), values
 
 
-def decided_after(differences: Sequence[float], *, alpha: float = 0.05, difference: float | None = None) -> tuple[int, Decision] | None:
+def decided_after(differences: ArrayLike, *, alpha: float = 0.05, difference: float | None = None) -> tuple[int, Decision] | None:
     """Returns after how many pairs, in the order given, the first decision falls and which; None where none does.
 
     Args:

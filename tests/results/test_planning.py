@@ -93,7 +93,7 @@ def test_the_unpaired_plan_is_the_classical_one() -> None:
 
 @pytest.mark.parametrize(("difference", "discordance"), [(0.1, 0.2), (0.2, 0.4), (0.05, 0.2)])
 def test_the_paired_plan_is_near_the_formula_of_miettinen_and_keeps_its_power(difference: float, discordance: float) -> None:
-    """Miettinen 1968 / Connor 1987: (z_a sqrt(discordance) + z_b sqrt(discordance - difference²))² / difference²; the exact test needs a little more."""
+    """Miettinen 1968: (z_a sqrt(discordance) + z_b sqrt(discordance - difference²))² / difference². The exact test needs a little more."""
     plan = episodes_for_difference(difference, 0.8, discordance=discordance)
     formula = (1.96 * np.sqrt(discordance) + 0.8416 * np.sqrt(discordance - difference**2)) ** 2 / difference**2
     assert formula <= plan.n <= 1.15 * formula + 4

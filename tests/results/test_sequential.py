@@ -42,7 +42,8 @@ class Looks(NamedTuple):
 
         def is_out(w: Any, t: Any, s: Any) -> NDArray[Any]:
             counts = np.stack([w, t, s], axis=-1)
-            return (log_capital(counts, (1, 0, -1), mean) >= enough) | (log_capital(counts, (-1, 0, 1), -mean) >= enough)
+            best = np.maximum(log_capital(counts, (1, 0, -1), mean), log_capital(counts, (-1, 0, 1), -mean))
+            return np.asarray(best >= enough)
 
         return self.each_once(is_out)
 
@@ -50,7 +51,7 @@ class Looks(NamedTuple):
         """Returns what `of` says of each look, asked once for counts that are met many times."""
         base = int(max(c.max() for c in self)) + 1
         codes, place = np.unique((self.wins * base + self.ties) * base + self.losses, return_inverse=True)
-        return of(codes // base**2, codes // base % base, codes % base)[place.reshape(self.wins.shape)]
+        return np.asarray(of(codes // base**2, codes // base % base, codes % base)[place.reshape(self.wins.shape)])
 
 
 def draw(experiments: int, pairs: int, difference: float, discordance: float, seed: int = 0) -> NDArray[np.int64]:
@@ -61,7 +62,7 @@ def draw(experiments: int, pairs: int, difference: float, discordance: float, se
 def independent(rate: float, experiments: int, pairs: int) -> NDArray[np.int64]:
     rng = np.random.default_rng(1)
     drawn = rng.random((2, experiments, pairs)) < rate
-    return drawn[0].astype(np.int64) - drawn[1].astype(np.int64)
+    return np.asarray(drawn[0].astype(np.int64) - drawn[1].astype(np.int64))
 
 
 def cancelling_tasks(experiments: int, pairs: int) -> NDArray[np.int64]:
