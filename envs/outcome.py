@@ -177,10 +177,10 @@ def decided(spec: EpisodeSpec, columns: Mapping[str, NDArray[Any]]) -> Decision 
     """
     goals, others, steps = (np.asarray(columns[name], bool) for name in ("goal_met", "alternative_met", "step_met"))
     judge = Judge(spec, steps[0])
-    is_quiet = ~(goals.all(axis=1) | others.any(axis=1) | steps.any(axis=1))
+    active = np.flatnonzero((goals.all(axis=1) | others.any(axis=1) | steps.any(axis=1))[1:])
     # While nothing is met the judge has nothing to count; the last such row tells it of what is not met any more.
-    first = int(is_quiet[1:].argmin()) if not is_quiet[1:].all() else len(goals)
-    for row in range(max(1, first), len(goals)):
+    first = max(1, int(active[0])) if active.size else len(goals)
+    for row in range(first, len(goals)):
         verdict = judge.update(goals[row], others[row], steps[row])
         if verdict is not None:
             return verdict

@@ -321,6 +321,15 @@ def _new_name(digest: str, line: bytes) -> str:
     return f"{digest}.{hashlib.sha256(line).hexdigest()[:16]}{_NEW}"
 
 
+def waiting_traces(folder: Path) -> dict[str, Path]:
+    """Returns where the traces lie that have not yet taken the place of older ones: digest -> file. Hardly ever there are any.
+
+    Raises:
+      BadData: If there are some, and the ledger that says whose they are is damaged.
+    """
+    return _waiting(folder, _split_ledger(folder)[0]) if any((folder / TRACES).glob(f"*{_NEW}")) else {}
+
+
 def _waiting(folder: Path, complete: bytes) -> dict[str, Path]:
     """Returns the traces that wait to replace an older one and whose line is in the ledger and is the last of its episode."""
     waiting = {p.name: p for p in (folder / TRACES).glob(f"*{_NEW}")}

@@ -15,13 +15,13 @@ def _measure(trace: Trace, spec: EpisodeSpec) -> float | None:
     last = [bool(met) for met in trace.columns["goal_met"][-1]]
     if not last:
         return None
-    was_held = trace.columns["prop_is_held"].any(axis=0)
+    was_held = [bool(column.any()) for column in trace.columns["prop_is_held"].T]
     index = {prop.name: i for i, prop in enumerate(spec.scene.props)}
     about: dict[str, list[int]] = {}
     for condition, predicate in enumerate(spec.goal):
         if predicate.things and predicate.things[0] in index:
             about.setdefault(predicate.things[0], []).append(condition)
-    grasped = sum(bool(was_held[index[name]]) or all(last[condition] for condition in conditions) for name, conditions in about.items())
+    grasped = sum(was_held[index[name]] or all(last[condition] for condition in conditions) for name, conditions in about.items())
     return (sum(last) + grasped) / (len(last) + len(about))
 
 

@@ -11,7 +11,9 @@ from types import ModuleType
 
 import pytest
 
-from vlagym.benchmark import cli, scoring
+from vlagym.benchmark import cli, rescoring, scoring
+from vlagym.envs import catalog
+from vlagym.results.schema import trace_to_bytes
 from vlagym.results.store import Store
 
 
@@ -25,7 +27,8 @@ def run(tmp_path: Path, traces: ModuleType) -> Path:
             trace = None if outcome == "error" else traces.make_trace(spec, latency_s=[0.1])
             result = traces.make_result(spec, outcome=outcome)
             if trace is not None:
-                result = dataclasses.replace(result, measures=scoring.measure(trace))
+                mode = "never_moved" if outcome == "failure" else None
+                result = dataclasses.replace(result, measures=scoring.measure(trace), failure_mode=mode)
             store.append(result, trace)
     return folder
 
@@ -115,3 +118,90 @@ METRIC = Metric(unit="steps", better="lower", kind="mean", measure=lambda trace,
         assert len(store.results()) == 3 and store.has_trace(str(lines[0]["digest"]))
     assert cli.main(["table", str(run), "--metric", "twice:METRIC", "--format", "json"]) == cli.DONE
     assert json.loads(capsys.readouterr().out)[0]["twice"]["mean"] == 8.0
+
+
+# ------------------------------------------------------------------------------------------------- old lines, references, damage
+def test_measures_that_a_run_lacks_are_told_in_one_line_and_stored_when_asked_to(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ledger(run)
+    for line in lines[:2]:
+        line.pop("failure_mode", None)
+        for name in ("toppled", "cost"):
+            del line["measures"][name]  # type: ignore[attr-defined]
+    (run / "episodes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    before = {p.name: p.stat().st_mtime_ns for p in (run / "traces").iterdir()}
+    assert cli.main(["score", str(run), "--write"]) == cli.DONE
+    captured = capsys.readouterr()
+    assert "2 of 3 episodes were stored without cost, failure_mode, toppled" in captured.err and "differ" not in captured.err
+    assert "5 measures are new (stored)" in captured.out
+    assert [r.failure_mode for r in Store.open(run).results()] == [None, "never_moved", None]
+    assert {p.name: p.stat().st_mtime_ns for p in (run / "traces").iterdir()} == before, "no trace is written for a new line"
+    assert cli.main(["score", str(run)]) == cli.DONE
+    assert "every measure is as stored" in capsys.readouterr().out
+
+
+def test_against_a_reference_the_run_has_spl_and_keeps_it(run: Path, traces: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expert = tmp_path / "expert"
+    with Store.create(expert, traces.make_header(policy="expert")) as store:
+        store.append(traces.make_result(traces.make_spec(seed=0), measures={"time_s": 0.1, "path_length_m": 0.0}), None)
+    assert cli.main(["score", str(run), "--reference", str(expert), "--write"]) == cli.DONE
+    assert "spl_path, spl_time" in capsys.readouterr().err
+    assert [r.measures.get("spl_time") for r in Store.open(run).results()] == [pytest.approx(0.5), None, None]
+    assert cli.main(["score", str(run), "--write"]) == cli.DONE
+    assert "every measure is as stored" in capsys.readouterr().out
+    assert cli.main(["table", str(run), "--format", "json"]) == cli.DONE
+    shown = json.loads(capsys.readouterr().out)[0]["spl_time"]
+    assert shown["mean"] == pytest.approx(0.5) and shown["n"] == 1
+
+
+def test_a_reference_of_other_episodes_is_refused(run: Path, traces: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Store.create(tmp_path / "other", traces.make_header()) as store:
+        store.append(traces.make_result(traces.make_spec(seed=9)), None)
+    assert cli.main(["score", str(run), "--reference", str(tmp_path / "other")]) == cli.USER_ERROR
+    assert "none of the 1 successes in" in capsys.readouterr().err
+
+
+def test_scoring_goes_on_past_a_damaged_trace_and_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    digest = str(ledger(run)[0]["digest"])
+    path = run / "traces" / f"{digest}.npz"
+    path.write_bytes(path.read_bytes()[:-200])
+    for more in ([], ["--write"]):
+        before = (run / "episodes.jsonl").read_bytes()
+        assert cli.main(["score", str(run), *more]) == cli.CHECKS_FAILED
+        captured = capsys.readouterr()
+        assert f"episode {digest[:12]} was not measured: {path} is damaged: " in captured.err
+        assert "3 episodes, 1 errored or without a trace: every measure is as stored; 1 could not be measured and stay as they are" in captured.out
+        assert (run / "episodes.jsonl").read_bytes() == before
+
+
+def test_scoring_reads_what_it_can_of_a_damaged_ledger_and_writes_nothing_there(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (run / "episodes.jsonl").read_text(encoding="utf-8").splitlines()
+    (run / "episodes.jsonl").write_text("\n".join([text[0], text[1][:50], text[2]]) + "\n", encoding="utf-8")
+    assert cli.main(["score", str(run)]) == cli.CHECKS_FAILED
+    captured = capsys.readouterr()
+    assert "1 line is left out, for nobody can read them: line 2 is not JSON" in captured.err and "2 episodes, 1 errored" in captured.out
+    before = (run / "episodes.jsonl").read_bytes()
+    assert cli.main(["score", str(run), "--write"]) == cli.USER_ERROR
+    assert "line 2 is not JSON" in capsys.readouterr().err and (run / "episodes.jsonl").read_bytes() == before
+
+
+def test_the_suite_of_the_header_weighs_the_cost(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = json.loads((run / "header.json").read_text(encoding="utf-8"))
+    header["suite"]["cost"] = {"steps": 0.5}
+    (run / "header.json").write_text(json.dumps(header), encoding="utf-8")
+    assert cli.main(["score", str(run)]) == cli.DONE
+    assert "cost: 2 of 3 episodes differ" in (err := capsys.readouterr().err) and "stored 0.0, now 2.0" in err
+    header["suite"]["cost"] = {"stepz": 0.5}
+    (run / "header.json").write_text(json.dumps(header), encoding="utf-8")
+    assert cli.main(["score", str(run)]) == cli.USER_ERROR
+    assert "no measure is called 'stepz'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_several_processes_measure_what_one_does(traces: ModuleType, tmp_path: Path) -> None:
+    specs = [traces.make_spec(seed=seed) for seed in range(600)]
+    for spec in specs:
+        (tmp_path / f"{spec.digest()}.npz").write_bytes(trace_to_bytes(traces.make_trace(spec, steps=1 + spec.seed % 5)))
+    (tmp_path / f"{specs[7].digest()}.npz").write_bytes(b"PK")
+    work = [rescoring.Work(spec.digest(), tmp_path / f"{spec.digest()}.npz") for spec in specs]
+    one, two = ({r.digest: r for r in rescoring.remeasured(work, catalog.names("metric"), {}, workers)} for workers in (1, 2))
+    assert one == two and len(one) == 600 and [d for d, r in one.items() if r.complaint] == [specs[7].digest()]
