@@ -20,7 +20,7 @@ from vlagym.envs.task import Region
 from vlagym.envs.types import EpisodeSpec, FixtureSpec
 
 _SHIFT_M = {1: 0.03, 2: 0.06, 3: 0.12, 4: 0.12, 5: math.inf}
-"""By level: how far a thing moves at most; at least a third of it, where it is none with joints."""
+"""By level: how far a thing moves at most; at least a third of it, where it has no joints and there is room."""
 _TURN_RAD = {1: math.radians(10), 2: math.radians(30), 3: math.radians(90), 4: math.radians(90), 5: math.pi}
 _TURN_OF_FURNITURE_RAD = {1: 0.05, 2: 0.1, 3: 0.15, 4: 0.2, 5: 0.25}
 _UNSEEN_SHARE = 0.6
@@ -77,7 +77,8 @@ def _placed(spec: EpisodeSpec, before: tuple[Unit, ...], level: int, rng: np.ran
         for trial in range(_TRIES_A_UNIT):
             # Not everything finds room in the few cells; what it is about must.
             must = seeks and (unit is subject or 2 * trial < _TRIES_A_UNIT)
-            there = _drawn(unit, fixtures.get(unit.names[0]), level, must, rng)
+            least_m = _SHIFT_M[level] / 3 if 2 * trial < _TRIES_A_UNIT else 0.0  # where it is crowded, some things hardly move
+            there = _drawn(unit, fixtures.get(unit.names[0]), level, must, least_m, rng)
             if there is not None and is_clear(there, placed.values(), known):
                 placed[unit.names[0]] = there
                 break
@@ -95,7 +96,7 @@ def _subject(spec: EpisodeSpec, of: tuple[Unit, ...]) -> Unit | None:
     return None
 
 
-def _drawn(unit: Unit, fixture: FixtureSpec | None, level: int, must_be_unseen: bool, rng: np.random.Generator) -> Unit | None:
+def _drawn(unit: Unit, fixture: FixtureSpec | None, level: int, must_be_unseen: bool, least_m: float, rng: np.random.Generator) -> Unit | None:
     """Returns a unit somewhere else; None where it may not stand there."""
     allowed = _range(fixture)
     (low_x, high_x), (low_y, high_y) = _with(allowed.region.x_m, unit.x), _with(allowed.region.y_m, unit.y)
@@ -104,7 +105,7 @@ def _drawn(unit: Unit, fixture: FixtureSpec | None, level: int, must_be_unseen: 
     x, y = float(rng.uniform(low_x, high_x)), float(rng.uniform(low_y, high_y))
     is_furniture = fixture is not None and bool(get_fixture(fixture.asset).joints)
     way = math.hypot(x - unit.x, y - unit.y)
-    if way > far or (far < math.inf and way < far / 3 and not is_furniture):
+    if way > far or (far < math.inf and way < least_m and not is_furniture):
         return None
     corners = {place_split(x + dx, y + dy) for dx in (-_MARGIN_M, _MARGIN_M) for dy in (-_MARGIN_M, _MARGIN_M)}
     if must_be_unseen and corners != {"unseen"}:
