@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vlagym.benchmark import axis_proof, check, cli
+from vlagym.benchmark import axis_proof, axis_table, check, cli
 from vlagym.benchmark.axes import all as everything
 from vlagym.benchmark.axis import NotApplicable, Unfit, vary, vary_all
 from vlagym.benchmark.axis_proof import Case, Finding, Prover, Scope, examine
 from vlagym.benchmark.check import Note
+from vlagym.benchmark.checks.axis import complaints
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData
 from vlagym.envs.sampling import sample
@@ -193,3 +196,24 @@ def test_a_scope_without_seeds_is_refused() -> None:
     with pytest.raises(BadData, match="at least 1 seed"):
         Scope(tasks=("stack",), num_seeds=0)
     assert check.check("axis", "blank", lambda name: iter(["wrong", Note("told")])).notes == ("told",)
+
+
+# ------------------------------------------------------------------------------------------------------------------------ the page
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "axes.md"
+
+
+def test_the_page_has_every_axis_with_a_line_for_each_level() -> None:
+    table = axis_table.markdown().splitlines()
+    assert table[0] == "| group | axis | level | what it does |" and "| timing | `latency` | 1 | each action is executed 1 control step" in "\n".join(table)
+    page = PAGE.read_text(encoding="utf-8")
+    for name in catalog.names("axis"):
+        assert f"| `{name}` | 1 |" in page, "make its table anew with vlagym.benchmark.axis_table.markdown()"
+
+
+def test_the_axis_that_the_page_writes_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"^```python\n# haste.py\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    (tmp_path / "haste.py").write_text(blocks[0], encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    scope = Scope(tasks=("touch",), num_seeds=1, plays="last")
+    verdict = check.check("axis", "haste:AXIS", lambda name: complaints(name, scope))
+    assert verdict.complaints == () and [row["solved"] for row in verdict.rows] == [0, 0, 0, 0, 1]
