@@ -1,0 +1,85 @@
+"""Which episodes of a leaderboard are filmed, and what happens where one cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import fakes
+import pytest
+
+from vlagym.benchmark.runner import RunOptions, run
+from vlagym.benchmark.site_media import choose, render
+from vlagym.benchmark.suite import Entry, Suite
+from vlagym.envs.errors import BadData
+from vlagym.envs.types import EpisodeResult, EpisodeSpec
+from vlagym.results.schema import result_to_line
+from vlagym.results.store import Store
+
+
+class Silent:
+    def begins(self, path: Path, total: int, done: int, workers: int) -> None: ...
+
+    def stored(self, result: EpisodeResult) -> None: ...
+
+
+def played(out: Path, episodes: list[EpisodeSpec]) -> Path:
+    suite = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=1),))
+    return run(RunOptions(policy="fakes:CARRIER", suite=suite, executor="serial", out=out, make_world=fakes.make_world), episodes, Silent()).path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three successes, and the failures of two tasks, one of them varied: it has no time to succeed."""
+    twin = fakes.spec(1)
+    varied = dataclasses.replace(twin, horizon_s=0.2, axes=(("latency", 3),), base=twin.digest())
+    other = [fakes.spec(seed, task=task, horizon_s=0.2) for seed, task in ((2, "place_on"), (3, "place_on"), (4, "stack"))]
+    return played(tmp_path_factory.mktemp("made") / "run", [fakes.spec(0), twin, varied, *other])
+
+
+def named(made: Path, count: int) -> list[tuple[int, str]]:
+    """Returns (seed, outcome) of the chosen ones."""
+    store = Store.open(made)
+    return [(r.seed, r.outcome) for chosen in choose({made: store}, count) for r in [store.result(chosen.digest)]]
+
+
+def test_failures_come_first_each_varied_one_with_its_twin_and_every_task_before_any_has_a_second(made: Path) -> None:
+    assert named(made, 1) == [(1, "failure"), (1, "success")], "the varied one, and its twin"
+    store = Store.open(made)
+    failed = [r for r in store.results() if r.outcome == "failure"]
+    kinds = {(r.task, r.failure_mode) for r in failed}
+    first = [r for r in (store.result(c.digest) for c in choose({made: store}, len(kinds))) if r.outcome == "failure"]
+    assert len(failed) == 4 and {(r.task, r.failure_mode) for r in first} == kinds
+    assert [outcome for _, outcome in named(made, 6)] == ["failure", "success", *["failure"] * 3, "success"]
+    assert len(named(made, 99)) == 6, "none twice"
+    assert named(made, 0) == []
+    with pytest.raises(BadData, match="-1 episodes of each policy cannot be shown"):
+        named(made, -1)
+
+
+def test_films_are_rendered_and_told_of(made: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    found = render([made], 1, tmp_path, suffix=".png", make_world=fakes.make_world, tell=lambda done, total: told.append((done, total)))
+    assert not found.complaints and told == [(1, 2), (2, 2)]
+    assert {run for run, _ in found.media.files} == {made} and len(found.media.files) == 2
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in found.media.files.values())
+
+
+def test_what_does_not_run_the_same_again_has_no_film_and_is_told(made: Path, tmp_path: Path) -> None:
+    def breaks(options: object) -> fakes.FakeWorld:
+        raise BadData("no world today")
+
+    found = render([made], 1, tmp_path, make_world=breaks)
+    assert not found.media.files and len(found.complaints) == 2
+    assert found.complaints[0].startswith(f"run: episode {Store.open(made).digests()[2][:12]} has no film: no world today")
+
+
+def test_a_damaged_run_and_errors_are_not_filmed(made: Path, tmp_path: Path) -> None:
+    damaged, errored = (shutil.copytree(made, tmp_path / name) for name in ("damaged", "errored"))
+    (damaged / "header.json").write_text("{")
+    results = [dataclasses.replace(r, outcome="error") for r in Store.open(made).results()]
+    (errored / "episodes.jsonl").write_text("".join(result_to_line(r) + "\n" for r in results))
+    found = render([damaged, errored], 3, tmp_path / "media", make_world=fakes.make_world)
+    assert not found.media.files and len(found.complaints) == 1
+    assert found.complaints[0].startswith("no episode of damaged is filmed: ")
