@@ -17,8 +17,9 @@ def said_again(
 ) -> EpisodeSpec:
     """Returns an episode with a sentence that asks for exactly what is to be asked for: its goal, or the alternative that `told` names.
 
-    Where nothing else is wanted, a sentence that still does so stays as it is. Otherwise a new one is drawn, of the same level and split unless
-    others are given.
+    Where nothing else is wanted, a sentence that still does so stays as it is, and otherwise the same templates are filled again, with the same
+    words as far as these are still true: nothing else should differ between an episode and its twin. Where that will not do, or another level or
+    split is given, a new sentence is drawn.
 
     Args:
       spec: With a sentence. Its scene may have changed since that was said.
@@ -33,14 +34,20 @@ def said_again(
     """
     from vlagym.envs.language.phrases import split_of
     from vlagym.envs.language.sentences import say
+    from vlagym.envs.language.wording import ANY, Wording, templates_in
 
     if not spec.instruction:
         raise BadSpec(f"the episode of {spec.task!r} with seed {spec.seed} has no sentence that could be said again; vary it before that is taken away")
-    if level is None and split is None and nouns == "seen" and asks_for_its_goal(spec):
+    stays = level is None and split is None and nouns == "seen"
+    if stays and asks_for_its_goal(spec):
         return spec
     meant = spec if spec.told is None else dataclasses.replace(spec, goal=spec.alternatives[spec.told], steps=(), told=None)
-    try:
-        sentence = say(meant, rng, split=split or split_of(spec.phrase), level=level or spec.level, nouns=nouns)
-    except Unspeakable as unspeakable:
-        raise Unfit(f"no {level or spec.level} sentence asks for the goal and for nothing else") from unspeakable
-    return dataclasses.replace(spec, instruction=sentence.text, phrase=sentence.template_id, level=sentence.level)
+    level, split = level or spec.level, split or split_of(spec.phrase)
+    alike = Wording(only=templates_in(spec.phrase), is_polite="polite/" in spec.phrase)
+    for wording in (dataclasses.replace(alike, keeps=spec.instruction), alike, ANY) if stays else (ANY,):
+        try:
+            sentence = say(meant, rng, split=split, level=level, nouns=nouns, wording=wording)
+        except Unspeakable:
+            continue
+        return dataclasses.replace(spec, instruction=sentence.text, phrase=sentence.template_id, level=sentence.level)
+    raise Unfit(f"no {level} sentence asks for the goal and for nothing else")

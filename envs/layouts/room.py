@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from vlagym.envs.objects import catalog
+from vlagym.envs.objects import ObjectAsset, catalog
 from vlagym.envs.task import footprint_m
 from vlagym.envs.types import Predicate
 
@@ -27,7 +27,11 @@ def put_into(thing: str, destination: str) -> Predicate:
 
 def fit_together(things: Sequence[str], destination: str) -> bool:
     """Returns whether objects have room on or in another one, side by side; all named by their assets."""
-    assets, target = [catalog()[thing] for thing in things], catalog()[destination]
+    return have_room([catalog()[thing] for thing in things], catalog()[destination])
+
+
+def have_room(assets: Sequence[ObjectAsset], target: ObjectAsset) -> bool:
+    """Returns whether objects have room on or in another one, side by side."""
     if target.place is None:
         return False
     inner, radius = target.place.inner_radius_m, max(footprint_m(asset) for asset in assets)

@@ -84,7 +84,8 @@ def can_wear(part: Part) -> bool:
 @functools.lru_cache(maxsize=1024)
 def _box(box: Primitive) -> Mesh:
     """Returns a box with a corner for each of its sides, so that its edges stay sharp."""
-    vertices, faces = [], []
+    vertices: list[NDArray[np.float64]] = []
+    faces: list[tuple[int, int, int]] = []
     for axis in range(3):
         for sign in (1.0, -1.0):
             u, v = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]

@@ -87,9 +87,9 @@ def test_the_slender_side_goes_inside_a_rim() -> None:
 def test_it_opens_only_as_far_as_the_grasp_needs() -> None:
     rim = Grasp(kind="rim", height_m=0.03, width_m=0.004, symmetric=True)
     top = Grasp(kind="top", height_m=0.03, width_m=0.06, symmetric=True)
-    assert PANDA.opening_max_m in openings(PANDA, top, 1.0)
-    assert openings(JACO, rim, 1.0) == pytest.approx((0.044,))
-    assert openings(JACO, top, 1.0) == (JACO.opening_max_m,)
+    assert PANDA.opening_max_m in openings(PANDA, top)
+    assert openings(JACO, rim) == pytest.approx((0.044,))
+    assert openings(JACO, top) == (JACO.opening_max_m,)
     assert opening_command(JACO, 0.0) > 0.5 > 0.1 > opening_command(JACO, 0.044) > -1.0
 
 
