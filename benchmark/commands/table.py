@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlagym.benchmark import console
+from vlagym.benchmark import cli, console
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData
 
 if TYPE_CHECKING:
     from vlagym.results.aggregate import Column, Run
     from vlagym.results.sheet import Sheet
+    from vlagym.results.site import Media
 
 
 def main(args: Sequence[str]) -> int:
@@ -54,6 +57,8 @@ def main(args: Sequence[str]) -> int:
     how.add_argument("--out", type=Path, metavar="PATH", help="writes there instead of printing")
     how.add_argument("--plots", type=Path, metavar="DIR", help="draws the figures too, as PNG and SVG")
     how.add_argument("--title", default="Leaderboard", help="of the pages of html")
+    how.add_argument("--media", type=int, metavar="N", help="html: films N episodes of each policy, failures first, and their unvaried twins")
+    how.add_argument("--strips", action="store_true", help="with --media: strips of frames instead of films")
     options = parser.parse_args(args)
 
     from vlagym.benchmark import scoring
@@ -66,8 +71,11 @@ def main(args: Sequence[str]) -> int:
     columns = scoring.columns([*catalog.names("metric"), *options.metric])
     if options.format == "html":
         return _pages(options, columns)
+    if options.media is not None or options.strips:
+        raise BadData("--media and --strips are for the pages of --format html")
     runs, complaints = _read(options.run)
-    text = sheet.render(_sheets(runs, columns, complaints, options), options.format)
+    sheets = _sheets(runs, columns, complaints, options)
+    text = sheet.render(sheets, options.format)
     if options.out is None:
         console.answer(text.rstrip("\n"))
     else:
@@ -79,9 +87,11 @@ def main(args: Sequence[str]) -> int:
 
         drawn = plots.draw(runs, options.plots)
         console.note(f"{len(drawn)} figures were drawn: {', '.join(str(path) for path in drawn)}")
+    told = {note for one in sheets for note in one.notes} if options.format == "md" and options.out is None else set()
     for complaint in complaints:
-        console.note(complaint)
-    return 1 if complaints else 0
+        if complaint not in told:
+            console.note(complaint)
+    return cli.CHECKS_FAILED if complaints else cli.DONE
 
 
 def _sheets(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[str], options: argparse.Namespace) -> list[Sheet]:
@@ -133,9 +143,22 @@ def _notes(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
-    from vlagym.results.aggregate import Run
+    """Returns the runs as far as they can be read, and what is wrong with them.
 
-    return [Run.load(path) for path in paths], []
+    Raises:
+      BadData: If none of them can be read at all.
+    """
+    from vlagym.results.salvage import read_run
+
+    runs: list[Run] = []
+    complaints: list[str] = []
+    for path in paths:
+        run, found = read_run(path)
+        runs += [] if run is None else [run]
+        complaints += found
+    if not runs:
+        raise BadData("; ".join(complaints))
+    return runs, complaints
 
 
 def _pages(options: argparse.Namespace, columns: Sequence[Column]) -> int:
@@ -143,8 +166,29 @@ def _pages(options: argparse.Namespace, columns: Sequence[Column]) -> int:
 
     if options.out is None:
         raise BadData("--format html makes a folder of pages; say where with --out DIR")
-    built = site.build(options.run, options.out, title=options.title, columns=columns)
-    for complaint in built.complaints:
+    site.check_place(options.out)  # before films are rendered for minutes
+    with tempfile.TemporaryDirectory(prefix="vlagym-films-") as folder:
+        media, unfilmed = _filmed(options, Path(folder))
+        built = site.build(options.run, options.out, title=options.title, columns=columns, media=media)
+    for complaint in (*built.complaints, *unfilmed):
         console.note(complaint)
-    console.answer(f"{built.index}: {built.pages} pages of {built.episodes} episodes")
-    return 1 if built.complaints else 0
+    films = f", {built.media} films and strips" if built.media else ""
+    console.answer(f"{built.index}: {built.pages} pages of {built.episodes} episodes{films}")
+    return cli.CHECKS_FAILED if built.complaints or unfilmed else cli.DONE
+
+
+def _filmed(options: argparse.Namespace, folder: Path) -> tuple[Media | None, tuple[str, ...]]:
+    """Returns films of some episodes, and what could not be filmed. Only here is a simulator needed."""
+    if options.media is None:
+        return None, ()
+    from vlagym.benchmark import site_media
+
+    with contextlib.ExitStack() as stack:
+        bars: list[console.Progress] = []
+
+        def tell(done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(console.Progress(total, "films")))
+            bars[0].advance()
+
+        return site_media.render(options.run, options.media, folder, suffix=".png" if options.strips else ".mp4", tell=tell)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from vlagym.results.site.folder import Site, build
+from vlagym.results.site.folder import Site, build, check_place
 from vlagym.results.site.media import Media
 
-__all__ = ["Media", "Site", "build"]
+__all__ = ["Media", "Site", "build", "check_place"]

@@ -62,7 +62,7 @@ def build(runs: Sequence[Path], out: Path, *, title: str = "Leaderboard", column
       BadData: If `out` is anything else than described, no run can be read, a run is named twice, or a film is not one.
       MissingPackage: If Jinja2 is not installed.
     """
-    _check_place(out)
+    check_place(out)
     loaded, complaints = _read(runs)
     content = gather([run for _, run in loaded], columns, title=title, complaints=complaints)
     building = out.with_name(f".{out.name}.{os.getpid()}.new")
@@ -147,8 +147,8 @@ def _put(path: Path, text: str) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------------- the place
-def _check_place(out: Path) -> None:
-    """Raises BadData unless a site may be put at a place."""
+def check_place(out: Path) -> None:
+    """Raises BadData unless a site may be put at a place: worth asking before anything is rendered for it."""
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise BadData(f"{out} exists and is no folder. A leaderboard is a folder: choose another with --out")
     if out.is_dir() and any(out.iterdir()) and not _is_ours(out):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shutil
 from pathlib import Path
 
 import fakes
 import pytest
 
+from vlagym.benchmark import site_media
+from vlagym.benchmark.cli import main
 from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.site_media import choose, render
 from vlagym.benchmark.suite import Entry, Suite
@@ -25,7 +28,7 @@ class Silent:
 
 
 def played(out: Path, episodes: list[EpisodeSpec]) -> Path:
-    suite = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=1),))
+    suite = Suite(name="tiny", version=1, entries=tuple(Entry(task=t, episodes=1) for t in ("place_on", "stack")))
     return run(RunOptions(policy="fakes:CARRIER", suite=suite, executor="serial", out=out, make_world=fakes.make_world), episodes, Silent()).path
 
 
@@ -83,3 +86,18 @@ def test_a_damaged_run_and_errors_are_not_filmed(made: Path, tmp_path: Path) -> 
     found = render([damaged, errored], 3, tmp_path / "media", make_world=fakes.make_world)
     assert not found.media.files and len(found.complaints) == 1
     assert found.complaints[0].startswith("no episode of damaged is filmed: ")
+
+
+def test_the_command_makes_a_site_with_films(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(site_media, "render", functools.partial(render, make_world=fakes.make_world))
+    assert main(["table", str(made), "--format", "html", "--out", str(tmp_path / "out"), "--media", "1", "--strips"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out' / 'index.html'}: 4 pages of 6 episodes, 2 films and strips\n"
+    assert len(list((tmp_path / "out" / "media").rglob("*.png"))) == 2
+
+
+def test_a_place_that_is_taken_is_told_before_anything_is_rendered(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.txt").write_text("here")
+    assert main(["table", str(made), "--format", "html", "--out", str(tmp_path), "--media", "1"]) == 2
+    assert "nothing was overwritten" in capsys.readouterr().err
+    assert main(["table", str(made), "--media", "1"]) == 2
+    assert "--media and --strips are for the pages of --format html" in capsys.readouterr().err
