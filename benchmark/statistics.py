@@ -33,7 +33,7 @@ from vlagym.results.planning import (
     width_of_difference,
 )
 from vlagym.results.robust import iqm, optimality_gap, over_tasks, probability_of_improvement
-from vlagym.results.sequential import SequentialComparison, State, confidence_sequence, decided_after
+from vlagym.results.sequential import SequentialComparison, State, confidence_sequence, decided_after, state_after
 
 __all__ = [
     "RESAMPLES",
@@ -65,6 +65,7 @@ __all__ = [
     "power_paired",
     "power_unpaired",
     "probability_of_improvement",
+    "state_after",
     "width_of",
     "width_of_difference",
     "wilson",

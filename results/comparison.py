@@ -18,7 +18,7 @@ from vlagym.results.multiplicity import holm, letters
 from vlagym.results.paired import count_pairs, paired_rate_interval
 from vlagym.results.planning import episodes_for_difference
 from vlagym.results.pooling import Run, identity
-from vlagym.results.sequential import SequentialComparison, State
+from vlagym.results.sequential import State, state_after
 
 POWER = 0.8
 """Of the plan that says how many episodes a difference like the one that was found needs."""
@@ -217,10 +217,8 @@ def looked_at(
       errors_fail: As `scene_values`.
     """
     values = scene_values(found, errors_fail=errors_fail)
-    comparison = SequentialComparison(alpha=alpha, difference=difference)
-    for scene in values if order is None else [s for s in dict.fromkeys(order) if s in values]:
-        comparison.add(values[scene])
-    return comparison.state
+    scenes = values if order is None else [s for s in dict.fromkeys(order) if s in values]
+    return state_after([values[scene] for scene in scenes], alpha=alpha, difference=difference)
 
 
 def differences(a: RunHeader, b: RunHeader) -> list[str]:

@@ -136,6 +136,24 @@ def decided_after(differences: ArrayLike, *, alpha: float = 0.05, difference: fl
     return (int(at[0]) + 1, _DECISIONS[int(found[at[0]])]) if at.size else None
 
 
+def state_after(differences: ArrayLike, *, alpha: float = 0.05, difference: float | None = None) -> State:
+    """Returns the state of a `SequentialComparison` that was told all of these, one after another; of many it is much faster.
+
+    Args:
+      differences: As `decided_after`.
+      alpha: As `SequentialComparison`.
+      difference: As `SequentialComparison`.
+    """
+    x = np.asarray(differences, np.float64)
+    fallen = decided_after(x, alpha=alpha, difference=difference)
+    values, counts = np.unique(np.concatenate([x, _PAIR]), return_counts=True)
+    counts = counts - np.isin(values, _PAIR)
+    low, high = confidence_sequence(counts, values.tolist(), alpha=alpha)
+    at, decided = (None, None) if fallen is None else fallen
+    mean = float(x.mean()) if x.size else None
+    return State(x.size, mean, float(low), float(high), decided, any_time_p(counts, values.tolist()), at)
+
+
 _DECISIONS: tuple[Decision, ...] = ("first", "second", "equivalent")
 _UNDECIDED = -1
 

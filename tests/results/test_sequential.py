@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vlagym.benchmark.statistics import SequentialComparison, confidence_sequence, decided_after, episodes_for_difference
+from vlagym.benchmark.statistics import SequentialComparison, confidence_sequence, decided_after, episodes_for_difference, state_after
 from vlagym.envs.errors import BadData
 from vlagym.results.sequential import any_time_p, decisions, log_capital
 
@@ -228,6 +228,15 @@ def test_episodes_of_one_scene_are_one_value_and_not_several_pieces_of_evidence(
     as_scenes = np.mean([decided_after(x) is not None for x in scenes])
     as_pairs = np.mean([decided_after(np.repeat(x, 4)) is not None for x in scenes])
     assert as_scenes <= ALPHA < 3 * ALPHA < as_pairs
+
+
+def test_many_at_once_give_the_state_of_one_after_another() -> None:
+    rng = np.random.default_rng(7)
+    for values in (rng.choice([-1, 0, 1], size=60, p=[0.1, 0.4, 0.5]), rng.choice([-1, -0.5, 0, 0.25, 1], size=60), np.zeros(0), np.ones(9)):
+        comparison = SequentialComparison(difference=0.3)
+        for value in values:
+            comparison.add(float(value))
+        assert state_after(values, difference=0.3) == pytest.approx(comparison.state, abs=1e-9)
 
 
 def test_a_scene_may_give_any_value_between() -> None:
