@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from vlagym.benchmark.cost import WEIGHTS
+from vlagym.benchmark.failure_modes import MODES
 from vlagym.benchmark.metric import Metric
 from vlagym.benchmark.scoring import LATENCY, MetricFailed, Scorer, columns, measure
 from vlagym.envs import catalog
@@ -123,3 +126,11 @@ def test_every_weight_of_the_house_is_of_a_measure() -> None:
 
 def test_single_metrics_are_measured_without_what_follows_from_all_of_them(traces: ModuleType) -> None:
     assert set(measure(traces.make_trace(), ["steps", "success"])) == {"steps", "success"}
+
+
+def test_every_measure_is_explained_in_the_documentation() -> None:
+    text = Path(__file__).parents[2].joinpath("docs", "metrics.md").read_text(encoding="utf-8")
+    kinds = re.compile("(collisions|peak_force_n|impulse_ns)_.*")
+    names = [kinds.sub(r"\1_KIND", c.name) for c in columns()]
+    assert [name for name in names if f"`{name}`" not in text] == []
+    assert [mode for mode in MODES if f"| `{mode}` |" not in text] == []
