@@ -178,6 +178,30 @@ def test_a_measure_that_was_taken_out_is_found(stored: Path) -> None:
     assert set(told) == {"energy_j"} and told["energy_j"].startswith("the ledger lacks it, simulated 0.")
 
 
+def test_a_failure_mode_that_was_changed_is_found(stored: Path) -> None:
+    assert {r.seed: r.failure_mode for r in Store.open(stored).results()}[2] == "unsafe"
+    change_ledger(stored, 2, lambda r: dataclasses.replace(r, failure_mode="timed_out"))
+    assert differences(verdicts(stored)[2]) == {"failure_mode": "stored timed_out, simulated unsafe"}
+
+
+def test_the_weights_of_a_suite_enter_the_cost_and_are_confirmed(tmp_path: Path) -> None:
+    suite = dataclasses.replace(SUITE, cost={"steps": 0.5})
+    options = RunOptions(policy="fakes:CARRIER", suite=suite, executor="serial", out=tmp_path / "run", make_world=fakes.make_world)
+    path = run(options, expanded(suite), Silent()).path
+    assert all(r.measures["cost"] >= 0.5 * r.steps for r in Store.open(path).results() if r.measures)  # type: ignore[operator]
+    assert verdicts(path)[0].is_confirmed
+    change_header(path, lambda header: header["suite"]["cost"].update(steps=0.0))
+    assert set(differences(verdicts(path)[0])) <= {"cost", "safe_success"} and "cost" in differences(verdicts(path)[0])
+
+
+def test_a_weight_of_no_measure_is_refused_before_anything_is_played(tmp_path: Path) -> None:
+    suite = dataclasses.replace(SUITE, cost={"stepz": 0.5})
+    options = RunOptions(policy="fakes:CARRIER", suite=suite, executor="serial", out=tmp_path / "run", make_world=fakes.make_world)
+    with pytest.raises(UnknownName, match="no measure is called 'stepz'. Did you mean steps"):
+        run(options, expanded(suite), Silent())
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_measure_that_no_metric_gives_is_not_checked_and_a_named_metric_checks_it(
     stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

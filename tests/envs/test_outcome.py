@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from vlagym.envs.errors import BadData
-from vlagym.envs.outcome import HoldCounter, held, longest_hold
+from vlagym.envs.outcome import HoldCounter, Judge, decided, held, longest_hold
+from vlagym.envs.types import stream
 
 
 def column(text: str) -> np.ndarray:
@@ -60,3 +62,21 @@ def test_a_goal_without_conditions_is_refused() -> None:
         HoldCounter(0)
     with pytest.raises(BadData, match="hold_steps is 0"):
         held(column("01"), 0)
+
+
+def test_a_trace_is_judged_as_its_rows_are_one_after_the_other(traces: ModuleType) -> None:
+    """`decided` skips the rows before anything is met; the judge, who sees them all, must say the same."""
+    rng, found = stream(0, "decided"), set()
+    for ordered in (False, True) * 200:
+        steps = ((traces.predicate("on(mug, plate)"),), (traces.predicate("on(can, plate)"),)) if ordered else ()
+        others = ((traces.predicate("lifted(mug)"),), (traces.predicate("on(can, mug)"),))
+        spec = traces.make_spec(goal=("on(mug, plate)", "on(can, plate)"), alternatives=others, steps=steps)
+        widths, quiet_until = {"goal_met": 2, "alternative_met": 2, "step_met": len(steps)}, int(rng.integers(1, 12))
+        columns = {name: rng.random((13, width)) < rng.choice([0.2, 0.6, 0.9]) for name, width in widths.items()}
+        for column in columns.values():
+            column[1:quiet_until] = False
+        judge = Judge(spec, columns["step_met"][0])
+        verdicts = (judge.update(*(columns[name][row] for name in widths)) for row in range(1, 13))
+        found.add(expected := next((verdict for verdict in verdicts if verdict is not None), None))
+        assert decided(spec, columns) == expected
+    assert found == {None, "goal", "wrong_goal", "wrong_order"}
