@@ -15,7 +15,8 @@ def markdown() -> str:
         axis = axes[name]
         for level, told in zip(axis.levels[1:], axis.tells, strict=True):
             is_first = level == axis.levels[1]
-            lines.append(f"| {axis.group if is_first and axis.group != group else ''} | {f'`{name}`' if is_first else ''} | {level} | {_cell(told)} |")
+            about = axis.group if is_first and axis.group != group else ""
+            lines.append(f"| {about} | {f'`{name}`' if is_first else ''} | {level} | {_cell(told)} |")
         group = axis.group
     return "\n".join(lines)
 

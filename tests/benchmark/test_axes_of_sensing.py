@@ -14,7 +14,7 @@ import pytest
 
 from vlagym.benchmark import axis_proof, axis_table, check, cli
 from vlagym.benchmark.axes import all as everything
-from vlagym.benchmark.axis import NotApplicable, Unfit, vary, vary_all
+from vlagym.benchmark.axis import Axis, NotApplicable, Unfit, vary, vary_all
 from vlagym.benchmark.axis_proof import Case, Finding, Prover, Scope, examine
 from vlagym.benchmark.check import Note
 from vlagym.benchmark.checks.axis import complaints
@@ -88,16 +88,16 @@ def test_images_delay_and_words_come_in_one_order_whichever_way_they_are_given(t
 
 
 # ----------------------------------------------------------------------------------------------------------------------- the proof
-def _axis(**changes: object) -> axis_proof.Axis:
+def _axis(**changes: object) -> Axis:
     fields: dict[str, object] = {"levels": (0, 1), "tells": ("something",), "group": "timing", "changes": ("action_delay_steps",)}
-    return axis_proof.Axis(**{**fields, **changes})  # type: ignore[arg-type]
+    return Axis(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[axis_proof.Axis], Finding]:
+def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Axis], Finding]:
     """Returns a function that examines an axis in one episode and returns the finding."""
 
-    def judge(axis: axis_proof.Axis) -> Finding:
+    def judge(axis: Axis) -> Finding:
         load = catalog.load
         monkeypatch.setattr(catalog, "load", lambda kind, name: axis if (kind, name) == ("axis", "mine") else load(kind, name))
         (finding,) = examine(Case("mine", "press_button", "default", 900_000, (1,), (1,)))
@@ -106,7 +106,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[axis_proof.Axis], Findi
     return judge
 
 
-def test_what_an_axis_breaks_is_said_in_words(judged: Callable[[axis_proof.Axis], Finding]) -> None:
+def test_what_an_axis_breaks_is_said_in_words(judged: Callable[[Axis], Finding]) -> None:
     calls: list[int] = []
 
     def unsteady(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSpec:
@@ -129,7 +129,7 @@ def test_what_an_axis_breaks_is_said_in_words(judged: Callable[[axis_proof.Axis]
     assert "its sentence asks for another goal" in judged(garbling).told
 
 
-def test_what_cannot_be_varied_is_no_fault_and_is_counted(judged: Callable[[axis_proof.Axis], Finding]) -> None:
+def test_what_cannot_be_varied_is_no_fault_and_is_counted(judged: Callable[[Axis], Finding]) -> None:
     def never(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSpec:
         raise NotApplicable("it has no such thing")
 
@@ -204,7 +204,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "axes.md"
 
 def test_the_page_has_every_axis_with_a_line_for_each_level() -> None:
     table = axis_table.markdown().splitlines()
-    assert table[0] == "| group | axis | level | what it does |" and "| timing | `latency` | 1 | each action is executed 1 control step" in "\n".join(table)
+    assert table[0] == "| group | axis | level | what it does |"
+    assert "| timing | `latency` | 1 | each action is executed 1 control step after it was sent (50 ms at 20 Hz) |" in table
     page = PAGE.read_text(encoding="utf-8")
     for name in catalog.names("axis"):
         assert f"| `{name}` | 1 |" in page, "make its table anew with vlagym.benchmark.axis_table.markdown()"
