@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vlagym.benchmark import console
 from vlagym.envs import catalog
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from vlagym.benchmark.comparison import Design, Verdict
     from vlagym.benchmark.suite import Suite
     from vlagym.envs.types import EpisodeResult
-    from vlagym.results.comparison import Comparison, Row, Standing
-    from vlagym.results.intervals import MeanInterval
+    from vlagym.results.comparison import Comparison
     from vlagym.results.sequential import State
 
 
@@ -98,6 +96,7 @@ def _is_given(options: Namespace, word: str) -> bool:
 
 # ----------------------------------------------------------------------------------------------------------------------- stored runs
 def _stored(options: Namespace) -> int:
+    from vlagym.benchmark import comparison_text as text
     from vlagym.results.comparison import compare, compare_all
     from vlagym.results.pooling import Run
 
@@ -111,116 +110,11 @@ def _stored(options: Namespace) -> int:
     asked = {"alpha": 0.05 if options.alpha is None else options.alpha, "difference": options.difference}
     if len(runs) > 2:
         standing = compare_all(runs, **asked)
-        console.answer(json.dumps(_standing_plain(standing), indent=2) if options.json else "\n".join(_standing_lines(standing)))
+        console.answer(json.dumps(text.plain(standing), indent=2) if options.json else "\n".join(text.standing_lines(standing)))
         return 0
     found = compare(runs[0], runs[1], **asked)
-    console.answer(json.dumps(_plain(found), indent=2) if options.json else "\n".join(_lines(found)))
+    console.answer(json.dumps(text.plain(found), indent=2) if options.json else "\n".join(text.comparison_lines(found)))
     return 0
-
-
-def _standing_lines(standing: Standing) -> list[str]:
-    rows = []
-    for found, p in zip(standing.comparisons, standing.p_adjusted, strict=True):
-        total = found.total
-        difference = f"{found.first} - {found.second}"
-        rows.append([difference, total.n, total.errors, _points(total.difference), total.first_only, total.second_only, _p(p)])
-    lines = [console.table(rows, ["difference", "n", "errors", "points", "only 1st", "only 2nd", "p (Holm)"]), ""]
-    lines += [console.table([[name, standing.letters[name]] for name in standing.names], ["policy", "letters"])]
-    lines += ["", "Policies that share a letter are not told apart. Highest success first; where letters are shared there is no rank."]
-    told = {note for found in standing.comparisons for note in (*found.notes, *(f"not only the policy differs: {d}" for d in found.differs))}
-    lines += [f"- {note}" for note in sorted(told)]
-    uneven = [f"{c.first} and {c.second}" for c in standing.comparisons if c.only_first or c.only_second]
-    if uneven:
-        lines.append(f"- compared on the episodes that they share, which are not all: {'; '.join(uneven)}")
-    return lines
-
-
-def _lines(found: Comparison) -> list[str]:
-    total, first, second = found.total, found.first, found.second
-    rows = [_cells(row) for row in (*found.tasks, total)] if len(found.tasks) > 1 else [_cells(total)]
-    columns = ["task", "n", "errors", first, second, "difference", "only 1st", "only 2nd", "p", "p (Holm)"]
-    lines = [console.table(rows, columns), ""]
-    confidence = f"{100 * (1 - found.alpha):g} %"
-    lines.append(f"difference: {first} minus {second}, in points, with its {confidence} interval; p: exact, paired; p (Holm): over the tasks.")
-    lines += [f"- not only the policy differs: {text}" for text in found.differs]
-    lines += [f"- {note}" for note in found.notes]
-    if found.only_first or found.only_second:
-        lines.append(f"- in no number: {found.only_first} episodes that only {first} has played, {found.only_second} that only {second} has")
-    if total.scenes < total.n:
-        lines.append(f"- {total.n} episodes are of {total.scenes} scenes; episodes of one scene count as one piece of evidence")
-    if total.difference_if_failures is not None:
-        lines.append(
-            f"- {total.errors} episodes ended in an error for one of them and are set aside. If errors were failures: "
-            f"{_points(total.difference_if_failures)} points, p = {_p(total.p_if_failures)}"
-        )
-    lines.append(f"looked at as often as one likes: {_told(found.sequential, first, second)}")
-    if found.sequential_if_failures is not None:
-        lines.append(f"and if errors were failures: {_told(found.sequential_if_failures, first, second)}")
-    if found.needed is not None:
-        lines.append(f"a test of fixed size sees a difference like this one with power 0.8 from {found.needed} pairs on")
-    alike = total.n - total.first_only - total.second_only
-    sums = f"{total.first_only} only {first}, {total.second_only} only {second}, {alike} alike; {total.errors} with an error"
-    return [*lines, "", f"{total.n + total.errors} pairs: {sums}"]
-
-
-def _cells(row: Row) -> list[Any]:
-    rates = [_percent(row.first), _percent(row.second)]
-    adjusted = None if row.p_adjusted is None else _p(row.p_adjusted)
-    return [row.task or "all", row.n, row.errors, *rates, _points(row.difference), row.first_only, row.second_only, _p(row.p), adjusted]
-
-
-def _told(state: State, first: str, second: str) -> str:
-    """Returns a state in words."""
-    if state.difference is None:
-        return "nothing is known yet"
-    interval = f"{100 * state.difference:+.1f} points [{100 * state.low:.1f}, {100 * state.high:.1f}], p = {_p(state.p)}"
-    after = f"known after {state.decided_at} of {state.n} looks"
-    if state.decided == "equivalent":
-        return f"they differ by less than what matters, {after}; {interval}"
-    if state.decided is not None:
-        return f"{first if state.decided == 'first' else second} is better, {after}; {interval}"
-    return f"not decided after {state.n} looks; {interval}"
-
-
-def _percent(value: MeanInterval) -> str:
-    if value.mean is None or value.low is None or value.high is None:
-        return "–"
-    return f"{100 * value.mean:.1f} % [{100 * value.low:.1f}, {100 * value.high:.1f}]"
-
-
-def _points(value: MeanInterval) -> str:
-    if value.mean is None or value.low is None or value.high is None:
-        return "–"
-    return f"{100 * value.mean:+.1f} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else "<0.0001" if value < 1e-4 else f"{value:.4f}"
-
-
-def _plain(found: Comparison) -> dict[str, Any]:
-    return _as_plain(dataclasses.asdict(found), found)
-
-
-def _as_plain(table: dict[str, Any], found: Comparison) -> dict[str, Any]:
-    """Returns the comparison with its named tuples as tables."""
-    rows = [_row_plain(row) for row in found.tasks]
-    states = {key: None if state is None else state._asdict() for key, state in _states(found).items()}
-    return {**table, "total": _row_plain(found.total), "tasks": rows, **states}
-
-
-def _states(found: Comparison) -> dict[str, State | None]:
-    return {"sequential": found.sequential, "sequential_if_failures": found.sequential_if_failures}
-
-
-def _row_plain(row: Row) -> dict[str, Any]:
-    plain: dict[str, Any] = {f.name: getattr(row, f.name) for f in dataclasses.fields(row)}
-    return {key: value._asdict() if hasattr(value, "_asdict") else value for key, value in plain.items()}
-
-
-def _standing_plain(standing: Standing) -> dict[str, Any]:
-    comparisons = [{**_plain(c), "p_adjusted": p} for c, p in zip(standing.comparisons, standing.p_adjusted, strict=True)]
-    return {"names": list(standing.names), "letters": dict(standing.letters), "comparisons": comparisons}
 
 
 # ---------------------------------------------------------------------------------------------------------------- policies to play
@@ -328,7 +222,9 @@ class _Told:
         self._progress.advance()
 
     def looked(self, state: State, num_played: int) -> None:
-        console.note(f"{num_played} episodes each: {_told(state, *self._names)}")
+        from vlagym.benchmark import comparison_text as text
+
+        console.note(f"{num_played} episodes each: {text.state_in_words(state, *self._names)}")
 
 
 class _Side:
@@ -345,6 +241,7 @@ class _Side:
 
 
 def _say_verdict(design: Design, verdict: Verdict, names: tuple[str, str], *, as_json: bool) -> int:
+    from vlagym.benchmark import comparison_text as text
     from vlagym.results.comparison import compare
     from vlagym.results.pooling import Run
 
@@ -357,9 +254,9 @@ def _say_verdict(design: Design, verdict: Verdict, names: tuple[str, str], *, as
         head = {"path": str(verdict.path), "first_run": str(verdict.first), "second_run": str(verdict.second), "ending": verdict.ending}
         played = {"played": verdict.num_played, "played_before": verdict.num_before}
         counts = {"episodes": verdict.num_episodes, **played, "saved": saved, "fixed_plan": fixed}
-        console.answer(json.dumps({**head, "decided": verdict.decided, **counts, "comparison": _plain(found)}, indent=2))
+        console.answer(json.dumps({**head, "decided": verdict.decided, **counts, "comparison": text.plain(found)}, indent=2))
         return 3 if num_errors else 0
-    lines = [*_lines(found), "", _ended(design, verdict, names)]
+    lines = [*text.comparison_lines(found), "", _ended(design, verdict, names)]
     if fixed is not None:
         total = found.total
         share = f"{(total.first_only + total.second_only) / total.n:.0%} of the pairs discordant, as here"

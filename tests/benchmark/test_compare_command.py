@@ -53,7 +53,9 @@ def test_of_more_runs_each_is_compared_with_each(traces: ModuleType, tmp_path: P
     assert re.search(r"^hold - minivla +30 +0 +-90\.0 ", told, re.M) and re.search(r"^hold +b$", told, re.M)
     assert re.search(r"^expert +a\nminivla +a\n", told, re.M) and "Policies that share a letter are not told apart" in told
     assert main(["compare", *runs, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["letters"] == {"expert": "a", "minivla": "a", "hold": "b"}
+    found = json.loads(capsys.readouterr().out)
+    assert found["letters"] == {"expert": "a", "minivla": "a", "hold": "b"} and found["names"] == ["expert", "minivla", "hold"]
+    assert [c["first"] for c in found["comparisons"]] == ["hold", "hold", "minivla"] and len(found["p_adjusted"]) == 3
 
 
 def test_policies_are_played_until_a_limit_and_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
