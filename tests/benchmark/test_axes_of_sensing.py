@@ -57,8 +57,11 @@ def test_latency_delays_actions_and_says_by_how_much(twin: EpisodeSpec) -> None:
 
 
 def test_everything_at_once_is_every_axis_but_controls_and_those_of_safety(twin: EpisodeSpec) -> None:
-    axes = {name: catalog.load("axis", name) for name in everything.parts()}
-    assert {"camera", "friction", "latency", "paraphrase", "language_noise"} <= set(axes) and not {"all", "blank", "fragile"} & set(axes)
+    axes = {name: catalog.load("axis", name) for name in everything.PARTS}
+    rest = {name: catalog.load("axis", name).group for name in catalog.names("axis") if name not in axes}
+    assert set(rest.values()) == {"all", "control", "safety"}
+    ranks = [axis.rank for axis in axes.values()]
+    assert ranks == sorted(ranks)
     assert {field for axis in axes.values() for field in axis.changes} == set(everything.AXIS.changes)
     varied = vary(twin, "all", 2)
     assert varied.axes == (("all", 2),) and varied.base == twin.digest()
@@ -79,7 +82,7 @@ def test_everything_at_once_leaves_out_what_cannot_vary_an_episode(twin: Episode
     monkeypatch.setattr(everything, "vary", reluctant)
     varied = vary(twin, "all", 3)
     assert varied.action_delay_steps == 3 and varied.scene == twin.scene
-    assert set(tried) == set(everything.parts())  # each of a pair is tried where the other one cannot
+    assert set(tried) == set(everything.PARTS)  # each of a pair is tried where the other one cannot
 
 
 def test_images_delay_and_words_come_in_one_order_whichever_way_they_are_given(twin: EpisodeSpec) -> None:
