@@ -377,7 +377,10 @@ def _unpacked(path: Path) -> bytes:
 def _parse_ledger(folder: Path, complete: bytes) -> list[EpisodeResult]:
     # Not splitlines(): a sentence may hold a character that it takes for the end of a line and JSON does not.
     lines = complete.split(b"\n")[:-1]
-    return [result_from_line(line.decode("utf-8", errors="replace"), f"{folder / LEDGER} line {i}") for i, line in enumerate(lines, start=1)]
+    try:
+        return [result_from_line(line.decode("utf-8", errors="replace"), f"{folder / LEDGER} line {i}") for i, line in enumerate(lines, start=1)]
+    except BadData as error:
+        raise BadData(f"{error}. Restore the line or take it out; `vlagym table {folder}` reads the others as they are") from error
 
 
 def _open_ledger(folder: Path, flags: int = 0) -> int:
