@@ -137,7 +137,8 @@ def _errors(cells: Sequence[tuple[Pool, Mapping[str, MeanInterval], Mapping[str,
         if errors[TOTAL]:
             counted = found[TOTAL]
             harsh = rate(round((counted.mean or 0.0) * counted.n), counted.n + errors[TOTAL])
-            notes.append(f"{pool.label} on {pool.suite}: {errors[TOTAL]} errors; if they were failures, all would be {percent(harsh)}")
+            word = "error" if errors[TOTAL] == 1 else "errors"
+            notes.append(f"{pool.label} on {pool.suite}: {errors[TOTAL]} {word}; as failures, all would be {percent(harsh)}")
     return notes
 
 

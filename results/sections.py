@@ -24,7 +24,7 @@ def gap_sheet(found: Gaps) -> Sheet:
       BadData: If there is none.
     """
     if not found.rows:
-        raise BadData(_without("gaps", "varied episodes beside their unvaried twins", found.notes))
+        raise BadData(_without("gap", "varied episodes beside their unvaried twins", found.notes))
     keys = _keys(found.rows)
     with_level, with_task = any(g.levels is not None for g in found.rows), any(g.task is not None for g in found.rows)
     with_errors = any(g.errors for g in found.rows)
@@ -61,7 +61,7 @@ def composition_sheet(found: Compositions) -> Sheet:
       BadData: If there is none.
     """
     if not found.rows:
-        raise BadData(_without("compositional gaps", "episodes that vary two axes together, and each of them alone at the same level", found.notes))
+        raise BadData(_without("compositional gap", "episodes that vary two axes together, and each of them alone at the same level", found.notes))
     keys = _keys(found.rows)
     head = (*keys, "first", "second", "P(first)", "P(second)", "P(both)", "P(both) - P(first)·P(second) (points)", "twins")
     body = []
@@ -177,7 +177,7 @@ def _label(row: Any) -> str:
 
 def _without(what: str, wanted: str, notes: Sequence[str]) -> str:
     told = "".join(f". {note}" for note in notes[:2])
-    return f"there are no {what} in these runs: that takes {wanted}{told}"
+    return f"these runs tell of no {what}: that takes {wanted}{told}"
 
 
 def _gap_errors(rows: Sequence[Gap]) -> list[str]:
@@ -190,8 +190,9 @@ def _gap_errors(rows: Sequence[Gap]) -> list[str]:
     for label, found in of.items():
         changes = sorted(((_change(g), g) for g in found), key=lambda pair: -abs(pair[0]))
         told = [f"{' '.join(filter(None, (g.axis, g.level, g.task)))} by {100 * by:+.1f}" for by, g in changes[:3] if abs(by) >= 0.005]
-        worst = f"as failures they would move most {', '.join(told)} points" if told else "as failures they would move no gap by half a point"
-        out.append(f"{label}: {sum(g.errors for g in found)} pairs are left out for an error; {worst}")
+        worst = f"as failures, errors would move most {', '.join(told)} points" if told else "as failures, errors would move no gap by half a point"
+        left_out = sum(g.errors for g in found)
+        out.append(f"{label}: {left_out} {'pair is' if left_out == 1 else 'pairs are'} left out for an error; {worst}")
     return out
 
 

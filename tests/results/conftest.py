@@ -42,7 +42,7 @@ def paired_run(traces: ModuleType) -> MakeRun:
         def result(digest: str, letter: str, k: int, extra: Mapping[str, float] | None, **changes: Any) -> EpisodeResult:
             outcome = _OUTCOMES[letter]
             is_error = outcome == "error"
-            return dataclasses.replace(
+            made: EpisodeResult = dataclasses.replace(
                 template,
                 digest=digest,
                 task=task[k % len(task)],
@@ -53,9 +53,11 @@ def paired_run(traces: ModuleType) -> MakeRun:
                 failure_mode="dropped" if outcome == "failure" else None,
                 **changes,
             )
+            return made
 
         for variation, text in words.items():
-            for k, (first, second) in enumerate(text.split()):
+            for k, word in enumerate(text.split()):
+                first, second = word[0], word[1]
                 base = f"{k:04d}" + "0" * 28
                 if first != "-":
                     made = result(base, first, k, measures)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 
 from vlagym.envs.errors import BadData, UnknownName
-from vlagym.results.aggregate import Column, Run, Table, aggregate, with_total
+from vlagym.results.aggregate import SENSITIVITY, Column, Run, Table, aggregate, with_total
 from vlagym.results.leaderboard import rows
+from vlagym.results.schema import result_from_line, result_to_line
 from vlagym.results.store import Store
 
 COLUMNS = (
@@ -198,3 +200,53 @@ def test_what_moves_two_hands_is_part_of_what_a_row_stands_for(traces: ModuleTyp
     two_hands = rows(aggregate([made_with("1.0", "left_hand", 0), made_with("1.1", "left_hand", 50)], COLUMNS))
     assert {row["differs"] for row in two_hands} == {"package.mink=1.0", "package.mink=1.1"}
     assert only_row(aggregate([made_with("1.0", "gripper", 0), made_with("1.1", "gripper", 50)], COLUMNS))["n"] == 4
+
+
+def test_rows_are_made_by_base_level_and_axis_name(traces: ModuleType) -> None:
+    results = [
+        traces.make_result(traces.make_spec(seed=1, robot_base="planar", level="indirect")),
+        traces.make_result(traces.make_spec(seed=2, axes=(("camera", 2),))),
+        traces.make_result(traces.make_spec(seed=3, axes=(("camera", 5),)), level=None),
+    ]
+    run = Run(name="run", header=traces.make_header(), results=results)
+    assert [(r["base"], r["n"]) for r in rows(aggregate([run], COLUMNS, ["base"]))] == [("fixed", 2), ("planar", 1)]
+    assert [(r["level"], r["n"]) for r in rows(aggregate([run], COLUMNS, ["level"]))] == [("indirect", 1), ("plain", 1), ("unknown", 1)]
+    assert [(r["axis_name"], r["n"]) for r in rows(aggregate([run], COLUMNS, ["axis_name"]))] == [("camera", 2), ("none", 1)]
+    assert [list(r)[:3] for r in rows(aggregate([run], COLUMNS, ["suite"]))] == [["policy", "suite", "n"]]
+
+
+def test_a_line_without_base_and_level_is_read_as_it_was_written(traces: ModuleType) -> None:
+    line = json.loads(result_to_line(traces.make_result()))
+    assert (line.pop("robot_base"), line.pop("level")) == ("fixed", "plain")
+    old = result_from_line(json.dumps(line))
+    assert (old.robot_base, old.level) == ("fixed", None)
+
+
+def test_errors_say_what_they_could_change(traces: ModuleType) -> None:
+    table = aggregate([make_run(traces, "ssfe")], COLUMNS)
+    assert table.notes == ("hold on smoke: 1 of 4 episodes ended in an error; if these were failures, success would be 50.0 % [15.0, 85.0]",)
+    harsh = aggregate([make_run(traces, "ssfe")], COLUMNS, errors_as_failures=True)
+    row = only_row(harsh)
+    assert (row["n"], row["errors"], row["success"], row["steps"]["n"]) == (4, 1, 0.5, 3)
+    (note,) = harsh.notes
+    assert note == "hold on smoke: 1 of 4 episodes ended in an error and count as failures here; without them success is 66.7 % [20.8, 93.9]"
+
+
+def test_the_sensitivity_is_a_measure_like_others(traces: ModuleType) -> None:
+    row = only_row(aggregate([make_run(traces, "ssfe")], [Column(name=SENSITIVITY, unit="share", better="higher", kind="rate"), *COLUMNS]))
+    assert row["success"] == pytest.approx(2 / 3) and row[SENSITIVITY]["mean"] == 0.5 and row[SENSITIVITY]["n"] == 4
+
+
+def test_a_row_of_varied_and_unvaried_episodes_says_so(traces: ModuleType) -> None:
+    results = [traces.make_result(traces.make_spec(seed=1)), traces.make_result(traces.make_spec(seed=2, axes=(("camera", 2),)))]
+    run = Run(name="run", header=traces.make_header(), results=results)
+    assert aggregate([run], COLUMNS).notes == ("a row of smoke counts 1 unvaried and 1 varied episodes together; --by axis_name parts them",)
+    assert aggregate([run], COLUMNS, ["axis"]).notes == ()
+
+
+def test_letters_stand_beside_the_rows_and_below_a_total(traces: ModuleType) -> None:
+    good, poor = make_run(traces, "s" * 12, policy="good"), make_run(traces, "f" * 12, policy="poor")
+    by_task = aggregate([good, poor], COLUMNS, ["task"])
+    assert by_task.letters == ("a", "b")
+    assert with_total(by_task, aggregate([good, poor], COLUMNS), "task").letters == ("a", "b", "a", "b")
+    assert aggregate([good], COLUMNS).letters == ()

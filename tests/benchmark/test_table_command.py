@@ -1,0 +1,109 @@
+"""vlagym table: what is shown without being asked for, what is shown when it is, and runs that cannot be read."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from vlagym.benchmark import cli
+from vlagym.results.store import Store
+
+
+@pytest.fixture
+def run(traces: ModuleType, tmp_path: Path) -> Path:
+    """Returns a stored run of four scenes, each unvaried, with another camera and with the wrong sentence."""
+    return stored(traces, tmp_path / "minivla", "minivla", "ssfe", "sffs", "ffss")
+
+
+def stored(traces: ModuleType, path: Path, policy: str, twins: str, camera: str, wrong: str) -> Path:
+    words = {"s": "success", "f": "failure", "e": "error"}
+    with Store.create(path, traces.make_header(policy=policy)) as store:
+        for i, letters in enumerate(zip(twins, camera, wrong, strict=True)):
+            twin = traces.make_spec(seed=i)
+            varied = [dataclasses.replace(twin, axes=axes, base=twin.digest()) for axes in ((("camera", 2),), (("wrong", 1),))]
+            for spec, letter in zip((twin, *varied), letters, strict=True):
+                store.append(traces.make_result(spec, outcome=words[letter], failure_mode="dropped" if letter == "f" else None), None)
+    return path
+
+
+def out(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out
+
+
+def test_gaps_and_language_use_stand_below_the_table_where_a_run_holds_them(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["table", str(run)]) == cli.DONE
+    text = out(capsys)
+    titles = [line for line in text.splitlines() if line.startswith("**")]
+    assert titles == [
+        "**Success and measures**",
+        "**Generalization gaps: varied episodes against their unvaried twins**",
+        "**Language use: success with the right sentence minus success without its meaning**",
+    ]
+    assert "if these were failures, success would be" in text
+
+
+def test_the_json_of_a_table_is_the_list_of_rows_that_it_was(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["table", str(run), "--format", "json"]) == cli.DONE
+    (row,) = json.loads(out(capsys))
+    assert list(row)[:7] == ["policy", "suite", "n", "errors", "success", "success_low", "success_high"]
+    assert (row["n"], row["errors"]) == (11, 1) and row["success_if_errors_failed"]["n"] == 12
+    assert all(set(value) == {"mean", "low", "high", "n"} for key, value in row.items() if isinstance(value, dict))
+
+
+def test_what_is_asked_for_is_shown_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["table", str(run), "--gaps", "--per", "level", "--format", "csv"]) == cli.DONE
+    (row,) = csv.DictReader(io.StringIO(out(capsys)))
+    assert (row["axis"], row["level"], row["pairs"], row["errors"]) == ("camera", "2", "3", "1")
+    assert cli.main(["table", str(run), "--gaps", "--language", "--failures", "--columns", "tasks", "--format", "json"]) == cli.DONE
+    assert list(json.loads(out(capsys))) == ["tasks", "gaps", "language_use", "failures"]
+    assert cli.main(["table", str(run), "--columns", "axes"]) == cli.DONE
+    assert "camera (n = 3)" in out(capsys)
+    assert cli.main(["table", str(run), "--errors-as-failures", "--columns", "measures"]) == cli.DONE
+    assert "count as failures here" in out(capsys)
+    assert cli.main(["table", str(run), "--gaps", "--language", "--format", "csv"]) == cli.USER_ERROR
+    assert "a CSV file holds one table, and 2 are asked for" in capsys.readouterr().err
+
+
+def test_the_experts_run_is_the_reference_of_the_others(traces: ModuleType, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expert = stored(traces, tmp_path / "expert", "expert", "ssss", "ssss", "ssss")
+    for path in (run, expert):
+        store = Store.resume(path)
+        for result in store.results():
+            time_s = 2.0 if path == expert else 4.0
+            if result.outcome != "error":
+                store.append(dataclasses.replace(result, measures={**result.measures, "time_s": time_s}), None)
+        store.close()
+    assert cli.main(["table", str(run), str(expert), "--format", "json"]) == cli.DONE
+    rows = {row["policy"]: row for row in json.loads(out(capsys))}
+    assert rows["expert"]["spl_time"]["mean"] == 1.0
+    assert rows["minivla"]["spl_time"]["mean"] == pytest.approx(0.5 * 6 / 11), "half of the expert's speed in the 6 of 11 that succeeded"
+
+
+def test_a_damaged_run_is_shown_as_far_as_it_can_be_read(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = run / "episodes.jsonl"
+    ledger.write_bytes(ledger.read_bytes()[:-20])
+    assert cli.main(["table", str(run), "--columns", "measures"]) == cli.CHECKS_FAILED
+    assert "line 12 was cut off" in out(capsys)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert cli.main(["table", str(run), str(empty), "--format", "json"]) == cli.CHECKS_FAILED
+    said = capsys.readouterr()
+    assert len(json.loads(said.out)) == 1 and "is not a run folder" in said.err
+    assert cli.main(["table", str(empty)]) == cli.USER_ERROR
+    assert "is not a run folder" in capsys.readouterr().err
+
+
+def test_files_are_written_where_they_are_wanted(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tables" / "gaps.tex"
+    assert cli.main(["table", str(run), "--gaps", "--format", "tex", "--out", str(path)]) == cli.DONE
+    assert path.read_text().count(r"\toprule") == 1 and out(capsys) == ""
+    assert cli.main(["table", str(run), str(run)]) == cli.USER_ERROR
+    assert "which was named before" in capsys.readouterr().err
+    assert cli.main(["table", str(run), "--format", "html"]) == cli.USER_ERROR
+    assert "say where with --out DIR" in capsys.readouterr().err

@@ -1,0 +1,88 @@
+"""What may stand in one row, and that nothing unlike stands in one column silently."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from vlagym.results.aggregate import aggregate
+from vlagym.results.leaderboard import rows
+from vlagym.results.pooling import METRICS, Run, pools, renderer_class
+
+SEES = {"policy": {"observation": {"images": [{"name": "front"}]}}}
+
+
+def run_of(traces: ModuleType, policy: str = "hold", *, first_seed: int = 0, **header: Any) -> Run:
+    results = [traces.make_result(traces.make_spec(seed=first_seed + i)) for i in range(2)]
+    return Run(name=f"{policy}-{first_seed}", header=traces.make_header(policy=policy, **header), results=results)
+
+
+def differences(*runs: Run) -> list[tuple[str, str]]:
+    return [(pool.policy, pool.differs) for pool in pools(runs)]
+
+
+def test_policies_on_two_versions_of_a_suite_do_not_stand_in_one_column_silently(traces: ModuleType) -> None:
+    second = {"name": "smoke", "version": 2, "digest": "b" * 32}
+    found = differences(run_of(traces, "hold"), run_of(traces, "minivla", suite="smoke", first_seed=5), run_of(traces, "uniform", first_seed=9))
+    assert {differs for _, differs in found} == {""}
+    newer = dataclasses.replace(run_of(traces, "minivla"), header=dataclasses.replace(traces.make_header(policy="minivla"), suite=second))
+    assert differences(run_of(traces, "hold"), newer) == [
+        ("hold", "suite.digest=aaaaaaaaaaaa…, suite.version=1"),
+        ("minivla", "suite.digest=bbbbbbbbbbbb…, suite.version=2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"robot_looks": {"panda": "menagerie"}}, "look.panda=menagerie"),
+        ({"quality": "high"}, "quality=high"),
+        ({"safety": {"mode": "clip"}}, "safety=clip"),
+        ({"packages": {"vlagym": "0.1.0", "mujoco": "3.17.0", METRICS: "2"}}, "metrics=2"),
+        ({"packages": {"vlagym": "0.1.0", "mujoco": "3.18.0"}}, "package.mujoco=3.18.0"),
+        ({"suite": {"name": "smoke", "version": 1, "digest": "a" * 32, "season": "winter"}}, "suite.season=winter"),
+    ],
+)
+def test_rows_say_what_is_unlike_whether_of_one_policy_or_of_two(traces: ModuleType, change: dict[str, Any], told: str) -> None:
+    def changed(run: Run) -> Run:
+        return dataclasses.replace(run, header=dataclasses.replace(run.header, **change))
+
+    one_policy = differences(run_of(traces, "hold"), changed(run_of(traces, "hold", first_seed=50)))
+    assert len(one_policy) == 2 and told in {differs for _, differs in one_policy}
+    two = dict(differences(run_of(traces, "hold"), changed(run_of(traces, "minivla"))))
+    # A season that the other header does not name is no difference to it: fresh seeds make another digest of the suite, which is.
+    assert two["minivla"] == ("" if "season" in told else told)
+
+
+def test_headers_without_a_version_of_the_metrics_are_of_the_first(traces: ModuleType) -> None:
+    first = run_of(traces, first_seed=9, packages={"vlagym": "0.1.0", "mujoco": "3.17.0", METRICS: "1"})
+    assert differences(run_of(traces), first) == [("hold", "")]
+
+
+def test_the_kind_of_renderer_counts_where_the_policy_reads_pixels(traces: ModuleType) -> None:
+    software: dict[str, Any] = {"gl_renderer": "llvmpipe (LLVM 19.1.7, 256 bits)"}
+    card: dict[str, Any] = {"gl_renderer": "NVIDIA H200/PCIe/SSE2"}
+    assert differences(run_of(traces, **software), run_of(traces, first_seed=9, **card)) == [("hold", "")], "hold sees nothing"
+    seeing = [run_of(traces, first_seed=10 * i, conventions=SEES, **of) for i, of in enumerate((software, card))]
+    assert {differs for _, differs in differences(*seeing)} == {"renderer=llvmpipe", "renderer=nvidia"}
+    other = run_of(traces, first_seed=9, conventions=SEES, gl_renderer="llvmpipe (LLVM 15.0.6, 128 bits)")
+    assert len(pools([run_of(traces, conventions=SEES, **software), other])) == 1, "another width of vector is no other kind"
+    mixed = differences(run_of(traces), run_of(traces, "a", conventions=SEES, **software), run_of(traces, "b", conventions=SEES, **card))
+    assert mixed == [("hold", ""), ("a", "renderer=llvmpipe"), ("b", "renderer=nvidia")]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("llvmpipe (LLVM 19.1.7, 256 bits)", "llvmpipe"), ("NVIDIA GeForce RTX 4090/PCIe/SSE2", "nvidia"), ("Acme 3", "Acme 3"), (None, None)],
+)
+def test_renderers_are_known_by_their_kind(name: str | None, kind: str | None) -> None:
+    assert renderer_class(name) == kind
+
+
+def test_rows_of_one_suite_without_an_episode_in_common_are_said_to_be_strangers(traces: ModuleType) -> None:
+    table = aggregate([run_of(traces, "hold"), run_of(traces, "uniform", first_seed=50)], ())
+    assert table.notes[0] == "smoke: hold and uniform have no episode in common; nothing here compares them"
+    assert table.letters == () and [row["policy"] for row in rows(table)] == ["hold", "uniform"]
