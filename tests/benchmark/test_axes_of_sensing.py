@@ -162,6 +162,13 @@ def test_an_episode_that_the_expert_does_not_solve_is_named_and_many_of_them_are
     assert "level 1: the expert solves 4 of 8, and must solve 95%: make the level easier" in told(12)
 
 
+def test_episodes_that_differ_in_words_light_and_images_are_played_once(twin: EpisodeSpec) -> None:
+    alike = [vary(twin, name, level) for name, level in (("sensor_noise", 3), ("lighting", 5), ("blank", 1), ("paraphrase", 4))]
+    assert {axis_proof.performed(spec) for spec in alike} == {axis_proof.performed(twin)}
+    others = [vary(twin, name, 5) for name in ("latency", "friction", "robot_state", "camera", "layout")]
+    assert len({axis_proof.performed(spec) for spec in others} - {axis_proof.performed(twin)}) == 5
+
+
 def test_the_table_has_a_line_for_each_axis_and_a_column_for_each_level() -> None:
     row = {"played": 10, "solved": 9, "not_applicable": 1, "not_found": 2}
     cells = (("a", 1, 3.0), ("a", 2, 4.25), ("b", 1, None))
