@@ -100,7 +100,8 @@ def _drawn(unit: Unit, fixture: FixtureSpec | None, level: int, must_be_unseen: 
     """Returns a unit somewhere else; None where it may not stand there."""
     allowed = _range(fixture)
     (low_x, high_x), (low_y, high_y) = _with(allowed.region.x_m, unit.x), _with(allowed.region.y_m, unit.y)
-    far = math.inf if must_be_unseen else _SHIFT_M[level]
+    makes_way = level == 4 and fixture is not None  # there are few places for furniture: it may have to change sides
+    far = math.inf if must_be_unseen or makes_way else _SHIFT_M[level]
     low_x, high_x, low_y, high_y = max(low_x, unit.x - far), min(high_x, unit.x + far), max(low_y, unit.y - far), min(high_y, unit.y + far)
     x, y = float(rng.uniform(low_x, high_x)), float(rng.uniform(low_y, high_y))
     is_furniture = fixture is not None and bool(get_fixture(fixture.asset).joints)
@@ -137,7 +138,7 @@ def _with(side: tuple[float, float], own: float) -> tuple[float, float]:
 
 def _told(level: int) -> str:
     how = f"up to {100 * _SHIFT_M[level]:g} cm away" if level < 5 else "anywhere on the table"
-    cells = {4: ", what the goal names first in a cell that is kept for evaluation", 5: ", as much as has room in cells that are kept for evaluation"}
+    cells = {4: ", furniture anywhere, what the goal names first in a cell that is kept for evaluation", 5: ", as much as has room in cells that are kept for evaluation"}
     return f"everything {how} and turned by up to {math.degrees(_TURN_RAD[level]):.0f} degrees{cells.get(level, '')}"
 
 
