@@ -13,7 +13,8 @@ from vlagym.benchmark.cli import main
 from vlagym.benchmark.replay import film
 from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.suite import Entry, Suite
-from vlagym.envs.types import EpisodeResult
+from vlagym.envs.errors import BadData
+from vlagym.envs.types import EpisodeResult, EpisodeSpec, Facts, SensorSpec
 from vlagym.results.store import Store
 
 
@@ -70,3 +71,22 @@ def test_a_film_that_could_not_be_made_leaves_nothing_behind(made: Path, tmp_pat
     with pytest.raises(RuntimeError, match="no world today"):
         film(Store.open(made), Store.open(made).digests()[0], tmp_path / "film.gif", make_world=breaks)
     assert not list(tmp_path.iterdir())
+
+
+def test_people_are_shown_clean_images_unless_they_ask_for_what_the_policy_saw(tmp_path: Path) -> None:
+    class Noting(fakes.FakeWorld):
+        def start(self, spec: EpisodeSpec) -> Facts:
+            started.append(spec.sensing)
+            return super().start(spec)
+
+    started: list[SensorSpec] = []
+    noisy = SensorSpec(noise_std=9.0)
+    suite = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=1),))
+    options = RunOptions(policy="fakes:CARRIER", suite=suite, executor="serial", out=tmp_path / "run", make_world=fakes.make_world)
+    store = Store.open(run(options, [fakes.spec(0, sensing=noisy)], Silent()).path)
+    (digest,) = store.digests()
+    film(store, digest, tmp_path / "clean.gif", make_world=Noting)
+    film(store, digest, tmp_path / "seen.gif", as_seen=True, make_world=Noting)
+    assert started == [SensorSpec(), noisy]
+    with pytest.raises(BadData, match="give either --as-seen or --size"):
+        film(store, digest, tmp_path / "large.gif", as_seen=True, size=64, make_world=Noting)
