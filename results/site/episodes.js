@@ -38,7 +38,6 @@
   const mode = (i) => data.modes[data.columns.mode[i]];
   const task = (i) => data.tasks[data.columns.task[i]];
   const axes = (i) => data.axes[data.columns.axes[i]];
-  const named = (text) => text.split(" + ").map((part) => part.replace(/ \d+$/, "")).join(" + ");
   const values = { sentence, outcome, mode, task, axes, seed: (i) => data.columns.seed[i], steps: (i) => data.columns.steps[i], time: (i) => data.columns.time[i] };
 
   // -------------------------------------------------------------------------------------------------------------------- address
@@ -67,10 +66,12 @@
     return found;
   }
 
-  const axisNames = (i) => (axes(i) === "" ? ["none"] : axes(i).split(" + ").map(named));
+  let named = []; // of each combination of axes and levels, the names of the axes
+  const axisNames = (i) => named[data.columns.axes[i]];
 
   function startList() {
     const listed = (of, text = spaced) => [...counts(of)].filter(([value]) => value !== "").sort(([a], [b]) => (a < b ? -1 : 1)).map(([v, n]) => [v, text(v), n]);
+    named = data.axes.map((text) => (text === "" ? ["none"] : text.split(" + ").map((part) => part.replace(/ \d+$/, ""))));
     const outcomes = counts((i) => [outcome(i)]);
     fill("outcome", data.outcomes.filter((o) => outcomes.has(o)).map((o) => [o, o, outcomes.get(o)]), "all");
     fill("mode", listed((i) => [mode(i)]), "all");

@@ -89,7 +89,7 @@ def _read(runs: Sequence[Path]) -> tuple[list[tuple[Path, Run]], list[str]]:
             raise BadData(f"{path} is named twice; name each run once")
         seen.add(path.resolve())
         run, damage = read_run(path)
-        complaints += damage
+        complaints += [text.replace(str(path), path.resolve().name) for text in damage]  # a page for everybody names no folder of this machine
         if run is None:
             continue
         names = {other.name for _, other in loaded}

@@ -13,7 +13,7 @@ from vlagym.results.pooling import Run
 from vlagym.results.site import charts, curves, heatmap, words
 from vlagym.results.site.breakdown import modes_in_order
 from vlagym.results.site.content import Content, Entry, Policy, Suite
-from vlagym.results.site.paired_lines import paired
+from vlagym.results.site.paired_lines import Paired, paired
 
 if TYPE_CHECKING:
     import jinja2
@@ -37,9 +37,11 @@ def render(content: Content) -> Iterator[tuple[str, str]]:
       MissingPackage: If Jinja2 is not installed.
     """
     environment = _environment(content)
-    yield "index.html", _page(environment, "index", "index", "")
+    beside_twins = {suite.name: paired(suite) for suite in content.suites}
+    scores = {name: {line.entry.index: line.effect for line in found.arms if line.is_score} for name, found in beside_twins.items()}
+    yield "index.html", _page(environment, "index", "index", "", scores=scores)
     for suite in content.suites:
-        yield f"suites/{suite.slug}.html", _page(environment, "suite", f"suite:{suite.slug}", "../", **_suite(suite))
+        yield f"suites/{suite.slug}.html", _page(environment, "suite", f"suite:{suite.slug}", "../", **_suite(suite, beside_twins[suite.name]))
     for policy in content.policies:
         page = f"policy:{policy.slug}"
         yield f"policies/{policy.slug}.html", _page(environment, "policy", page, "../", **_policy(policy))
@@ -62,7 +64,7 @@ def _environment(content: Content) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals.update(content=content, version=vlagym.__version__)
+    environment.globals.update(content=content, version=vlagym.__version__, nothing=words.Cell(text=words.NONE))
     environment.filters.update(
         counted=words.counted,
         failures=_failures,
@@ -77,7 +79,7 @@ def _environment(content: Content) -> jinja2.Environment:
         spaced=lambda text: str(text).replace("_", " "),
         step=heatmap.step,
         success=_success,
-        unit=lambda column: "" if column.unit in ("share", "1") else column.unit,
+        unit=_unit,
         whisker=_whisker,
     )
     return environment
@@ -88,9 +90,8 @@ def _page(environment: jinja2.Environment, template: str, page: str, root: str, 
 
 
 # ---------------------------------------------------------------------------------------------------------------- one kind of page
-def _suite(suite: Suite) -> dict[str, Any]:
+def _suite(suite: Suite, beside_twins: Paired) -> dict[str, Any]:
     levels = curves.levels(suite)
-    beside_twins = paired(suite)
     modes = modes_in_order(mode for e in suite.entries for mode in e.counts.by_failure)
     sections = [
         ("gaps", "Generalization gap", bool(beside_twins.gaps)),
@@ -139,6 +140,11 @@ def _success(entry: Entry) -> words.Cell:
 def _measure(entry: Entry, column: Column) -> words.Cell:
     value = entry.record[column.name]
     return words.cell(value["mean"], value["low"], value["high"], column.unit, n=value["n"], of=entry.record["n"])
+
+
+def _unit(column: Column) -> str:
+    """Returns the unit of a column unless its name says it, or there is none."""
+    return "" if column.unit in ("share", "1") or f"_{column.unit.lower()}" in column.name else column.unit
 
 
 def _gap(entry: Entry) -> words.Cell:

@@ -272,6 +272,7 @@ def test_what_can_be_read_of_a_damaged_run_is_shown_and_the_page_says_what_is_mi
     (cut / "episodes.jsonl").write_bytes(ledger[:-30])
     (gone / "header.json").write_text("{")
     built = build([whole, cut, gone], tmp_path / "out")
+    assert not any(str(tmp_path) in complaint for complaint in built.complaints), "a page for everybody names no folder of this machine"
     index = pages(built.path)[built.path / "index.html"]
     assert built.episodes == 7 and len(built.complaints) == 2
     assert "What could not be read" in index.text and all(" ".join(c.split()) in " ".join(index.text.split()) for c in built.complaints)
