@@ -34,6 +34,9 @@ _USED_BY: Mapping[str, tuple[str, ...]] = {
 _BROADER_M, _TALLER_M = 0.007, 0.035
 """By how much the circle around a thing may grow, and by how much its height may differ."""
 _SLIMMER_M = 0.03
+_PUSHED = {"within", "along", "off", "pushed_aside"}
+_LOW_M, _BROAD_M = 0.06, 0.04
+"""What such a condition speaks of is no higher and no narrower, as the tasks lay it out, or than what it takes the place of."""
 _ALIKE_M = 0.016
 """Each side of a thing that hands with fingers take, from the longest to the shortest, differs at most by so much."""
 _INNER_M, _LEVEL_M = 0.002, 0.0005
@@ -128,6 +131,8 @@ def can_replace(spec: EpisodeSpec, prop: PropSpec, asset: ObjectAsset) -> bool:
     needed = {role for role in old.roles if role not in _USED_BY or spoken_of & {*_USED_BY[role]}}
     if not needed <= {*asset.roles} or footprint_m(asset, pose) < footprint_m(old, pose) - _SLIMMER_M:
         return False
+    if spoken_of & _PUSHED and (asset.size_m[2] > max(_LOW_M, old.size_m[2]) or min(asset.size_m[:2]) < min(_BROAD_M, *old.size_m[:2])):
+        return False  # it would topple
     return _suits_hands(spec, asset, old)
 
 
