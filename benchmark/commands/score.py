@@ -104,6 +104,8 @@ def main(args: Sequence[str]) -> int:
             results.append(now)
         if store is not None:
             store.amend(changed)
+            if len(found) == len(paths) and not any(one.complaint for one in found.values()):
+                _stamp(store)
     for line in _told(changes, len(results)):
         console.note(line)
     failed = [one for one in found.values() if one.complaint]
@@ -113,6 +115,15 @@ def main(args: Sequence[str]) -> int:
     healed = sum(a.outcome == "error" and b.outcome != "error" for a, b in zip(run.results, results, strict=True))
     console.answer(_sum(changes, len(results), len(results) - len(work), len(failed), healed, options.write))
     return cli.CHECKS_FAILED if failed or complaints else cli.DONE
+
+
+def _stamp(store: Store) -> None:
+    """Writes into the header by which definitions every measure of the run is made now, where that is another than it says."""
+    from vlagym.benchmark.metric import METRICS_VERSION
+    from vlagym.results.pooling import METRICS
+
+    if store.header.packages.get(METRICS, "1") != str(METRICS_VERSION):
+        store.update_header(dataclasses.replace(store.header, packages={**store.header.packages, METRICS: str(METRICS_VERSION)}))
 
 
 def differences(before: EpisodeResult, now: EpisodeResult) -> list[Change]:

@@ -11,7 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from vlagym.benchmark import cli
+from vlagym.benchmark import cli, metric
+from vlagym.results.pooling import METRICS
 from vlagym.results.store import Store
 
 
@@ -107,3 +108,14 @@ def test_files_are_written_where_they_are_wanted(run: Path, tmp_path: Path, caps
     assert "which was named before" in capsys.readouterr().err
     assert cli.main(["table", str(run), "--format", "html"]) == cli.USER_ERROR
     assert "say where with --out DIR" in capsys.readouterr().err
+
+
+def test_a_run_that_was_measured_anew_says_by_which_definitions(traces: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = traces.make_trace()
+    with Store.create(tmp_path / "run", traces.make_header()) as store:
+        store.append(traces.make_result(trace.spec), trace)
+    monkeypatch.setattr(metric, "METRICS_VERSION", 2)
+    assert cli.main(["score", str(tmp_path / "run"), "--workers", "1"]) == cli.DONE
+    assert METRICS not in Store.open(tmp_path / "run").header.packages, "nothing is written unless it is asked for"
+    assert cli.main(["score", str(tmp_path / "run"), "--workers", "1", "--write"]) == cli.DONE
+    assert Store.open(tmp_path / "run").header.packages[METRICS] == "2"
