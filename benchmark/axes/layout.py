@@ -77,8 +77,7 @@ def _placed(spec: EpisodeSpec, before: tuple[Unit, ...], level: int, rng: np.ran
         for trial in range(_TRIES_A_UNIT):
             # Not everything finds room in the few cells; what it is about must.
             must = seeks and (unit is subject or 2 * trial < _TRIES_A_UNIT)
-            least_m = _SHIFT_M[level] / 3 if 2 * trial < _TRIES_A_UNIT else 0.0  # where it is crowded, some things hardly move
-            there = _drawn(unit, fixtures.get(unit.names[0]), level, must, least_m, rng)
+            there = _drawn(unit, fixtures.get(unit.names[0]), level, must, rng, is_crowded=2 * trial >= _TRIES_A_UNIT)
             if there is not None and is_clear(there, placed.values(), known):
                 placed[unit.names[0]] = there
                 break
@@ -96,17 +95,20 @@ def _subject(spec: EpisodeSpec, of: tuple[Unit, ...]) -> Unit | None:
     return None
 
 
-def _drawn(unit: Unit, fixture: FixtureSpec | None, level: int, must_be_unseen: bool, least_m: float, rng: np.random.Generator) -> Unit | None:
-    """Returns a unit somewhere else; None where it may not stand there."""
+def _drawn(
+    unit: Unit, fixture: FixtureSpec | None, level: int, must_be_unseen: bool, rng: np.random.Generator, *, is_crowded: bool
+) -> Unit | None:
+    """Returns a unit somewhere else; None where it may not stand there. Where it is crowded it may hardly move, or, at level 4, make way farther."""
     allowed = _range(fixture)
     (low_x, high_x), (low_y, high_y) = _with(allowed.region.x_m, unit.x), _with(allowed.region.y_m, unit.y)
-    makes_way = level == 4 and fixture is not None  # there are few places for furniture: it may have to change sides
+    makes_way = level == 4 and (is_crowded or fixture is not None)  # there are few places for furniture: it may have to change sides
     far = math.inf if must_be_unseen or makes_way else _SHIFT_M[level]
+    least = 0.0 if is_crowded else _SHIFT_M[level] / 3
     low_x, high_x, low_y, high_y = max(low_x, unit.x - far), min(high_x, unit.x + far), max(low_y, unit.y - far), min(high_y, unit.y + far)
     x, y = float(rng.uniform(low_x, high_x)), float(rng.uniform(low_y, high_y))
     is_furniture = fixture is not None and bool(get_fixture(fixture.asset).joints)
     way = math.hypot(x - unit.x, y - unit.y)
-    if way > far or (far < math.inf and way < least_m and not is_furniture):
+    if way > far or (far < math.inf and way < least and not is_furniture):
         return None
     corners = {place_split(x + dx, y + dy) for dx in (-_MARGIN_M, _MARGIN_M) for dy in (-_MARGIN_M, _MARGIN_M)}
     if must_be_unseen and corners != {"unseen"}:
@@ -138,7 +140,7 @@ def _with(side: tuple[float, float], own: float) -> tuple[float, float]:
 
 def _told(level: int) -> str:
     how = f"up to {100 * _SHIFT_M[level]:g} cm away" if level < 5 else "anywhere on the table"
-    cells = {4: ", furniture anywhere, what the goal names first in a cell that is kept for evaluation", 5: ", as much as has room in cells that are kept for evaluation"}
+    cells = {4: ", farther where it makes way for what the goal names first, in a cell that is kept for evaluation", 5: ", as much as has room in cells that are kept for evaluation"}
     return f"everything {how} and turned by up to {math.degrees(_TURN_RAD[level]):.0f} degrees{cells.get(level, '')}"
 
 
