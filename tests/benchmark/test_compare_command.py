@@ -60,17 +60,17 @@ def test_of_more_runs_each_is_compared_with_each(traces: ModuleType, tmp_path: P
 
 def test_policies_are_played_until_a_limit_and_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "c"
-    words = ["--task", "open_drawer", "--episodes", "3", "--difference", "0.5", "--executor", "serial", "--out", str(out)]
+    words = ["--task", "open_drawer", "--episodes", "2", "--difference", "0.5", "--executor", "serial", "--out", str(out)]
     assert main(["compare", "--policies", "hold", "uniform", *words, "--max-episodes", "1"]) == 0
     told = capsys.readouterr()
     assert "1 episodes each: not decided after 1 looks" in told.err
     assert f"not decided: as many episodes were played as were allowed. Go on with: vlagym compare --resume {out}" in told.out
-    assert told.out.splitlines()[-1] == f"1 of 3 episodes of each policy were played; 4 of 6 were saved ({out})"
+    assert told.out.splitlines()[-1] == f"1 of 2 episodes of each policy were played; 2 of 4 were saved ({out})"
     assert main(["compare", "--resume", str(out), "--executor", "serial", "--json"]) == 0
     told = capsys.readouterr()
     found = json.loads(told.out)
-    assert (found["ending"], found["decided"], found["played"], found["played_before"], found["saved"]) == ("suite", None, 3, 1, 0)
-    assert "hold: 3 episodes at most, 1 of them stored before" in told.err
+    assert (found["ending"], found["decided"], found["played"], found["played_before"], found["saved"]) == ("suite", None, 2, 1, 0)
+    assert "hold: 2 episodes at most, 1 of them stored before" in told.err
     assert main(["run", "--resume", found["first_run"], "--executor", "serial"]) == 0, "an ordinary run folder"
     assert Store.open(found["second_run"]).header.command[:3] == ("vlagym", "compare", "--policies")
     assert (out / FILE).exists()

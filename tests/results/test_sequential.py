@@ -113,14 +113,14 @@ def test_looking_at_a_fixed_size_test_after_every_pair_is_wrong_far_more_often()
 
 @pytest.mark.parametrize(("difference", "discordance"), [(0.1, 0.2), (0.1, 0.5), (0.2, 0.4), (0.3, 0.3), (-0.3, 0.5)])
 def test_the_interval_covers_the_true_difference_at_all_looks_together(difference: float, discordance: float) -> None:
-    looks = Looks.of(draw(1000, 250, difference, discordance))
+    looks = Looks.of(draw(600, 200, difference, discordance))
     assert looks.misses(difference).any(axis=1).mean() <= ALPHA
 
 
 @pytest.mark.parametrize(("difference", "discordance"), [(0.1, 0.1), (0.1, 0.3), (-0.1, 0.2)])
 def test_a_difference_that_matters_is_seldom_called_equivalent(difference: float, discordance: float) -> None:
     """The true difference is the margin itself: the hardest case."""
-    found = Looks.of(draw(500, 300, difference, discordance)).decisions(difference=0.1)
+    found = Looks.of(draw(400, 250, difference, discordance)).decisions(difference=0.1)
     assert (found == 2).any(axis=1).mean() <= ALPHA
 
 
@@ -137,10 +137,10 @@ def test_it_saves_most_of_the_episodes_of_a_plan_for_ten_points_where_the_differ
     Where the difference is just what was planned for, looking all the time costs about a tenth more pairs and finds it far more often.
     """
     plan = episodes_for_difference(0.1, 0.8, discordance=discordance)
-    found = Looks.of(draw(100, 600, difference, discordance)).decisions(difference=0.1)
+    found = Looks.of(draw(80, 600, difference, discordance)).decisions(difference=0.1)
     is_decided = (found >= 0).any(axis=1)
     stopped = np.where(is_decided, (found >= 0).argmax(axis=1) + 1, 600)
-    right = found[np.arange(100), stopped - 1] == 0
+    right = found[np.arange(80), stopped - 1] == 0
     assert 1 - stopped.mean() / plan.n >= saved_at_least
     assert right.mean() >= power_at_least
 
