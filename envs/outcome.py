@@ -177,7 +177,8 @@ def decided(spec: EpisodeSpec, columns: Mapping[str, NDArray[Any]]) -> Decision 
     """
     goals, others, steps = (np.asarray(columns[name], bool) for name in ("goal_met", "alternative_met", "step_met"))
     judge = Judge(spec, steps[0])
-    active = np.flatnonzero((goals.all(axis=1) | others.any(axis=1) | steps.any(axis=1))[1:])
+    is_active: NDArray[Any] = np.asarray(goals.all(axis=1) | others.any(axis=1) | steps.any(axis=1))
+    active = np.flatnonzero(is_active[1:])
     # While nothing is met the judge has nothing to count; the last such row tells it of what is not met any more.
     first = max(1, int(active[0])) if active.size else len(goals)
     for row in range(first, len(goals)):
