@@ -157,6 +157,6 @@ def _whisker(entry: Entry) -> Markup:
 
 
 def _failures(entry: Entry) -> Sequence[tuple[str, float, int]]:
-    """Returns (mode, share of the failures, failures), the most frequent first."""
-    total = sum(entry.counts.by_failure.values())
-    return sorted(((mode, count / total, count) for mode, count in entry.counts.by_failure.items()), key=lambda line: -line[1])
+    """Returns (mode, share of all counted episodes, failures), the most frequent first."""
+    counts = entry.counts.by_failure
+    return sorted(((mode, count / entry.record["n"], count) for mode, count in counts.items()), key=lambda line: -line[1])
