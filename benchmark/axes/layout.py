@@ -140,7 +140,10 @@ def _with(side: tuple[float, float], own: float) -> tuple[float, float]:
 
 def _told(level: int) -> str:
     how = f"up to {100 * _SHIFT_M[level]:g} cm away" if level < 5 else "anywhere on the table"
-    cells = {4: ", farther where it makes way for what the goal names first, in a cell that is kept for evaluation", 5: ", as much as has room in cells that are kept for evaluation"}
+    cells = {
+        4: "; what the goal names first in a cell that is kept for evaluation, others farther where they make way for it",
+        5: "; what the goal names first in a cell that is kept for evaluation, and as much of the rest as has room there",
+    }
     return f"everything {how} and turned by up to {math.degrees(_TURN_RAD[level]):.0f} degrees{cells.get(level, '')}"
 
 
