@@ -49,7 +49,7 @@ class Gap:
     num_twins: int
     """Twins among them. Where there are fewer than pairs, those of one twin are one piece of evidence."""
     twin: MeanInterval
-    """Success of the twins, each as often as it is in a pair; Wilson."""
+    """Success of the twins, each as often as it is in a pair; Wilson's interval of as many episodes as there are pairs."""
     varied: MeanInterval
     gap: MeanInterval
     """varied - twin."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vlagym.envs.errors import BadData
+from vlagym.results.ceiling import EXPERT
 from vlagym.results.compositions import Compositions
 from vlagym.results.failures import Failures, modes_of
 from vlagym.results.gaps import Gap, Gaps
@@ -120,6 +121,7 @@ def language_sheet(found: LanguageUses) -> Sheet:
             "language use: right - wrong, in percentage points; wrong is the sentence of the other goal of the scene, judged by the original goal.",
             "0: the sentence changes nothing; 100: it decides all. 1/k: what a policy that ignores the sentence can reach, k goals to a scene.",
             "*: differs from 0 by McNemar's exact test, Holm over the arms, 5 %. Intervals: as those of gaps, 95 %, paired.",
+            *(("expert is handed the goal itself and reads no sentence.",) if any(row.policy == EXPERT for row in found.rows) else ()),
             *floor_legend(row.policy for row in found.rows),
         ),
         notes=tuple(notes),

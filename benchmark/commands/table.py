@@ -40,6 +40,7 @@ def main(args: Sequence[str]) -> int:
     )
     what.add_argument("--gaps", action="store_true", help="a row for each axis: unvaried, varied, gap with interval, p, counts")
     what.add_argument("--per", choices=("axis", "level", "task"), default="axis", help="with --gaps: a row for each axis, level or task of it")
+    what.add_argument("--compositions", action="store_true", help="whether two variations together hurt more than each alone lets expect")
     what.add_argument("--language", action="store_true", help="success with the right sentence minus success without its meaning")
     what.add_argument("--failures", action="store_true", help="the failure modes, as shares of all episodes")
     what.add_argument(
@@ -98,7 +99,15 @@ def _sheets(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence
     """Returns the tables that are asked for, or, where none is, those that the runs hold something for."""
     from vlagym.results import compositions, failures, gaps, language_use, pivot, sections
 
-    is_asked = bool(options.columns or options.gaps or options.language or options.failures)
+    is_asked = bool(options.columns or options.gaps or options.compositions or options.language or options.failures)
+    has_table = options.columns == "measures" or not is_asked
+    for option, given, fits in (
+        ("--by", options.by, has_table or options.failures),
+        ("--show", options.show, has_table),
+        ("--errors-as-failures", options.errors_as_failures, has_table),
+    ):
+        if given and not fits:
+            raise BadData(f"{option} says how success and measures are shown, which are not asked for; add --columns measures, or leave it out")
     for_reading = options.format in ("md", "tex")
     axes = {axis for run in runs for result in run.results for axis in result.axes}
     is_varied, is_controlled = bool(axes - set(gaps.CONTROLS)), bool(axes & set(gaps.CONTROLS))
@@ -107,13 +116,14 @@ def _sheets(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence
         out.append(pivot.tasks_sheet(runs, _notes(runs, columns, complaints)))
     elif options.columns == "axes":
         out.append(pivot.axes_sheet(runs))
-    elif options.columns == "measures" or not is_asked:
+    elif has_table:
         out.append(_table(runs, columns, complaints, options))
     if options.gaps or (not is_asked and for_reading and is_varied):
         found = gaps.gaps(runs, options.per)
         out += [sections.gap_sheet(found)] if found.rows or options.gaps else []
-        both = compositions.compositions(runs) if for_reading else None
-        out += [sections.composition_sheet(both)] if both is not None and both.rows else []
+    if options.compositions or (not is_asked and for_reading and is_varied):
+        both = compositions.compositions(runs)
+        out += [sections.composition_sheet(both)] if both.rows or options.compositions else []
     if options.language or (not is_asked and for_reading and is_controlled):
         uses = language_use.language_use(runs)
         out += [sections.language_sheet(uses)] if uses.rows or options.language else []

@@ -67,6 +67,10 @@ def test_what_is_asked_for_is_shown_alone(run: Path, capsys: pytest.CaptureFixtu
     assert "camera (n = 3)" in out(capsys)
     assert cli.main(["table", str(run), "--errors-as-failures", "--columns", "measures"]) == cli.DONE
     assert "count as failures here" in out(capsys)
+    assert cli.main(["table", str(run), "--compositions"]) == cli.USER_ERROR
+    assert "these runs tell of no compositional gap: that takes episodes that vary two axes together" in capsys.readouterr().err
+    assert cli.main(["table", str(run), "--gaps", "--by", "task"]) == cli.USER_ERROR
+    assert "--by says how success and measures are shown, which are not asked for; add --columns measures" in capsys.readouterr().err
     assert cli.main(["table", str(run), "--gaps", "--language", "--format", "csv"]) == cli.USER_ERROR
     assert "a CSV file holds one table, and 2 are asked for" in capsys.readouterr().err
 
