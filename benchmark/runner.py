@@ -120,7 +120,9 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequ
 class Session:
     """A run that is under way: its policy is loaded, its folder is open, its workers wait between two calls. Use `session`."""
 
-    def __init__(self, store: Store, jobs: Sequence[Job], retries: int, executor: Callable[[Schedule], Iterator[Finished]], reporter: Reporter) -> None:
+    def __init__(
+        self, store: Store, jobs: Sequence[Job], retries: int, executor: Callable[[Schedule], Iterator[Finished]], reporter: Reporter
+    ) -> None:
         self._store, self._retries, self._reporter = store, retries, reporter
         self._owed = {job.key: job for job in jobs}
         self._schedule = Schedule(())
