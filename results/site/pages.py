@@ -44,7 +44,8 @@ def render(content: Content) -> Iterator[tuple[str, str]]:
         yield f"suites/{suite.slug}.html", _page(environment, "suite", f"suite:{suite.slug}", "../", **_suite(suite, beside_twins[suite.name]))
     for policy in content.policies:
         page = f"policy:{policy.slug}"
-        yield f"policies/{policy.slug}.html", _page(environment, "policy", page, "../", **_policy(policy))
+        gaps = [[line for line in beside_twins[e.pool.suite].gaps if line.entry is e] for e in policy.entries]
+        yield f"policies/{policy.slug}.html", _page(environment, "policy", page, "../", gaps=gaps, **_policy(policy))
         yield f"episodes/{policy.slug}.html", _page(environment, "episodes", page, "../", policy=policy)
 
 

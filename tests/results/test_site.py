@@ -109,7 +109,7 @@ def test_every_link_of_the_site_leads_to_a_file_and_a_place_in_it(traces: Module
                 target, _, fragment = str(attributes[attribute]).partition("#")
                 led_to = (path.parent / target).resolve() if target else path
                 assert led_to.is_file(), f"{path.name} leads to {target}"
-                if fragment and led_to.suffix == ".html":
+                if fragment and led_to.suffix == ".html" and led_to.parent.name != "episodes":  # there it is a filter
                     ids = {a.get("id") for _, a in found[led_to].tags}
                     assert fragment in ids, f"{path.name} leads to {target}#{fragment}"
 

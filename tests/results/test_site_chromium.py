@@ -145,6 +145,9 @@ def test_the_table_sorts_filters_and_leads_to_a_policy_and_its_episodes(browser:
 
         page.locator("#table-tiny").get_by_role("link", name=NASTY).click()
         assert page.locator("h1").inner_text() == NASTY
+        page.get_by_role("link", name="never reached").click()
+        assert page.get_by_label("Failure or error").input_value() == "never_reached" and " of 130 episodes" in page.locator("#told").inner_text()
+        page.go_back()
         page.get_by_role("link", name="130 episodes").click()
         page.locator("#list a").first.click()
         assert page.locator("#sentence").inner_text().replace("\u2028", "").replace("\n", "") == SENTENCE.replace("\u2028", "")
