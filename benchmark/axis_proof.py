@@ -42,8 +42,8 @@ class Scope:
     robot: str = "default"
     levels: tuple[int, ...] = ()
     """Empty: all that the axis has."""
-    plays: Literal["all", "last"] = "all"
-    """Which levels the expert plays; all are looked at."""
+    is_brief: bool = False
+    """Whether only the lowest and the highest level are looked at, and only the highest is played."""
 
     def __post_init__(self) -> None:
         if self.num_seeds < 1:
@@ -53,12 +53,13 @@ class Scope:
 
     def levels_of(self, axis: Axis) -> tuple[int, ...]:
         """Returns the levels that are proved, from 1 on."""
-        return tuple(level for level in axis.levels if level > 0 and (not self.levels or level in self.levels))
+        levels = tuple(level for level in axis.levels if level > 0 and (not self.levels or level in self.levels))
+        return tuple(dict.fromkeys((levels[0], levels[-1]))) if self.is_brief and levels else levels
 
     def cases(self, name: str) -> list[Case]:
         """Returns what is looked at one after another: an axis at its levels, in one episode."""
         levels = self.levels_of(catalog.load("axis", name))
-        played = levels if self.plays == "all" else levels[-1:]
+        played = levels[-1:] if self.is_brief else levels
         seeds = range(FIRST_SEED, FIRST_SEED + self.num_seeds)
         return [Case(name, task, self.robot, seed, levels, played) for task in self.tasks for seed in seeds] if levels else []
 

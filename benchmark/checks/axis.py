@@ -11,16 +11,18 @@ from vlagym.benchmark.check import Contract, Row, first_sentence_complaint
 from vlagym.envs import catalog
 from vlagym.envs.types import EpisodeSpec
 
-BRIEF = Scope(tasks=("open_drawer", "place_on", "touch_with"), num_seeds=1, plays="last")
-"""Furniture, things, and a body with two hands: where no scope is asked for, it is a check of a minute and no proof."""
+BRIEF = Scope(tasks=("place_on", "open_drawer", "touch_with"), num_seeds=1, is_brief=True)
+"""Things, furniture, and a body with two hands: where no scope is asked for, it is a check of seconds and no proof."""
+BRIEF_OF_ALL = dataclasses.replace(BRIEF, tasks=BRIEF.tasks[:1])
+"""An episode in which everything is varied takes as long as one of each axis."""
 
 
-def complaints(name: str, scope: Scope = BRIEF, prover: Prover | None = None) -> Iterator[str | Row]:
+def complaints(name: str, scope: Scope | None = None, prover: Prover | None = None) -> Iterator[str | Row]:
     """Yields what is wrong with an axis, and a row for each level.
 
     Args:
       name: Of an axis, or package.module:ATTRIBUTE.
-      scope: On which episodes it is proved.
+      scope: On which episodes it is proved; None: BRIEF.
       prover: Looks at them; None: one in this process.
     """
     axis = catalog.load("axis", name)
@@ -37,7 +39,7 @@ def complaints(name: str, scope: Scope = BRIEF, prover: Prover | None = None) ->
     unknown = [field for field in axis.changes if field not in fields]
     yield from (f"it says that it changes {field!r}: these can be changed: {', '.join(fields)}" for field in unknown)
     if is_counted and not unknown:
-        yield from (prover or Prover()).complaints(name, scope)
+        yield from (prover or Prover()).complaints(name, scope or (BRIEF_OF_ALL if axis.group == "all" else BRIEF))
 
 
 CONTRACT = Contract(names=lambda: catalog.names("axis"), complaints=complaints)
