@@ -164,7 +164,7 @@ def _gap_m(near: Spot, is_needed: bool) -> float:
 
 def _told(crowd: _Crowd) -> str:
     things = "one further thing" if crowd.num == 1 else f"{crowd.num} further things"
-    alike = f", {crowd.alike} of them of the kind or colour of what is asked for" if crowd.alike else ""
+    alike = f", up to {crowd.alike} of them of the kind or colour of what is asked for" if crowd.alike else ""
     return f"{things}{alike}{'; unseen ones too' if crowd.unseen else ''}"
 
 
