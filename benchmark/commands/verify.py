@@ -38,6 +38,7 @@ def main(args: Sequence[str]) -> int:
     from vlagym.benchmark.runner import expand
     from vlagym.benchmark.verify import verify
     from vlagym.envs import backend
+    from vlagym.results import spl
     from vlagym.results.aggregate import packages_that_score
     from vlagym.results.store import Store
 
@@ -79,7 +80,8 @@ def main(args: Sequence[str]) -> int:
     if status == cli.CHECKS_FAILED and other:
         console.note(f"the run was made with other versions: {'; '.join(other)}")
     for name in sorted({name for v in verdicts for name in v.unchecked}):
-        console.note(f"not checked: the measure {name!r}, for no metric at hand gives it; name yours with --metric MODULE:ATTRIBUTE")
+        why = "it follows from a reference run" if name in spl.OF else "no metric at hand gives it; name yours with --metric MODULE:ATTRIBUTE"
+        console.note(f"not checked: the measure {name!r}, for {why}")
     for sentence in checked.reservations:
         console.note(f"not checked: {sentence}")
     console.answer(_sum(checked, verdicts))
