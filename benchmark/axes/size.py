@@ -16,9 +16,9 @@ from vlagym.envs.objects import asset_of
 from vlagym.envs.types import EpisodeSpec, PropSpec, SceneSpec
 
 _SHARE = {1: 0.05, 2: 0.10, 3: 0.15, 4: 0.20, 5: 0.25}
-"""By level: by how much a thing is larger or smaller at most; what the goal is about, by as much as that."""
-_LEAST = 0.4
-"""Of that: how much at least."""
+"""By level: by how much a thing is larger or smaller at most; what the goal is about by just so much, where that fits."""
+_LEAST, _LESS = 0.4, 0.6
+"""Of that: how much at least; and how much where what the goal is about would not fit otherwise."""
 
 
 def _size(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSpec:
@@ -59,12 +59,12 @@ def _together(spec: EpisodeSpec, name: str) -> set[str]:
 def _scales(share: float, is_subject: bool, rng: np.random.Generator) -> list[float]:
     """Returns what a size may be multiplied by, what is tried first in front: larger and smaller, by the whole share where it is what matters."""
     amount = share if is_subject else share * float(rng.uniform(_LEAST, 1.0))
-    up = bool(rng.random() < 0.5)
-    return [1.0 + sign * amount for sign in ((1, -1) if up else (-1, 1))]
+    signs = (1, -1) if rng.random() < 0.5 else (-1, 1)
+    return [1.0 + sign * part * amount for part in ((1.0, _LESS) if is_subject else (1.0,)) for sign in signs]
 
 
 AXIS = Axis(
-    tells=tuple(f"every thing up to {round(100 * share)} % larger or smaller, what the goal is about by just so much" for share in _SHARE.values()),
+    tells=tuple(f"all things up to {round(100 * share)} % larger or smaller, the goal's own by just so much where it fits" for share in _SHARE.values()),
     group="object",
     changes=("scene", "instruction", "phrase", "level"),
     apply=_size,

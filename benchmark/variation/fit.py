@@ -14,10 +14,13 @@ from vlagym.envs.objects import UPRIGHT, WIDEST_GRASP_M, ObjectAsset, asset_of
 from vlagym.envs.predicates.fitting import fits
 from vlagym.envs.predicates.state import fixture_of
 from vlagym.envs.robot import Robot
+from vlagym.envs.tasks.hand_over import SPARE_M
 from vlagym.envs.types import EpisodeSpec, Predicate
 
 _PUT = ("on", "inside")
 _OVER_RIM_M = 0.005
+_TWO_HANDS_M = 0.17
+"""Length of a thing that is handed over; the shortest of the catalogue has 0.18."""
 _PLAY_M = 0.004
 """How much narrower than the widest opening of a hand a thing is at least."""
 
@@ -48,6 +51,8 @@ def _misfits_of_goal(spec: EpisodeSpec, goal: tuple[Predicate, ...], assets: Map
                 yield f"{p.args[0]} does not go into {p.args[1]}"
         if p.name == "covered" and not _covers(assets[p.args[0]], assets[p.args[1]]):
             yield f"{p.args[0]} does not cover {p.args[1]}"
+        if p.name == "handed_over" and not _has_room_for_two_hands(spec, assets[p.args[0]]):
+            yield f"{p.args[0]} has no room for two hands"
         if p.name == "in_drawer":
             fixture, joint = p.args[1].split("/")
             if not fits_drawer(assets[p.args[0]], f"{_asset_id(spec, fixture)}/{joint}"):
@@ -62,6 +67,13 @@ def _misfits_of_goal(spec: EpisodeSpec, goal: tuple[Predicate, ...], assets: Map
 def _covers(lid: ObjectAsset, pot: ObjectAsset) -> bool:
     """Returns whether a lid is as wide as a pot, and a little wider."""
     return 0.0 <= max(lid.size_m[:2]) - min(pot.size_m[:2]) <= _OVER_RIM_M
+
+
+def _has_room_for_two_hands(spec: EpisodeSpec, asset: ObjectAsset) -> bool:
+    """Returns whether a thing is long enough for one hand above the other, and slim enough for both."""
+    robot: Robot = catalog.load("robot", spec.robot)
+    widest = min(hand.opening_max_m for hand in robot.end_effectors) - SPARE_M
+    return asset.size_m[2] >= _TWO_HANDS_M and asset.size_m[0] <= widest
 
 
 def _asset_id(spec: EpisodeSpec, fixture: str) -> str:

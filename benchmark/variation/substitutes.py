@@ -37,8 +37,8 @@ _SLIMMER_M = 0.03
 _PUSHED = {"within", "along", "off", "pushed_aside"}
 _LOW_M, _BROAD_M = 0.06, 0.04
 """What such a condition speaks of is no higher and no narrower, as the tasks lay it out, or than what it takes the place of."""
-_ALIKE_M = 0.016
-"""Each side of a thing that hands with fingers take, from the longest to the shortest, differs at most by so much."""
+_LESS_M, _MORE_M = 0.006, 0.016
+"""By how much each side of a thing that hands with fingers take, from the shortest to the longest, may be shorter or longer."""
 _INNER_M, _LEVEL_M = 0.002, 0.0005
 """By how much the room in or on a place may be narrower, and its surface higher or lower where something lies on it."""
 _ROLLS = ("ball", "fruit", "vegetable")
@@ -153,10 +153,10 @@ def _suits_hands(spec: EpisodeSpec, asset: ObjectAsset, old: ObjectAsset) -> boo
     robot: Robot = catalog.load("robot", spec.robot)
     if not robot.has_two_hands:
         return True
-    sides = zip(sorted(asset.size_m), sorted(old.size_m), strict=True)
+    larger_m = [one - other for one, other in zip(sorted(asset.size_m), sorted(old.size_m), strict=True)]
     is_even = not any(any(grasp.offset_xy_m) for grasp in asset.grasps)
     rolls = asset.kind in _ROLLS and old.kind not in _ROLLS
-    return is_even and not rolls and all(abs(one - other) <= _ALIKE_M for one, other in sides) and {*asset.roles} >= {*old.roles}
+    return is_even and not rolls and -_LESS_M <= min(larger_m) and max(larger_m) <= _MORE_M and {*asset.roles} >= {*old.roles}
 
 
 def _is_alike_furniture(fixture: FixtureSpec, asset: FixtureAsset) -> bool:
