@@ -37,7 +37,8 @@ def said_again(
     from vlagym.envs.language.wording import ANY, Wording, templates_in
 
     if not spec.instruction:
-        raise BadSpec(f"the episode of {spec.task!r} with seed {spec.seed} has no sentence that could be said again; vary it before that is taken away")
+        which = f"the episode of {spec.task!r} with seed {spec.seed}"
+        raise BadSpec(f"{which} has no sentence that could be said again; vary it before that is taken away")
     stays = level is None and split is None and nouns == "seen"
     if stays and asks_for_its_goal(spec):
         return spec

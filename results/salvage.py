@@ -14,7 +14,7 @@ from vlagym.envs.errors import BadData
 from vlagym.envs.types import Certificate, EpisodeResult, ErrorRecord, RunHeader, from_plain
 from vlagym.results.pooling import Run
 from vlagym.results.schema import RUN_SCHEMA, header_from_json, result_from_line
-from vlagym.results.store import HEADER, LEDGER, header_path
+from vlagym.results.store import HEADER, LEDGER, header_path, ledger_bytes, ledger_path
 
 _SHOWN = 4
 """Lines, or keys, that one sentence names."""
@@ -45,7 +45,7 @@ def read_run(path: Path | str) -> Salvaged:
         header = _header(folder, complaints)
     except BadData as error:
         return Salvaged(None, (*complaints, str(error)))
-    ledger = folder / LEDGER
+    ledger = ledger_path(folder)
     if not ledger.is_file():
         complaints.append(f"{folder} has a {HEADER} and no {LEDGER}: the ledger was removed, and with it every episode")
         return Salvaged(Run(name=folder.resolve().name, header=header, results=()), tuple(complaints))
@@ -120,7 +120,10 @@ def _lenient_header(text: str, path: Path, strict: BadData, complaints: list[str
 # ------------------------------------------------------------------------------------------------------------------------- lines
 def _lines(ledger: Path, complaints: list[str]) -> list[_Line]:
     """Returns the lines that can be read."""
-    *complete, torn = ledger.read_bytes().split(b"\n")
+    data, damage = ledger_bytes(ledger)
+    if damage is not None:
+        complaints.append(f"{ledger} is damaged ({damage}): what comes before that is read")
+    *complete, torn = data.split(b"\n")
     lines: list[_Line] = []
     unreadable: list[str] = []
     unknown: Counter[str] = Counter()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from vlagym.envs.errors import BadData, UnknownName
 from vlagym.envs.types import EpisodeResult, RunHeader, Trace
@@ -353,25 +354,48 @@ def _settle(new: Path, path: Path) -> None:
 
 def _split_ledger(folder: Path) -> tuple[bytes, bytes]:
     """Returns the complete lines of the ledger and what follows the last newline: a line that was cut off by a kill."""
-    path, packed = folder / LEDGER, folder / PACKED_LEDGER
-    if path.is_file():
-        data = path.read_bytes()
-    elif packed.is_file():
-        data = _unpacked(packed)
-    else:
+    path = ledger_path(folder)
+    if not path.is_file():
         raise BadData(f"{folder} has a {HEADER} and no {LEDGER}: the ledger was removed")
+    data, complaint = ledger_bytes(path)
+    if complaint is not None:
+        raise BadData(f"{path} is damaged: {complaint}. Restore the file; `vlagym table` shows what can be read of it")
     end = data.rfind(b"\n") + 1
     return data[:end], data[end:]
 
 
-def _unpacked(path: Path) -> bytes:
-    import gzip
+def ledger_path(folder: Path) -> Path:
+    """Returns where the ledger of a run lies: the packed one where there is no other. Whether it is there is not looked at."""
+    path, packed = folder / LEDGER, folder / PACKED_LEDGER
+    return packed if packed.is_file() and not path.is_file() else path
+
+
+class LedgerBytes(NamedTuple):
+    """What could be read of a ledger."""
+
+    data: bytes
+    complaint: str | None
+    """Why the rest could not be unpacked; None for a whole one."""
+
+
+def ledger_bytes(path: Path) -> LedgerBytes:
+    """Returns the lines of a ledger, unpacked where it is packed; as far as it is whole."""
     import zlib
 
+    data = path.read_bytes()
+    if path.name != PACKED_LEDGER:
+        return LedgerBytes(data, None)
+    unpacker = zlib.decompressobj(wbits=31)  # gzip
+    lines = b""
     try:
-        return gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadData(f"{path} is damaged: {error}. Restore the file") from error
+        for start in range(0, len(data), _PORTION):
+            lines += unpacker.decompress(data[start : start + _PORTION])
+    except zlib.error as error:
+        return LedgerBytes(lines, str(error))
+    return LedgerBytes(lines, None if unpacker.eof else "it ends too early")
+
+
+_PORTION = 1 << 16
 
 
 def _parse_ledger(folder: Path, complete: bytes) -> list[EpisodeResult]:

@@ -24,7 +24,8 @@ def main(args: Sequence[str]) -> int:
     told = {"season": options.name, "commitment": found, "episodes": [e._asdict() for e in episodes]}
     if options.verb == "commit":
         if season.is_guessable(options.name):
-            console.note(f"the season {options.name!r} has no secret part: whoever guesses the name knows the episodes. Draw one with: vlagym season new")
+            guessed = "has no secret part: whoever guesses the name knows the episodes"
+            console.note(f"the season {options.name!r} {guessed}. Draw one with: vlagym season new")
         console.answer(json.dumps(told, indent=2) if options.json else found)
         return 0
     is_same = found == options.commitment.strip().lower()
@@ -41,8 +42,8 @@ def main(args: Sequence[str]) -> int:
 def _parse(args: Sequence[str]) -> Namespace:
     parser = console.parser(
         prog="vlagym season",
-        description="A season plays fresh episodes, whose seeds are derived from its name (vlagym run --season NAME). Publish the commitment of a secret "
-        "name first, reveal the name after checkpoints were handed in: then everybody sees that nobody trained on the episodes or chose them.",
+        description="A season plays fresh episodes, whose seeds are derived from its name (vlagym run --season NAME). Publish the commitment of a "
+        "secret name first, reveal the name after checkpoints were handed in: then everybody sees that nobody trained on the episodes or chose them.",
         example="vlagym season new 2027-spring --out season.json\nvlagym season check 2027-spring-3f… 9a41…",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -37,7 +37,8 @@ def main(args: Sequence[str]) -> int:
         description="Prints the episodes of a suite as a table, or one episode of a task in full. `objects`, `fixtures` and `arenas` show what the "
         "world is made of.",
         example="vlagym show smoke\nvlagym show place_on --seed 7 --png first_frames.png\nvlagym show smoke --episodes 2 --png tasks.png\n"
-        "vlagym show g1 --frames 4 --png g1.png\nvlagym show lighting --task push --png lighting.png\nvlagym show objects --png objects.png\nvlagym show arenas --png arenas.png",
+        "vlagym show g1 --frames 4 --png g1.png\nvlagym show lighting --task push --png lighting.png\n"
+        "vlagym show objects --png objects.png\nvlagym show arenas --png arenas.png",
     )
     what = "a suite, a path that ends in .toml, a task, package.module:TASK, a robot (one episode a task), an axis (its levels), or objects, "
     what += "fixtures or arenas"

@@ -193,7 +193,7 @@ def test_unknown_names_are_answered_with_near_ones(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"no task is called 'place_in'. Did you mean place_on"):
         load_suite(str(path))
     path = write(tmp_path, 'name = "mine"\nversion = 1' + ONE + 'axes = ["blanc"]\n')
-    with pytest.raises(UnknownName, match=r"no axis is called 'blanc'. Did you mean blank\?"):
+    with pytest.raises(UnknownName, match=r"no axis is called 'blanc'. Did you mean blank or latency\?"):
         load_suite(str(path))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from vlagym.envs.errors import BadData
 from vlagym.results.salvage import Salvaged, read_run
-from vlagym.results.store import Store
+from vlagym.results.store import Store, publish
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -227,3 +227,17 @@ def test_a_run_without_a_ledger_or_without_an_episode_is_empty(run: Path) -> Non
     (run / "episodes.jsonl").unlink()
     found = read(run)
     assert seeds(found) == [] and "the ledger was removed, and with it every episode" in found.complaints[0]
+
+
+def test_a_packed_ledger_that_was_cut_is_read_as_far_as_it_is_whole(traces: ModuleType, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "published"
+    specs = [traces.make_spec(seed=i) for i in range(40)]
+    with Store.create(run, traces.make_header()) as store:
+        for spec in specs:
+            store.append(traces.make_result(spec), None)
+    publish(run, out)
+    packed = out / "episodes.jsonl.gz"
+    packed.write_bytes(packed.read_bytes()[:-200])
+    salvaged = read_run(out)
+    assert salvaged.run is not None and 0 < len(salvaged.run.results) < 40
+    assert any("episodes.jsonl.gz is damaged (it ends too early): what comes before that is read" in told for told in salvaged.complaints)
