@@ -41,7 +41,7 @@ class Entry:
     @property
     def anchor(self) -> str:
         """Fragment of the row on its policy's page."""
-        return slug(f"{self.pool.suite} {self.pool.differs}".strip())
+        return "on-" + slug(f"{self.pool.suite} {self.pool.differs}".strip())
 
     @property
     def role(self) -> Role:

@@ -4,6 +4,7 @@
 
 (() => {
   const PAGE = 50;
+  const { title } = document;
   const FIELDS = ["text", "outcome", "mode", "task", "axis", "run", "media"];
   const chunks = new Map(); // number -> rows, once they have arrived
   const waiting = new Map(); // number -> [resolve, reject]
@@ -237,6 +238,7 @@
   async function open(i) {
     const article = at("episode");
     const { columns } = data;
+    document.title = i < 0 ? title : `${sentence(i)} – ${title}`;
     at("episodes").hidden = true;
     article.hidden = false;
     if (i < 0) {
@@ -313,6 +315,7 @@
     if (i !== null) {
       open(i);
     } else {
+      document.title = title;
       at("episode").hidden = true;
       at("episodes").hidden = false;
       recall();

@@ -118,7 +118,9 @@ def test_pages_load_nothing_from_elsewhere_and_hold_no_script_of_their_own(trace
     built = build([make_run("mine", paired_results(traces, "sf", "ff"))], tmp_path / "out")
     for path, page in pages(built.path).items():
         policy = next(m for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")["content"]
-        assert policy is not None and "default-src 'none'; script-src 'self'; style-src 'self'" in policy and "unsafe" not in policy
+        assert policy is not None and "default-src 'none'; script-src 'self' file:; style-src 'self' file:" in policy and "unsafe" not in policy
+        ids = [a["id"] for _, a in page.tags if "id" in a]
+        assert len(ids) == len(set(ids)), f"{path.name}: an id is given twice"
         assert not page.all("style") and all(a.get("src") for a in page.all("script")), path
         for tag, attributes in page.tags:
             assert not [name for name in attributes if name.startswith("on") or name == "style"], f"{path.name}: <{tag} {attributes}>"
