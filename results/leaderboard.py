@@ -15,7 +15,10 @@ _LEGEND = (
     "n: episodes that ended in success or failure; errors are in no mean.",
     "[low, high]: 95 % interval, Wilson for rates, bootstrap within each task for means. (n = …): the measure applies to so many only.",
 )
-_LETTERS = "letters: rows that share one are not told apart by their success on the episodes in common (McNemar, Holm, 5 %); this is no rank."
+_LETTERS = (
+    "letters: rows that share one are not told apart by their success on the episodes in common (McNemar, a scene and its variations as one piece of "
+    "evidence, Holm, 5 %); this is no rank."
+)
 
 FLOORS = ("hold", "uniform")
 """Policies that look at nothing: one stands still, one draws its actions. Every other one must clear them."""

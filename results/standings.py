@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vlagym.envs.types import EpisodeResult
+from vlagym.results.clusters import sign_flip_p
 from vlagym.results.multiplicity import holm
 from vlagym.results.multiplicity import letters as letter_display
 from vlagym.results.paired import PairedTest, mcnemar
@@ -30,19 +32,25 @@ class Comparison(NamedTuple):
 
 
 def comparisons(rivals: Mapping[str, Sequence[EpisodeResult]]) -> list[Comparison]:
-    """Returns every pair of policies that has episodes in common, tested by McNemar's exact test on those.
+    """Returns every pair of policies that has episodes in common, tested on those by McNemar's exact test.
 
-    An episode that ended in an error on either side is in no pair.
+    Where a scene has several episodes (a twin and its variations), their signs change together: they are one piece of evidence (see
+    `vlagym.results.clusters`). An episode that ended in an error on either side is in no pair.
 
     Args:
       rivals: Name of each row -> its episodes.
     """
     outcomes = {name: {r.digest: r.outcome == "success" for r in results if r.outcome != "error"} for name, results in rivals.items()}
+    scenes = {r.digest: r.base or r.digest for results in rivals.values() for r in results}
     tests: list[tuple[str, str, PairedTest]] = []
     for first, second in itertools.combinations(outcomes, 2):
         shared = sorted(outcomes[first].keys() & outcomes[second].keys())
         if shared:
-            tests.append((first, second, mcnemar([outcomes[first][d] for d in shared], [outcomes[second][d] for d in shared])))
+            one, other = ([outcomes[name][d] for d in shared] for name in (first, second))
+            gained: Counter[str] = Counter()
+            for digest, a, b in zip(shared, one, other, strict=True):
+                gained[scenes[digest]] += int(a) - int(b)
+            tests.append((first, second, mcnemar(one, other)._replace(p=sign_flip_p(list(gained.values())))))
     adjusted = holm([test.p for _, _, test in tests])
     return [Comparison(first, second, test, p) for (first, second, test), p in zip(tests, adjusted, strict=True)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import ModuleType
 
 import pytest
@@ -47,3 +48,14 @@ def test_errors_are_in_no_pair_and_strangers_have_no_letter(traces: ModuleType) 
     assert found.test.n == 2
     assert letters(rivals) == {"a": "a", "b": "a"}
     assert letters({"far": rivals["far"]}) == {}
+
+
+def test_the_variations_of_one_scene_are_one_piece_of_evidence(traces: ModuleType) -> None:
+    def varied(outcome: str) -> list[EpisodeResult]:
+        twin = traces.make_result(digest="0" * 32, outcome=outcome)
+        return [twin, *(dataclasses.replace(traces.make_result(digest=f"{i:032x}", outcome=outcome), base="0" * 32) for i in range(1, 12))]
+
+    (found,) = comparisons({"always": varied("success"), "never": varied("failure")})
+    assert found.test.n == 12 and found.test.p == 1.0  # twelve wins, all in one scene
+    apart = [dataclasses.replace(r, base=None) for r in varied("success")], [dataclasses.replace(r, base=None) for r in varied("failure")]
+    assert comparisons({"always": apart[0], "never": apart[1]})[0].test.p == pytest.approx(2 * 0.5**12)
