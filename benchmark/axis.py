@@ -26,6 +26,8 @@ control: the sentence no longer asks for the goal (blank, shuffled, wrong, nonse
 GARBLING: tuple[Group, ...] = ("noise", "all", "control")
 """After axes of these groups the sentence need not be one that the reader understands."""
 _MOVES_THE_SCENE = ("scene", "robot", "robot_qpos", "robot_base", "robot_start")
+_FIRST = ("layout", "novel_kind", "novel_object")
+"""Within their groups: what is exchanged is coloured afterwards, and things that were moved leave room for more."""
 MAX_DRAWS = 40
 
 
@@ -114,7 +116,7 @@ def vary(spec: EpisodeSpec, name: str, level: int) -> EpisodeSpec:
 
 
 def vary_all(spec: EpisodeSpec, variation: Sequence[tuple[str, int]]) -> EpisodeSpec:
-    """Returns the episode at levels of several axes, applied in the order of their groups and names, whatever the order they are given in.
+    """Returns the episode at levels of several axes, applied in the order of their groups, whatever the order they are given in.
 
     Raises:
       As `vary`; BadData also if an axis is given twice.
@@ -123,7 +125,7 @@ def vary_all(spec: EpisodeSpec, variation: Sequence[tuple[str, int]]) -> Episode
     for name in names:
         if names.count(name) > 1:
             raise BadData(f"the axis {name!r} is given twice")
-    for name, level in sorted(variation, key=lambda one: (catalog.load("axis", one[0]).rank, one[0])):
+    for name, level in sorted(variation, key=lambda one: (catalog.load("axis", one[0]).rank, one[0] not in _FIRST, one[0])):
         spec = vary(spec, name, level)
     return spec
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import fakes
 import pytest
 
-from vlagym.benchmark.axis import parse_axis, parse_variations, vary
+from vlagym.benchmark.axis import parse_axis, parse_variations, vary, vary_all
 from vlagym.benchmark.episode import WorldOptions, make_world, play_episode
 from vlagym.benchmark.suite import (
     FIRST_DEMO_SEED,
@@ -326,3 +326,10 @@ def test_the_costs_of_a_suite_are_weights() -> None:
         Suite(name="mine", version=1, entries=(ENTRY,), cost={"drops": -1.0})
     with pytest.raises(BadData, match="cost must be a table of numbers"):
         suite_from_plain({"name": "mine", "version": 1, "cost": {"drops": "much"}, "entry": [{"task": "stack", "episodes": 1}]}, "here")
+
+
+def test_things_are_exchanged_and_moved_before_others_are_added() -> None:
+    from vlagym.envs.sampling import sample
+
+    varied = vary_all(sample("pick_up", seed=3), [("distractors", 2), ("layout", 3), ("colour", 1), ("novel_object", 2)])
+    assert [axis for axis, _ in varied.axes] == ["novel_object", "colour", "layout", "distractors"]
