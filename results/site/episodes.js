@@ -222,7 +222,9 @@
       video.muted = true;
       box.append(video);
     } else {
-      box.append(make("img", null, { src: media, alt: `Frames of the episode, first to last: ${sentence(i)}`, loading: "lazy" }));
+      const strip = make("div", null, { class: "strip scroll", tabindex: "0", role: "region", "aria-label": "Frames" });
+      strip.append(make("img", null, { src: media, alt: `Frames of the episode, first to last: ${sentence(i)}`, loading: "lazy" }));
+      box.append(strip);
     }
     return box;
   }
@@ -257,6 +259,7 @@
     const pair = make("div", null, { class: "pair" });
     pair.append(side(i, "This episode", true), ...(twin >= 0 ? [side(twin, "Its unvaried twin", false)] : []));
     article.replaceChildren(back, make("h2", sentence(i) || "(no sentence)", { id: "sentence", class: "long", tabindex: "-1" }), facts, pair);
+    if (pair.querySelector("img")) pair.classList.add("stacked");
     const videos = [...pair.querySelectorAll("video")];
     if (videos.length === 2) {
       const both = make("button", "Play both from the start", { type: "button", class: "quiet" });
