@@ -80,7 +80,8 @@ def sheet(table: Table, show: Sequence[str] | None = None, title: str = "Success
 
 def floor_legend(policies: Iterable[str]) -> tuple[str, ...]:
     """Returns the line that says which of some policies are the floor of the table; nothing where none is."""
-    found = [name for name in FLOORS if name in set(policies)]
+    known = set(policies)
+    found = [name for name in FLOORS if name in known]
     if not found:
         return ()
     if len(found) == 1:

@@ -26,7 +26,7 @@ def holm(p_values: ArrayLike) -> list[float]:
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
         raise BadData(f"p values are numbers from 0 to 1, one a comparison, not {p.tolist()}; leave out comparisons that could not be made")
     if p.size < 2:
-        return p.tolist()  # nothing to adjust; what follows collects garbage each time, which takes longer than all else
+        return [float(only) for only in p]  # nothing to adjust; what follows collects garbage each time, which takes longer than all else
     from statsmodels.stats.multitest import multipletests
 
     return [float(adjusted) for adjusted in multipletests(p, method="holm")[1]]

@@ -65,6 +65,7 @@ def test_language_use_stands_beside_its_bound(run: Run) -> None:
 def test_tasks_stand_across_and_only_unvaried_episodes_are_counted(run: Run, paired_run: MakeRun) -> None:
     other = paired_run({CAMERA: "fs ff es ff"}, task=("stack", "pour"), policy="uniform", name="other")
     sheet = pivot.tasks_sheet([run, other])
+    assert sheet.legend[-1].startswith("hold and uniform are the floor: they look at nothing")
     assert sheet.head == ("policy", "suite", "pour (n = 2)", "stack (n = 2)", "all (n = 4)", "letters")
     first, second = sheet.body
     assert first[:2] == ("hold", "smoke") and first[2].startswith("100 [") and first[4].startswith("100 [")
