@@ -131,10 +131,12 @@ def level_figure(rows: Sequence[Gap]) -> Figure:
     lines = math.ceil(len(axes_names) / columns)
     figure = _figure(0.6 + 2.1 * columns, 0.9 + 1.75 * lines)
     grid = figure.subplots(lines, columns, sharex=False, sharey=True, squeeze=False)
+    coloured = [name for name in names if name not in (*FLOORS, EXPERT)]
+    order = {name: i for i, name in enumerate([*coloured, *(name for name in names if name not in coloured)])}
     for panel, axis in zip(grid.flat, axes_names, strict=False):
-        for i, of in enumerate(of_policy.values()):
+        for name, of in zip(names, of_policy.values(), strict=True):
             if axis in of:
-                _curve(panel, of[axis], i, names[i])
+                _curve(panel, of[axis], order[name], name)
         panel.set(title=axis, ylim=(-4, 104), yticks=(0, 50, 100))
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.25, linewidth=0.5)
