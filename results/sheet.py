@@ -91,6 +91,7 @@ def _latex(sheets: Sequence[Sheet]) -> str:
     parts = []
     for sheet in sheets:
         lines = [" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in (sheet.head, *sheet.body)]
+        lines = [f"{{}}{line}" if line.startswith(("[", "*")) else line for line in lines]  # after \\ these would be its argument
         form = "".join("r" if right else "l" for right in sheet.is_number)
         title = (sheet.title,) if len(sheets) > 1 else ()
         comments = ["% " + " ".join(text.splitlines()) for text in (*title, *sheet.legend, *sheet.notes)]

@@ -105,6 +105,7 @@ def test_names_from_a_run_break_no_format(paired_run: MakeRun) -> None:
     assert len(markdown[0]) == len(markdown[2]) and r"a\|b_{c} \$x$" in markdown[2]
     latex = render([sheet], "tex")
     assert r"a|b\_\{c\} \textbackslash{}\$x\$" in latex and latex.count(r"\\") == 2
+    assert "\n{}[2mm] & smoke" in render([sections.gap_sheet(gaps([paired_run({CAMERA: "ss"}, policy="[2mm]")]))], "tex")
 
 
 def test_numbers_are_written_as_they_are_read() -> None:
