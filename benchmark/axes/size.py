@@ -64,7 +64,7 @@ def _scales(share: float, is_subject: bool, rng: np.random.Generator) -> list[fl
 
 
 AXIS = Axis(
-    tells=tuple(f"all things up to {round(100 * share)} % larger or smaller, the goal's own by just so much where it fits" for share in _SHARE.values()),
+    tells=tuple(f"all up to {round(100 * share)} % larger or smaller, what the goal is about by just that if it fits" for share in _SHARE.values()),
     group="object",
     changes=("scene", "instruction", "phrase", "level"),
     apply=_size,
