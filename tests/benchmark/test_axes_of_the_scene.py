@@ -106,7 +106,7 @@ def test_a_table_top_that_does_not_exist_is_answered_with_the_near_ones(twin: Ep
 def _seen_at(camera: CameraSpec) -> np.ndarray:
     """Returns the point 6 cm above the table that a camera looks at."""
     eye, forward = np.array(camera.pos_parent), rotate(np.array(camera.quat_parent_wxyz), np.array([0.0, 0.0, -1.0]))
-    return eye + forward * (eye[2] - 0.06) / -forward[2]
+    return np.asarray(eye + forward * (eye[2] - 0.06) / -forward[2])
 
 
 def test_cameras_go_around_what_they_look_at(twin: EpisodeSpec) -> None:

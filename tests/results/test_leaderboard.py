@@ -12,7 +12,8 @@ import pytest
 
 from vlagym.envs.errors import UnknownName
 from vlagym.results.aggregate import Column, Run, Table, aggregate
-from vlagym.results.leaderboard import FORMATS, render
+from vlagym.results.leaderboard import render
+from vlagym.results.sheet import FORMATS
 
 COLUMNS = (
     Column(name="success", unit="share", better="higher", kind="rate"),
