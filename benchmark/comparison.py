@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple
 from vlagym.benchmark.episode import MakeWorld, make_world
 from vlagym.benchmark.header import usable_cores
 from vlagym.benchmark.runner import Reporter, RunOptions, Session, session
-from vlagym.benchmark.suite import Suite, digest_of, suite_from_plain, suite_to_plain
+from vlagym.benchmark.suite import Suite, digest_of
+from vlagym.benchmark.suite_files import suite_from_plain, suite_to_plain
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeSpec, stream
 from vlagym.results.comparison import looked_at, shared

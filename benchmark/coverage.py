@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from vlagym.benchmark.suite import FOLDER, Suite, digest_of, load_suite, suite_from_plain
+from vlagym.benchmark.suite import Suite, digest_of
+from vlagym.benchmark.suite_files import FOLDER, load_suite, suite_from_plain
 from vlagym.envs import catalog
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, RunHeader
 

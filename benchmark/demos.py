@@ -17,7 +17,7 @@ from vlagym.benchmark.header import packages
 from vlagym.benchmark.noise import QUIET, Noise, perturbation
 from vlagym.benchmark.recorder import Recorder
 from vlagym.benchmark.rollout import Rollout, Watch
-from vlagym.benchmark.suite import FIRST_DEMO_SEED, FIRST_SEASON_SEED, Entry, Sample, sample_episode
+from vlagym.benchmark.entry import FIRST_DEMO_SEED, FIRST_SEASON_SEED, Entry, Sample, sample_episode
 from vlagym.envs import catalog
 from vlagym.envs.catalogues import CORE
 from vlagym.envs.errors import BadData

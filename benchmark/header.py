@@ -10,7 +10,8 @@ from importlib import metadata
 from typing import Any
 
 from vlagym.benchmark.metric import METRICS_VERSION
-from vlagym.benchmark.suite import Suite, digest_of, suite_to_plain
+from vlagym.benchmark.suite import Suite, digest_of
+from vlagym.benchmark.suite_files import suite_to_plain
 from vlagym.envs import backend
 from vlagym.envs.safety import Mode
 from vlagym.envs.safety_limits import limits_of

@@ -83,7 +83,7 @@ def _fixtures(wanted: Wanted) -> str:
 def _arenas(wanted: Wanted) -> str:
     from vlagym.benchmark.episode import WorldOptions
     from vlagym.benchmark.scene_pictures import arena_pictures
-    from vlagym.benchmark.suite import sample_episode
+    from vlagym.benchmark.entry import sample_episode
     from vlagym.envs.arenas import arena, arena_names
     from vlagym.envs.catalogues import CORE
     from vlagym.envs.errors import BadData

@@ -12,7 +12,8 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from vlagym.benchmark.suite import digest_of, load_suite
+from vlagym.benchmark.suite import digest_of
+from vlagym.benchmark.suite_files import load_suite
 from vlagym.envs.errors import BadData
 
 _SECRET_BYTES = 16

@@ -61,6 +61,19 @@ def read(path: Path, keys: type[T]) -> T:
     return from_plain(keys, table, identity(path).where)
 
 
+def read_table(path: Path, keys: type[T], where: str) -> T:
+    """Reads a TOML file that holds the keys of a dataclass and no others.
+
+    Raises:
+      BadData: If it cannot be read, or a key is unknown, missing or wrong; with the file, as `where` calls it, and the key.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadData(f"{where} cannot be read: {error}") from error
+    return from_plain(keys, table, where)
+
+
 def shapes(visual: Sequence[Any], collision: Sequence[Any], where: str, *, painted: bool = False) -> Shapes:
     """Returns the shapes that [[visual]] and [[collision]] tables describe.
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from vlagym.benchmark.axis import Axis
-from vlagym.benchmark.variation.handled import handled
+from vlagym.benchmark.variation.handled import multiplied
 from vlagym.envs.objects import get
 from vlagym.envs.types import EpisodeSpec, PropSpec
 
@@ -17,21 +17,13 @@ _PAD = 1.0
 """Sliding friction coefficient of the pads and of the table: a prop that has less itself does not slide more easily over them."""
 
 
+def _changed(prop: PropSpec, factor: float) -> PropSpec:
+    own = prop.friction if prop.friction is not None else max(get(prop.asset).friction, _PAD)
+    return dataclasses.replace(prop, friction=round(own * factor, 4))
+
+
 def _friction(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSpec:
-    """Multiplies the friction of all things by one of two factors each; those that the goal is about share one, lest they cancel out."""
-    moved = handled(spec, "friction")
-    less, more = _FACTORS[level]
-    shared = (less, more)[int(rng.integers(2))]
-
-    def one(prop: PropSpec) -> PropSpec:
-        factor = (less, more)[int(rng.integers(2))]
-        if prop.content_of is not None:
-            return prop
-        own = prop.friction if prop.friction is not None else max(get(prop.asset).friction, _PAD)
-        return dataclasses.replace(prop, friction=round(own * (shared if prop.name in moved else factor), 4))
-
-    scene = dataclasses.replace(spec.scene, props=tuple(map(one, spec.scene.props)))
-    return dataclasses.replace(spec, scene=scene)
+    return multiplied(spec, "friction", _FACTORS[level], rng, _changed)
 
 
 AXIS = Axis(

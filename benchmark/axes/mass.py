@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from vlagym.benchmark.axis import Axis
-from vlagym.benchmark.variation.handled import handled
+from vlagym.benchmark.variation.handled import multiplied
 from vlagym.envs.objects import get
 from vlagym.envs.types import EpisodeSpec, PropSpec
 
@@ -17,22 +17,13 @@ HEAVIEST_KG = 1.5
 """Half of what a Franka Emika Panda carries (datasheet: 3 kg): what weighs more afterwards weighs this much, or what it weighed before."""
 
 
+def _changed(prop: PropSpec, factor: float) -> PropSpec:
+    own = prop.mass_kg if prop.mass_kg is not None else get(prop.asset).mass_kg
+    return dataclasses.replace(prop, mass_kg=round(min(own * factor, max(own, HEAVIEST_KG)), 5))
+
+
 def _mass(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSpec:
-    """Multiplies the mass of all things by one of two factors each; those that the goal is about share one."""
-    moved = handled(spec, "mass")
-    less, more = _FACTORS[level]
-    shared = (less, more)[int(rng.integers(2))]
-
-    def one(prop: PropSpec) -> PropSpec:
-        factor = (less, more)[int(rng.integers(2))]
-        if prop.content_of is not None:
-            return prop
-        own = prop.mass_kg if prop.mass_kg is not None else get(prop.asset).mass_kg
-        mass = min(own * (shared if prop.name in moved else factor), max(own, HEAVIEST_KG))
-        return dataclasses.replace(prop, mass_kg=round(mass, 5))
-
-    scene = dataclasses.replace(spec.scene, props=tuple(map(one, spec.scene.props)))
-    return dataclasses.replace(spec, scene=scene)
+    return multiplied(spec, "mass", _FACTORS[level], rng, _changed)
 
 
 AXIS = Axis(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vlagym.benchmark.check import Contract
-from vlagym.benchmark.suite import FOLDER, Suite, load_suite
+from vlagym.benchmark.suite import Suite
+from vlagym.benchmark.suite_files import FOLDER, load_suite
 from vlagym.envs import catalog
 from vlagym.envs.errors import VlagymError
 

@@ -175,7 +175,7 @@ def _design(options: Namespace) -> Design:
 
 
 def _suite(options: Namespace) -> Suite:
-    from vlagym.benchmark.suite import load_suite, task_suite
+    from vlagym.benchmark.suite_files import load_suite, task_suite
 
     if options.suite is None and not options.task:
         raise BadData(f"say on what they are compared: --suite S or --task T. Suites: {', '.join(catalog.toml_names('benchmark/suites'))}")

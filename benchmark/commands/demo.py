@@ -14,7 +14,7 @@ from vlagym.envs.errors import BadData
 
 if TYPE_CHECKING:
     from vlagym.benchmark.demos import DemoOptions, DemoReport
-    from vlagym.benchmark.suite import Entry
+    from vlagym.benchmark.entry import Entry
     from vlagym.envs.images import Shrink
 
 _ARENA = "studio"
@@ -117,7 +117,8 @@ def _options(options: Namespace, args: Sequence[str]) -> DemoOptions:
 
 
 def _entries(options: Namespace) -> tuple[Entry, ...]:
-    from vlagym.benchmark.suite import FIRST_DEMO_SEED, load_suite, task_suite
+    from vlagym.benchmark.entry import FIRST_DEMO_SEED
+    from vlagym.benchmark.suite_files import load_suite, task_suite
 
     if options.suite is None and not options.task:
         raise BadData(f"say what is demonstrated: --task T or --suite S. Tasks: {', '.join(catalog.names('task'))}")

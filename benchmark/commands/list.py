@@ -125,7 +125,7 @@ def _axes() -> list[Row]:
 
 
 def _suites() -> list[Row]:
-    from vlagym.benchmark.suite import load_suite
+    from vlagym.benchmark.suite_files import load_suite
 
     suites = [load_suite(name) for name in catalog.toml_names(SUITES)]
     return [{"name": s.name, "version": s.version, "episodes": s.num_episodes, "summary": s.about} for s in suites]

@@ -92,7 +92,7 @@ def _difference(options: Namespace) -> tuple[dict[str, Any], list[str]]:
 
 # ------------------------------------------------------------------------------------------------------------------------- suite
 def _suite(options: Namespace) -> tuple[dict[str, Any], list[str]]:
-    from vlagym.benchmark.suite import load_suite
+    from vlagym.benchmark.suite_files import load_suite
     from vlagym.results.planning import detectable_difference, width_of
 
     suite = load_suite(options.suite)

@@ -114,7 +114,7 @@ def _fresh(options: Namespace, args: Sequence[str]) -> RunOptions:
 def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
     """Returns what the header of a run says, with what the command line says instead; the runner refuses if that makes another run of it."""
     from vlagym.benchmark.runner import RunOptions
-    from vlagym.benchmark.suite import suite_from_plain
+    from vlagym.benchmark.suite_files import suite_from_plain
     from vlagym.policies.loading import parse_options
     from vlagym.results.store import Store
 
@@ -143,7 +143,7 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
 
 
 def _suite(options: Namespace) -> Suite:
-    from vlagym.benchmark.suite import load_suite, task_suite
+    from vlagym.benchmark.suite_files import load_suite, task_suite
 
     if options.suite is None and not options.task:
         raise BadData(f"say what is run: --suite S or --task T. Suites: {', '.join(catalog.toml_names('benchmark/suites'))}")

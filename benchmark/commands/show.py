@@ -78,7 +78,8 @@ def main(args: Sequence[str]) -> int:
             raise BadData(f"--{name} is 1 to 16, not {number}")
 
     from vlagym.benchmark import inventory
-    from vlagym.benchmark.suite import Entry, load_suite
+    from vlagym.benchmark.entry import Entry
+    from vlagym.benchmark.suite_files import load_suite
     from vlagym.envs import backend
 
     backend.choose()
@@ -127,7 +128,8 @@ def main(args: Sequence[str]) -> int:
 
 def _of_robot(options: Namespace) -> Suite:
     """Returns a suite of one episode of each task that a robot does, on the base that it has there if none is asked for."""
-    from vlagym.benchmark.suite import Entry, Suite
+    from vlagym.benchmark.entry import Entry
+    from vlagym.benchmark.suite import Suite
 
     robot, seed = options.what, 0 if options.seed is None else options.seed
     tasks = [name for name in catalog.names("task") if robot in catalog.load("task", name).robots]
@@ -139,7 +141,8 @@ def _of_robot(options: Namespace) -> Suite:
 
 def _of_axis(options: Namespace) -> Suite:
     """Returns a suite of one episode of each of some tasks, and of its twins at every level of an axis."""
-    from vlagym.benchmark.suite import Entry, Suite
+    from vlagym.benchmark.entry import Entry
+    from vlagym.benchmark.suite import Suite
 
     axis, seed = catalog.load("axis", options.what), 0 if options.seed is None else options.seed
     vary = (f"{options.what}={','.join(map(str, axis.levels[1:]))}",)

@@ -167,7 +167,7 @@ class _Evaluation:
     """Plays the checkpoint of a moment on fresh episodes, the same ones each time."""
 
     def __init__(self, settings: TrainOptions, episodes: int, suite: str | None) -> None:
-        from vlagym.benchmark.suite import load_suite
+        from vlagym.benchmark.suite_files import load_suite
 
         self._settings, self._num_episodes = settings, episodes
         self._suite = None if suite is None else load_suite(suite)
@@ -178,7 +178,7 @@ class _Evaluation:
         import shutil
 
         from vlagym.benchmark.runner import RunOptions, run
-        from vlagym.benchmark.suite import task_suite
+        from vlagym.benchmark.suite_files import task_suite
         from vlagym.envs import backend
         from vlagym.policies.checkpoint import read_card
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -13,8 +12,7 @@ from typing import Literal
 import numpy as np
 
 from vlagym import assets
-from vlagym.envs.errors import BadData
-from vlagym.envs.types import from_plain
+from vlagym.envs.asset_files import read_table
 
 FILE = "language/en/noise.toml"
 Edit = Literal["filler", "case", "punctuation", "typing", "repair", "hearing"]
@@ -49,11 +47,7 @@ def noise_words() -> NoiseWords:
     Raises:
       BadData: If the file cannot be read or has an unknown, missing or wrong key.
     """
-    try:
-        table = tomllib.loads(assets.path(FILE).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadData(f"{FILE} cannot be read: {error}") from error
-    return from_plain(NoiseWords, table, FILE)
+    return read_table(assets.path(FILE), NoiseWords, FILE)
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from vlagym import assets
-from vlagym.envs.errors import BadData
-from vlagym.envs.types import from_plain
+from vlagym.envs.asset_files import read_table
 
 FILE = "language/en/nonsense.toml"
 
@@ -37,11 +35,7 @@ def nonsense_words() -> NonsenseWords:
     Raises:
       BadData: If the file cannot be read or has an unknown, missing or wrong key.
     """
-    try:
-        table = tomllib.loads(assets.path(FILE).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadData(f"{FILE} cannot be read: {error}") from error
-    return from_plain(NonsenseWords, table, FILE)
+    return read_table(assets.path(FILE), NonsenseWords, FILE)
 
 
 def gibberish(num_words: int, rng: np.random.Generator) -> str:

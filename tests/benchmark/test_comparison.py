@@ -11,7 +11,8 @@ import fakes
 import pytest
 
 from vlagym.benchmark.comparison import FILE, Contender, Design, Means, Verdict, drive, load_design
-from vlagym.benchmark.suite import Entry, Suite
+from vlagym.benchmark.entry import Entry
+from vlagym.benchmark.suite import Suite
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeResult, EpisodeSpec
 from vlagym.results.store import Store

@@ -19,7 +19,7 @@ from vlagym.benchmark import demos
 from vlagym.benchmark.demos import Attempt, Collection, DemoOptions, held_out
 from vlagym.benchmark.episode import WorldOptions, make_world
 from vlagym.benchmark.noise import QUIET, Noise, perturbation
-from vlagym.benchmark.suite import FIRST_DEMO_SEED, Entry
+from vlagym.benchmark.entry import FIRST_DEMO_SEED, Entry
 from vlagym.benchmark.targets import targets
 from vlagym.envs import catalog, split
 from vlagym.envs.errors import BadData, BadSpec, UnknownName

@@ -10,7 +10,8 @@ import fakes  # noqa: F401 -- so that its name is known here as it is to workers
 import pytest
 
 from vlagym.benchmark.runner import RunOptions, run
-from vlagym.benchmark.suite import Entry, Suite, digest_of
+from vlagym.benchmark.entry import Entry
+from vlagym.benchmark.suite import Suite, digest_of
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, to_plain
 
 SUITE = Suite(name="real", version=1, entries=(Entry(task="place_on", episodes=2), Entry(task="open_drawer", episodes=2)))

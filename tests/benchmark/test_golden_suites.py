@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from vlagym.benchmark.suite import FOLDER, Suite, digest_of, load_suite
+from vlagym.benchmark.suite import Suite, digest_of
+from vlagym.benchmark.suite_files import FOLDER, load_suite
 from vlagym.envs import catalog
 
 PINNED: dict[str, Any] = tomllib.loads((Path(__file__).resolve().parent.parent / "golden" / "suites.toml").read_text(encoding="utf-8"))

@@ -10,7 +10,8 @@ import pytest
 
 from vlagym.benchmark.episode import WorldOptions
 from vlagym.benchmark.runner import RunOptions, run
-from vlagym.benchmark.suite import Entry, Suite
+from vlagym.benchmark.entry import Entry
+from vlagym.benchmark.suite import Suite
 from vlagym.envs.types import EpisodeResult, RunHeader
 from vlagym.results.store import Store
 

@@ -12,7 +12,8 @@ import pytest
 from vlagym.benchmark.cli import main
 from vlagym.benchmark.replay import film
 from vlagym.benchmark.runner import RunOptions, run
-from vlagym.benchmark.suite import Entry, Suite
+from vlagym.benchmark.entry import Entry
+from vlagym.benchmark.suite import Suite
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, Facts, SensorSpec
 from vlagym.results.store import Store

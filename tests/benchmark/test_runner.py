@@ -20,7 +20,8 @@ from vlagym.benchmark.cli import main
 from vlagym.benchmark.episode import make_world
 from vlagym.benchmark.metrics import steps
 from vlagym.benchmark.runner import RunOptions, RunReport, default_folder, run
-from vlagym.benchmark.suite import Entry, Suite
+from vlagym.benchmark.entry import Entry
+from vlagym.benchmark.suite import Suite
 from vlagym.envs.errors import BadData, ConventionMismatch, UnknownName, VlagymError
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, Trace, to_plain
 from vlagym.results.store import Store

@@ -11,7 +11,9 @@ import pytest
 
 from vlagym.benchmark.cli import main
 from vlagym.benchmark.season import Episodes, commitment, is_guessable, new_name
-from vlagym.benchmark.suite import FIRST_SEASON_SEED, Entry, Suite, suite_from_plain, suite_to_plain
+from vlagym.benchmark.entry import FIRST_SEASON_SEED, Entry
+from vlagym.benchmark.suite import Suite
+from vlagym.benchmark.suite_files import suite_from_plain, suite_to_plain
 from vlagym.envs.errors import BadData
 
 SUITE = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=2), Entry(task="stack", episodes=2)))

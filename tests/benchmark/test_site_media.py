@@ -14,7 +14,8 @@ from vlagym.benchmark import site_media
 from vlagym.benchmark.cli import main
 from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.site_media import choose, render
-from vlagym.benchmark.suite import Entry, Suite
+from vlagym.benchmark.entry import Entry
+from vlagym.benchmark.suite import Suite
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeResult, EpisodeSpec
 from vlagym.results.schema import result_to_line

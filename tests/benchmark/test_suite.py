@@ -10,18 +10,9 @@ import pytest
 
 from vlagym.benchmark.axis import parse_axis, parse_variations, vary, vary_all
 from vlagym.benchmark.episode import WorldOptions, make_world, play_episode
-from vlagym.benchmark.suite import (
-    FIRST_DEMO_SEED,
-    FOLDER,
-    Entry,
-    Suite,
-    digest_of,
-    load_suite,
-    read_suite,
-    suite_from_plain,
-    suite_to_plain,
-    task_suite,
-)
+from vlagym.benchmark.entry import FIRST_DEMO_SEED, Entry
+from vlagym.benchmark.suite import Suite, digest_of
+from vlagym.benchmark.suite_files import FOLDER, load_suite, read_suite, suite_from_plain, suite_to_plain, task_suite
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, BadSpec, UnknownName
 from vlagym.policies.loading import load_policy

@@ -16,7 +16,8 @@ import pytest
 
 from vlagym.benchmark.replay import film
 from vlagym.benchmark.runner import RunOptions, run
-from vlagym.benchmark.suite import Entry, Suite
+from vlagym.benchmark.entry import Entry
+from vlagym.benchmark.suite import Suite
 from vlagym.benchmark.verify import Verdict, verify
 from vlagym.envs.errors import BadData, UnknownName
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, ErrorRecord, Trace

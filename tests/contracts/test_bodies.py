@@ -14,7 +14,8 @@ from gymnasium.utils.env_checker import check_env
 from vlagym.benchmark.episode import WorldOptions, make_world, play_episode
 from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.stored import again
-from vlagym.benchmark.suite import Entry, Suite
+from vlagym.benchmark.entry import Entry
+from vlagym.benchmark.suite import Suite
 from vlagym.benchmark.trials import Body, bodies
 from vlagym.benchmark.verify import compare, verify
 from vlagym.envs import catalog

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from vlagym.benchmark.checks.suite import CONTRACT
-from vlagym.benchmark.suite import FIRST_DEMO_SEED, FOLDER, load_suite
+from vlagym.benchmark.entry import FIRST_DEMO_SEED
+from vlagym.benchmark.suite_files import FOLDER, load_suite
 from vlagym.envs import catalog
 
 
