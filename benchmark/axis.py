@@ -100,7 +100,7 @@ def vary(spec: EpisodeSpec, name: str, level: int) -> EpisodeSpec:
     for draw in range(MAX_DRAWS):
         key = (str(level),) if draw == 0 else (str(level), str(draw))
         try:
-            varied = axis.apply(spec, level, stream(spec.seed, "axis", name, *key))
+            varied = axis.apply(spec, level, stream(spec.seed, "axis", spec.task, name, *key))
         except Unfit as unfit:
             reasons[str(unfit)] += 1
             continue

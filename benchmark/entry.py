@@ -13,7 +13,7 @@ from vlagym.envs.catalogues import catalogue_names
 from vlagym.envs.errors import BadData, Unsatisfiable, unknown_name
 from vlagym.envs.layouts.cells import LAYOUT_WORDS
 from vlagym.envs.split import ARENA_WORDS
-from vlagym.envs.types import LEVELS, Base, EpisodeSpec
+from vlagym.envs.types import LEVELS, Base, EpisodeSpec, stream
 
 Split = Literal["seen", "unseen"]
 
@@ -149,7 +149,8 @@ class Entry:
     def sample_varied(self, index: int, sample: Sample = sample_episode) -> list[EpisodeSpec]:
         """Returns the `each` episodes of one variation, each with its twin's seed.
 
-        The first variation begins with the first seed, each further one where the last one ended. A twin that cannot be varied so is passed over.
+        The levels of an axis share the twins between them, in an order of each axis and task: else one level would be played on the same scenes
+        along every axis, and what is chance in those scenes would look like an effect of the level. A twin that cannot be varied so is passed over.
 
         Raises:
           Unsatisfiable: If too few of the twins can be varied so; says why the last one could not.
@@ -157,8 +158,7 @@ class Entry:
         variation = self.variations[index]
         specs: list[EpisodeSpec] = []
         last: Exception | None = None
-        for turn in range(self.episodes):
-            seed = self.seeds[(index * self.each + turn) % self.episodes]
+        for seed in self._twins(index):
             try:
                 specs.append(vary_all(self.sample(seed, sample), variation))
             except (NotApplicable, Unsatisfiable) as error:
@@ -168,6 +168,18 @@ class Entry:
                 return specs
         found = f"{len(specs)} of {self.each} episodes of {self.task!r} were found that vary {named(variation)}"
         raise Unsatisfiable(f"{found}; the last that did not: {last}")
+
+    def _twins(self, index: int) -> list[int]:
+        """Returns the seeds of all twins, in the order in which one variation takes them."""
+        axes = _axes_of(self.variations[index])
+        levels = [i for i, variation in enumerate(self.variations) if _axes_of(variation) == axes]
+        order = stream(self.first_seed, "twins", self.task, *axes).permutation(self.episodes)
+        first = levels.index(index) * self.each
+        return [self.seeds[int(order[(first + turn) % self.episodes])] for turn in range(self.episodes)]
+
+
+def _axes_of(variation: Sequence[tuple[str, int]]) -> tuple[str, ...]:
+    return tuple(axis for axis, _ in variation)
 
 
 def named(variation: Sequence[tuple[str, int]]) -> str:

@@ -40,7 +40,7 @@ MOVED_RAD = 0.05
 
 
 def failure_mode(trace: Trace) -> FailureMode | None:
-    """Returns the label of a failed episode; None for a success and for an error.
+    """Returns the label of a failed episode; None for a success, for an error, and for who did what a contradictory sentence asked for.
 
     The rules speak of episodes that had their time: what was cut short by a fall, a stop or a divergence is `unsafe`, for nobody knows what
     it would have come to.
@@ -49,6 +49,8 @@ def failure_mode(trace: Trace) -> FailureMode | None:
       BadData: If the columns do not fit the spec.
     """
     if trace.ended_by in ("goal", "policy_error", "env_error"):
+        return None
+    if trace.spec.told is not None and trace.ended_by == "wrong_goal" and trace.columns["alternative_met"][-1, trace.spec.told]:
         return None
     if trace.ended_by in ("fall", "stop", "divergence"):
         return "unsafe"

@@ -138,14 +138,18 @@ class Suite:
     def in_season(self, name: str) -> Suite:
         """Returns the suite with fresh seeds, derived from a name, that no suite and no demonstration uses.
 
+        The seeds of an entry follow from the name, the suite, the task, and how many entries of that task stand before it: a part of the suite has
+        the seeds of the whole.
+
         Raises:
-          BadData: If the name is empty.
+          BadData: If the name is not one word of printing characters.
         """
-        if not name.strip():
-            raise BadData("a season has a name, e.g. --season spring-2027")
+        if not name or not name.isprintable() or " " in name:
+            raise BadData(f"a season has a name of one word, e.g. --season spring-2027, not {name!r}")
         entries = []
         for index, entry in enumerate(self.entries):
-            words = stream(0, "season", name, self.name, str(index), entry.task)
+            before = sum(other.task == entry.task for other in self.entries[:index])
+            words = stream(0, "season", name, self.name, entry.task, str(before))
             first = FIRST_SEASON_SEED + int(words.integers(_SEASON_SEEDS))
             entries.append(dataclasses.replace(entry, first_seed=first))
         return dataclasses.replace(self, entries=tuple(entries), season=name)

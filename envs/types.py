@@ -327,8 +327,12 @@ class EpisodeSpec:
 
     @functools.cached_property
     def concerned(self) -> tuple[str, ...]:
-        """What the goal names, and what was in it at the start."""
-        return (*self.named, *(p.name for p in self.scene.props if p.content_of in self.named))
+        """What the sentence asks to be handled, and what was in it at the start: what the goal names, or the alternative that `told` does."""
+        if self.told is None:
+            names = self.named
+        else:
+            names = tuple(dict.fromkeys(thing for p in self.alternatives[self.told] for thing in p.things))
+        return (*names, *(p.name for p in self.scene.props if p.content_of in names))
 
     def contents(self, name: str) -> tuple[str, ...]:
         """Returns the props that are in a vessel when the episode begins."""

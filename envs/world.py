@@ -93,7 +93,7 @@ class World:
             scene,
             props=[p.name for p in spec.scene.props],
             fixtures=[f.name for f in spec.scene.fixtures],
-            named=(*spec.concerned, TABLE) if rests_on_table(spec.goal) else spec.concerned,
+            named=(*spec.concerned, TABLE) if rests_on_table(spec.goal if spec.told is None else spec.alternatives[spec.told]) else spec.concerned,
             hands=robot.end_effectors,
             feet=[foot.body for foot in robot.stance.feet] if robot.stance else (),
             arms=_arm_links(robot, scene),

@@ -10,15 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from vlagym.benchmark.axis import Axis, NotApplicable, Unfit, asks_for_its_goal
-from vlagym.benchmark.variation.wordings import split_said
+from vlagym.benchmark.rewording import said_again
 from vlagym.envs.types import EpisodeSpec
 
 
 def _wrong(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSpec:
-    from vlagym.envs.errors import BadSpec, Unspeakable
-    from vlagym.envs.language.sentences import levels, say
+    from vlagym.envs.errors import BadSpec
+    from vlagym.envs.language.sentences import levels
 
-    split = split_said(spec)
     ordered = {condition for step in spec.steps for condition in step}
     others = [i for i, goal in enumerate(spec.alternatives) if ordered.isdisjoint(goal)]
     if not others:
@@ -27,11 +26,10 @@ def _wrong(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSp
         told = others[int(index)]
         meant = replace(spec, goal=spec.alternatives[told], steps=(), told=None)
         try:
-            wanted = spec.level if spec.level in levels(meant) else "plain"
-            sentence = say(meant, rng, split=split, level=wanted)
-        except (Unspeakable, BadSpec):
+            # By the twin's own templates wherever these can say it: nothing else of the sentence is to differ.
+            varied = said_again(replace(spec, told=told), rng, level=None if spec.level in levels(meant) else "plain")
+        except (Unfit, BadSpec):
             continue  # nobody can ask for this one alone; the next one
-        varied = replace(spec, told=told, instruction=sentence.text, phrase=sentence.template_id, level=sentence.level)
         if asks_for_its_goal(varied):
             return varied
     raise Unfit("none of the other goals can be asked for alone")

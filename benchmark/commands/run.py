@@ -156,6 +156,10 @@ def _suite(options: Namespace) -> Suite:
 
 def _changed(suite: Suite, options: Namespace, tasks: Sequence[str] = ()) -> Suite:
     """Returns the suite as the command line wants it."""
+    if options.season is not None:
+        if options.seed is not None:
+            raise BadData("--seed means nothing beside --season, whose name says the seeds: leave one of them out")
+        suite = suite.in_season(options.season)
     changed = suite.restrict(
         tasks=tasks,
         robot=options.robot,
@@ -169,7 +173,7 @@ def _changed(suite: Suite, options: Namespace, tasks: Sequence[str] = ()) -> Sui
         level=options.level,
         layout=options.layout,
     )
-    return (changed if options.season is None else changed.in_season(options.season)).check()
+    return changed.check()
 
 
 def _expand(options: RunOptions) -> tuple[EpisodeSpec, ...]:

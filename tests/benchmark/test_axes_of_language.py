@@ -261,3 +261,12 @@ def test_sentences_of_every_level_can_be_varied(level: str) -> None:
                 assert vary(before, axis, strength).instruction != before.instruction
             except NotApplicable:
                 assert axis == "indirect"
+
+
+def test_a_contradictory_sentence_keeps_the_words_of_its_twin_wherever_it_can() -> None:
+    alike = 0
+    for task in ("pick_up", "place_on", "stack", "touch"):
+        for seed in range(3):
+            twin = sample(task, seed=seed)
+            alike += templates_in(vary(twin, "wrong", 1).phrase) == templates_in(twin.phrase)
+    assert alike >= 8  # of 12; a new sentence for each would keep hardly one

@@ -39,8 +39,19 @@ def test_a_season_is_kept_in_the_header_and_passes_the_check_of_seeds() -> None:
 
 
 def test_a_season_without_a_name_is_refused() -> None:
-    with pytest.raises(BadData, match="a season has a name, e.g. --season spring-2027"):
-        SUITE.in_season(" ")
+    for name in ("", " ", "spring 2027", "spring\nsmoke 1 00"):
+        with pytest.raises(BadData, match="a season has a name of one word, e.g. --season spring-2027"):
+            SUITE.in_season(name)
+
+
+def test_a_part_of_a_suite_has_the_seeds_of_the_whole() -> None:
+    whole = SUITE.in_season("spring")
+    assert whole.restrict(tasks=["stack"]).entries == Suite(name="tiny", version=1, entries=SUITE.entries[1:]).in_season("spring").entries
+
+
+def test_seed_and_season_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--policy", "hold", "--suite", "smoke", "--season", "spring", "--seed", "3"]) == 2
+    assert "--seed means nothing beside --season" in capsys.readouterr().err
 
 
 def test_demonstrations_are_refused_the_seeds_of_seasons(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

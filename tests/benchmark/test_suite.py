@@ -271,6 +271,19 @@ def test_a_suite_pairs_varied_episodes_with_its_twins() -> None:
     assert suite.expand(workers=2, sample=fakes.sample) == specs
 
 
+def test_tasks_draw_their_variations_apart() -> None:
+    from vlagym.envs.sampling import sample
+
+    cameras = {vary(sample(task, seed=0), "camera", 5).scene.cameras[0] for task in ("pick_up", "touch", "stack")}
+    assert len(cameras) == 3
+
+
+def test_the_levels_of_two_axes_are_played_on_different_twins() -> None:
+    entry = Entry(task="place_on", robot="panda", episodes=20, vary=("blank", "nonsense"), each=4)
+    taken = [{s.seed for s in entry.sample_varied(index, fakes.sample)} for index in range(2)]
+    assert taken[0] != taken[1] and all(len(seeds) == 4 for seeds in taken)
+
+
 @pytest.mark.parametrize(
     ("text", "variations"),
     [
