@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -79,6 +80,11 @@ class Entry:
             raise BadData(f"{self.task} has {len(self.vary)} variations and each = {self.each}; vary and each stand together, each at least 1")
         if self.each > self.episodes:
             raise BadData(f"{self.task} has each = {self.each} and {self.episodes} episodes; each varied episode needs a twin of its own")
+        if self.vary and self.axes:
+            raise BadData(
+                f"{self.task} plays variations of its own beside unvaried twins, and every episode is to be varied along {', '.join(self.axes)} too: "
+                "then there would be no unvaried twins. Leave --axis out, or write a suite with vary = [\"camera=1..5+blank\"]"
+            )
         variations = self.variations
         for variation in variations:
             if variations.count(variation) > 1:
@@ -160,7 +166,7 @@ class Entry:
         last: Exception | None = None
         for seed in self._twins(index):
             try:
-                specs.append(vary_all(self.sample(seed, sample), variation))
+                specs.append(vary_all(_twin(self, seed, sample), variation))
             except (NotApplicable, Unsatisfiable) as error:
                 last = error
                 continue
@@ -176,6 +182,12 @@ class Entry:
         order = stream(self.first_seed, "twins", self.task, *axes).permutation(self.episodes)
         first = levels.index(index) * self.each
         return [self.seeds[int(order[(first + turn) % self.episodes])] for turn in range(self.episodes)]
+
+
+@functools.lru_cache(maxsize=64)
+def _twin(entry: Entry, seed: int, sample: Sample) -> EpisodeSpec:
+    """Returns the unvaried episode of a seed; kept, for the variations of an entry take the same ones again and again."""
+    return entry.sample(seed, sample)
 
 
 def _axes_of(variation: Sequence[tuple[str, int]]) -> tuple[str, ...]:

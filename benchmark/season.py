@@ -1,7 +1,9 @@
-"""A season: fresh episodes whose seeds follow from a name. Who publishes the hash of a secret name first can show later that nobody chose them.
+"""A season: fresh episodes whose seeds follow from a name, which nobody but who drew it knows before it is revealed.
 
 The order of events: draw a name with a secret part; publish its commitment; collect checkpoints; reveal the name. Everybody can then derive the
-episodes, run them, and see that the name is the one that was committed to before any checkpoint was known.
+episodes, run them, and see that the name is the one that was committed to before any checkpoint was known. What a commitment does not show is that
+whoever drew the name has not drawn many and kept the one that suits, or trained on it: against that, let the season's name end in a value that nobody
+knew when the commitment was published, such as a lottery number of the day after the deadline ("2027-spring-3f…-4711"; announce which one beforehand).
 """
 
 from __future__ import annotations
@@ -51,7 +53,13 @@ def is_guessable(name: str) -> bool:
 
 
 def commitment(name: str, episodes: Sequence[Episodes] = ()) -> str:
-    """Returns 64 hexadecimal digits that can be published before the name: the SHA-256 of the name, and of the episodes where they are given."""
+    """Returns 64 hexadecimal digits that can be published before the name: the SHA-256 of the name, and of the episodes where they are given.
+
+    Raises:
+      BadData: If the name is not one word of printing characters.
+    """
+    if not name or not name.isprintable() or " " in name:
+        raise BadData(f"a season has a name of one word, e.g. 2027-spring-3f0c…, not {name!r}")
     lines = [_DOMAIN, name, *(f"{e.suite} {e.version} {e.digest}" for e in sorted(episodes))]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

@@ -43,7 +43,8 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser = console.parser(
         prog="vlagym season",
         description="A season plays fresh episodes, whose seeds are derived from its name (vlagym run --season NAME). Publish the commitment of a "
-        "secret name first, reveal the name after checkpoints were handed in: then everybody sees that nobody trained on the episodes or chose them.",
+        "secret name first, reveal the name after checkpoints were handed in: then everybody sees that "
+        "no checkpoint was trained on the episodes by anyone but who drew the name.",
         example="vlagym season new 2027-spring --out season.json\nvlagym season check 2027-spring-3f… 9a41…",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -337,3 +337,8 @@ def test_things_are_exchanged_and_moved_before_others_are_added() -> None:
 
     varied = vary_all(sample("pick_up", seed=3), [("distractors", 2), ("layout", 3), ("colour", 1), ("novel_object", 2)])
     assert [axis for axis, _ in varied.axes] == ["novel_object", "colour", "layout", "distractors"]
+
+
+def test_a_suite_with_twins_is_not_varied_as_a_whole() -> None:
+    with pytest.raises(BadData, match="there would be no unvaried twins. Leave --axis out"):
+        Suite(name="paired", version=1, entries=(VARIED,)).restrict(axes=["camera=1"])
