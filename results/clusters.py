@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,10 +14,11 @@ _CELLS_AT_ONCE = 2_000_000
 
 
 def sign_flip_p(sums: ArrayLike) -> float:
-    """Returns the exact two-sided p of "the sum over clusters is zero": the sign of each cluster's sum is as likely one as the other.
+    """Returns the two-sided p of "the sum over clusters is zero": the sign of each cluster's sum is as likely one as the other, all signs counted.
 
-    Where every cluster is one pair this is McNemar's exact test. With larger clusters it is the exact form of the test of Durkalski et al. 2003
-    (Statistics in Medicine 22, 2417-2428) for clustered pairs of equal size.
+    It is exact where both labels of a whole cluster may be exchanged, as two policies on the episodes of one scene, and where every cluster is one
+    pair, for which it is McNemar's exact test. Where the pairs of a cluster share an episode it is not: see `exchange_p`. The asymptotic form of the
+    same idea is the test of Durkalski et al. 2003 (Statistics in Medicine 22, 2417-2428).
 
     Args:
       sums: `(c,)` whole numbers: of each cluster, the successes gained minus those lost.
@@ -25,20 +26,54 @@ def sign_flip_p(sums: ArrayLike) -> float:
     Raises:
       BadData: If a sum is no whole number.
     """
-    from scipy.stats import binom
-
     x = np.asarray(sums, np.float64)
     if x.ndim != 1 or not (x == np.round(x)).all():
         raise BadData(f"the sums of clusters are counts gained minus counts lost, whole numbers, not {x.tolist()}")
     sizes, counts = np.unique(np.abs(x[x != 0]).astype(int), return_counts=True)
-    at_zero = int((sizes * counts).sum())
-    distribution = np.ones(1)  # of the sum of all clusters so far, from -their sizes to +their sizes
-    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        step = np.zeros(2 * size * count + 1)
-        step[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
-        distribution = np.convolve(distribution, step)
-    distance = np.abs(np.arange(distribution.size) - at_zero)
-    return float(min(1.0, distribution[distance >= abs(int(x.sum()))].sum()))
+    return _two_sided(((0.5, 2 * size, count) for size, count in zip(sizes.tolist(), counts.tolist(), strict=True)), int(x.sum()))
+
+
+def exchange_p(clusters: ArrayLike) -> float:
+    """Returns the exact two-sided p of "the variations change nothing" for twins that are each in several pairs.
+
+    If nothing changes, the twin and its variations are exchangeable: given how many of them succeeded, each is as likely as any other to bear the
+    label of the twin. So the twin of a cluster of m episodes with s successes has succeeded with probability s / m, and all labellings are counted.
+    With one variation a twin this is McNemar's exact test.
+
+    Args:
+      clusters: `(c, 3)` whole numbers, of each cluster: whether the twin succeeded, successes of twin and variations, number of all of them.
+
+    Raises:
+      BadData: If these are no such counts.
+    """
+    x = np.asarray(clusters, np.float64).reshape(-1, 3)
+    twin, successes, size = x.T
+    is_count = (x == np.round(x)).all() and ((twin == 0) | (twin == 1)).all()
+    if not is_count or (successes < twin).any() or (size - successes < 1 - twin).any():
+        raise BadData(f"clusters are (twin succeeded, successes, episodes), the twin counted in both, not {x.tolist()}")
+    is_mixed = (successes > 0) & (successes < size)
+    kinds, counts = np.unique(x[is_mixed][:, 1:].astype(int), axis=0, return_counts=True)
+    parts = ((s / m, m, count) for (s, m), count in zip(kinds.tolist(), counts.tolist(), strict=True))
+    return _two_sided(parts, int((successes - size * twin).sum()))
+
+
+def _two_sided(parts: Iterable[tuple[float, int, int]], found: int) -> float:
+    """Returns how likely a sum of mean 0 is at least as far from it as the one found.
+
+    Args:
+      parts: (chance, step, count): count terms of step * chance, minus step with that chance.
+      found: The sum that came out.
+    """
+    from scipy.stats import binom
+
+    distribution, highest = np.ones(1), 0.0  # of the sum so far, from its highest value down
+    for chance, step, count in parts:
+        one = np.zeros(step * count + 1)
+        one[::step] = binom.pmf(np.arange(count + 1), count, chance)
+        distribution = np.convolve(distribution, one)
+        highest += step * chance * count
+    distance = np.abs(round(highest) - np.arange(distribution.size))
+    return float(min(1.0, distribution[distance >= abs(found)].sum()))
 
 
 def resampled_totals(

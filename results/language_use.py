@@ -148,7 +148,8 @@ def _row(pool: Pool, pairing: Pairing) -> LanguageUse:
 def _arm(name: str, all_pairs: Sequence[Pair], unpaired: int) -> Arm:
     counted = [pair for pair in all_pairs if pair.is_counted]
     outcomes = [(pair.varied.outcome == "success", pair.twin.outcome == "success") for pair in counted]
-    difference, p = paired_difference(outcomes, [pair.twin.digest for pair in counted], [pair.twin.task for pair in counted], "language", name)
+    twins, tasks = [pair.twin.digest for pair in counted], [pair.twin.task for pair in counted]
+    difference, p = paired_difference(outcomes, twins, tasks, "language", name, shared="second")
     named = [value for pair in counted if (value := pair.varied.measures.get(_NAMED)) is not None] if name.split(":")[0] == HEADLINE else []
     harsh = [int(pair.twin.outcome == "success") - int(pair.varied.outcome == "success") for pair in all_pairs]
     return Arm(

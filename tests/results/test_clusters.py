@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import stream
-from vlagym.results.clusters import resampled_totals, sign_flip_p
+from vlagym.results.clusters import exchange_p, resampled_totals, sign_flip_p
 
 
 @pytest.mark.parametrize("sums", [[1, 1, 1, -1], [3, -1, 2, 0, 0], [2, 2, -2, 1, 1], [5], [-4, 3, 3, -1, 2, 2]])
@@ -25,8 +25,28 @@ def test_of_single_pairs_it_is_the_sign_test(won: int, lost: int) -> None:
     assert sign_flip_p([1] * won + [-1] * lost + [0] * 30) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("clusters", [["10000"], ["0111", "1011", "10", "01"], ["111111", "111110", "011111"], ["1000", "10", "0110"]])
+def test_every_label_of_the_twin_is_tried(clusters: list[str]) -> None:
+    """Each word holds the outcomes of a twin and its variations; if nothing changes, any of them could have been the twin's."""
+
+    def total(labels: tuple[int, ...]) -> int:
+        return sum(word.count("1") - len(word) * int(word[i]) for word, i in zip(clusters, labels, strict=True))
+
+    every = [total(labels) for labels in itertools.product(*(range(len(word)) for word in clusters))]
+    found = exchange_p([(int(word[0]), word.count("1"), len(word)) for word in clusters])
+    assert found == pytest.approx(sum(abs(t) >= abs(every[0]) for t in every) / len(every))
+
+
+@pytest.mark.parametrize(("won", "lost"), [(0, 5), (3, 9), (0, 0)])
+def test_of_twins_with_one_variation_each_it_is_the_sign_test(won: int, lost: int) -> None:
+    expected = binomtest(won, won + lost).pvalue if won + lost else 1.0
+    assert exchange_p([(0, 1, 2)] * won + [(1, 1, 2)] * lost + [(1, 2, 2)] * 9) == pytest.approx(expected)
+
+
 def test_nothing_is_no_evidence() -> None:
-    assert sign_flip_p([]) == 1.0
+    assert sign_flip_p([]) == 1.0 and exchange_p([]) == 1.0
+    with pytest.raises(BadData, match="the twin counted in both"):
+        exchange_p([(1, 0, 3)])
     with pytest.raises(BadData, match="whole numbers"):
         sign_flip_p([0.5])
 

@@ -154,3 +154,20 @@ def test_intervals_cover_the_true_gap(tasks: int, each: int, twin: float, varied
         assert interval.low is not None and interval.high is not None
         covered += interval.low <= varied - twin <= interval.high
     assert covered >= 0.9 * 200
+
+
+def test_where_nothing_changes_and_nearly_all_succeed_little_is_found() -> None:
+    """20 twins at 5 levels each, rate 0.95 everywhere: sign flips alone reject in 10 % of such experiments."""
+    rng = stream(9, "null")
+    rejected = 0
+    for _ in range(300):
+        outcomes = rng.random((20, 6)) < 0.95
+        pairs = [(bool(row[0]), bool(varied)) for row in outcomes for varied in row[1:]]
+        _, p = paired_difference(pairs, [str(k // 5) for k in range(100)], ["stack"] * 100, shared="first")
+        rejected += p is not None and p < 0.05
+    assert rejected / 300 < 0.05
+
+
+def test_an_episode_that_pairs_share_has_one_outcome() -> None:
+    with pytest.raises(BadData, match="twin a succeeded in one pair and failed in another"):
+        paired_difference([(True, True), (False, True)], ["a", "a"], ["stack", "stack"], shared="first")
