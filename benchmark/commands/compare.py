@@ -180,10 +180,12 @@ def _suite(options: Namespace) -> Suite:
     if options.suite is None and not options.task:
         raise BadData(f"say on what they are compared: --suite S or --task T. Suites: {', '.join(catalog.toml_names('benchmark/suites'))}")
     if options.suite is not None:
-        suite = load_suite(options.suite).restrict(tasks=options.task, episodes=options.episodes)
+        suite = load_suite(options.suite)
     else:
         suite = task_suite(options.task, episodes=options.episodes or 50)
-    return (suite if options.season is None else suite.in_season(options.season)).check()
+    if options.season is not None:
+        suite = suite.in_season(options.season)  # before it is restricted: a part of a suite has the seeds of the whole
+    return (suite if options.suite is None else suite.restrict(tasks=options.task, episodes=options.episodes)).check()
 
 
 def _names(design: Design) -> tuple[str, str]:
