@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
 from vlagym.results.aggregate import rate
@@ -35,7 +36,11 @@ class Composition:
     alone_second: MeanInterval
     both: MeanInterval
     gap: MeanInterval
-    """P(both) - P(first) · P(second). Below 0: together they hurt more than two independent causes would. n counts the twins that it rests on."""
+    """P(both) - P(first) · P(second) within each task, weighted by the episodes of both together. Below 0: together they hurt more than two
+    independent causes would. n counts the twins that it rests on."""
+    pooled: float | None
+    """The same of the rates over all tasks together, as LIBERO-Plus has it. Tasks that differ in difficulty raise it: of one task with rates of 0.9
+    and one with 0.1 it is 0.16 where the causes are independent in both."""
 
 
 class Compositions(NamedTuple):
@@ -43,14 +48,16 @@ class Compositions(NamedTuple):
 
     rows: list[Composition]
     notes: list[str]
-    """Pairs of axes that were varied together and of which one was not varied alone at the same level."""
+    """Pairs of axes of which one was not varied alone at the same level, in no task or in some."""
 
 
 def compositions(runs: Sequence[Run]) -> Compositions:
     """Returns the compositional gap of every two axes that were varied together, and each alone at the same level.
 
-    Each of the three rates counts the pairs whose twin succeeded. The interval resamples twins, within each task and within each set of arms that a
-    twin has, so that arms that share scenes stay together and arms that do not are drawn apart. Errored episodes are in no rate.
+    Each of the three rates counts the pairs whose twin succeeded. The gap is taken within each task: over tasks of unlike difficulty, two variations
+    that do not interfere at all succeed together more often than the product of their rates. A twin's own first and second are not
+    multiplied with each other, so that few twins do not shrink it. The interval resamples twins, within each task and within each set of arms that
+    a twin has, by what each adds to the gap in the first order. Errored episodes are in no rate; a task in which an arm is missing is in no gap.
 
     Raises:
       BadData: If there are no runs.
@@ -70,8 +77,11 @@ def compositions(runs: Sequence[Run]) -> Compositions:
                 without = f"{_named(variation)} has no compositional gap, for {' and '.join(missing)} was not played alone"
                 notes.append(f"{pool.label} on {pool.suite}: {without}")
                 continue
-            found = _gap([arms[(first,)], arms[(second,)], arms[variation]], _named(variation))
+            found, left_out = _gap([arms[(first,)], arms[(second,)], arms[variation]], _named(variation))
             rows.append(Composition(policy=pool.policy, suite=pool.suite, differs=pool.differs, first=first, second=second, **found._asdict()))
+            if left_out:
+                told = "have not been played in each of the three ways, or too seldom, with a twin that succeeded, and are not in its gap"
+                notes.append(f"{pool.label} on {pool.suite}: of {_named(variation)}, {', '.join(left_out)} {told}")
     rows.sort(key=lambda row: (row.suite, row.policy, row.differs, row.first, row.second))
     return Compositions(rows, notes)
 
@@ -81,46 +91,56 @@ class _Found(NamedTuple):
     alone_second: MeanInterval
     both: MeanInterval
     gap: MeanInterval
+    pooled: float | None
 
 
-def _gap(arms: Sequence[Iterable[Pair]], name: str) -> _Found:
-    """Returns the rates of (first, second, both) and their compositional gap."""
+def _gap(arms: Sequence[Iterable[Pair]], name: str) -> tuple[_Found, list[str]]:
+    """Returns the rates of (first, second, both) with their compositional gap, and the tasks that are not in it."""
     units: dict[str, list[float]] = defaultdict(lambda: [0.0] * 6)
-    tasks: dict[str, str] = {}
+    tasks: dict[str, list[str]] = defaultdict(list)
     for i, pairs in enumerate(arms):
         for pair in pairs:
             if pair.is_counted and pair.twin.outcome == "success":
+                if pair.twin.digest not in units:
+                    tasks[pair.twin.task].append(pair.twin.digest)
                 units[pair.twin.digest][2 * i] += pair.varied.outcome == "success"
                 units[pair.twin.digest][2 * i + 1] += 1
-                tasks[pair.twin.digest] = pair.twin.task
-    strata = _strata(units, tasks)
-    cells = sorted((strata[twin], unit) for twin, unit in units.items())
-    names, numbers = [name for name, _ in cells], [unit for _, unit in cells]
-    totals = np.sum(np.array(numbers, np.float64).reshape(-1, 6), axis=0)
+    of_task = {task: np.array([units[digest] for digest in digests]) for task, digests in sorted(tasks.items())}
+    totals = np.sum([cells.sum(axis=0) for cells in of_task.values()], axis=0) if of_task else np.zeros(6)
     first, second, both = (rate(int(totals[2 * i]), int(totals[2 * i + 1])) for i in range(3))
-    if first.mean is None or second.mean is None or both.mean is None:
-        return _Found(first, second, both, MeanInterval(None, None, None, len(units)))
-    key = [sum(value * 10.0**place for place, value in enumerate(row)) for row in numbers]
-    drawn = resampled_totals(numbers, names, content_rng(key, names, "composition", name), merge_singles=False)
-    gap = both.mean - first.mean * second.mean
+    whole = {task: cells for task, cells in of_task.items() if _product(cells) is not None and cells[:, 5].sum() > 0}
+    left_out = [task for task in of_task if task not in whole]
+    pooled = None if first.mean is None or second.mean is None or both.mean is None else both.mean - first.mean * second.mean
+    if not whole:
+        return _Found(first, second, both, MeanInterval(None, None, None, 0), pooled), left_out
+    return _Found(first, second, both, _within_tasks(whole, name), pooled), left_out
+
+
+def _within_tasks(of_task: Mapping[str, NDArray[np.float64]], name: str) -> MeanInterval:
+    """Returns the gap, summed over tasks, each weighted by its share of the episodes in which both were varied."""
+    num_both = sum(cells[:, 5].sum() for cells in of_task.values())
+    gap, parts = 0.0, []
+    for task, cells in of_task.items():
+        weight = float(cells[:, 5].sum() / num_both)
+        p = cells[:, ::2].sum(axis=0) / cells[:, 1::2].sum(axis=0)
+        gap += weight * (float(p[2]) - (_product(cells) or 0.0))
+        # What each twin adds to each rate, and through it to the gap.
+        steps = (cells[:, ::2] - p * cells[:, 1::2]) / cells[:, 1::2].sum(axis=0)
+        adds = weight * (steps[:, 2] - p[1] * steps[:, 0] - p[0] * steps[:, 1])
+        parts += [(f"{task}|{' '.join(f'{n:g}' for n in row[1::2])}", round(float(add), 12)) for row, add in zip(cells, adds, strict=True)]
+    parts.sort()
+    names, values = [name for name, _ in parts], [value for _, value in parts]
+    drawn = resampled_totals([[value] for value in values], names, content_rng(values, names, "composition", name))
     if drawn is None:
-        return _Found(first, second, both, MeanInterval(gap, None, None, len(units)))
-    resampled = drawn[:, 4] / drawn[:, 5] - drawn[:, 0] / drawn[:, 1] * drawn[:, 2] / drawn[:, 3]
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return _Found(first, second, both, MeanInterval(gap, float(low), float(high), len(units)))
+        return MeanInterval(gap, None, None, len(parts))
+    low, high = np.quantile(drawn[:, 0], [0.025, 0.975])
+    return MeanInterval(gap, gap + float(low), gap + float(high), len(parts))
 
 
-def _strata(units: Mapping[str, Sequence[float]], tasks: Mapping[str, str]) -> dict[str, str]:
-    """Returns the stratum of each twin: its task and which arms it has, so that every resample has as many episodes of each arm as were played.
-
-    Twins that are alone in theirs are put together with those of other tasks that have the same arms.
-    """
-    arms = {twin: " ".join(f"{unit[2 * i + 1]:g}" for i in range(3)) for twin, unit in units.items()}
-    whole = {twin: f"{tasks[twin]}|{arms[twin]}" for twin in units}
-    counts: dict[str, int] = defaultdict(int)
-    for name in whole.values():
-        counts[name] += 1
-    return {twin: name if counts[name] > 1 else f"|{arms[twin]}" for twin, name in whole.items()}
+def _product(cells: NDArray[np.float64]) -> float | None:
+    """Returns P(first) · P(second) of a task, unbiased: over all pairs of episodes of two different twins. None where there is no such pair."""
+    num = cells[:, 1].sum() * cells[:, 3].sum() - (cells[:, 1] * cells[:, 3]).sum()
+    return float((cells[:, 0].sum() * cells[:, 2].sum() - (cells[:, 0] * cells[:, 2]).sum()) / num) if num else None
 
 
 def _named(variation: Variation) -> str:

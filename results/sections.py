@@ -11,6 +11,7 @@ from vlagym.results.ceiling import EXPERT
 from vlagym.results.compositions import Compositions
 from vlagym.results.failures import Failures, modes_of
 from vlagym.results.gaps import Gap, Gaps
+from vlagym.results.intervals import MeanInterval
 from vlagym.results.language_use import HEADLINE, Arm, LanguageUse, LanguageUses
 from vlagym.results.leaderboard import floor_legend
 from vlagym.results.sheet import NOTHING, Sheet, fixed, interval_record, p_text, percent, points
@@ -64,22 +65,26 @@ def composition_sheet(found: Compositions) -> Sheet:
     if not found.rows:
         raise BadData(_without("compositional gap", "episodes that vary two axes together, and each of them alone at the same level", found.notes))
     keys = _keys(found.rows)
-    head = (*keys, "first", "second", "P(first)", "P(second)", "P(both)", "P(both) - P(first)·P(second) (points)", "twins")
+    head = (*keys, "first", "second", "P(first)", "P(second)", "P(both)", "P(both) - P(first)·P(second) (points)", "of pooled rates", "twins")
     body = []
     records = []
     for row in found.rows:
         first, second = (f"{axis}={level}" for axis, level in (row.first, row.second))
         rates = (percent(row.alone_first), percent(row.alone_second), percent(row.both))
-        body.append((*(getattr(row, key) for key in keys), first, second, *rates, points(row.gap), str(row.gap.n)))
+        pooled = points(MeanInterval(row.pooled, None, None, row.gap.n))
+        body.append((*(getattr(row, key) for key in keys), first, second, *rates, points(row.gap), pooled, str(row.gap.n)))
         numbers = {name: interval_record(getattr(row, name)) for name in ("alone_first", "alone_second", "both", "gap")}
-        records.append({**{key: getattr(row, key) for key in _KEYS}, "first": first, "second": second, **numbers})
+        records.append({**{key: getattr(row, key) for key in _KEYS}, "first": first, "second": second, **numbers, "pooled_gap": row.pooled})
     return Sheet(
         name="compositions",
         title="Compositional gaps: two variations together, on twins that succeeded",
         head=head,
         body=tuple(body),
-        is_number=(*(False,) * (len(keys) + 2), *(True,) * 5),
-        legend=("Below 0: together they hurt more than two independent causes would. Rates are of episodes whose unvaried twin succeeded.",),
+        is_number=(*(False,) * (len(keys) + 2), *(True,) * 6),
+        legend=(
+            "Below 0: together they hurt more than two independent causes would. Rates are of episodes whose unvaried twin succeeded.",
+            "The gap is taken within each task [95 %]. That of rates pooled over tasks is raised by tasks that differ in difficulty.",
+        ),
         notes=tuple(found.notes),
         records=tuple(records),
     )

@@ -47,6 +47,8 @@ class ComboLine:
     second: Cell
     both: Cell
     gap: Cell
+    pooled: Cell
+    """The gap of the rates over all tasks together."""
     chart: Markup
     twins: int
 
@@ -124,6 +126,7 @@ def _combo(entry: Entry, combo: compositions.Composition) -> ComboLine:
         second=_rate(combo.alone_second),
         both=_rate(combo.both),
         gap=points(combo.gap.mean, combo.gap.low, combo.gap.high),
+        pooled=points(combo.pooled),
         chart=charts.difference(combo.gap.mean, combo.gap.low, combo.gap.high),
         twins=combo.gap.n,
     )
