@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -67,6 +69,23 @@ class Axis:
         return get_args(Group).index(self.group)
 
 
+def check_levels(variation: Sequence[tuple[str, int]]) -> None:
+    """Looks at the names and levels of a variation.
+
+    Raises:
+      UnknownName: If there is no such axis.
+      BadData: If an axis has no such level, or is named twice; or an outsider's does not import.
+    """
+    names = [name for name, _ in variation]
+    for name, level in variation:
+        catalog.known("axis", name)
+        levels = catalog.load("axis", name).levels
+        if level not in levels:
+            raise BadData(f"the axis {name!r} has no level {level}. It has: {', '.join(map(str, levels))}")
+        if names.count(name) > 1:
+            raise BadData(f"the axis {name!r} is given twice")
+
+
 def vary(spec: EpisodeSpec, name: str, level: int) -> EpisodeSpec:
     """Returns the episode at one level of an axis.
 
@@ -104,6 +123,12 @@ def vary(spec: EpisodeSpec, name: str, level: int) -> EpisodeSpec:
         except Unfit as unfit:
             reasons[str(unfit)] += 1
             continue
+        except VlagymError:
+            raise
+        except Exception as error:
+            if ":" not in name:
+                raise  # one of ours: a bug, which keeps its traceback
+            raise BadSpec(f"the axis {name!r} raised {type(error).__name__} {_where(error)}: {error}") from error
         for field in dataclasses.fields(EpisodeSpec):
             if field.name not in axis.changes and getattr(varied, field.name) != getattr(spec, field.name):
                 raise BadSpec(f"the axis {name!r} changed {field.name!r} and declares only: {', '.join(axis.changes)}")
@@ -113,6 +138,12 @@ def vary(spec: EpisodeSpec, name: str, level: int) -> EpisodeSpec:
         reasons[wrong] += 1
     listed = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(3))
     raise Unsatisfiable(f"{spec.task!r} with seed {spec.seed} was not varied along {name!r} to level {level} in {MAX_DRAWS} draws: {listed}")
+
+
+def _where(error: Exception) -> str:
+    """Returns the file and line at which something was raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"in {Path(last.filename).name} line {last.lineno}"
 
 
 def vary_all(spec: EpisodeSpec, variation: Sequence[tuple[str, int]]) -> EpisodeSpec:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
-from vlagym.benchmark.axis import NotApplicable, parse_axis, parse_variations, vary_all
+from vlagym.benchmark.axis import NotApplicable, check_levels, parse_axis, parse_variations, vary_all
 from vlagym.envs import catalog
 from vlagym.envs.arenas import arena_names
 from vlagym.envs.catalogues import catalogue_names
@@ -85,6 +85,9 @@ class Entry:
                 f"{self.task} plays variations of its own beside unvaried twins, and every episode is to be varied along {', '.join(self.axes)} too: "
                 "then there would be no unvaried twins. Leave --axis out, or write a suite with vary = [\"camera=1..5+blank\"]"
             )
+        for text in self.axes:
+            if parse_axis(text)[1] == 0:
+                raise BadData(f"{text!r} is the unvaried episode: leave it out")
         variations = self.variations
         for variation in variations:
             if variations.count(variation) > 1:
@@ -131,8 +134,8 @@ class Entry:
         for key, word, known in (("arena", self.arena, arenas), ("layout", self.layout, LAYOUT_WORDS), ("level", self.level, levels)):
             if word not in known:
                 raise unknown_name(key, word, known)
-        for name in dict.fromkeys([*(parse_axis(text)[0] for text in self.axes), *(axis for v in self.variations for axis, _ in v)]):
-            catalog.known("axis", name)
+        for variation in ([parse_axis(text) for text in self.axes], *self.variations):
+            check_levels(variation)
         _check_base(self)
 
     def sample(self, seed: int, sample: Sample = sample_episode) -> EpisodeSpec:

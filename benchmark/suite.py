@@ -9,7 +9,7 @@ from typing import Any
 
 from vlagym.benchmark.entry import FIRST_DEMO_SEED, FIRST_SEASON_SEED, Entry, Portion, Sample, named, sample_episode
 from vlagym.benchmark.executor import one_thread_each
-from vlagym.envs.errors import BadData, unknown_name
+from vlagym.envs.errors import BadData, UnknownName, unknown_name
 from vlagym.envs.types import EpisodeSpec, sha, stream
 
 _SEASON_SEEDS = 1_000_000_000_000
@@ -97,8 +97,11 @@ class Suite:
           UnknownName: If a task, robot, catalogue, arena, layout, level or axis does not exist.
           BadData: If an outsider's does not import.
         """
-        for entry in self.entries:
-            entry.check_names()
+        for index, entry in enumerate(self.entries, 1):
+            try:
+                entry.check_names()
+            except (BadData, UnknownName) as error:
+                raise type(error)(f"{self.name}, entry {index} ({entry.task}): {error}") from error
         return self
 
     def expand(

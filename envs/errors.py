@@ -60,6 +60,10 @@ class NoRenderer(VlagymError):
     """No GL backend renders on this machine; the message says what to install."""
 
 
+_MANY = 40
+"""Names that are not listed where a near one is known."""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UnknownName:
     """Returns the error for a name that is not among the known ones, near names first.
 
@@ -74,5 +78,8 @@ def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> 
     message = f"no {what} is called {name!r}."
     if near:
         message += f" Did you mean {' or '.join(near)}?"
-    message += f" There are: {', '.join(names) if names else 'none'}."
+    if near and len(names) > _MANY:
+        message += f" There are {len(names)}."
+    else:
+        message += f" There are: {', '.join(names) if names else 'none'}."
     return UnknownName(f"{message} {hint}".rstrip())

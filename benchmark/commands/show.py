@@ -91,7 +91,7 @@ def main(args: Sequence[str]) -> int:
         inventory.show(options.what, wanted)
         return 0
     is_file = options.what.endswith(".toml")
-    if options.what in catalog.names("task") or (":" in options.what and not is_file):
+    if options.what in catalog.names("task") or (":" in options.what and not is_file and not options.what.startswith("axis:")):
         catalog.known("task", options.what)
         _refuse(options, ("kind", "size", *_OF_SUITES, *_OF_FILMS), "an episode of a task")
         seed = 0 if options.seed is None else options.seed
@@ -102,14 +102,20 @@ def main(args: Sequence[str]) -> int:
         _refuse(options, ("kind", "episodes", "robot", "base", "axis"), "a robot in all of its tasks")
         suite = _of_robot(options)
         specs = _specs(suite, None)
-    elif options.what in catalog.names("axis"):
-        _refuse(options, ("kind", "episodes", "axis"), "the levels of an axis")
-        suite = _of_axis(options)
-        specs = _specs(suite, None)
     elif is_file or options.what in catalog.toml_names("benchmark/suites"):
         _refuse(options, ("kind", *_OF_EPISODES), "a suite")
         suite = load_suite(options.what).restrict(tasks=options.task, episodes=options.episodes)
         specs = _specs(suite, options.seed)
+        if options.what in catalog.names("axis"):
+            console.note(f"{options.what} is an axis too; its levels: vlagym show axis:{options.what}")
+    elif options.what.removeprefix("axis:") in catalog.names("axis"):
+        _refuse(options, ("kind", "episodes", "axis"), "the levels of an axis")
+        options.what = options.what.removeprefix("axis:")
+        if options.level is not None and options.level.isdecimal():
+            told = f"vlagym show place_on --axis {options.what}={options.level}"
+            raise BadData(f"--level is that of the sentence; an axis is shown at all of its levels, and at one by: {told}")
+        suite = _of_axis(options)
+        specs = _specs(suite, None)
     else:
         raise _unknown(options.what)
 

@@ -94,3 +94,9 @@ def test_a_commitment_to_a_guessable_name_is_warned_of(capsys: pytest.CaptureFix
     assert main(["season", "commit", "spring"]) == 0
     told = capsys.readouterr()
     assert told.out.strip() == commitment("spring") and "whoever guesses the name knows the episodes" in told.err
+
+
+def test_a_name_that_no_season_can_have_is_not_committed_to(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("", "spring\nsmoke 1 00"):
+        assert main(["season", "commit", name]) == 2
+        assert "a season has a name of one word" in capsys.readouterr().err

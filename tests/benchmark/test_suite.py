@@ -342,3 +342,19 @@ def test_things_are_exchanged_and_moved_before_others_are_added() -> None:
 def test_a_suite_with_twins_is_not_varied_as_a_whole() -> None:
     with pytest.raises(BadData, match="there would be no unvaried twins. Leave --axis out"):
         Suite(name="paired", version=1, entries=(VARIED,)).restrict(axes=["camera=1"])
+
+
+def test_a_level_that_an_axis_does_not_have_is_told_before_anything_is_sampled() -> None:
+    for text, message in (("camera=9", "the axis 'camera' has no level 9"), ("camera=3+camera=2", "the axis 'camera' is given twice")):
+        with pytest.raises(BadData, match=rf"paired, entry 1 \(place_on\): {message}"):
+            Suite(name="paired", version=1, entries=(Entry(task="place_on", episodes=2, vary=(text,), each=1),)).check()
+    with pytest.raises(BadData, match="'camera=0' is the unvaried episode: leave it out"):
+        Entry(task="place_on", episodes=2, axes=("camera=0",))
+
+
+def test_an_axis_of_an_outsider_that_raises_is_told_by_file_and_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "from vlagym.benchmark.axis import Axis\ndef apply(spec, level, rng):\n    return 1 / 0\nAXIS = Axis(changes=('scene',), apply=apply)\n"
+    (tmp_path / "raising_axis.py").write_text(source, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(BadSpec, match="the axis 'raising_axis:AXIS' raised ZeroDivisionError in raising_axis.py line 3: division by zero"):
+        vary(fakes.spec(3), "raising_axis:AXIS", 1)
