@@ -47,7 +47,7 @@ _STYLE = {
 def draw(runs: Sequence[Run], folder: Path) -> list[Path]:
     """Draws every figure that the runs hold something for, each as PNG and as SVG.
 
-    `success`: success of each policy with its interval. `levels`: success over the levels of each axis. `gaps-<policy>`: the gap of each task and
+    `success`: success of each policy with its interval. `levels`: the gap over the levels of each axis. `gaps-<policy>`: the gap of each task and
     axis. `language`: success with the right sentence and in each control arm, beside 1/k.
 
     Args:
@@ -117,9 +117,9 @@ def success_figure(runs: Sequence[Run]) -> Figure:
 
 
 def level_figure(rows: Sequence[Gap]) -> Figure:
-    """Returns success over the levels of each axis, a panel an axis and a line a policy, with Wilson bands.
+    """Returns the gap over the levels of each axis, a panel an axis and a line a policy, with bands of its paired 95 % interval.
 
-    Level 0 are the unvaried twins of all levels together.
+    Not success itself: levels may be played on different scenes, and those of one are as hard for every axis.
 
     Args:
       rows: Gaps by level, of one suite.
@@ -137,15 +137,16 @@ def level_figure(rows: Sequence[Gap]) -> Figure:
         for name, of in zip(names, of_policy.values(), strict=True):
             if axis in of:
                 _curve(panel, of[axis], order[name], name)
-        panel.set(title=axis, ylim=(-4, 104), yticks=(0, 50, 100))
+        panel.set(title=axis, ylim=(-104, 104), yticks=(-100, -50, 0, 50, 100))
+        panel.axhline(0, color="black", linewidth=0.7)
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.25, linewidth=0.5)
     for panel in grid.flat[len(axes_names) :]:
         panel.set_visible(False)
     handles = {label: handle for panel in grid.flat for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), map(_short, handles), loc="outside upper center", ncols=min(4, len(handles)))
-    figure.supxlabel("level (0: the unvaried twins)", fontsize=9)
-    figure.supylabel("success in %", fontsize=9)
+    figure.supxlabel("level", fontsize=9)
+    figure.supylabel("varied - unvaried twins, points", fontsize=9)
     return figure
 
 
@@ -211,14 +212,11 @@ def language_figure(rows: Sequence[LanguageUse]) -> Figure:
 
 # ------------------------------------------------------------------------------------------------------------------------ in common
 def _curve(panel: Axes, levels: Sequence[Gap], i: int, name: str) -> None:
-    known = [g for g in levels if g.varied.mean is not None]
+    known = [g for g in levels if g.gap.mean is not None and g.levels is not None]
     if not known:
         return
-    n = sum(g.n for g in known)
-    twin = rate(round(sum((g.twin.mean or 0.0) * g.n for g in known)), n)
-    points = [(0, twin), *((g.levels[0] if g.levels else 0, g.varied) for g in known)]
-    x = [level for level, _ in points]
-    middle, low, high = ([100 * (getattr(interval, end) or 0.0) for _, interval in points] for end in ("mean", "low", "high"))
+    x = [g.levels[0] for g in known if g.levels is not None]
+    middle, low, high = ([100 * (getattr(g.gap, end) or 0.0) for g in known] for end in ("mean", "low", "high"))
     is_bound = name in (*FLOORS, EXPERT)
     colour = _BOUND_GREY if is_bound else COLOURS[i % len(COLOURS)]
     panel.fill_between(x, low, high, color=colour, alpha=0.08 if is_bound else 0.18, linewidth=0)

@@ -1,4 +1,4 @@
-"""Episodes of one row counted by task, axis, level and failure mode, each varied episode beside its unvaried twin."""
+"""Episodes of one row counted by task, axis and failure mode, each varied episode beside its unvaried twin."""
 
 from __future__ import annotations
 
@@ -71,8 +71,6 @@ class Breakdown:
     by_axis: Mapping[str, Spot]
     """Names of the axes ("camera", "camera + lighting", UNVARIED) -> its episodes."""
     by_task_and_axis: Mapping[tuple[str, str], Spot]
-    by_level: Mapping[tuple[str, int], Rate]
-    """(axis, level) -> the episodes that are varied along it alone; level 0 holds their twins."""
     by_failure: Mapping[str, int]
     """Failure mode -> failures."""
 
@@ -104,25 +102,15 @@ def breakdown(results: Sequence[EpisodeResult]) -> Breakdown:
     tasks: dict[str, list[EpisodeResult]] = defaultdict(list)
     axes: dict[str, list[EpisodeResult]] = defaultdict(list)
     spots: dict[tuple[str, str], list[EpisodeResult]] = defaultdict(list)
-    levels: dict[tuple[str, int], list[EpisodeResult]] = defaultdict(list)
-    twins: dict[str, dict[str, EpisodeResult]] = defaultdict(dict)
     for r in results:
         names = axes_of(r)
         tasks[r.task].append(r)
         axes[names].append(r)
         spots[r.task, names].append(r)
-        if len(r.axes) == 1:
-            ((axis, level),) = r.axes.items()
-            levels[axis, level].append(r)
-            if r.base in at:
-                twins[axis][r.base] = at[r.base]
-    for axis, of in twins.items():
-        levels[axis, 0] = list(of.values())
     return Breakdown(
         by_task={task: _rate(found) for task, found in sorted(tasks.items())},
         by_axis={names: _spot(found, at) for names, found in sorted(axes.items(), key=lambda item: axis_order(item[0]))},
         by_task_and_axis={key: _spot(found, at) for key, found in spots.items()},
-        by_level={key: _rate(found) for key, found in sorted(levels.items())},
         by_failure=_failures(results),
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from vlagym.results.site.words import signed
+
 if TYPE_CHECKING:
     from markupsafe import Markup
 
@@ -22,18 +24,22 @@ _Scale = Callable[[float], float]
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A rate at one level of an axis."""
+    """The gap at one level of an axis."""
 
     level: int
-    rate: float
+    gap: float
+    """Success of the varied episodes less that of their own twins, from -1 to 1."""
     low: float
     high: float
+    varied: float
+    twin: float
     n: int
+    """Pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """The rates of one row of the table over the levels of an axis."""
+    """The gaps of one row of the table over the levels of an axis."""
 
     name: str
     series: int | None
@@ -104,35 +110,37 @@ def key(series: int | None, role: str) -> Markup:
 
 
 def levels(axis: str, curves: Sequence[Curve]) -> Markup:
-    """Returns the success rates over the levels of an axis, each with the band of its 95 % interval.
+    """Returns the gaps over the levels of an axis, about a line at 0, each with the band of its 95 % interval.
+
+    Rates themselves are not drawn: levels may be played on different scenes, which are not equally hard.
 
     Args:
       axis: Its name, for those who do not see the chart.
-      curves: Level 0 is the unvaried twin. All of them may be empty.
+      curves: All of them may be empty.
     """
     from markupsafe import Markup, escape
 
     width, height = _PANEL_PX
-    found = sorted({p.level for c in curves for p in c.points} | {0, 1})
-    top_level = max(found)
+    found = sorted({p.level for c in curves for p in c.points}) or [1]
+    first, last = found[0], max(found[-1], found[0] + 1)
 
     def x(level: float) -> float:
-        return _LEFT + level / top_level * (width - _LEFT - _RIGHT)
+        return _LEFT + 8 + (level - first) / (last - first) * (width - _LEFT - _RIGHT - 16)
 
-    def y(share: float) -> float:
-        return _TOP + (1 - share) * (height - _TOP - _BOTTOM)
+    def y(gap: float) -> float:
+        return _TOP + (1 - gap) / 2 * (height - _TOP - _BOTTOM)
 
     parts = []
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        parts.append(_line(x(0), y(share), x(top_level), y(share), "gridline"))
-        if share in (0.0, 0.5, 1.0):
-            parts.append(f'<text x="{_px(_LEFT - 7)}" y="{_px(y(share) + 3.5)}" class="tick-y">{100 * share:.0f} %</text>')
+    for gap in (-1.0, -0.5, 0.0, 0.5, 1.0):
+        parts.append(_line(_LEFT, y(gap), width - _RIGHT, y(gap), "gridline" if gap else "zero"))
+        if gap in (-1.0, 0.0, 1.0):
+            parts.append(f'<text x="{_px(_LEFT - 7)}" y="{_px(y(gap) + 3.5)}" class="tick-y">{signed(gap).partition(".")[0]}</text>')
     parts += [f'<text x="{_px(x(level))}" y="{height - 7}" class="tick-x">{level}</text>' for level in found]
     for i, curve in enumerate(curves):
         hidden = "" if curve.is_shown else ' class="off"'
         drawn = "".join(_curve(curve, x, y))
         parts.append(f'<g data-curve="{i}"{hidden}>{drawn}</g>')
-    label = escape(f"Success over the levels of {axis}; the table below the charts holds the numbers")
+    label = escape(f"Gap to the unvaried twins over the levels of {axis}, in points; the table below the charts holds the numbers")
     return Markup(f'<svg class="panel" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>')
 
 
@@ -146,14 +154,14 @@ def _curve(curve: Curve, x: _Scale, y: _Scale) -> list[str]:
     parts = []
     if len(curve.points) > 1:
         parts.append(f'<polygon points="{_points([*upper, *lower])}" class="band {colour}"/>')
-        parts.append(f'<polyline points="{_points([(x(p.level), y(p.rate)) for p in curve.points])}" class="curve {colour}"/>')
+        parts.append(f'<polyline points="{_points([(x(p.level), y(p.gap)) for p in curve.points])}" class="curve {colour}"/>')
     elif curve.points:
         (only,) = curve.points
         parts.append(_line(x(only.level), y(only.low), x(only.level), y(only.high), f"curve {colour}"))
     for p in curve.points:
-        told = f"{curve.name}, {'unvaried' if p.level == 0 else f'level {p.level}'}: {100 * p.rate:.1f} % "
-        told += f"[{100 * p.low:.1f}, {100 * p.high:.1f}], n = {p.n}"
-        parts.append(f"<g><title>{escape(told)}</title>{_mark(x(p.level), y(p.rate), curve.series, curve.role)}</g>")
+        told = f"{curve.name}, level {p.level}: {signed(p.gap)} points [{signed(p.low)}, {signed(p.high)}], "
+        told += f"{100 * p.varied:.1f} % against {100 * p.twin:.1f} % of the twins, {p.n} pairs"
+        parts.append(f"<g><title>{escape(told)}</title>{_mark(x(p.level), y(p.gap), curve.series, curve.role)}</g>")
     return parts
 
 

@@ -1,16 +1,18 @@
-"""Success over the levels of each axis: the charts of a suite, their legend, and the table of their numbers."""
+"""Gaps over the levels of each axis: the charts of a suite, their legend, and the table of their numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vlagym.results import gaps
+from vlagym.results.gaps import Gap
 from vlagym.results.site import charts
 from vlagym.results.site.breakdown import axis_order
 from vlagym.results.site.charts import Curve, Point
 from vlagym.results.site.content import Entry, Suite
-from vlagym.results.site.words import NONE, Cell
+from vlagym.results.site.words import NONE, Cell, points
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -58,34 +60,45 @@ class Levels:
 
 def levels(suite: Suite) -> Levels:
     """Returns the charts of the axes that have more than one level; empty where there are none."""
-    axes = _graded(suite.entries)
-    known = tuple(sorted({level for e in suite.entries for axis, level in e.counts.by_level if axis in axes}))
+    if not suite.is_varied:
+        return Levels(legend=(), panels=(), levels=(), lines=())
+    entry_of = {(e.policy, e.pool.differs): e.index for e in suite.entries}
+    of_entry: dict[int, Mapping[str, list[Gap]]] = {}
+    for (policy, _, differs), of in gaps.curves(gaps.gaps([run for e in suite.entries for run in e.pool.runs], "level").rows).items():
+        of_entry[entry_of[policy, differs]] = of
+    axes = _graded(of_entry.values())
+    known = tuple(sorted({level for of in of_entry.values() for axis in axes for level in _by_level(of.get(axis, ()))}))
     legend = tuple(
         Key(index=i, name=e.pool.label, key=charts.key(e.series, e.role), is_shown=i < SHOWN) for i, e in enumerate(suite.entries)
     )
-    panels = tuple(Panel(axis=axis, svg=charts.levels(axis, [_curve(e, axis) for e in suite.entries])) for axis in axes)
-    lines = tuple(Line(axis=axis, entry=e, cells=tuple(_cell(e, axis, level) for level in known)) for axis in axes for e in suite.entries)
-    return Levels(legend=legend, panels=panels, levels=known, lines=lines)
+    panels = []
+    lines = []
+    for axis in axes:
+        own = [of_entry.get(e.index, {}).get(axis, []) for e in suite.entries]
+        panels.append(Panel(axis=axis, svg=charts.levels(axis, [_curve(e, found) for e, found in zip(suite.entries, own, strict=True)])))
+        for e, found in zip(suite.entries, own, strict=True):
+            at = _by_level(found)
+            lines.append(Line(axis=axis, entry=e, cells=tuple(_cell(at.get(level)) for level in known)))
+    return Levels(legend=legend, panels=tuple(panels), levels=known, lines=tuple(lines))
 
 
-def _graded(entries: Iterable[Entry]) -> tuple[str, ...]:
-    """Returns the axes of which some row knows two levels besides the unvaried twins."""
-    found: dict[str, set[int]] = {}
-    for entry in entries:
-        for axis, level in entry.counts.by_level:
-            found.setdefault(axis, set()).add(level)
-    return tuple(sorted((axis for axis, of in found.items() if len(of - {0}) > 1), key=axis_order))
+def _graded(rows: Iterable[Mapping[str, Sequence[Gap]]]) -> tuple[str, ...]:
+    """Returns the axes of which some row knows two levels."""
+    return tuple(sorted({axis for of in rows for axis, found in of.items() if len(found) > 1}, key=axis_order))
 
 
-def _curve(entry: Entry, axis: str) -> Curve:
-    points = []
-    for (name, level), rate in entry.counts.by_level.items():
-        low, high = rate.ends
-        if name == axis and rate.share is not None and low is not None and high is not None:
-            points.append(Point(level=level, rate=rate.share, low=low, high=high, n=rate.n))
-    return Curve(name=entry.pool.label, series=entry.series, role=entry.role, points=tuple(points), is_shown=entry.index < SHOWN)
+def _by_level(found: Iterable[Gap]) -> dict[int, Gap]:
+    return {g.levels[0]: g for g in found if g.levels is not None}
 
 
-def _cell(entry: Entry, axis: str, level: int) -> Cell:
-    rate = entry.counts.by_level.get((axis, level))
-    return Cell(text=NONE) if rate is None else rate.cell()
+def _curve(entry: Entry, found: Iterable[Gap]) -> Curve:
+    drawn = []
+    for level, g in _by_level(found).items():
+        gap, varied, twin = g.gap, g.varied.mean, g.twin.mean
+        if gap.mean is not None and gap.low is not None and gap.high is not None and varied is not None and twin is not None:
+            drawn.append(Point(level=level, gap=gap.mean, low=gap.low, high=gap.high, varied=varied, twin=twin, n=g.n))
+    return Curve(name=entry.pool.label, series=entry.series, role=entry.role, points=tuple(drawn), is_shown=entry.index < SHOWN)
+
+
+def _cell(found: Gap | None) -> Cell:
+    return Cell(text=NONE) if found is None else points(found.gap.mean, found.gap.low, found.gap.high)

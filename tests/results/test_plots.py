@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from vlagym.envs.errors import BadData
-from vlagym.results.plots import draw
+from vlagym.results.gaps import gaps
+from vlagym.results.plots import draw, level_figure
 from vlagym.results.pooling import Run
 
 MakeRun = Callable[..., Run]
@@ -50,3 +51,11 @@ def test_a_file_is_no_folder(paired_run: MakeRun, tmp_path: Path) -> None:
         draw([paired_run(WORDS)], tmp_path / "file")
     with pytest.raises(BadData, match="a figure needs at least one run folder"):
         draw([], tmp_path)
+
+
+def test_each_level_is_drawn_beside_its_own_twins(paired_run: MakeRun) -> None:
+    """Scenes of level 1 are hard and those of level 3 easy; the variation changes nothing, and nothing is seen to change."""
+    run = paired_run({(("camera", 1),): "ff ff ff -s", (("camera", 3),): "-f -f -f ss"})
+    (panel,) = level_figure(gaps([run], "level").rows).axes
+    (line,) = [line for line in panel.get_lines() if line.get_label() == "hold"]
+    assert line.get_xydata().tolist() == [[1.0, 0.0], [3.0, 0.0]]

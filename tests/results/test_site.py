@@ -184,7 +184,9 @@ def test_gaps_levels_and_language_stand_on_the_page_of_the_suite(traces: ModuleT
     assert {"gaps", "curves", "language", "heat", "failures", "measures"} <= {a.get("id") for _, a in page.tags}
     assert re.search(r"camera ?−41\.7", said), "5 of 12 pairs were lost along the camera"
     assert re.search(r"wrong score ?\+100\.0", said)
-    assert "mine, level 4: 25.0 %" in said
+    told = "mine, level 4: −75.0 points ["
+    assert told in said and "25.0 % against 100.0 % of the twins, 4 pairs" in said, "each level beside its own twins, not beside those of all"
+    assert "mine, level 2: −25.0 points [" in said and "25.0 % against 50.0 % of the twins, 8 pairs" in said
 
 
 def test_equal_runs_give_equal_files(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
@@ -222,12 +224,11 @@ def test_measures_lie_in_chunks_that_are_loaded_when_asked_for(traces: ModuleTyp
     assert sizes == [CHUNK, 1] and not (built.path / "data" / "mine" / "details-2.js").exists()
 
 
-def test_counts_by_axis_level_and_failure_are_those_of_the_episodes(traces: ModuleType) -> None:
+def test_counts_by_axis_and_failure_are_those_of_the_episodes(traces: ModuleType) -> None:
     found = breakdown(paired_results(traces, "ssfe", "sfff"))
     assert found.unvaried == Rate(2, 3, 1) and found.by_axis["camera"].rate == Rate(1, 4, 0)
     paired = found.varied.paired
     assert (paired.n, paired.varied, paired.twin) == (3, 1, 2), "the pair whose twin is an error is in no gap"
-    assert found.by_level == {("camera", 0): Rate(2, 3, 1), ("camera", 2): Rate(1, 4, 0)}
     assert found.by_failure == {"never_reached": 4} and found.by_task_and_axis["place_on", UNVARIED].rate == found.unvaried
 
 
@@ -342,7 +343,7 @@ def test_a_whisker_runs_from_end_to_end_of_the_interval() -> None:
 
 
 def test_a_chart_escapes_the_names_in_it() -> None:
-    point = charts.Point(level=1, rate=0.5, low=0.4, high=0.6, n=10)
+    point = charts.Point(level=1, gap=-0.5, low=-0.6, high=-0.4, varied=0.5, twin=1.0, n=10)
     drawn = charts.levels(NASTY, [charts.Curve(name=NASTY, series=0, role="", points=(point,))])
     assert "<script" not in drawn and "&lt;script&gt;" in drawn
 
