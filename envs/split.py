@@ -25,7 +25,7 @@ from vlagym.envs.objects import ObjectAsset, asset_of, catalog, get
 from vlagym.envs.language.inflection import plural
 from vlagym.envs.language.phrases import language, split_of
 from vlagym.envs.language.scene_words import colour_word
-from vlagym.envs.types import EpisodeSpec, PropSpec, canonical_json, from_plain, sha, to_plain
+from vlagym.envs.types import EpisodeSpec, FixtureSpec, PropSpec, canonical_json, from_plain, sha, to_plain
 
 
 ARENA_WORDS = ("any", "seen", "unseen")
@@ -143,7 +143,8 @@ def unseen_in(spec: EpisodeSpec, *, places: bool = True) -> tuple[str, ...]:
     found = [f"the arena {scene.arena}"] if arena_split(scene.arena) == "unseen" else []
     found += [what for prop in scene.props for what in _of_asset(get(prop.asset))]
     found += [what for fixture in scene.fixtures for what in _of_asset(get_fixture(fixture.asset))]
-    painted = [(thing.name, colour_word(thing.rgba)) for thing in (*scene.props, *scene.fixtures) if thing.rgba is not None]
+    things: list[PropSpec | FixtureSpec] = [*scene.props, *scene.fixtures]
+    painted = [(thing.name, colour_word(thing.rgba)) for thing in things if thing.rgba is not None]
     found += [f"the colour {colour} of {name}" for name, colour in painted if colour in rules().colours.unseen]
     if "/" in spec.phrase and split_of(spec.phrase) == "unseen":  # "blank" and "nonsense" are no templates
         found.append(f"the template {spec.phrase}")

@@ -225,3 +225,16 @@ def test_unknown_words_are_answered_with_the_known_ones() -> None:
         sample("stack", seed=0, arena_name="kichen")
     with pytest.raises(UnknownName, match="no arena is called 'cafes'. Did you mean cafe"):
         split.arena_split("cafes")
+
+
+def test_a_colour_that_is_painted_on_is_seen() -> None:
+    import dataclasses
+
+    from vlagym.envs.language.phrases import language
+    from vlagym.envs.sampling import sample
+
+    spec = sample("pick_up", seed=0)
+    pink = (*language().colours["pink"], 1.0)
+    first, *others = spec.scene.props
+    painted = dataclasses.replace(spec, scene=dataclasses.replace(spec.scene, props=(dataclasses.replace(first, rgba=pink), *others)))
+    assert f"the colour pink of {first.name}" in unseen_in(painted) and not unseen_in(spec)
