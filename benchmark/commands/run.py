@@ -63,7 +63,8 @@ def _parse(args: Sequence[str]) -> Namespace:
     what.add_argument("--layout", metavar="L", help="the places in which things start, instead of the suite's: any, seen or unseen")
     what.add_argument("--episodes", type=int, metavar="N", help="of each task; without a suite, 10")
     what.add_argument("--seed", type=int, metavar="N", help="first seed of each task; without a suite, 0")
-    what.add_argument("--axis", action="append", default=[], metavar="NAME[=LEVEL]", help="varies every episode along an axis, to level 1 by default; may be repeated")
+    axis = "varies every episode along an axis, to level 1 by default; may be repeated"
+    what.add_argument("--axis", action="append", default=[], metavar="NAME[=LEVEL]", help=axis)
     season = "plays fresh episodes, whose seeds are derived from the name; `vlagym season` commits to a name that is still secret"
     what.add_argument("--season", metavar="NAME", help=season)
     how = parser.add_argument_group("how")
