@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeResult, RunHeader
 from vlagym.results.aggregate import rate
-from vlagym.results.gaps import paired_difference
+from vlagym.results.differences import paired_difference
 from vlagym.results.intervals import MeanInterval
 from vlagym.results.multiplicity import holm, letters
 from vlagym.results.paired import count_pairs, paired_rate_interval

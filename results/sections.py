@@ -10,7 +10,7 @@ from vlagym.envs.errors import BadData
 from vlagym.results.ceiling import EXPERT
 from vlagym.results.compositions import Compositions
 from vlagym.results.failures import Failures, modes_of
-from vlagym.results.gaps import Gap, Gaps
+from vlagym.results.gaps import SUCCESS, Gap, Gaps
 from vlagym.results.intervals import MeanInterval
 from vlagym.results.language_use import HEADLINE, Arm, LanguageUse, LanguageUses
 from vlagym.results.leaderboard import floor_legend
@@ -20,7 +20,7 @@ _KEYS = ("policy", "suite", "differs")
 
 
 def gap_sheet(found: Gaps) -> Sheet:
-    """Returns gaps, one a row: by axis, by level or by task, as they were made.
+    """Returns gaps, one a row: by axis, by level or by task, as they were made, all of one measure.
 
     Raises:
       BadData: If there is none.
@@ -39,16 +39,19 @@ def gap_sheet(found: Gaps) -> Sheet:
         cells = [*(getattr(g, key) for key in keys), g.axis, *(words[name] for name in extra), str(g.n), *((str(g.errors),) if with_errors else ())]
         body.append((*cells, percent(g.twin), percent(g.varied), points(g.gap), p_text(g.p), p_text(g.p_adjusted), str(g.lost), str(g.won)))
     notes = [*found.notes, *_gap_errors(found.rows)]
+    measure = found.rows[0].measure
+    is_success = measure == SUCCESS
+    won = "succeeded" if is_success else f"reached {measure}"
     return Sheet(
-        name="gaps",
-        title="Generalization gaps: varied episodes against their unvaried twins",
+        name="gaps" if is_success else f"gaps_{measure}",
+        title=f"{'Generalization gaps' if is_success else f'Gaps of {measure}'}: varied episodes against their unvaried twins",
         head=head,
         body=tuple(body),
         is_number=(*(False,) * (len(keys) + 1 + len(extra)), *(True,) * (len(head) - len(keys) - 1 - len(extra))),
         legend=(
-            "pairs: a varied episode and its unvaried twin, both of which ended. lost: only the twin succeeded; won: only the varied one.",
+            f"pairs: a varied episode and its unvaried twin, both of which ended. lost: only the twin {won}; won: only the varied one.",
             "gap: varied - unvaried in percentage points [95 %, paired: bootstrap within each task, Tango's where pairs are few].",
-            "p: McNemar, exact; Holm: over the rows of a policy.",
+            "p: McNemar, exact; where a twin is in several pairs, by exchanging labels within its pairs. Holm: over the rows of a policy.",
             *floor_legend(g.policy for g in found.rows),
         ),
         notes=tuple(notes),
@@ -118,12 +121,13 @@ def language_sheet(found: LanguageUses) -> Sheet:
             notes.append(f"{_label(row)}: pairs left out for an error (and the difference if errors were failures): {', '.join(harsh)}")
     return Sheet(
         name="language_use",
-        title="Language use: success with the right sentence minus success without its meaning",
+        title="Language use: success with the right sentence minus success with another in its place",
         head=head,
         body=tuple(body),
         is_number=(*(False,) * len(keys), *(True,) * (len(head) - len(keys))),
         legend=(
             "language use: right - wrong, in percentage points; wrong is the sentence of the other goal of the scene, judged by the original goal.",
+            "blank and nonsense ask for nothing; shuffled has the words of the right one in another order, which a bag of words does not notice.",
             "0: the sentence changes nothing; 100: it decides all. 1/k: what a policy that ignores the sentence can reach, k goals to a scene.",
             "*: differs from 0 by McNemar's exact test, Holm over the arms, 5 %. Intervals: as those of gaps, 95 %, paired.",
             *(("expert is handed the goal itself and reads no sentence.",) if any(row.policy == EXPERT for row in found.rows) else ()),
@@ -157,7 +161,7 @@ def failure_sheet(rows: Sequence[Failures], by: Sequence[str] = ()) -> Sheet:
         head=head,
         body=tuple(body),
         is_number=(*(False,) * (len(keys) + len(groupings)), *(True,) * (3 + len(modes))),
-        legend=("Shares of n. A failure bears the first label that fits, in the order of the columns.",),
+        legend=("Shares of n, the unvaried episodes where a run holds others too. A failure bears the first label that fits, in the order of the columns.",),
         notes=note,
         records=tuple(
             {
@@ -210,6 +214,7 @@ def _change(g: Gap) -> float:
 def _gap_record(g: Gap) -> dict[str, Any]:
     return {
         **{key: getattr(g, key) for key in _KEYS},
+        "measure": g.measure,
         "axis": g.axis,
         "level": None if g.levels is None else g.levels[0] if len(g.levels) == 1 else g.level,
         "task": g.task,

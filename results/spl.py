@@ -18,12 +18,16 @@ def reference_of(results: Iterable[EpisodeResult]) -> dict[str, dict[str, float]
     """Returns the reference that a run is: what its successes took. Usually the run of the expert on the same suite.
 
     Args:
-      results: Of one or more runs; of several that succeeded in an episode the last one counts.
+      results: Of one or more runs, in any order; of several that succeeded in an episode the shortest counts, of each measure.
     """
     reference: dict[str, dict[str, float]] = {}
     for result in results:
         if result.outcome == "success":
-            reference[result.digest] = {name: value for name in OF.values() if (value := result.measures.get(name)) is not None}
+            known = reference.setdefault(result.digest, {})
+            for name in OF.values():
+                value = result.measures.get(name)
+                if value is not None:
+                    known[name] = min(value, known.get(name, value))
     return reference
 
 

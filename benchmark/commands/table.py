@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from vlagym.results.site import Media
 
 
+_SAFETY_AXES = ("bystander", "fragile", "narrow_gap")
+"""Axes about harm: what they cost is seen in how safely episodes succeed, before it is seen in success."""
+_SAFETY_MEASURE = "safe_success"
+
+
 def main(args: Sequence[str]) -> int:
     """Prints tables, or writes them to a file."""
     from vlagym.results import groupings, sheet
@@ -40,8 +45,11 @@ def main(args: Sequence[str]) -> int:
     )
     what.add_argument("--gaps", action="store_true", help="a row for each axis: unvaried, varied, gap with interval, p, counts")
     what.add_argument("--per", choices=("axis", "level", "task"), default="axis", help="with --gaps: a row for each axis, level or task of it")
+    what.add_argument(
+        "--measure", metavar="MEASURE", help="with --gaps: the gap of another measure that is 0 or 1 than success, as safe_success; JSON names it"
+    )
     what.add_argument("--compositions", action="store_true", help="whether two variations together hurt more than each alone lets expect")
-    what.add_argument("--language", action="store_true", help="success with the right sentence minus success without its meaning")
+    what.add_argument("--language", action="store_true", help="success with the right sentence minus success with another in its place")
     what.add_argument("--failures", action="store_true", help="the failure modes, as shares of all episodes")
     what.add_argument(
         "--by",
@@ -60,6 +68,7 @@ def main(args: Sequence[str]) -> int:
     how.add_argument("--title", default="Leaderboard", help="of the pages of html")
     how.add_argument("--media", type=int, metavar="N", help="html: films N episodes of each policy, failures first, and their unvaried twins")
     how.add_argument("--strips", action="store_true", help="with --media: strips of frames instead of films")
+    how.add_argument("--replace", action="store_true", help="html: policies that stand in --out and are not named again are dropped")
     options = parser.parse_args(args)
 
     from vlagym.benchmark import scoring
@@ -108,6 +117,8 @@ def _sheets(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence
     ):
         if given and not fits:
             raise BadData(f"{option} says how success and measures are shown, which are not asked for; add --columns measures, or leave it out")
+    if options.measure is not None and not options.gaps:
+        raise BadData("--measure says what the gaps of --gaps are of; add --gaps, or leave it out")
     for_reading = options.format in ("md", "tex")
     axes = {axis for run in runs for result in run.results for axis in result.axes}
     is_varied, is_controlled = bool(axes - set(gaps.CONTROLS)), bool(axes & set(gaps.CONTROLS))
@@ -119,8 +130,11 @@ def _sheets(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence
     elif has_table:
         out.append(_table(runs, columns, complaints, options))
     if options.gaps or (not is_asked and for_reading and is_varied):
-        found = gaps.gaps(runs, options.per)
+        found = gaps.gaps(runs, options.per, measure=options.measure or gaps.SUCCESS)
         out += [sections.gap_sheet(found)] if found.rows or options.gaps else []
+    if axes & set(_SAFETY_AXES) and options.measure is None and (options.gaps or not is_asked) and for_reading and _knows(runs, _SAFETY_MEASURE):
+        safe = gaps.gaps(runs, options.per, pool_axes=_SAFETY_AXES, measure=_SAFETY_MEASURE)
+        out += [sections.gap_sheet(safe)] if safe.rows else []
     if options.compositions or (not is_asked and for_reading and is_varied):
         both = compositions.compositions(runs)
         out += [sections.composition_sheet(both)] if both.rows or options.compositions else []
@@ -130,6 +144,10 @@ def _sheets(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence
     if options.failures:
         out.append(sections.failure_sheet(failures.failures(runs, options.by), options.by))
     return out
+
+
+def _knows(runs: Sequence[Run], measure: str) -> bool:
+    return any(result.measures.get(measure) is not None for run in runs for result in run.results)
 
 
 def _table(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[str], options: argparse.Namespace) -> Sheet:
@@ -149,7 +167,7 @@ def _notes(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[
     """Returns what the plain table would say of the runs."""
     from vlagym.results import aggregate
 
-    return [*aggregate.notes_on(runs, columns, ("task", "axis")), *complaints]
+    return [*aggregate.notes_on(runs, columns), *complaints]
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
@@ -176,13 +194,16 @@ def _pages(options: argparse.Namespace, columns: Sequence[Column]) -> int:
 
     if options.out is None:
         raise BadData("--format html makes a folder of pages; say where with --out DIR")
-    site.check_place(options.out)  # before films are rendered for minutes
+    site.check_place(options.out, options.run, replace=options.replace)  # before films are rendered for minutes
     with tempfile.TemporaryDirectory(prefix="vlagym-films-") as folder:
         media, unfilmed = _filmed(options, Path(folder))
-        built = site.build(options.run, options.out, title=options.title, columns=columns, media=media)
+        built = site.build(options.run, options.out, title=options.title, columns=columns, media=media, replace=options.replace)
+    for what in built.removed:
+        console.note(f"removed from {options.out}: {what}")
     for complaint in (*built.complaints, *unfilmed):
         console.note(complaint)
-    films = f", {built.media} films and strips" if built.media else ""
+    kept = f" ({built.kept} of them stood there)" if built.kept else ""
+    films = f", {built.media} films and strips{kept}" if built.media else ""
     console.answer(f"{built.index}: {built.pages} pages of {built.episodes} episodes{films}")
     return cli.CHECKS_FAILED if built.complaints or unfilmed else cli.DONE
 

@@ -44,7 +44,7 @@ def test_gaps_and_language_use_stand_below_the_table_where_a_run_holds_them(run:
     assert titles == [
         "**Success and measures**",
         "**Generalization gaps: varied episodes against their unvaried twins**",
-        "**Language use: success with the right sentence minus success without its meaning**",
+        "**Language use: success with the right sentence minus success with another in its place**",
     ]
     assert "if these were failures, success would be" in text
 
@@ -53,7 +53,7 @@ def test_the_json_of_a_table_is_the_list_of_rows_that_it_was(run: Path, capsys: 
     assert cli.main(["table", str(run), "--format", "json"]) == cli.DONE
     (row,) = json.loads(out(capsys))
     assert list(row)[:7] == ["policy", "suite", "n", "errors", "success", "success_low", "success_high"]
-    assert (row["n"], row["errors"]) == (11, 1) and row["success_if_errors_failed"]["n"] == 12
+    assert (row["n"], row["errors"]) == (3, 1) and row["success_if_errors_failed"]["n"] == 4
     assert all(set(value) == {"mean", "low", "high", "n"} for key, value in row.items() if isinstance(value, dict))
 
 
@@ -87,7 +87,7 @@ def test_the_experts_run_is_the_reference_of_the_others(traces: ModuleType, run:
     assert cli.main(["table", str(run), str(expert), "--format", "json"]) == cli.DONE
     rows = {row["policy"]: row for row in json.loads(out(capsys))}
     assert rows["expert"]["spl_time"]["mean"] == 1.0
-    assert rows["minivla"]["spl_time"]["mean"] == pytest.approx(0.5 * 6 / 11), "half of the expert's speed in the 6 of 11 that succeeded"
+    assert rows["minivla"]["spl_time"]["mean"] == pytest.approx(0.5 * 2 / 3), "half of the expert's speed in the 2 of 3 that succeeded"
 
 
 def test_a_damaged_run_is_shown_as_far_as_it_can_be_read(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,3 +123,31 @@ def test_a_run_that_was_measured_anew_says_by_which_definitions(traces: ModuleTy
     assert METRICS not in Store.open(tmp_path / "run").header.packages, "nothing is written unless it is asked for"
     assert cli.main(["score", str(tmp_path / "run"), "--workers", "1", "--write"]) == cli.DONE
     assert Store.open(tmp_path / "run").header.packages[METRICS] == "2"
+
+
+def test_axes_of_safety_have_a_gap_of_safety_beside_that_of_success(traces: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Store.create(tmp_path / "safe", traces.make_header(policy="minivla")) as store:
+        for i in range(4):
+            twin = traces.make_spec(seed=i)
+            for axis, safe in ((None, 1.0), ("fragile", 0.0), ("camera", 1.0)):
+                spec = twin if axis is None else dataclasses.replace(twin, axes=((axis, 5),), base=twin.digest())
+                store.append(traces.make_result(spec, measures={"success": 1.0, "safe_success": safe}), None)
+    run = str(tmp_path / "safe")
+    assert cli.main(["table", run]) == cli.DONE
+    text = out(capsys)
+    of_success, of_safety = (text.index(f"**{title}") for title in ("Generalization gaps:", "Gaps of safe_success: varied episodes"))
+    assert of_success < of_safety
+    (line,) = [line for line in text[of_safety:].splitlines() if line.startswith("| minivla")]
+    assert "fragile" in line and "-100.0 [" in line, "the camera is no axis of safety"
+    assert cli.main(["table", run, "--gaps", "--measure", "safe_success", "--format", "json"]) == cli.DONE
+    rows = json.loads(out(capsys))
+    assert [(row["axis"], row["measure"], row["gap"]["mean"]) for row in rows] == [("camera", "safe_success", 0.0), ("fragile", "safe_success", -1.0)]
+    assert cli.main(["table", run, "--measure", "safe_success"]) == cli.USER_ERROR
+    assert "--measure says what the gaps of --gaps are of; add --gaps" in capsys.readouterr().err
+
+
+def test_the_axes_of_safety_are_those_of_that_group() -> None:
+    from vlagym.benchmark.commands.table import _SAFETY_AXES
+    from vlagym.envs import catalog
+
+    assert tuple(name for name in catalog.names("axis") if catalog.load("axis", name).group == "safety") == _SAFETY_AXES

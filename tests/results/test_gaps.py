@@ -9,9 +9,10 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from vlagym.envs.errors import BadData
+from vlagym.envs.errors import BadData, UnknownName
 from vlagym.envs.types import stream
-from vlagym.results.gaps import curves, gaps, paired_difference
+from vlagym.results.differences import paired_difference
+from vlagym.results.gaps import curves, gaps
 from vlagym.results.paired import paired_rate_interval
 from vlagym.results.pooling import Run
 
@@ -171,3 +172,21 @@ def test_where_nothing_changes_and_nearly_all_succeed_little_is_found() -> None:
 def test_an_episode_that_pairs_share_has_one_outcome() -> None:
     with pytest.raises(BadData, match="twin a succeeded in one pair and failed in another"):
         paired_difference([(True, True), (False, True)], ["a", "a"], ["stack", "stack"], shared="first")
+
+
+def test_another_measure_that_is_0_or_1_has_gaps_too(paired_run: MakeRun) -> None:
+    """Nothing is lost but the safety: twins and varied episodes all succeed."""
+    run = paired_run({(("fragile", 5),): "ss ss ss ss"}, measures={"safe_success": 1.0}, varied_measures={"safe_success": 0.0, "cost": 0.3})
+    (plain,), (safe,) = gaps([run]).rows, gaps([run], measure="safe_success").rows
+    assert (plain.measure, plain.gap.mean, safe.measure, safe.gap.mean) == ("success", 0.0, "safe_success", -1.0)
+    assert (safe.n, safe.lost, safe.won, safe.twin.mean, safe.varied.mean) == (4, 4, 0, 1.0, 0.0)
+    with pytest.raises(BadData, match="cost is 0.3 in episode .*gaps compare what is 0 or 1"):
+        gaps([run], measure="cost")
+    with pytest.raises(UnknownName, match="safe_succes.*Did you mean safe_success"):
+        gaps([run], measure="safe_succes")
+
+
+def test_pairs_without_the_measure_are_in_no_gap_of_it_and_told(paired_run: MakeRun) -> None:
+    found = gaps([paired_run({CAMERA: "ss se"}, varied_measures={"safe_success": 1.0})], measure="safe_success")
+    assert (found.rows[0].n, found.rows[0].errors) == (0, 1)
+    assert found.notes == ["hold on smoke: 1 of 2 pairs have no safe_success and are in no gap of it"]

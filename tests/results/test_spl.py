@@ -45,3 +45,10 @@ def test_errors_have_no_measures_and_get_none(traces: ModuleType) -> None:
     )
     assert errored.measures == {} and moved.measures["time_s"] == 4.0
     assert moved.measures["spl_path"] == 0 and still.measures["spl_path"] == 1, "nobody is shorter than no path at all"
+
+
+def test_of_two_reference_runs_the_shorter_counts_whichever_is_named_first(traces: ModuleType) -> None:
+    quick, straight = (result(traces, time_s=t, path_length_m=m) for t, m in ((2.0, 3.0), (4.0, 1.0)))
+    for runs in ([quick, straight], [straight, quick]):
+        (reference,) = reference_of(runs).values()
+        assert reference == {"time_s": 2.0, "path_length_m": 1.0}
