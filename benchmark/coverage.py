@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vlagym.benchmark.header import bases_of
 from vlagym.benchmark.suite import Suite, digest_of
-from vlagym.benchmark.suite_files import FOLDER, load_suite, suite_from_plain
-from vlagym.envs import catalog
-from vlagym.envs.types import EpisodeResult, EpisodeSpec, RunHeader
+from vlagym.benchmark.suite_files import suite_from_plain
+from vlagym.envs.types import EpisodeResult, EpisodeSpec, RunHeader, to_plain
 
 _NAMED = 4
 """Episodes that a sentence names."""
@@ -47,6 +47,8 @@ def coverage(header: RunHeader, results: Sequence[EpisodeResult], episodes: Sequ
     out += [Difference(f"suite.{name}", _said(header.suite.get(name), found)) for name, found in stored if header.suite.get(name) != found]
     seeds = {"first": min(e.seed for e in episodes), "last": max(e.seed for e in episodes)}
     out += [Difference(f"seeds.{name}", _said(header.seeds.get(name), found)) for name, found in seeds.items() if header.seeds.get(name) != found]
+    bases, stated = bases_of(episodes), to_plain(header.robot_bases)
+    out += [Difference("robot_bases", _said(stated or "none", bases or "none"))] if bases != stated else []
     wanted = {e.digest(): f"{e.task} seed {e.seed}" for e in episodes}
     there = {r.digest: f"{r.task} seed {r.seed}" for r in results}
     missing = [name for digest, name in wanted.items() if digest not in there]
@@ -78,15 +80,18 @@ def played_again(ledger: Sequence[EpisodeResult]) -> list[Difference]:
     return [Difference("attempts", how)] if again else []
 
 
-def reservations(header: RunHeader, suite: Suite) -> list[str]:
-    """Returns, in sentences, what no simulation can confirm about a run."""
-    out = [f"that it was {header.policy.get('name')!r} which chose these actions is what the header says; only running the policy could confirm it"]
-    if suite.name in catalog.toml_names(FOLDER):
-        shipped = load_suite(suite.name)
-        if (suite.version, suite.entries) != (shipped.version, shipped.entries):
-            counts = f"{suite.num_episodes} episodes there, {shipped.num_episodes} here"
-            out.append(f"these are not the episodes of the suite {suite.name!r} as it ships ({counts}): a part of it, or a change")
-    return out
+def of_the_season(suite: Suite) -> list[Difference]:
+    """Returns where the seeds of a suite are not those that follow from the name of its season.
+
+    Args:
+      suite: Of the header of a run. One without a season states its own seeds, and nothing follows from anything.
+    """
+    if not suite.season:
+        return []
+    derived = suite.in_season(suite.season).entries
+    pairs = zip(suite.entries, derived, strict=True)
+    other = [f"{own.task} from {own.first_seed} and not from {due.first_seed}" for own, due in pairs if own.first_seed != due.first_seed]
+    return [Difference("season", f"these are not the episodes of the season {suite.season!r}: {_some(other)}")] if other else []
 
 
 def _said(stored: object, found: object) -> str:

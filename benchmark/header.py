@@ -15,14 +15,15 @@ from vlagym.benchmark.suite_files import suite_to_plain
 from vlagym.envs import backend
 from vlagym.envs.safety import Mode
 from vlagym.envs.safety_limits import limits_of
-from vlagym.envs.types import EpisodeSpec, RunHeader, to_plain
+from vlagym.envs.types import EpisodeSpec, RunHeader, SensorSpec, to_plain
 from vlagym.policies.base import PolicySpec
 from vlagym.policies.chunking import Chunking
 from vlagym.policies.conventions import Pipeline
-from vlagym.results.pooling import METRICS, packages_that_score
+from vlagym.results.pooling import METRICS, PACKAGES_OF_IMAGES, packages_that_score
 from vlagym.results.schema import RUN_SCHEMA
 
-_PACKAGES = ("vlagym", "mujoco", "numpy", "gymnasium", "gymnasium-robotics", "mujoco-menagerie", "torch", "dm_control", "mink", "daqp")
+_OTHERS = ("vlagym", "mujoco", "numpy", "gymnasium", "gymnasium-robotics", "mujoco-menagerie", "torch", "dm_control", "mink", "daqp")
+_PACKAGES = (*_OTHERS, *PACKAGES_OF_IMAGES)
 """Those whose version may matter to whoever repeats a run; absent ones are left out."""
 
 
@@ -114,17 +115,24 @@ def make_header(
             "environments": [{"action": to_plain(p.environment), "pipeline": p.describe()} for p in pipelines.values()],
         },
         seeds={"first": min(seeds), "last": max(seeds), **({} if shuffle is None else {"shuffle": shuffle})},
-        packages={**packages(), METRICS: str(METRICS_VERSION)},
+        packages={**_packages_of(episodes), METRICS: str(METRICS_VERSION)},
         gl_renderer=gl_renderer,
         machine={**machine(), **({} if gl_renderer is None else {"gl_backend": backend.wanted()})},
         command=tuple(command),
         started=now(),
-        robot_bases=_bases(episodes),
+        robot_bases=bases_of(episodes),
         safety=_safety(episodes, safety),
     )
 
 
-def _bases(episodes: Sequence[EpisodeSpec]) -> dict[str, list[str]]:
+def _packages_of(episodes: Sequence[EpisodeSpec]) -> dict[str, str]:
+    """Returns the installed versions, without those that do something to images only, where nothing is done to images."""
+    is_sensing = any(episode.sensing != SensorSpec() for episode in episodes)
+    return {name: version for name, version in packages().items() if is_sensing or name not in PACKAGES_OF_IMAGES}
+
+
+def bases_of(episodes: Sequence[EpisodeSpec]) -> dict[str, list[str]]:
+    """Returns `RunHeader.robot_bases` of some episodes."""
     bases: dict[str, set[str]] = {}
     for episode in episodes:
         bases.setdefault(episode.robot, set()).add(episode.robot_base)

@@ -88,6 +88,11 @@ class Suite:
                     f"{entry.task} reaches the seed {entry.seeds.stop - 1}; suites stay below {FIRST_DEMO_SEED:,}, where demonstrations begin, "
                     "so that nothing is tested on what was trained on"
                 )
+            if entry.first_seed < FIRST_SEASON_SEED and self.season:
+                raise BadData(
+                    f"{entry.task} begins with the seed {entry.first_seed} in the season {self.season!r}; the seeds of a season are "
+                    f"{FIRST_SEASON_SEED:,} and more, below which demonstrations are made: --season derives them from its name"
+                )
         return self
 
     def check_names(self) -> Suite:

@@ -42,7 +42,7 @@ def read_suite(path: Path) -> Suite:
     """Reads a suite file.
 
     Raises:
-      BadData: If it is absent, no TOML, lacks a key, or has one that is unknown or of another type.
+      BadData: If it is absent, no TOML, lacks a key, has one that is unknown or of another type, or states a season.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -51,6 +51,8 @@ def read_suite(path: Path) -> Suite:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadData(f"{path} is not TOML: {error}") from error
     suite = suite_from_plain(data, str(path))
+    if suite.season:
+        raise BadData(f"{path} states a season; its name makes the seeds, so no file states both: leave the key out and give --season {suite.season}")
     if suite.name != path.stem:
         raise BadData(f"{path} calls its suite {suite.name!r}; a suite bears the name of its file, {path.stem!r}")
     return suite

@@ -18,6 +18,8 @@ METRICS = "vlagym metrics"
 
 _PACKAGES_THAT_SCORE = ("vlagym", "mujoco")
 _PACKAGES_OF_TWO_HANDS = ("mink", "daqp")
+PACKAGES_OF_IMAGES = ("pillow", "scipy")
+"""What blurs and compresses images on their way to the policy. A header names them only where some episode of the run does that to its images."""
 _SOFTWARE_RENDERERS = ("llvmpipe", "softpipe", "swrast", "swr", "lavapipe", "osmesa")
 _VENDORS = ("nvidia", "amd", "radeon", "intel", "apple", "mali", "adreno", "virgl")
 _SHOWN_DIFFERENCES = 3
@@ -32,6 +34,8 @@ class Run:
     header: RunHeader
     results: Sequence[EpisodeResult]
     """One an episode."""
+    verified: str = ""
+    """Of a published run how many of its episodes were confirmed, "6 of 6"; empty where nobody verified it."""
 
     @staticmethod
     def load(path: Path | str) -> Run:
@@ -72,10 +76,10 @@ class Pool:
 def pools(runs: Sequence[Run]) -> list[Pool]:
     """Returns the sets of runs whose episodes may be counted together.
 
-    Runs are put together if they agree in policy (options and card included), suite (name, version, digest, season), quality, robot looks and bases,
-    safety filter, the kind of renderer where the policy reads pixels, schema, the metrics' definitions and the packages that a score depends on,
-    and share no episode. Where rows of one policy and suite differ in any of this, or rows of one suite in anything but the policy, `differs` says
-    in what: nothing that is unlike stands in one column silently.
+    Runs are put together if they agree in policy (options and card included), suite (name, version, digest, season, weights of the cost), quality,
+    robot looks and bases, safety filter, the kind of renderer where the policy reads pixels, schema, the metrics' definitions and the packages that a
+    score depends on, and share no episode. Where rows of one policy and suite differ in any of this, or rows of one suite in anything but the
+    policy, `differs` says in what: nothing that is unlike stands in one column silently.
 
     Raises:
       BadData: If a header has no name of a policy or suite.
@@ -110,7 +114,7 @@ def identity(header: RunHeader) -> dict[str, Any]:
     plain: dict[str, Any] = to_plain(
         {
             "policy": header.policy,
-            "suite": {k: header.suite[k] for k in ("name", "version", "digest", "season") if k in header.suite},
+            "suite": {**{k: header.suite[k] for k in ("name", "version", "digest", "season") if k in header.suite}, "cost": _weights(header)},
             "quality": header.quality,
             "look": header.robot_looks,
             "base": {robot: ", ".join(bases) for robot, bases in header.robot_bases.items()},
@@ -125,15 +129,23 @@ def identity(header: RunHeader) -> dict[str, Any]:
     return plain
 
 
+def _weights(header: RunHeader) -> str:
+    """Returns how the suite of a run weighs the cost, in one text: without weights of its own it does so as the house does, which is a way, too."""
+    weights = header.suite.get("cost") or {}
+    return ", ".join(f"{measure}={weight:g}" for measure, weight in sorted(weights.items())) or "as the house"
+
+
 def packages_that_score(header: RunHeader) -> tuple[str, ...]:
     """Returns the packages whose version can change a number of a run; they are part of what a row stands for.
 
-    Two hands are moved and legs are balanced by libraries of their own, between the action and the motors.
+    Two hands are moved and legs are balanced by libraries of their own, between the action and the motors; images are blurred and compressed by
+    others, between the camera and the policy.
     """
     environments = header.conventions.get("environments", ())
     commanded = {part["name"] for e in environments for part in e["action"]["components"]}
     has_two_hands = any(name.startswith("left_") for name in commanded)
-    return (*_PACKAGES_THAT_SCORE, *(_PACKAGES_OF_TWO_HANDS if has_two_hands else ()))
+    of_images = [name for name in PACKAGES_OF_IMAGES if name in header.packages]
+    return (*_PACKAGES_THAT_SCORE, *(_PACKAGES_OF_TWO_HANDS if has_two_hands else ()), *of_images)
 
 
 def reads_pixels(header: RunHeader) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +14,14 @@ from typing import Any, NamedTuple
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import Certificate, EpisodeResult, ErrorRecord, RunHeader, from_plain
 from vlagym.results.pooling import Run
+from vlagym.results.published import read_verified
 from vlagym.results.schema import RUN_SCHEMA, header_from_json, result_from_line
 from vlagym.results.store import HEADER, LEDGER, header_path, ledger_bytes, ledger_path
 
 _SHOWN = 4
 """Lines, or keys, that one sentence names."""
+_DIGEST = re.compile(r'"digest": ?"([0-9a-f]{32})"')
+"""Of the episode that a line is of: its first key, as `result_to_line` writes it."""
 _NEWER = "they were written by a newer vlagym: pip install --upgrade vlagym"
 
 
@@ -37,7 +41,9 @@ def read_run(path: Path | str) -> Salvaged:
     - A measure that is NaN or infinite becomes None, as if it did not apply, and is told.
     - Keys that this version does not know, in the header or in lines, are left out and told: a newer version wrote them.
     - A line of a task that the suite of the header does not hold belongs to another run; it is left out and told.
+    - An episode of which a later line cannot be read, or is left out, is left out with it: what an older line says of it was superseded.
     - Two lines of one episode and attempt that tell of different plays are told; the last one counts, as of a retry.
+    - A published run whose header or ledger is not the one that was verified is told, and counts as not verified.
     """
     folder = Path(path)
     complaints: list[str] = []
@@ -49,8 +55,9 @@ def read_run(path: Path | str) -> Salvaged:
     if not ledger.is_file():
         complaints.append(f"{folder} has a {HEADER} and no {LEDGER}: the ledger was removed, and with it every episode")
         return Salvaged(Run(name=folder.resolve().name, header=header, results=()), tuple(complaints))
-    lines = _lines(ledger, complaints)
-    lines = _of_the_suite(ledger, header, lines, complaints)
+    found = _lines(ledger, complaints)
+    lines = _of_the_suite(ledger, header, found.lines, complaints)
+    lines = _not_superseded(ledger, found, lines, complaints)
     results = list({line.result.digest: line.result for line in lines}.values())
     complaints += _told_twice(ledger, lines)
     promised = header.suite.get("episodes")
@@ -59,13 +66,25 @@ def read_run(path: Path | str) -> Salvaged:
         complaints.append(f"{ledger} holds {len(results)} episodes where the header promises {promised}: {advice}")
     if not lines:
         complaints.append(f"{ledger} holds no episode that can be read")
-    return Salvaged(Run(name=folder.resolve().name, header=header, results=results), tuple(complaints))
+    verified = _verified(folder, found.data, complaints)
+    return Salvaged(Run(name=folder.resolve().name, header=header, results=results, verified=verified), tuple(complaints))
 
 
 class _Line(NamedTuple):
     number: int
     """From 1."""
     result: EpisodeResult
+
+
+class _Ledger(NamedTuple):
+    data: bytes
+    """Unpacked."""
+    lines: list[_Line]
+    """Those that can be read."""
+    lost: Mapping[str, int]
+    """Digest -> number of the last line that cannot be read and bears it."""
+    nameless: tuple[int, ...]
+    """Numbers of the lines that cannot be read and bear no digest."""
 
 
 # ------------------------------------------------------------------------------------------------------------------------ header
@@ -118,8 +137,8 @@ def _lenient_header(text: str, path: Path, strict: BadData, complaints: list[str
 
 
 # ------------------------------------------------------------------------------------------------------------------------- lines
-def _lines(ledger: Path, complaints: list[str]) -> list[_Line]:
-    """Returns the lines that can be read."""
+def _lines(ledger: Path, complaints: list[str]) -> _Ledger:
+    """Returns the lines that can be read, and which episodes the others are of."""
     data, damage = ledger_bytes(ledger)
     if damage is not None:
         complaints.append(f"{ledger} is damaged ({damage}): what comes before that is read")
@@ -128,6 +147,16 @@ def _lines(ledger: Path, complaints: list[str]) -> list[_Line]:
     unreadable: list[str] = []
     unknown: Counter[str] = Counter()
     not_finite: list[str] = []
+    lost: dict[str, int] = {}
+    nameless: list[int] = []
+
+    def lose(number: int, text: str) -> None:
+        digest = _DIGEST.search(text)
+        if digest is None:
+            nameless.append(number)
+        else:
+            lost[digest[1]] = number
+
     for number, raw in enumerate(complete, start=1):
         text, where = raw.decode("utf-8", errors="replace"), f"line {number}"
         try:
@@ -143,6 +172,7 @@ def _lines(ledger: Path, complaints: list[str]) -> list[_Line]:
                 raise BadData(f"{where} lasted {result.time_s} s, in {result.wall_s} s of wall time")
         except BadData as error:
             unreadable.append(str(error))
+            lose(number, text)
             continue
         lines.append(_Line(number, result))
     if unreadable:
@@ -153,7 +183,8 @@ def _lines(ledger: Path, complaints: list[str]) -> list[_Line]:
         complaints.append(f"{ledger}: measures that are no number (NaN or infinite) are taken for missing: {_some(not_finite, '; ')}")
     if torn:
         complaints.append(f"{ledger}: line {len(complete) + 1} was cut off after {len(torn)} bytes; its episode is left out")
-    return lines
+        lose(len(complete) + 1, torn.decode("utf-8", errors="replace"))
+    return _Ledger(data, lines, lost, tuple(nameless))
 
 
 def _lenient_line(text: str, where: str, strict: BadData, unknown: Counter[str]) -> EpisodeResult:
@@ -190,6 +221,35 @@ def _of_the_suite(ledger: Path, header: RunHeader, lines: list[_Line], complaint
         of = f"{_lines_are(foreign)} of tasks that its suite {header.suite.get('name')!r} does not hold ({names}) and left out: line {numbers}"
         complaints.append(f"{ledger} mixes suites: {of}")
     return [line for line in lines if line.result.task in tasks]
+
+
+def _not_superseded(ledger: Path, found: _Ledger, lines: list[_Line], complaints: list[str]) -> list[_Line]:
+    """Returns the lines that no later line of their episode supersedes, among those that cannot be read or are left out."""
+    kept = {line.number for line in lines}
+    lost = {line.result.digest: line.number for line in found.lines if line.number not in kept}
+    for digest, number in found.lost.items():
+        lost[digest] = max(number, lost.get(digest, 0))
+    last = {line.result.digest: line.number for line in lines}
+    gone = {digest for digest, number in last.items() if number < lost.get(digest, 0)}
+    if gone:
+        which = _some([f"{digest[:12]} (line {lost[digest]})" for digest in sorted(gone, key=lost.__getitem__)])
+        episodes = f"{len(gone)} episodes are" if len(gone) != 1 else "1 episode is"
+        complaints.append(f"{ledger}: {episodes} left out although an older line of each can be read, for a later one superseded it: {which}")
+    if found.nameless and lines and lines[0].number < max(found.nameless):
+        first = max(found.nameless)
+        told = _some([str(number) for number in found.nameless])
+        of_whom = f"nobody knows of which episode line {told} was"
+        complaints.append(f"{ledger}: {of_whom}: one that was played again may be counted by what stands before line {first}")
+    return [line for line in lines if line.result.digest not in gone]
+
+
+def _verified(folder: Path, ledger: bytes, complaints: list[str]) -> str:
+    try:
+        verified = read_verified(folder, ledger)
+    except BadData as error:
+        complaints.append(str(error))
+        return ""
+    return "" if verified is None else verified.told
 
 
 def _told_twice(ledger: Path, lines: Sequence[_Line]) -> Iterator[str]:

@@ -63,7 +63,7 @@ class Store:
         (folder / TRACES).mkdir(parents=True, exist_ok=True)
         # The ledger before the header: a folder that has a header is complete.
         writer = _open_ledger(folder, os.O_CREAT)
-        _write_whole(folder / HEADER, header_to_json(header).encode())
+        write_whole(folder / HEADER, header_to_json(header).encode())
         _sync_folder(folder.parent)
         return cls(folder, header, [], writer)
 
@@ -213,9 +213,9 @@ class Store:
         if result.digest in self._last and (trace is not None or path.is_file()):
             new = path.with_name(_new_name(result.digest, line))
         if trace is not None:
-            _write_whole(new, trace_to_bytes(trace))
+            write_whole(new, trace_to_bytes(trace))
         elif new is not path:
-            _write_whole(new, b"")
+            write_whole(new, b"")
         else:
             path.unlink(missing_ok=True)  # a leftover: the line of its episode was never written
         _write_all(self._writer, line + b"\n")
@@ -259,30 +259,11 @@ class Store:
         """
         if self._writer is None:
             raise BadData(f"{self.path} was opened for reading; use Store.resume to change its header")
-        _write_whole(self.path / HEADER, header_to_json(header).encode())
+        write_whole(self.path / HEADER, header_to_json(header).encode())
         self._header = header
 
 
 # ---------------------------------------------------------------------------------------------------------------------------- files
-def publish(run: Path, out: Path) -> None:
-    """Writes what of a run is published: its header, and its ledger packed, one line an episode. Traces and videos stay behind.
-
-    Equal runs give equal bytes.
-
-    Raises:
-      BadData: If there is no run, or the folder holds something already.
-    """
-    import gzip
-
-    store = Store.open(run)
-    if out.exists() and any(out.iterdir()):
-        raise BadData(f"{out} exists already and holds something; publish into another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    lines = "".join(f"{result_to_line(result)}\n" for result in store.results())
-    _write_whole(out / PACKED_LEDGER, gzip.compress(lines.encode(), compresslevel=9, mtime=0))
-    _write_whole(out / HEADER, header_to_json(store.header).encode())
-
-
 def header_path(folder: Path) -> Path:
     """Returns where the header of a run lies.
 
@@ -428,7 +409,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Writes a file so that it is either the old one or the new one, whole, whenever the power goes."""
     temporary = path.with_name(path.name + ".tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)

@@ -21,7 +21,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_confirmed_run_is_published_and_stands_in_tables(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "published"
     assert main(["publish", str(made), "--out", str(out), "--workers", "1"]) == 0
-    assert "2 of 2 episodes confirmed; published in" in capsys.readouterr().out
+    assert "2 of 2 episodes confirmed: actions, states and every measure but latency; published in" in capsys.readouterr().out
     assert sorted(p.name for p in out.iterdir()) == ["episodes.jsonl.gz", "header.json", "verified.json"]
     assert json.loads((out / "verified.json").read_text(encoding="utf-8"))["confirmed"] == 2
     assert Store.open(out).results() == Store.open(made).results()

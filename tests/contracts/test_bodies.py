@@ -17,7 +17,8 @@ from vlagym.benchmark.stored import again
 from vlagym.benchmark.entry import Entry
 from vlagym.benchmark.suite import Suite
 from vlagym.benchmark.trials import Body, bodies
-from vlagym.benchmark.verify import compare, verify
+from vlagym.benchmark.verdict import compare
+from vlagym.benchmark.verify import verify
 from vlagym.envs import catalog
 from vlagym.envs.env import VlaEnv
 from vlagym.envs.sampling import sample

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +15,8 @@ import pytest
 
 from vlagym.envs.errors import BadData
 from vlagym.results.salvage import Salvaged, read_run
-from vlagym.results.store import Store, publish
+from vlagym.results.published import VERIFIED, Verified, publish
+from vlagym.results.store import Store
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -90,7 +93,8 @@ def test_lines_that_cannot_be_read_are_counted_with_their_numbers_and_why(run: P
         Store.open(run)
     found = read(run)
     assert seeds(found) == [0, 2, 5]
-    (told,) = found.complaints
+    told, whose = found.complaints
+    assert whose.endswith("nobody knows of which episode line 2 was: one that was played again may be counted by what stands before line 2")
     assert "episodes.jsonl: 3 lines are left out, for nobody can read them: " in told
     assert "line 2 is not JSON: " in told and "line 4 lacks the key 'outcome'" in told and "line 5.outcome is 'victory'; it must be one of" in told
 
@@ -241,3 +245,67 @@ def test_a_packed_ledger_that_was_cut_is_read_as_far_as_it_is_whole(traces: Modu
     salvaged = read_run(out)
     assert salvaged.run is not None and 0 < len(salvaged.run.results) < 40
     assert any("episodes.jsonl.gz is damaged (it ends too early): what comes before that is read" in told for told in salvaged.complaints)
+
+
+# ------------------------------------------------------------------------------------------------------------- what was superseded
+def test_an_older_line_does_not_take_the_place_of_a_later_one_that_cannot_be_read(run: Path) -> None:
+    ledger = run / "episodes.jsonl"
+    lines = ledger.read_text(encoding="utf-8").splitlines()
+    worse = [line.replace('"outcome":"success"', '"outcome":"failure"').replace('"ended_by":"goal"', '"ended_by":"horizon"') for line in lines[:3]]
+    ledger.write_text("\n".join([*lines, worse[0][:-1], worse[1].replace('"task":"place_on"', '"task":"stack"'), worse[2][:80]]), encoding="utf-8")
+    found = read(run)
+    assert seeds(found) == [3, 4, 5]
+    digests = [json.loads(line)["digest"][:12] for line in lines[:3]]
+    assert "3 episodes are left out although an older line of each can be read, for a later one superseded it: " in found.complaints[-1]
+    assert all(f"{digest} (line {number})" in found.complaints[-1] for digest, number in zip(digests, (7, 8, 9), strict=True))
+
+
+def test_a_damaged_line_that_a_later_one_supersedes_costs_nothing(run: Path) -> None:
+    ledger = run / "episodes.jsonl"
+    lines = ledger.read_text(encoding="utf-8").splitlines()
+    ledger.write_text("\n".join([lines[0][:-1], *lines]) + "\n", encoding="utf-8")
+    found = read(run)
+    assert seeds(found) == [0, 1, 2, 3, 4, 5] and len(found.complaints) == 1
+
+
+# ------------------------------------------------------------------------------------------------------------------- published runs
+@pytest.fixture
+def sealed(run: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "published"
+    publish(run, out, Verified(episodes=6, confirmed=6))
+    return out
+
+
+def test_a_published_run_says_how_much_of_it_was_verified_and_another_does_not(run: Path, sealed: Path) -> None:
+    found = read(sealed)
+    assert found.complaints == () and found.run is not None and found.run.verified == "6 of 6"
+    own = read(run).run
+    assert own is not None and own.verified == ""
+
+
+def forge_ledger(folder: Path) -> None:
+    path = folder / "episodes.jsonl.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"steps":4.0', b'"steps":1.0')))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (forge_ledger, "is not of this episodes.jsonl.gz, which changed after it was verified: the run counts as not verified"),
+        (lambda folder: change_header(folder, lambda data: data.update(quality="high")), "is not of this header.json"),
+        (lambda folder: (folder / VERIFIED).write_text("{}"), "lacks the key 'episodes'"),
+        (lambda folder: (folder / VERIFIED).write_text("{"), "cannot be read: .* The run counts as not verified"),
+    ],
+)
+def test_what_changed_after_it_was_verified_is_told_and_counts_as_not_verified(sealed: Path, change: Callable[[Path], Any], told: str) -> None:
+    change(sealed)
+    found = read(sealed)
+    assert found.run is not None and len(found.run.results) == 6 and found.run.verified == ""
+    (complaint,) = found.complaints
+    assert re.search(told, complaint)
+
+
+def test_measures_that_nobody_confirmed_are_not_published(run: Path, tmp_path: Path) -> None:
+    publish(run, tmp_path / "published", Verified(episodes=6, confirmed=6, measures_left_out=("steps",)))
+    before, after = Store.open(run).results()[0].measures, Store.open(tmp_path / "published").results()[0].measures
+    assert "steps" in before and dict(after) == {name: value for name, value in before.items() if name != "steps"}

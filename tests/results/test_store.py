@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from vlagym.envs.errors import BadData, UnknownName
+from vlagym.results import published as published_run
 from vlagym.results import store
 from vlagym.results.store import Store
 
@@ -210,7 +211,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("has_new_trace", [True, False])
-@pytest.mark.parametrize("at", ["_write_whole", "_write_all", "_settle"])
+@pytest.mark.parametrize("at", ["write_whole", "_write_all", "_settle"])
 def test_a_kill_during_a_retry_leaves_a_line_and_its_own_trace(
     traces: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, at: str, has_new_trace: bool
 ) -> None:
@@ -293,14 +294,14 @@ def test_a_published_run_is_packed_and_only_read(traces: ModuleType, folder: Pat
         for spec in specs:
             run.append(traces.make_result(spec), traces.make_trace(spec))
     out = tmp_path / "published" / "hold"
-    store.publish(folder, out)
+    published_run.publish(folder, out)
     published = Store.open(out)
     assert published.results() == Store.open(folder).results() and published.header == Store.open(folder).header
     assert sorted(p.name for p in out.iterdir()) == ["episodes.jsonl.gz", "header.json"] and len(published.ledger()) == 3
     with pytest.raises(BadData, match="is a published run, whose ledger is packed: it is only read"):
         Store.resume(out)
     with pytest.raises(BadData, match="exists already and holds something; publish into another folder"):
-        store.publish(folder, out)
+        published_run.publish(folder, out)
     (out / "episodes.jsonl.gz").write_bytes((out / "episodes.jsonl.gz").read_bytes()[:-30])
     with pytest.raises(BadData, match="episodes.jsonl.gz is damaged"):
         Store.open(out)
