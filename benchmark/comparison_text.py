@@ -50,6 +50,10 @@ def comparison_lines(found: Comparison) -> list[str]:
             f"{_points(total.difference_if_failures)} points, p = {_p(total.p_if_failures)}"
         )
     lines.append(f"looked at as often as one likes: {state_in_words(found.sequential, first, second)}")
+    average, table = found.sequential.difference, total.difference.mean
+    if average is not None and table is not None and abs(average - table) >= 0.0005:
+        told = f"the mean over {found.sequential.n} scenes, each counted once, and that of the table ({100 * table:+.1f}) the mean over {total.n} episodes"
+        lines.append(f"- that difference is {told}")
     if found.sequential_if_failures is not None:
         lines.append(f"and if errors were failures: {state_in_words(found.sequential_if_failures, first, second)}")
     if found.needed is not None:
@@ -57,6 +61,34 @@ def comparison_lines(found: Comparison) -> list[str]:
     alike = total.n - total.first_only - total.second_only
     sums = f"{total.first_only} only {first}, {total.second_only} only {second}, {alike} alike; {total.errors} with an error"
     return [*lines, "", f"{total.n + total.errors} pairs: {sums}"]
+
+
+def order_notes(order_seed: int | None) -> list[str]:
+    """Returns what must be said of the order in which a comparison looked, where somebody has chosen it."""
+    if order_seed is None:
+        return []
+    return [f"the order of the looks is that of --order-seed {order_seed}: the answer holds only if no other order was tried"]
+
+
+def looking_notes(journal: Mapping[str, Any] | None, difference: float | None) -> list[str]:
+    """Returns what must be said of looks at stored runs.
+
+    Args:
+      journal: Of the comparison that played them; None: they were played apart.
+      difference: The smallest difference that matters, as it is asked for now.
+    """
+    notes = []
+    fixed = None
+    if journal is not None:
+        fixed = journal["design"]["difference"]
+        notes.append(f"played by one comparison: the {len(journal['order'])} scenes that it looked at are taken in its order")
+        notes += order_notes(journal["design"]["order_seed"])
+    if difference is not None and difference != fixed:
+        notes.append(
+            f"that {100 * difference:g} points matter was said after the runs were played: that they differ by less is known only if nobody who chose "
+            "the number had seen them. The interval holds for any"
+        )
+    return notes
 
 
 def state_in_words(state: State, first: str, second: str) -> str:

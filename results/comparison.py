@@ -146,7 +146,7 @@ def compare(
         only_first=len(a.results) - len(found),
         only_second=len(b.results) - len(found),
         differs=tuple(differs),
-        notes=tuple(_notes((a, b), (first, second))),
+        notes=tuple(_notes((a, b), (first, second), order is not None)),
         sequential=looked_at(found, alpha=alpha, difference=difference, order=order),
         sequential_if_failures=looked_at(found, alpha=alpha, difference=difference, order=order, errors_fail=True) if total.errors else None,
         needed=_needed(total),
@@ -269,17 +269,15 @@ def _needed(total: Row) -> int | None:
     return episodes_for_difference(total.difference.mean, POWER, discordance=discordance).n
 
 
-def _notes(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
+def _notes(runs: Sequence[Run], names: Sequence[str], is_ordered: bool) -> Iterator[str]:
     unfinished = []
     for run, name in zip(runs, names, strict=True):
         scheduled = run.header.suite.get("episodes")
         if isinstance(scheduled, int) and len(run.results) < scheduled:
             unfinished.append(f"{name} has stored {len(run.results)} of {scheduled} episodes")
     if unfinished:
-        yield (
-            f"{', '.join(unfinished)}. Where a run was stopped because of how it went, p and the intervals of the table claim too much; "
-            "what is said of looking often holds"
-        )
+        looks = "what is said of looking often holds" if is_ordered else "what is said of looking often holds only where that was not so"
+        yield f"{', '.join(unfinished)}. Where a run was stopped because of how it went, p and the intervals of the table claim too much; {looks}"
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

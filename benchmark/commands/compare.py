@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from argparse import Namespace
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ def main(args: Sequence[str]) -> int:
     return _stored(options)
 
 
-_OF_MEANS = ("--max-episodes", "--look-every", "--workers", "--executor", "--retries")
+_OF_MEANS = ("--max-episodes", "--look-every", "--workers", "--executor")
 """Options of how two policies are played, which may change when a comparison is resumed."""
 
 _OF_DESIGN = (
@@ -47,6 +48,7 @@ _OF_DESIGN = (
     "--episodes",
     "--season",
     "--order-seed",
+    "--retries",
     "--out",
     "--quality",
     "--look",
@@ -59,8 +61,8 @@ _OF_DESIGN = (
 def _parse(args: Sequence[str]) -> Namespace:
     parser = console.parser(
         prog="vlagym compare",
-        description="Compares stored runs pair by pair, each episode with itself; or plays two policies on the same episodes, in a random but seeded "
-        "order, and stops when it is known which is better or that it does not matter.",
+        description="Compares stored runs pair by pair, each episode with itself; or plays two policies on the same episodes, in an order that "
+        "follows from both, and stops when it is known which is better or that it does not matter.",
         example="vlagym compare runs/a runs/b\nvlagym compare --policies minivla hold --suite smoke --difference 0.1 --out runs/minivla-hold\n"
         "vlagym compare --resume runs/minivla-hold",
     )
@@ -77,7 +79,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     play.add_argument("--episodes", type=int, metavar="N", help="of each task; without a suite, 50")
     play.add_argument("--season", metavar="NAME", help="plays fresh episodes, whose seeds are derived from the name")
     play.add_argument("--max-episodes", type=int, metavar="N", help="of each policy; then it stops undecided, and can be resumed")
-    play.add_argument("--order-seed", type=int, metavar="N", help="of the order of the episodes; 0 by default")
+    play.add_argument("--order-seed", type=int, metavar="N", help="an order of your own; the answer says so, for whoever tries several finds what he seeks")
     play.add_argument("--look-every", type=int, metavar="N", help="episodes of each policy between two looks; default: 8, or two for each worker")
     play.add_argument("--out", type=Path, metavar="DIR", help="the comparison, with a run folder of each; default: runs/<UTC time>-P-Q-<suite>")
     play.add_argument("--resume", type=Path, metavar="DIR", help="goes on with a comparison as it was begun")
@@ -97,6 +99,7 @@ def _is_given(options: Namespace, word: str) -> bool:
 # ----------------------------------------------------------------------------------------------------------------------- stored runs
 def _stored(options: Namespace) -> int:
     from vlagym.benchmark import comparison_text as text
+    from vlagym.benchmark import journal
     from vlagym.results.comparison import compare, compare_all
     from vlagym.results.pooling import Run
 
@@ -112,7 +115,9 @@ def _stored(options: Namespace) -> int:
         standing = compare_all(runs, **asked)
         console.answer(json.dumps(text.plain(standing), indent=2) if options.json else "\n".join(text.standing_lines(standing)))
         return 0
-    found = compare(runs[0], runs[1], **asked)
+    told = journal.of_runs(paths[0], paths[1])
+    found = compare(runs[0], runs[1], **asked, order=None if told is None else told["order"])
+    found = dataclasses.replace(found, notes=(*found.notes, *text.looking_notes(told, options.difference)))
     console.answer(json.dumps(text.plain(found), indent=2) if options.json else "\n".join(text.comparison_lines(found)))
     return 0
 
@@ -136,7 +141,6 @@ def _play(options: Namespace, args: Sequence[str]) -> int:
     means = Means(
         executor=options.executor or "processes",
         workers=options.workers,
-        retries=options.retries or 0,
         max_episodes=options.max_episodes,
         look_every=options.look_every,
         command=("vlagym", "compare", *args),
@@ -167,7 +171,8 @@ def _design(options: Namespace) -> Design:
         suite=_suite(options),
         difference=options.difference,
         alpha=0.05 if options.alpha is None else options.alpha,
-        order_seed=options.order_seed or 0,
+        order_seed=options.order_seed,
+        retries=options.retries or 0,
         quality=options.quality or "fast",
         look=options.look or "auto",
         safety=options.safety or "off",
@@ -249,6 +254,7 @@ def _say_verdict(design: Design, verdict: Verdict, names: tuple[str, str], *, as
 
     runs = [Run.load(path) for path in (verdict.first, verdict.second)]
     found = compare(runs[0], runs[1], alpha=design.alpha, difference=design.difference, order=verdict.order, names=names)
+    found = dataclasses.replace(found, notes=(*found.notes, *text.order_notes(design.order_seed)))
     num_errors = sum(r.outcome == "error" for run in runs for r in run.results)
     fixed = _fixed_plan(design, found)
     saved = 2 * (verdict.num_episodes - verdict.num_played)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ import fakes  # noqa: F401 -- so that its name is known here
 import pytest
 
 from vlagym.benchmark.cli import main
-from vlagym.benchmark.comparison import FILE
+from vlagym.benchmark.journal import FILE
 from vlagym.results.store import Store
 
 WORDS = {"s": "success", "f": "failure", "e": "error"}
@@ -115,3 +116,43 @@ def test_runs_of_other_suites_are_refused(traces: ModuleType, tmp_path: Path, ca
     assert main(["compare", one, str(tmp_path / "b")]) == 2
     told = capsys.readouterr().err
     assert "have no episode in common and cannot be compared; they differ in suite.name: smoke against tabletop" in told
+
+
+def test_runs_of_a_comparison_are_looked_at_in_its_order(traces: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "c"
+    runs = [write_run(traces, folder / "first-minivla", "minivla", "f" * 30 + "s" * 30), write_run(traces, folder / "second-hold", "hold", "f" * 60)]
+    assert main(["compare", *runs, "--json"]) == 0
+    apart = json.loads(capsys.readouterr().out)
+    order = [traces.make_spec(seed=seed, task=["stack", "push"][seed % 2]).digest() for seed in range(59, 19, -1)]
+    design = {"difference": 0.1, "order_seed": 7}
+    told = {"schema": 1, "design": design, "digest": "", "runs": ["first-minivla", "second-hold"], "looks": [], "order": order}
+    (folder / FILE).write_text(json.dumps(told), encoding="utf-8")
+    assert main(["compare", *runs, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["sequential"]["n"] == 40 and apart["sequential"]["n"] == 60
+    assert found["sequential"]["decided_at"] < apart["sequential"]["decided_at"], "the wins came first"
+    assert any(note.startswith("played by one comparison: the 40 scenes that it looked at are taken in its order") for note in found["notes"])
+    assert "the order of the looks is that of --order-seed 7: the answer holds only if no other order was tried" in found["notes"]
+
+
+def test_a_difference_that_is_chosen_after_playing_is_said_to_be(traces: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [write_run(traces, tmp_path / "a", "minivla", "sf" * 15), write_run(traces, tmp_path / "b", "hold", "fs" * 15)]
+    assert main(["compare", *runs, "--difference", "0.3"]) == 0
+    assert "that 30 points matter was said after the runs were played" in capsys.readouterr().out
+    assert main(["compare", *runs]) == 0
+    assert "was said after" not in capsys.readouterr().out
+
+
+def test_a_mean_over_scenes_is_told_apart_from_one_over_episodes(traces: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = []
+    for policy, wins in (("minivla", True), ("hold", False)):
+        with Store.create(tmp_path / policy, traces.make_header(policy=policy)) as store:
+            for seed in range(8):
+                twin = traces.make_spec(seed=seed)
+                varied = [dataclasses.replace(twin, axes=(("camera", level),), base=twin.digest()) for level in range(1, 4) if seed == 0]
+                for spec in (twin, *varied):
+                    store.append(traces.make_result(spec, outcome="success" if wins and seed == 0 else "failure"), None)
+        runs.append(str(tmp_path / policy))
+    assert main(["compare", *runs]) == 0
+    told = capsys.readouterr().out
+    assert "- that difference is the mean over 8 scenes, each counted once, and that of the table (+36.4) the mean over 11 episodes" in told

@@ -10,8 +10,9 @@ from typing import Any
 import fakes
 import pytest
 
-from vlagym.benchmark.comparison import FILE, Contender, Design, Means, Verdict, drive, load_design
+from vlagym.benchmark.comparison import Contender, Design, Means, Verdict, drive, load_design
 from vlagym.benchmark.entry import Entry
+from vlagym.benchmark.journal import FILE, of_runs
 from vlagym.benchmark.suite import Suite
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeResult, EpisodeSpec
@@ -40,7 +41,7 @@ def specs(count: int = 30) -> Sequence[EpisodeSpec]:
 
 
 def play(path: Path, told: Told | None = None, *, first: Contender = CARRIER, second: Contender = IDLE, count: int = 30, **changes: Any) -> Verdict:
-    how = {k: changes.pop(k) for k in list(changes) if k in ("max_episodes", "look_every", "workers", "executor", "retries")}
+    how = {k: changes.pop(k) for k in list(changes) if k in ("max_episodes", "look_every", "workers", "executor")}
     design = Design(first=first, second=second, suite=SUITE, **{"difference": 0.1, **changes})
     means = Means(**{"executor": "serial", "look_every": 4, **how}, make_world=fakes.make_world)
     told = told or Told()
@@ -89,6 +90,18 @@ def test_a_limit_ends_it_undecided_and_it_can_go_on(tmp_path: Path, whole: Verdi
     assert last.decided == "first" and last.state.decided_at == whole.state.decided_at and last.num_before == 6
 
 
+def test_the_order_follows_from_the_episodes_and_the_two_policies(tmp_path: Path, whole: Verdict) -> None:
+    turned = play(tmp_path / "turned", first=IDLE, second=CARRIER, alpha=0.1, difference=0.3, max_episodes=8)
+    assert turned.order == whole.order[:8], "neither a folder, an alpha nor who is named first brings another order"
+    assert play(tmp_path / "other", first=Contender(policy="uniform"), max_episodes=8).order != whole.order[:8]
+
+
+def test_the_journal_knows_the_order_of_the_looks_and_whose_runs_it_is_of(tmp_path: Path, whole: Verdict) -> None:
+    told = of_runs(whole.second, whole.first)
+    assert told is not None and told["order"] == whole.order and len(whole.order) == 12
+    assert of_runs(whole.first, tmp_path) is None
+
+
 @pytest.mark.slow
 def test_worker_processes_give_the_same(tmp_path: Path, whole: Verdict) -> None:
     found = play(tmp_path / "c", executor="processes", workers=2, first=Contender(policy="fakes:CARRIER:in_worker"))
@@ -111,7 +124,7 @@ def test_errors_are_set_aside_and_a_decision_must_hold_if_they_were_failures(tmp
     faulty = Contender(policy="fakes:FAULTY:act/0,1,2,3,4,5,6,7")
     found = play(tmp_path / "c", first=faulty, second=faulty, count=10)
     assert (found.state.n, found.state_if_failures.n, found.decided) == (2, 10, None)
-    better = play(tmp_path / "d", first=Contender(policy="fakes:FAULTY:act/0,1"))
+    better = play(tmp_path / "d", first=Contender(policy="fakes:FAULTY:act/0,1"), order_seed=0)
     assert better.decided == "first" and better.state.n < better.state_if_failures.n
 
 
@@ -131,7 +144,9 @@ def test_variations_of_a_scene_are_played_with_it_and_looked_at_together(tmp_pat
     [
         ({"difference": 0.2}, "difference was 0.1 and is 0.2"),
         ({"alpha": 0.2}, "alpha was 0.05 and is 0.2"),
-        ({"order_seed": 5}, "order_seed was 0 and is 5"),
+        ({"order_seed": 5}, "order_seed was null and is 5"),
+        ({"retries": 2}, "retries was 0 and is 2"),
+        ({"episode_timeout_s": 9.0}, "episode_timeout_s was null and is 9"),
         ({"second": CARRIER}, "second was"),
     ],
 )
@@ -157,7 +172,7 @@ def test_a_design_is_read_back_as_it_was_written(whole: Verdict, tmp_path: Path)
     assert load_design(whole.path) == Design(first=CARRIER, second=IDLE, suite=SUITE, difference=0.1)
     with pytest.raises(BadData, match=f"is not the folder of a comparison: it has no {FILE}"):
         load_design(tmp_path)
-    (tmp_path / FILE).write_text('{"schema": 1, "design": {}, "digest": "", "looks": []}', encoding="utf-8")
+    (tmp_path / FILE).write_text('{"schema": 1, "design": {}, "digest": "", "looks": [], "runs": [], "order": []}', encoding="utf-8")
     with pytest.raises(BadData, match="does not hold the design of a comparison: KeyError"):
         load_design(tmp_path)
     (tmp_path / FILE).write_text("{", encoding="utf-8")
