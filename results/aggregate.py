@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.types import EpisodeResult
-from vlagym.results import standings
+from vlagym.results import remarks, standings
+from vlagym.results.counted import low_first as low_first
+from vlagym.results.counted import rate as rate
+from vlagym.results.counted import variation_words
 from vlagym.results.groupings import GROUPINGS as GROUPINGS
+from vlagym.results.groupings import counted_of, parts_axes
 from vlagym.results.groupings import group_of as group_of
-from vlagym.results.intervals import MeanInterval, mean_interval, wilson
-from vlagym.results.pooling import Pool, pools
+from vlagym.results.intervals import MeanInterval, mean_interval
+from vlagym.results.pooling import pools
 from vlagym.results.pooling import Run as Run
 from vlagym.results.pooling import packages_that_score as packages_that_score
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 DIFFERS = "differs"
 """Key of the rows that agree in policy, suite and grouping and must not be pooled nevertheless: it says what they differ in."""
+
+VARIED = "varied"
+"""Key of tables with a row of varied episodes: how they are, all alike, or the kinds of them; empty for unvaried ones."""
 
 SENSITIVITY = "success_if_errors_failed"
 """A derived measure: the rate of success if every errored episode were a failure. A table has it where it is among the columns asked for."""
@@ -55,6 +60,8 @@ class Table:
     """Measures besides success."""
     notes: tuple[str, ...]
     """What a reader must know: unfinished runs, errors, privileged policies, measures that are left out."""
+    leaves_out: bool = False
+    """Whether there are episodes that no row counts: varied ones beside unvaried ones, and controls."""
     letters: tuple[str, ...] = ()
     """One for each row, or none at all where nothing was compared: rows of one suite and group that bear a letter in common are not told apart by
     their success on the episodes that they share (`results.standings`)."""
@@ -70,10 +77,14 @@ def with_total(table: Table, total: Table, key: str) -> Table:
     """
     import pandas as pd
 
-    below = total.frame.copy().assign(**{key: "all"})  # a copy is one block again; pandas warns of the many it was built of
-    frame = pd.concat([table.frame, below[[c for c in table.frame.columns]]], ignore_index=True)
+    keys = tuple(k for k in ("policy", "suite", key, VARIED, DIFFERS) if k in (*table.keys, *total.keys))
+    missing = {k: "" for k in keys if k in (VARIED, DIFFERS)}
+    above, below = (t.frame.copy() for t in (table, total))  # a copy is one block again; pandas warns of the many it was built of
+    below = below.assign(**{key: "all"})
+    above, below = (f.assign(**{k: v for k, v in missing.items() if k not in f.columns}) for f in (above, below))
+    frame = pd.concat([above, below], ignore_index=True)[[*keys, *(c for c in table.frame.columns if c not in table.keys)]]
     letters = (*_letters_or_blanks(table), *_letters_or_blanks(total)) if table.letters or total.letters else ()
-    return dataclasses.replace(table, frame=frame, letters=letters)
+    return dataclasses.replace(table, frame=frame, keys=keys, letters=letters)
 
 
 def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] = (), *, errors_as_failures: bool = False) -> Table:
@@ -81,7 +92,8 @@ def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] 
 
     n counts the episodes that ended in success or failure; errored ones are counted beside it and enter no mean. Rates (success and the measures
     of kind "rate") have a Wilson 95 % interval, means a bootstrap interval stratified by task. A measure that does not apply to an episode is left
-    out of its mean, which has its own n. Runs are pooled into one row only if they agree in all that a number depends on and share no episode;
+    out of its mean, which has its own n. Where a row would hold unvaried and varied episodes, it counts the unvaried alone, and no row mixes control
+    sentences with anything else (`results.counted`); with a grouping by axis each row counts what it is of. Runs are pooled into one row only if they agree in all that a number depends on and share no episode;
     otherwise they have rows of their own, and `differs` names what differs (`results.pooling`). Of several policies, letters say which are told
     apart by the episodes that they share.
 
@@ -107,27 +119,37 @@ def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] 
     of_rows = pools(runs)
 
     rows: list[dict[str, Any]] = []
+    leaves_out = False
     rivals: dict[tuple[str, ...], dict[str, Sequence[EpisodeResult]]] = defaultdict(dict)
     for pool in of_rows:
         groups: dict[tuple[str, ...], list[EpisodeResult]] = defaultdict(list)
         for result in pool.results():
             groups[tuple(group_of(result, name) for name in groupings)].append(result)
-        for group, results in groups.items():
-            key = {"policy": pool.policy, "suite": pool.suite, **dict(zip(groupings, group, strict=True)), DIFFERS: pool.differs}
+        for group, found in groups.items():
+            results = counted_of(found, groupings)
+            leaves_out |= len(results) < len(found)
+            of_group = dict(zip(groupings, group, strict=True))
+            key = {"policy": pool.policy, "suite": pool.suite, **of_group, VARIED: variation_words(results), DIFFERS: pool.differs}
             rows.append({**key, **_row(results, measures, errors_as_failures)})
             rivals[(pool.suite, *group)][pool.label] = results
-    keys = ["policy", "suite", *groupings, DIFFERS]
+    keys = ["policy", "suite", *groupings, VARIED, DIFFERS]
     rows.sort(key=lambda row: (row["suite"], *(row[k] for k in groupings), -low_first(row["success"]), row["policy"], row[DIFFERS]))
     letters = _letters(rows, groupings, rivals)
-    if not any(pool.differs for pool in of_rows):
-        keys.remove(DIFFERS)
-        rows = [{k: v for k, v in row.items() if k != DIFFERS} for row in rows]
+    for name, is_told in ((VARIED, not parts_axes(groupings)), (DIFFERS, True)):
+        if not is_told or not any(row[name] for row in rows):
+            keys.remove(name)
+            rows = [{k: v for k, v in row.items() if k != name} for row in rows]
     values = [f"{c.name}{end}" for c in measures for end in ("", "_low", "_high", "_n")]
     frame = pd.DataFrame(rows, columns=[*keys, "n", "errors", "success", "success_low", "success_high", *values])
     numbers = [f"{name}{end}" for name in ("success", *(c.name for c in measures)) for end in ("", "_low", "_high")]
     frame = frame.astype(dict.fromkeys(numbers, "float64"))
-    notes = _notes(runs, of_rows, columns, groupings, errors_as_failures)
-    return Table(frame=frame, keys=tuple(keys), columns=measures, notes=notes, letters=letters)
+    notes = remarks.remarks(runs, of_rows, [c.name for c in columns], groupings, errors_as_failures=errors_as_failures)
+    return Table(frame=frame, keys=tuple(keys), columns=measures, notes=notes, letters=letters, leaves_out=leaves_out)
+
+
+def notes_on(runs: Sequence[Run], columns: Sequence[Column]) -> tuple[str, ...]:
+    """Returns what a reader of any table of the runs must know: the notes of `aggregate`, but for what each table tells of itself."""
+    return remarks.remarks_on_runs(runs, pools(runs), [c.name for c in columns])
 
 
 # ----------------------------------------------------------------------------------------------------------------------- one row
@@ -173,104 +195,3 @@ def _letters(
 
 def _letters_or_blanks(table: Table) -> tuple[str, ...]:
     return table.letters or ("",) * len(table.frame)
-
-
-def rate(successes: int, n: int) -> MeanInterval:
-    """Returns a rate with its Wilson 95 % interval; None for all three where nothing was counted."""
-    if n == 0:
-        return MeanInterval(None, None, None, 0)
-    low, high = wilson(successes, n)
-    return MeanInterval(successes / n, float(low), float(high), n)
-
-
-def low_first(value: float | None) -> float:
-    """Returns a key by which rows without a rate come after those with one."""
-    return -math.inf if value is None else value
-
-
-# ------------------------------------------------------------------------------------------------------------- what must be said
-def notes_on(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] = ()) -> tuple[str, ...]:
-    """Returns what a reader of any table of the runs must know, as the notes of `aggregate`, but for the errors: each table counts its own."""
-    of_rows = pools(runs)
-    errors = {_errors(pool, False) for pool in of_rows}
-    return tuple(note for note in _notes(runs, of_rows, columns, by, False) if note not in errors)
-
-
-def _notes(
-    runs: Sequence[Run], of_rows: Sequence[Pool], columns: Sequence[Column], by: Sequence[str], errors_as_failures: bool
-) -> tuple[str, ...]:
-    notes: list[str] = []
-    for pool in of_rows:
-        scheduled = pool.runs[0].header.suite.get("episodes")
-        stored = sum(len(run.results) for run in pool.runs)
-        if isinstance(scheduled, int) and stored != scheduled:
-            names = " and ".join(run.name for run in pool.runs)
-            notes.append(f"{names}: {stored} of {scheduled} episodes are stored; the row is of an unfinished run")
-    notes += dict.fromkeys(text for pool in of_rows if (text := _several_bodies(pool)))
-    notes += dict.fromkeys(text for pool in of_rows if (text := _varied(pool, by)))
-    notes += _strangers(of_rows)
-    notes += [text for pool in of_rows if (text := _errors(pool, errors_as_failures))]
-    for policy in sorted({pool.policy for pool in of_rows if pool.is_privileged}):
-        notes.append(f"{policy} reads the true state of the scene: it bounds what a policy that sees pixels can reach")
-    for policy, mode in sorted({(pool.policy, str(pool.runs[0].header.safety.get("mode"))) for pool in of_rows}):
-        if mode != "off":
-            what = "scaled back what was not allowed" if mode == "clip" else "ended the episode at what was not allowed"
-            notes.append(f"between {policy} and the robot stood a safety filter, which {what} (--safety {mode})")
-    unknown = sorted({name for run in runs for r in run.results for name in r.measures} - {c.name for c in columns})
-    if unknown:
-        notes.append(f"left out, for no metric of this installation is called so: {', '.join(unknown)}")
-    return tuple(notes)
-
-
-def _varied(pool: Pool, by: Sequence[str]) -> str | None:
-    """Returns the sentence that says that a row counts varied and unvaried episodes together; None for one that does not."""
-    varied = sum(bool(r.axes) for run in pool.runs for r in run.results)
-    unvaried = sum(len(run.results) for run in pool.runs) - varied
-    if not varied or not unvaried or {"axis", "axis_name"} & set(by):
-        return None
-    return f"a row of {pool.suite} counts {unvaried} unvaried and {varied} varied episodes together; --by axis_name parts them"
-
-
-def _strangers(of_rows: Sequence[Pool]) -> list[str]:
-    """Returns a sentence for each suite of which some rows have no episode in common, so that nothing tells them apart or alike."""
-    played: dict[str, dict[str, set[str]]] = defaultdict(dict)
-    for pool in of_rows:
-        played[pool.suite][pool.label] = {r.digest for r in pool.results()}
-    notes = []
-    for suite, of in played.items():
-        apart = [f"{a} and {b}" for a, b in itertools.combinations(of, 2) if of[a] and of[b] and not of[a] & of[b]]
-        if apart:
-            more = f" (and {len(apart) - 3} more pairs)" if len(apart) > 3 else ""
-            notes.append(f"{suite}: {', '.join(apart[:3])}{more} have no episode in common; nothing here compares them")
-    return notes
-
-
-def _errors(pool: Pool, errors_as_failures: bool) -> str | None:
-    """Returns the sentence that says what the errors of a row could make of its success; None for a row without."""
-    results = pool.results()
-    errors = sum(r.outcome == "error" for r in results)
-    if not errors:
-        return None
-    successes = sum(r.outcome == "success" for r in results)
-    counted, all_of_them = rate(successes, len(results) - errors), rate(successes, len(results))
-    told = f"{pool.label} on {pool.suite}: {errors} of {len(results)} episodes ended in an error"
-    if counted.mean is None:
-        return f"{told}: there is nothing to count"
-    if errors_as_failures:
-        return f"{told} and count as failures here; without them success is {_percent(counted)}"
-    return f"{told}; if these were failures, success would be {_percent(all_of_them)}"
-
-
-def _percent(interval: MeanInterval) -> str:
-    assert interval.mean is not None and interval.low is not None and interval.high is not None
-    return f"{100 * interval.mean:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-
-
-def _several_bodies(pool: Pool) -> str | None:
-    """Returns the sentence that says which bodies, on which bases, a row counts together; None for one body on one base."""
-    bases = {robot: pool.runs[0].header.robot_bases.get(robot, ["fixed"]) for run in pool.runs for robot in sorted({r.robot for r in run.results})}
-    if sum(map(len, bases.values())) < 2:
-        return None
-    told = [f"{robot} ({', '.join(of)})" for robot, of in sorted(bases.items())]
-    each = "; --by robot gives each robot a row" if len(told) > 1 else ""
-    return f"{pool.suite} counts episodes of several bodies or bases together: {', '.join(told)}{each}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.types import EpisodeResult
 from vlagym.results.aggregate import low_first, rate
-from vlagym.results.groupings import GROUPINGS, group_of
+from vlagym.results.groupings import GROUPINGS, counted_of, group_of
 from vlagym.results.intervals import MeanInterval
 from vlagym.results.pooling import Run, pools
 
@@ -48,6 +48,9 @@ class Failures:
 def failures(runs: Sequence[Run], by: Sequence[str] = ()) -> list[Failures]:
     """Returns how the policies of some runs fail, by suite, group, and success, the best first.
 
+    The episodes are those that the success of `aggregate` counts: the unvaried ones where there are any, and no control beside others, but for
+    groupings by axis.
+
     Args:
       runs: At least one.
       by: Any of `aggregate.GROUPINGS`.
@@ -67,7 +70,8 @@ def failures(runs: Sequence[Run], by: Sequence[str] = ()) -> list[Failures]:
         groups: dict[tuple[str, ...], list[EpisodeResult]] = defaultdict(list)
         for result in pool.results():
             groups[tuple(group_of(result, name) for name in groupings)].append(result)
-        for group, results in groups.items():
+        for group, found in groups.items():
+            results = counted_of(found, groupings)
             counted = [r for r in results if r.outcome != "error"]
             labels = Counter(r.failure_mode or UNLABELLED for r in counted if r.outcome == "failure")
             successes = sum(r.outcome == "success" for r in counted)

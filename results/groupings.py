@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from vlagym.results.counted import plain_episodes
 
 if TYPE_CHECKING:
     from vlagym.envs.types import EpisodeResult
@@ -10,6 +13,19 @@ if TYPE_CHECKING:
 GROUPINGS = ("task", "axis", "axis_name", "level", "robot", "base", "policy", "suite")
 """What `--by` takes. `axis` tells levels apart and `axis_name` does not; `level` is how the sentence says it. The policy and the suite are keys of
 every row anyway."""
+
+
+_OF_AXES = ("axis", "axis_name")
+
+
+def parts_axes(by: Iterable[str]) -> bool:
+    """Returns whether some groupings tell varied episodes apart, so that each row may count what it holds."""
+    return not set(_OF_AXES).isdisjoint(by)
+
+
+def counted_of(results: Sequence[EpisodeResult], by: Iterable[str]) -> list[EpisodeResult]:
+    """Returns the episodes that a row counts: all of one that was asked for by its axes, else those of `plain_episodes`."""
+    return list(results) if parts_axes(by) else plain_episodes(results)
 
 
 def group_of(result: EpisodeResult, grouping: str) -> str:

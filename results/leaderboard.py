@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vlagym.envs.errors import unknown_name
-from vlagym.results.aggregate import Column, Table
+from vlagym.results.aggregate import VARIED, Column, Table
+from vlagym.results.remarks import few_remark
 from vlagym.results.sheet import FORMATS, NOTHING, Sheet, fixed
 from vlagym.results.sheet import render as render_sheets
+from vlagym.results.spl import OF
 
 _LEGEND = (
     "n: episodes that ended in success or failure; errors are in no mean.",
@@ -18,6 +20,9 @@ _LEGEND = (
 _LETTERS = (
     "letters: rows that share one are not told apart by their success on the episodes in common (McNemar, a scene and its variations as one piece of "
     "evidence, Holm, 5 %); this is no rank."
+)
+_SPL = (
+    "spl_time, spl_path: over the expert's successes alone, which is why their n is smaller: how short an episode can be that it failed nobody knows."
 )
 
 FLOORS = ("hold", "uniform")
@@ -71,8 +76,13 @@ def sheet(table: Table, show: Sequence[str] | None = None, title: str = "Success
         head=tuple(head),
         body=tuple(map(tuple, body)),
         is_number=tuple(is_number),
-        legend=(*_LEGEND, *((_LETTERS,) if any(table.letters) else ()), *floor_legend(table.frame["policy"])),
-        notes=table.notes,
+        legend=(
+            *_LEGEND,
+            *((_SPL,) if set(head) & set(OF) else ()),
+            *((_LETTERS,) if any(table.letters) else ()),
+            *floor_legend(table.frame["policy"]),
+        ),
+        notes=(*table.notes, *few_remark(map(int, table.frame["n"]), "episodes")),
         records=tuple(rows(table)),
         csv_extra=tuple({"letters": letters} for letters in table.letters),
     )
@@ -101,11 +111,12 @@ def _cells(table: Table, show: Sequence[str] | None) -> tuple[list[str], list[li
                 raise unknown_name("measure", name, known)
         shown = [known[name] for name in show if name != "success"]
     with_letters = ["letters"] if any(table.letters) else []
-    head = [*table.keys, "n", "errors", "success", *with_letters, *(c.name for c in shown)]
+    success = "success (unvaried)" if table.leaves_out and VARIED not in table.keys else "success"
+    head = [*table.keys, "n", "errors", success, *with_letters, *(c.name for c in shown)]
     body = []
     for i, row in enumerate(rows(table)):
-        success = _interval(row["success"], row["success_low"], row["success_high"], "share")
-        cells = [*(str(row[key]) for key in (*table.keys, "n", "errors")), success, *([table.letters[i]] if with_letters else [])]
+        rate = _interval(row["success"], row["success_low"], row["success_high"], "share")
+        cells = [*(str(row[key]) for key in (*table.keys, "n", "errors")), rate, *([table.letters[i]] if with_letters else [])]
         body.append([*cells, *(_measure(row[c.name], c, row["n"]) for c in shown)])
     return head, body, [False] * len(table.keys) + [True] * 3 + [False] * len(with_letters) + [True] * len(shown)
 

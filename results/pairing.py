@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vlagym.envs.types import EpisodeResult, canonical_json
+from vlagym.results.counted import plain_episodes as plain_episodes
 from vlagym.results.pooling import Pool, identity
 
 
@@ -83,11 +84,6 @@ def paired_pools(of_rows: Sequence[Pool]) -> list[tuple[Pool, Pairing]]:
             others = [r for other in families[_without_suite(pool)] if other.suite != pool.suite for r in other.results()]
             out.append((pool, paired(results, others)))
     return out
-
-
-def plain_episodes(results: Sequence[EpisodeResult]) -> list[EpisodeResult]:
-    """Returns the unvaried episodes; all of them where none is unvaried, as in a run of nothing but blank sentences."""
-    return [r for r in results if not r.axes] or list(results)
 
 
 def variation_of(result: EpisodeResult) -> tuple[tuple[str, int], ...]:

@@ -10,10 +10,10 @@ from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeResult
 from vlagym.results import standings
 from vlagym.results.aggregate import low_first, rate
+from vlagym.results.counted import plain_episodes
 from vlagym.results.gaps import Gap, gaps
 from vlagym.results.intervals import MeanInterval
 from vlagym.results.leaderboard import floor_legend
-from vlagym.results.pairing import plain_episodes
 from vlagym.results.pooling import Pool, Run, pools
 from vlagym.results.sheet import NOTHING, Sheet, interval_record, percent, points
 

@@ -114,10 +114,10 @@ def test_rows_are_made_by_task_robot_and_axis(traces: ModuleType) -> None:
         traces.make_result(traces.make_spec(seed=3, task="stack", axes=(("light", 2), ("blank", 1))), outcome="failure"),
     ]
     run = Run(name="run", header=traces.make_header(), results=results)
-    assert [(r["task"], r["n"]) for r in rows(aggregate([run], COLUMNS, ["task"]))] == [("open_drawer", 1), ("stack", 2)]
+    assert [(r["task"], r["n"]) for r in rows(aggregate([run], COLUMNS, ["task"]))] == [("open_drawer", 1), ("stack", 1)]
     assert [(r["axis"], r["n"]) for r in rows(aggregate([run], COLUMNS, ["axis"]))] == [("blank:1 + light:2", 1), ("none", 2)]
     both = rows(aggregate([run], COLUMNS, ["robot", "task"]))
-    assert [(r["robot"], r["task"], r["n"]) for r in both] == [("panda", "open_drawer", 1), ("panda", "stack", 2)]
+    assert [(r["robot"], r["task"], r["n"]) for r in both] == [("panda", "open_drawer", 1), ("panda", "stack", 1)]
     assert [list(r)[:3] for r in rows(aggregate([run], COLUMNS, ["policy"]))] == [["policy", "suite", "n"]]
     with pytest.raises(UnknownName, match="no grouping is called 'tasks'. Did you mean task"):
         aggregate([run], COLUMNS, ["tasks"])
@@ -237,11 +237,56 @@ def test_the_sensitivity_is_a_measure_like_others(traces: ModuleType) -> None:
     assert row["success"] == pytest.approx(2 / 3) and row[SENSITIVITY]["mean"] == 0.5 and row[SENSITIVITY]["n"] == 4
 
 
-def test_a_row_of_varied_and_unvaried_episodes_says_so(traces: ModuleType) -> None:
-    results = [traces.make_result(traces.make_spec(seed=1)), traces.make_result(traces.make_spec(seed=2, axes=(("camera", 2),)))]
-    run = Run(name="run", header=traces.make_header(), results=results)
-    assert aggregate([run], COLUMNS).notes == ("a row of smoke counts 1 unvaried and 1 varied episodes together; --by axis_name parts them",)
-    assert aggregate([run], COLUMNS, ["axis"]).notes == ()
+def run_of(traces: ModuleType, episodes: dict[tuple[tuple[str, int], ...], str], **header: Any) -> Run:
+    """Returns a run with so many episodes of each variation, () for none, spelled as in `make_run`."""
+    made = [make_run(traces, text, first_seed=100 * i, spec={"axes": axes}).results for i, (axes, text) in enumerate(episodes.items())]
+    return Run(name="run", header=traces.make_header(**header), results=[r for of in made for r in of])
+
+
+CAMERA, BLANK, WRONG = (("camera", 2),), (("blank", 1),), (("wrong", 1),)
+
+
+def test_success_and_measures_are_of_the_unvaried_episodes_and_the_rest_is_counted_in_a_note(traces: ModuleType) -> None:
+    run = run_of(traces, {(): "ssf", CAMERA: "ff", BLANK: "ee", WRONG: "s"})
+    table = aggregate([run], COLUMNS)
+    row = only_row(table)
+    assert (row["n"], row["errors"], row["success"], row["steps"]["n"]) == (3, 0, pytest.approx(2 / 3), 3)
+    assert list(row)[:4] == ["policy", "suite", "n", "errors"] and table.leaves_out
+    assert table.notes == (
+        "smoke: the numbers are of its unvaried episodes; 5 varied episodes are in none of them (3 with control sentences), but in gaps and language use",
+    )
+    by_axis = aggregate([run], COLUMNS, ["axis"])
+    assert [(r["axis"], r["n"], r["errors"]) for r in rows(by_axis)] == [("blank:1", 0, 2), ("camera:2", 2, 0), ("none", 3, 0), ("wrong:1", 1, 0)]
+    assert by_axis.notes == ("hold on smoke: 2 of 8 episodes ended in an error; each row says how many of its own",)
+
+
+def test_obeying_a_contradictory_sentence_costs_no_letter(traces: ModuleType) -> None:
+    obeys = run_of(traces, {(): "s" * 8, WRONG: "f" * 8}, policy="obeys")
+    ignores = run_of(traces, {(): "s" * 8, WRONG: "s" * 8}, policy="ignores")
+    assert [r["success"] for r in rows(aggregate([obeys, ignores], COLUMNS))] == [1.0, 1.0]
+    assert aggregate([obeys, ignores], COLUMNS).letters == ("a", "a")
+    assert aggregate([obeys, ignores], COLUMNS, ["axis_name"]).letters == ("a", "a", "a", "b")
+
+
+def test_a_row_of_episodes_that_are_varied_alike_says_how(traces: ModuleType) -> None:
+    plain, camera = make_run(traces, "ss", policy="plain"), run_of(traces, {(("lighting", 1), ("camera", 2)): "sf"}, policy="camera")
+    found = rows(aggregate([plain, camera], COLUMNS))
+    assert [(r["policy"], r["varied"]) for r in found] == [("plain", ""), ("camera", "camera=2 + lighting=1")]
+    assert only_row(aggregate([run_of(traces, {BLANK: "sf"})], COLUMNS))["varied"] == "blank=1"
+    assert "varied" not in only_row(aggregate([camera], COLUMNS, ["axis"]))
+
+
+def test_a_row_without_unvaried_episodes_mixes_no_control_into_its_success(traces: ModuleType) -> None:
+    row = only_row(aggregate([run_of(traces, {CAMERA: "ss", (("mass", 3),): "s", BLANK: "ff"})], COLUMNS))
+    assert (row["n"], row["success"], row["varied"]) == (3, 1.0, "camera=2, mass=3")
+    assert only_row(aggregate([run_of(traces, {WRONG: "ss", BLANK: "ff"})], COLUMNS))["success"] is None
+
+
+def test_a_total_of_tasks_of_which_one_is_varied_only_has_every_column(traces: ModuleType) -> None:
+    stack, pour = run_of(traces, {(): "ss", CAMERA: "ff"}), make_run(traces, "ff", first_seed=900, spec={"task": "pour", "axes": CAMERA})
+    both = dataclasses.replace(stack, results=[*stack.results, *pour.results])
+    whole = with_total(aggregate([both], COLUMNS, ["task"]), aggregate([both], COLUMNS), "task")
+    assert [(r["task"], r["varied"], r["n"]) for r in rows(whole)] == [("place_on", "", 2), ("pour", "camera=2", 2), ("all", "", 2)]
 
 
 def test_letters_stand_beside_the_rows_and_below_a_total(traces: ModuleType) -> None:

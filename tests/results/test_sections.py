@@ -83,10 +83,13 @@ def test_axes_stand_across_with_a_mark_where_holm_leaves_a_difference(paired_run
         pivot.axes_sheet([paired_run({WRONG: "sf"})])
 
 
-def test_failure_modes_are_shares_of_all_that_ended(run: Run) -> None:
+def test_failure_modes_are_shares_of_all_that_ended_and_of_unvaried_episodes_alone(paired_run: MakeRun) -> None:
+    run = paired_run({CAMERA: "fs ff ss se", WRONG: "ff ff ss ss"}, task=("stack", "pour"))
     sheet = sections.failure_sheet(failures([run], ["task"]), ["task"])
     assert sheet.head == ("policy", "suite", "task", "n", "errors", "success", "dropped")
-    assert [row[2:5] + row[6:] for row in sheet.body] == [("pour", "5", "1", "40.0 %"), ("stack", "6", "0", "33.3 %")]
+    assert [row[2:5] + row[6:] for row in sheet.body] == [("pour", "2", "0", "50.0 %"), ("stack", "2", "0", "50.0 %")]
+    by_axis = sections.failure_sheet(failures([run], ["axis_name"]), ["axis_name"])
+    assert [row[2:5] + row[6:] for row in by_axis.body] == [("camera", "3", "1", "33.3 %"), ("none", "4", "0", "50.0 %"), ("wrong", "4", "0", "50.0 %")]
 
 
 def test_what_no_run_holds_is_said(paired_run: MakeRun) -> None:
