@@ -149,7 +149,7 @@ def drive(
     reporters: tuple[Reporter, Reporter],
     looked: Looked = lambda state, played: None,
 ) -> Verdict:
-    """Plays both policies on the same scenes in an order that is drawn but cannot be chosen, looks after each block, and stops when the answer is known.
+    """Plays both policies on the same scenes in an order that nobody chooses, looks after each block, stops when the answer is known.
 
     Interrupted at any moment, or stopped by a limit, it goes on when it is called again with the same design and folder: the order of the looks is
     the same however often that happens, and a decision that has fallen stays.

@@ -52,8 +52,8 @@ def comparison_lines(found: Comparison) -> list[str]:
     lines.append(f"looked at as often as one likes: {state_in_words(found.sequential, first, second)}")
     average, table = found.sequential.difference, total.difference.mean
     if average is not None and table is not None and abs(average - table) >= 0.0005:
-        told = f"the mean over {found.sequential.n} scenes, each counted once, and that of the table ({100 * table:+.1f}) the mean over {total.n} episodes"
-        lines.append(f"- that difference is {told}")
+        scenes = f"that difference is the mean over {found.sequential.n} scenes, each counted once"
+        lines.append(f"- {scenes}, and that of the table ({100 * table:+.1f}) the mean over {total.n} episodes")
     if found.sequential_if_failures is not None:
         lines.append(f"and if errors were failures: {state_in_words(found.sequential_if_failures, first, second)}")
     if found.needed is not None:

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.types import EpisodeResult
 from vlagym.results.aggregate import rate
-from vlagym.results.differences import paired_difference
 from vlagym.results.counted import CONTROLS as CONTROLS
+from vlagym.results.differences import paired_difference as paired_difference
 from vlagym.results.intervals import MeanInterval
 from vlagym.results.multiplicity import holm
 from vlagym.results.pairing import Pair, Pairing, paired_pools, variation_of
@@ -200,7 +200,9 @@ def _held(result: EpisodeResult, measure: str) -> bool | None:
         return result.outcome == "success"
     value = result.measures.get(measure)
     if value not in (None, 0, 1):
-        raise BadData(f"{measure} is {value:g} in episode {result.digest[:12]}; gaps compare what is 0 or 1 in each episode, as success and safe_success")
+        raise BadData(
+            f"{measure} is {value:g} in episode {result.digest[:12]}; gaps compare what is 0 or 1 in each episode, as success and safe_success"
+        )
     return None if value is None else value == 1
 
 

@@ -1,14 +1,14 @@
 """Does the sentence matter? Success with the right sentence minus success with another one in its place, on the same scenes.
 
 One definition, with its reason. Each arm plays the same episode again with another sentence: `blank` (none), `nonsense` (words that ask for
-nothing), `shuffled` (its own words in another order) and `wrong` (the well-formed sentence of the other feasible goal of the scene; success is still judged by the
-original goal). For each arm the paired difference right - arm is reported. The headline, the **language-use score**, is right - wrong: both
+nothing), `shuffled` (its own words in another order) and `wrong` (the well-formed sentence of the other feasible goal of the scene; success is still
+judged by the original goal). For each arm the paired difference right - arm is reported. The headline, the **language-use score**, is right - wrong: both
 sentences are as well-formed as those that a policy was trained on, and as alike as the scene allows. A policy that stops dead at a sentence
 it has never seen the like of loses with blank, shuffled and nonsense without having understood anything; with wrong it cannot. The score is 0 for a
 policy that ignores the sentence, whatever the number k of goals, and 1 for one that always does what it is told.
 
-`shuffled` is a control of word order and of nothing else: a person still gathers from most shuffled sentences what is wanted, for no other goal of the
-scene has these words. A policy that reads a sentence as a bag of words loses nothing by it, and may well understand.
+`shuffled` is a control of word order and of nothing else: a person still gathers from most shuffled sentences what is wanted, for no other goal of
+the scene has these words. A policy that reads a sentence as a bag of words loses nothing by it, and may well understand.
 
 Beside it stands the bound: scenes hold k feasible goals, and a policy that ignores the sentence can reach only one of them, 1/k on average.
 """

@@ -79,7 +79,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     play.add_argument("--episodes", type=int, metavar="N", help="of each task; without a suite, 50")
     play.add_argument("--season", metavar="NAME", help="plays fresh episodes, whose seeds are derived from the name")
     play.add_argument("--max-episodes", type=int, metavar="N", help="of each policy; then it stops undecided, and can be resumed")
-    play.add_argument("--order-seed", type=int, metavar="N", help="an order of your own; the answer says so, for whoever tries several finds what he seeks")
+    play.add_argument("--order-seed", type=int, metavar="N", help="an order of your own; the answer tells, for several orders find what one seeks")
     play.add_argument("--look-every", type=int, metavar="N", help="episodes of each policy between two looks; default: 8, or two for each worker")
     play.add_argument("--out", type=Path, metavar="DIR", help="the comparison, with a run folder of each; default: runs/<UTC time>-P-Q-<suite>")
     play.add_argument("--resume", type=Path, metavar="DIR", help="goes on with a comparison as it was begun")
