@@ -29,6 +29,9 @@ LEAST_SOLVED_OF_ALL = 0.90
 CHANCE = 0.02
 """How improbable fewer successes must be, if the expert solves that share, before they are a complaint."""
 
+_PERFORMANCES = 512
+"""Results that a process remembers."""
+
 Fate = Literal["solved", "failed", "unplayed", "not applicable", "not found", "wrong"]
 """not applicable: nothing in the episode has what the axis varies. not found: none of the draws kept the premises. wrong: the contract is broken."""
 
@@ -227,10 +230,12 @@ def _played(spec: EpisodeSpec) -> EpisodeResult:
     from vlagym.benchmark.episode import play_episode
     from vlagym.policies.loading import load_policy
 
-    known, performance = _performances(), performed(spec)
+    known, performance = _performances(), performed(spec).digest()
     if performance not in known:
         with contextlib.closing(load_policy("expert")) as expert:
             known[performance] = play_episode(_world(), spec, expert).result
+        while len(known) > _PERFORMANCES:
+            del known[next(iter(known))]  # the oldest: levels of one episode follow each other
     return known[performance]
 
 
@@ -316,8 +321,8 @@ def _twin(task: str, robot: str, seed: int) -> EpisodeSpec:
 
 
 @functools.cache
-def _performances() -> dict[EpisodeSpec, EpisodeResult]:
-    """Returns what the expert has done in this process, by `performed`."""
+def _performances() -> dict[str, EpisodeResult]:
+    """Returns what the expert has last done in this process, by the digest of `performed`."""
     return {}
 
 

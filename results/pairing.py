@@ -30,7 +30,7 @@ class Pairing:
 
     pairs: tuple[Pair, ...]
     unpaired: tuple[EpisodeResult, ...]
-    """Varied episodes whose twin is in no run: no difference can be told of them, and none is."""
+    """Varied episodes whose twin is in no run, or only in runs elsewhere that disagree on it: no difference can be told of them, and none is."""
 
     def by_variation(self) -> dict[tuple[tuple[str, int], ...], list[Pair]]:
         """Returns the pairs of each variation, ((axis, level), …) sorted by axis."""
@@ -50,9 +50,14 @@ def paired(results: Sequence[EpisodeResult], elsewhere: Sequence[EpisodeResult] 
 
     Args:
       results: Varied and unvaried episodes of one pool, each once.
-      elsewhere: Further episodes among which a twin is looked for, if the pool has it not: of the same policy on another suite.
+      elsewhere: Further episodes among which a twin is looked for, if the pool has it not: of the same policy on other suites. Where several of
+        them are of one twin, the first counts; where they tell of different outcomes, none does, whatever the order in which runs are named.
     """
-    twins = {r.digest: r for r in elsewhere if not r.axes} | {r.digest: r for r in results if not r.axes}
+    outcomes: dict[str, set[str]] = defaultdict(set)
+    for r in elsewhere:
+        outcomes[r.digest].add(r.outcome)
+    agreed = {r.digest: r for r in reversed(elsewhere) if not r.axes and len(outcomes[r.digest]) == 1}
+    twins = agreed | {r.digest: r for r in results if not r.axes}
     found: list[Pair] = []
     unpaired: list[EpisodeResult] = []
     for varied in results:

@@ -29,12 +29,12 @@ def remarks(
     """
     errors = [text for pool in of_rows if (text := _errors(pool, by, errors_as_failures))]
     left_out = dict.fromkeys(text for pool in of_rows if (text := _left_out(pool, by)))
-    return (*_of_runs(of_rows), *left_out, *_strangers(of_rows, by), *errors, *_of_policies(of_rows), *_unknown(runs, measures))
+    return (*_of_runs(of_rows), *left_out, *_strangers(of_rows, by), *errors, *_of_policies(of_rows), *_verified(runs), *_unknown(runs, measures))
 
 
 def remarks_on_runs(runs: Sequence[Run], of_rows: Sequence[Pool], measures: Collection[str]) -> tuple[str, ...]:
     """Returns what must be said of any table of the runs: not which episodes it counts, nor its errors, which each table tells of itself."""
-    return (*_of_runs(of_rows), *_strangers(of_rows, ()), *_of_policies(of_rows), *_unknown(runs, measures))
+    return (*_of_runs(of_rows), *_strangers(of_rows, ()), *_of_policies(of_rows), *_verified(runs), *_unknown(runs, measures))
 
 
 def few_remark(counts: Iterable[int], of: str) -> tuple[str, ...]:
@@ -73,6 +73,15 @@ def _of_policies(of_rows: Sequence[Pool]) -> list[str]:
             what = "scaled back what was not allowed" if mode == "clip" else "ended the episode at what was not allowed"
             notes.append(f"between {policy} and the robot stood a safety filter, which {what} (--safety {mode})")
     return notes
+
+
+def _verified(runs: Sequence[Run]) -> list[str]:
+    """Returns the sentence that says which runs were verified before they were published, and which were not; nothing where none was."""
+    known = [f"{run.name} ({run.verified} episodes)" for run in runs if run.verified]
+    others = [run.name for run in runs if not run.verified]
+    if not known:
+        return []
+    return [f"verified: {', '.join(known)}" + (f"; not verified: {', '.join(others)}" if others else "")]
 
 
 def _unknown(runs: Sequence[Run], measures: Collection[str]) -> list[str]:

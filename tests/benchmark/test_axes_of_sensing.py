@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -228,3 +229,20 @@ def test_the_axis_that_the_page_writes_keeps_the_contract(tmp_path: Path, monkey
     scope = Scope(tasks=("touch",), num_seeds=1, is_brief=True)
     verdict = check.check("axis", "haste:AXIS", lambda name: complaints(name, scope))
     assert verdict.complaints == () and [(row["level"], row["solved"]) for row in verdict.rows] == [(1, 0), (5, 1)]
+
+
+def test_what_the_expert_has_done_is_remembered_of_the_latest_episodes_only(twin: EpisodeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[int] = []
+
+    def play(world: object, spec: EpisodeSpec, policy: object) -> SimpleNamespace:
+        played.append(spec.seed)
+        return SimpleNamespace(result=spec.seed)
+
+    monkeypatch.setattr("vlagym.benchmark.episode.play_episode", play)
+    monkeypatch.setattr(axis_proof, "_PERFORMANCES", 2)
+    known: dict[str, object] = {}
+    monkeypatch.setattr(axis_proof, "_performances", lambda: known)
+    for seed in (1, 2, 2, 3, 3, 1):
+        assert axis_proof._played(replace(twin, seed=seed)) == seed
+        assert len(known) <= 2
+    assert played == [1, 2, 3, 1]

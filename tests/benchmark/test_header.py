@@ -12,7 +12,8 @@ from vlagym.benchmark.episode import WorldOptions
 from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.entry import Entry
 from vlagym.benchmark.suite import Suite
-from vlagym.envs.types import EpisodeResult, RunHeader
+from vlagym.envs.types import EpisodeResult, RunHeader, SensorSpec
+from vlagym.results.pooling import packages_that_score
 from vlagym.results.store import Store
 
 SUITE = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=1),))
@@ -44,3 +45,12 @@ def test_it_names_the_backend_beside_the_renderer(tmp_path: Path, monkeypatch: p
     assert (found.gl_renderer, found.machine["gl_backend"]) == ("fake renderer", "osmesa")
     blind = header(replace(options, out=tmp_path / "blind", make_world=make_blind))
     assert blind.gl_renderer is None and "gl_backend" not in blind.machine
+
+
+def test_it_names_what_degrades_images_only_where_something_does(tmp_path: Path) -> None:
+    options = RunOptions(policy="fakes:CARRIER", suite=SUITE, executor="serial", out=tmp_path / "clean", make_world=fakes.make_world)
+    clean = header(options)
+    noisy = replace(fakes.spec(0), sensing=SensorSpec(jpeg_quality=20))
+    degraded = Store.open(run(replace(options, out=tmp_path / "noisy"), [noisy], Silent()).path).header
+    assert "pillow" not in clean.packages and {"pillow", "scipy"} <= set(degraded.packages)
+    assert set(packages_that_score(degraded)) - set(packages_that_score(clean)) == {"pillow", "scipy"}

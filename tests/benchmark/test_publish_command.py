@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from vlagym.benchmark.cli import main
+from vlagym.envs.types import EpisodeResult, ErrorRecord
+from vlagym.results.pooling import Run
+from vlagym.results.salvage import read_run
+from vlagym.results.schema import result_to_line
 from vlagym.results.store import Store
 
 
@@ -23,7 +30,10 @@ def test_a_confirmed_run_is_published_and_stands_in_tables(made: Path, tmp_path:
     assert main(["publish", str(made), "--out", str(out), "--workers", "1"]) == 0
     assert "2 of 2 episodes confirmed: actions, states and every measure but latency; published in" in capsys.readouterr().out
     assert sorted(p.name for p in out.iterdir()) == ["episodes.jsonl.gz", "header.json", "verified.json"]
-    assert json.loads((out / "verified.json").read_text(encoding="utf-8"))["confirmed"] == 2
+    note = json.loads((out / "verified.json").read_text(encoding="utf-8"))
+    assert (note["episodes"], note["confirmed"], note["errored"], note["measures_left_out"]) == (2, 2, [], [])
+    assert any("how long it took" in sentence for sentence in note["not_checked"]) and "latency_s_p50" in note["self_reported"]
+    assert read_run(out).run == dataclasses.replace(Run.load(out), verified="2 of 2") and read_run(out).complaints == ()
     assert Store.open(out).results() == Store.open(made).results()
     assert main(["table", str(out), "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["n"] == 2
@@ -43,3 +53,50 @@ def test_a_folder_that_holds_something_is_left_alone(made: Path, tmp_path: Path,
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     assert main(["publish", str(made), "--out", str(tmp_path)]) == 2
     assert "exists already and holds something" in capsys.readouterr().err
+
+
+def changed(made: Path, copy: Path, change: Callable[[EpisodeResult], EpisodeResult]) -> Path:
+    """Returns a copy of a run whose lines are changed."""
+    shutil.copytree(made, copy)
+    lines = [result_to_line(change(result)) + "\n" for result in Store.open(made).results()]
+    (copy / "episodes.jsonl").write_text("".join(lines), encoding="utf-8")
+    return copy
+
+
+def test_measures_that_nobody_confirmed_are_left_out_and_named(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = changed(made, tmp_path / "run", lambda r: dataclasses.replace(r, measures={**r.measures, "spl_path": 1.0, "plan_succes": 1.0}))
+    assert main(["publish", str(run), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
+    told = capsys.readouterr()
+    assert "left out, for nobody can confirm it: plan_succes, spl_path; published in" in told.out
+    assert "the measure 'spl_path', for it follows from a reference run" in told.err
+    note = json.loads((tmp_path / "out" / "verified.json").read_text(encoding="utf-8"))
+    assert note["measures_left_out"] == ["plan_succes", "spl_path"]
+    assert Store.open(tmp_path / "out").results() == Store.open(made).results()
+
+
+def test_errors_that_nobody_can_confirm_are_published_only_where_that_is_allowed(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = Store.open(made).results()[0].digest
+
+    def lost(result: EpisodeResult) -> EpisodeResult:
+        if result.digest != first:
+            return result
+        error = ErrorRecord(type="WorkerDied", message="killed", traceback="")
+        return dataclasses.replace(
+            result, outcome="error", ended_by="env_error", error=error, measures={}, certificate=None, failure_mode=None, steps=0, time_s=0.0
+        )
+
+    run = changed(made, tmp_path / "run", lost)
+    (run / "traces" / f"{first}.npz").unlink()
+    words = ["publish", str(run), "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main(words) == 1 and not (tmp_path / "out").exists()
+    assert "1 of 2 episodes ended in an error, which nobody can confirm (press_button seed 0): nothing was published" in capsys.readouterr().out
+    assert main([*words, "--allow-errors"]) == 0
+    note = json.loads((tmp_path / "out" / "verified.json").read_text(encoding="utf-8"))
+    assert (note["confirmed"], note["errored"]) == (1, [first])
+
+
+def test_no_part_of_a_run_is_published_for_the_whole(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["publish", str(made), "--out", str(tmp_path / "out"), "--sample", "1"]) == 2
+    assert "--sample" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from vlagym.benchmark.cli import main
 from vlagym.benchmark.season import Episodes, commitment, is_guessable, new_name
 from vlagym.benchmark.entry import FIRST_SEASON_SEED, Entry
 from vlagym.benchmark.suite import Suite
-from vlagym.benchmark.suite_files import suite_from_plain, suite_to_plain
+from vlagym.benchmark.suite_files import read_suite, suite_from_plain, suite_to_plain
 from vlagym.envs.errors import BadData
 
 SUITE = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=2), Entry(task="stack", episodes=2)))
@@ -100,3 +100,10 @@ def test_a_name_that_no_season_can_have_is_not_committed_to(capsys: pytest.Captu
     for name in ("", "spring\nsmoke 1 00"):
         assert main(["season", "commit", name]) == 2
         assert "a season has a name of one word" in capsys.readouterr().err
+
+
+def test_no_file_of_a_suite_states_a_season(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\nversion = 1\nseason = "spring"\n[[entry]]\ntask = "stack"\nepisodes = 1\nfirst_seed = 1000000\n', encoding="utf-8")
+    with pytest.raises(BadData, match="mine.toml states a season; its name makes the seeds.*give --season spring"):
+        read_suite(path)

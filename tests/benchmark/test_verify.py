@@ -434,3 +434,61 @@ def test_a_header_without_the_limits_of_its_robot_is_found(guarded: Path, tmp_pa
     path = Path(shutil.copytree(guarded, tmp_path / "run"))
     change_header(path, lambda header: header["safety"].update(limits={}))
     assert "the safety limits of 'panda' in the header lacks the key 'hand_speed_m_s'" in differences(verdicts(path)[0])["safety"]
+
+
+# --------------------------------------------------------------------------------------------------- what a run says of itself
+@pytest.mark.parametrize(("field", "value"), [("level", "indirect"), ("robot_base", "planar")])
+def test_what_rows_are_grouped_by_is_compared(stored: Path, field: str, value: str) -> None:
+    change_ledger(stored, 0, lambda r: dataclasses.replace(r, **{field: value}))
+    assert set(differences(verdicts(stored)[0])) == {field}
+
+
+def test_bases_that_the_suite_does_not_have_are_found(stored: Path) -> None:
+    change_header(stored, lambda header: header.update(robot_bases={"panda": ["planar"]}))
+    assert whole(stored) == {"robot_bases": "the header says {'panda': ['planar']}, the suite expands to none"}
+
+
+def test_a_run_from_before_there_was_a_measure_is_confirmed_and_lacks_it(stored: Path) -> None:
+    def older(result: EpisodeResult) -> EpisodeResult:
+        measures = {name: value for name, value in result.measures.items() if name != "energy_j"}
+        return dataclasses.replace(result, measures=measures, failure_mode=None, level=None)
+
+    for seed in range(4):
+        change_ledger(stored, seed, older)
+    found = verdicts(stored)
+    assert all(v.differences == () for v in found.values()) and found[0].is_confirmed
+    assert found[0].lacking == ("energy_j",) and found[2].lacking == ("energy_j", "failure_mode")
+
+
+def test_a_policy_that_was_asked_less_often_than_its_chunks_allow_is_found(stored: Path) -> None:
+    chunking = Store.open(stored).header.policy["chunking"]
+    assert str(chunking).startswith("receding:")
+    change_trace(stored, 0, lambda trace: dataclasses.replace(trace, call_step=trace.call_step[:1], latency_s=trace.latency_s[:1]))
+    one_call = {"calls": 1.0, "chunk_steps": float(Store.open(stored).results()[0].steps)}
+    change_ledger(stored, 0, lambda r: dataclasses.replace(r, measures={**r.measures, **one_call}))
+    assert f"the header says that chunks were played {chunking}, and " in differences(verdicts(stored)[0])["calls"]
+
+
+def test_a_season_whose_seeds_do_not_follow_from_its_name_is_found(stored: Path) -> None:
+    season = SUITE.in_season("spring")
+
+    def of_the_season(first_seed: int) -> dict[str, str]:
+        change_header(stored, lambda header: header["suite"].update(season="spring"))
+        change_header(stored, lambda header: header["suite"]["entry"][0].update(first_seed=first_seed))
+        return whole(stored)
+
+    assert "season" not in of_the_season(season.entries[0].first_seed)
+    told = of_the_season(season.entries[0].first_seed + 1)["season"]
+    assert told.startswith("these are not the episodes of the season 'spring': place_on from ")
+    with pytest.raises(BadData, match="place_on begins with the seed 1000000 in the season 'spring'; the seeds of a season are 1,000,000,000 and more"):
+        of_the_season(1_000_000)
+
+
+def test_what_must_be_believed_is_told(stored: Path) -> None:
+    change_header(stored, lambda header: header["suite"].update(cost={"drops": 0.0}, name="smoke"))
+    change_header(stored, lambda header: header["policy"].update(privileged=False))
+    told = verify(stored, executor="serial", expand=expanded, make_world=fakes.make_world).reservations
+    assert "and that it read nothing of the true state of the scene; only running the policy could confirm it" in told[0]
+    assert told[1].startswith("what the policy saw: no image is rendered again")
+    assert told[2].startswith("how long it took (latency_s, wall_s)")
+    assert told[-1].startswith("the cost is not weighed as the suite 'smoke' does as it ships (drops): ")
