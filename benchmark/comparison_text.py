@@ -85,8 +85,8 @@ def looking_notes(journal: Mapping[str, Any] | None, difference: float | None) -
         notes += order_notes(journal["design"]["order_seed"])
     if difference is not None and difference != fixed:
         notes.append(
-            f"that {100 * difference:g} points matter was said after the runs were played: that they differ by less is known only if nobody who chose "
-            "the number had seen them. The interval holds for any"
+            f"that {100 * difference:g} points matter was said after the runs were played: that they differ by less is known only if nobody who "
+            "chose the number had seen them. The interval holds for any"
         )
     return notes
 

@@ -161,7 +161,9 @@ def failure_sheet(rows: Sequence[Failures], by: Sequence[str] = ()) -> Sheet:
         head=head,
         body=tuple(body),
         is_number=(*(False,) * (len(keys) + len(groupings)), *(True,) * (3 + len(modes))),
-        legend=("Shares of n, the unvaried episodes where a run holds others too. A failure bears the first label that fits, in the order of the columns.",),
+        legend=(
+            "Shares of n, the unvaried episodes where a run holds others too. A failure bears the first label that fits, in the order of the columns.",
+        ),
         notes=note,
         records=tuple(
             {

@@ -105,3 +105,12 @@ def test_an_unknown_format_is_answered_with_the_known_ones(table: Table) -> None
     with pytest.raises(UnknownName, match="no table format is called 'xlsx'. There are: csv, json, md, tex"):
         render(table, "xlsx")
     assert set(FORMATS) == {"md", "csv", "json", "tex"}
+
+
+def test_the_n_of_spl_is_explained_where_it_is_shown(traces: ModuleType) -> None:
+    results = [traces.make_result(traces.make_spec(seed=i), measures={} if i else {"spl_time": 0.5}) for i in range(2)]
+    columns = [Column(name="spl_time", unit="share", better="higher", kind="mean", headline=True)]
+    text = render(aggregate([Run(name="a", header=traces.make_header(), results=results)], columns), "md")
+    assert "50.0 % (n = 1)" in text and "spl_time, spl_path: over the expert's successes alone, which is why their n is smaller" in text
+    bare = render(aggregate([Run(name="a", header=traces.make_header(), results=results)], COLUMNS), "md")
+    assert "over the expert's successes alone" not in bare

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from vlagym.envs.errors import BadData
@@ -58,4 +59,4 @@ def test_each_level_is_drawn_beside_its_own_twins(paired_run: MakeRun) -> None:
     run = paired_run({(("camera", 1),): "ff ff ff -s", (("camera", 3),): "-f -f -f ss"})
     (panel,) = level_figure(gaps([run], "level").rows).axes
     (line,) = [line for line in panel.get_lines() if line.get_label() == "hold"]
-    assert line.get_xydata().tolist() == [[1.0, 0.0], [3.0, 0.0]]
+    assert np.asarray(line.get_xydata()).tolist() == [[1.0, 0.0], [3.0, 0.0]]
