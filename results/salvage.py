@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import Certificate, EpisodeResult, ErrorRecord, RunHeader, from_plain
 from vlagym.results.pooling import Run
+from vlagym.results.promised import promised
 from vlagym.results.published import read_verified
 from vlagym.results.schema import RUN_SCHEMA, header_from_json, result_from_line
 from vlagym.results.store import HEADER, LEDGER, header_path, ledger_bytes, ledger_path
@@ -40,9 +41,10 @@ def read_run(path: Path | str) -> Salvaged:
     - A line that cannot be read, the last one that was cut off among them, is left out and told with its number and why.
     - A measure that is NaN or infinite becomes None, as if it did not apply, and is told.
     - Keys that this version does not know, in the header or in lines, are left out and told: a newer version wrote them.
-    - A line of a task that the suite of the header does not hold belongs to another run; it is left out and told.
+    - A line of a task, robot or variation that the suite of the header does not hold belongs to another run; it is left out and told.
     - An episode of which a later line cannot be read, or is left out, is left out with it: what an older line says of it was superseded.
-    - Two lines of one episode and attempt that tell of different plays are told; the last one counts, as of a retry.
+    - Two lines of one episode and attempt that tell of different plays or outcomes are told; the last one counts, as of a retry.
+    - A line whose outcome is not what its measure of success says is told; the outcome counts.
     - A published run whose header or ledger is not the one that was verified is told, and counts as not verified.
     """
     folder = Path(path)
@@ -176,7 +178,7 @@ def _lines(ledger: Path, complaints: list[str]) -> _Ledger:
             continue
         lines.append(_Line(number, result))
     if unreadable:
-        complaints.append(f"{ledger}: {_lines_are(unreadable)} left out, for nobody can read them: {_some(unreadable, '; ')}")
+        complaints.append(f"{ledger}: {_lines_are(unreadable)} left out, for they cannot be read: {_some(unreadable, '; ')}")
     if unknown:
         complaints.append(f"{ledger} holds keys that this version does not know ({_some(sorted(unknown))}; {max(unknown.values())} lines): {_NEWER}")
     if not_finite:
@@ -209,18 +211,22 @@ def _lenient_line(text: str, where: str, strict: BadData, unknown: Counter[str])
 
 
 def _of_the_suite(ledger: Path, header: RunHeader, lines: list[_Line], complaints: list[str]) -> list[_Line]:
-    """Returns the lines whose task the suite of the header holds; all of them where the header does not say."""
-    entries = header.suite.get("entry")
-    if not isinstance(entries, Sequence) or not all(isinstance(e, Mapping) and isinstance(e.get("task"), str) for e in entries) or not entries:
+    """Returns the lines of episodes that some entry of the header's suite holds; all of them where the header does not say."""
+    entries = promised(header)
+    if not entries:
         return lines
-    # An outsider's task is written package.module:ATTRIBUTE, and called like its module.
-    tasks = {word for e in entries for word in (e["task"], e["task"].partition(":")[0].rpartition(".")[2])}
-    foreign = [line for line in lines if line.result.task not in tasks]
+    foreign = [line for line in lines if not any(entry.holds(line.result) for entry in entries)]
     if foreign:
-        numbers, names = _some([str(line.number) for line in foreign]), _some(sorted({line.result.task for line in foreign}))
-        of = f"{_lines_are(foreign)} of tasks that its suite {header.suite.get('name')!r} does not hold ({names}) and left out: line {numbers}"
+        gone = {line.number for line in foreign}
+        numbers, names = _some([str(line.number) for line in foreign]), _some(sorted({_kind(line.result) for line in foreign}))
+        of = f"{_lines_are(foreign)} of episodes that its suite {header.suite.get('name')!r} does not hold ({names}) and left out: line {numbers}"
         complaints.append(f"{ledger} mixes suites: {of}")
-    return [line for line in lines if line.result.task in tasks]
+        lines = [line for line in lines if line.number not in gone]
+    return lines
+
+
+def _kind(result: EpisodeResult) -> str:
+    return " ".join([result.task, "on", result.robot, *(f"{axis}={level}" for axis, level in sorted(result.axes.items()))])
 
 
 def _not_superseded(ledger: Path, found: _Ledger, lines: list[_Line], complaints: list[str]) -> list[_Line]:
@@ -253,15 +259,28 @@ def _verified(folder: Path, ledger: bytes, complaints: list[str]) -> str:
 
 
 def _told_twice(ledger: Path, lines: Sequence[_Line]) -> Iterator[str]:
-    """Yields a complaint where an attempt is told of twice, and not alike. Measured anew it is the same play, and alike."""
+    """Yields a complaint where an attempt is told of twice, and not alike, and where a line contradicts itself.
+
+    Measured anew, an attempt is the same play, and alike; one that no metric could measure before has an outcome only then.
+    """
     seen: dict[tuple[str, int], _Line] = {}
     for line in lines:
-        result = line.result
-        before = seen.setdefault((result.digest, result.attempt), line)
-        a, b = before.result, result
-        if (a.certificate, a.steps, a.ended_by) != (b.certificate, b.steps, b.ended_by):
-            which = f"episode {result.digest[:12]} ({result.task} seed {result.seed})"
+        before = seen.setdefault((line.result.digest, line.result.attempt), line)
+        a, b = before.result, line.result
+        if (a.certificate, a.steps, a.ended_by) != (b.certificate, b.steps, b.ended_by) or a.outcome not in (b.outcome, "error"):
+            which = f"episode {b.digest[:12]} ({b.task} seed {b.seed})"
             yield f"{ledger}: lines {before.number} and {line.number} both tell of attempt {b.attempt} of {which}, and not alike; the last one counts"
+    contradictory = [line for line in lines if _says_success(line.result) not in (None, line.result.outcome == "success")]
+    if contradictory:
+        numbers = _some([str(line.number) for line in contradictory])
+        of = f"{_lines_are(contradictory)} at odds with its measure `success`: line {numbers}"
+        yield f"{ledger}: the outcome of {of}; the outcome counts, and `vlagym verify` finds which is true"
+
+
+def _says_success(result: EpisodeResult) -> bool | None:
+    """Returns what the measures of an episode say of its success; None where they say nothing."""
+    value = result.measures.get("success")
+    return None if value is None or result.outcome == "error" else value > 0.5
 
 
 # ------------------------------------------------------------------------------------------------------------------------- parts

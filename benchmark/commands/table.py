@@ -79,10 +79,14 @@ def main(args: Sequence[str]) -> int:
         if first is not path:
             raise BadData(f"{path} is the run {first}, which was named before: a run has one row; name it once")
     columns = scoring.columns([*catalog.names("metric"), *options.metric])
+    for place in filter(None, (options.out, options.plots)):
+        _check_outside_runs(place)
     if options.format == "html":
         return _pages(options, columns)
     if options.media is not None or options.strips:
         raise BadData("--media and --strips are for the pages of --format html")
+    if options.out is not None:
+        _check_file(options.out, options.format)
     runs, complaints = _read(options.run)
     sheets = _sheets(runs, columns, complaints, options)
     text = sheet.render(sheets, options.format)
@@ -102,6 +106,32 @@ def main(args: Sequence[str]) -> int:
         if complaint not in told:
             console.note(complaint)
     return cli.CHECKS_FAILED if complaints else cli.DONE
+
+
+def _check_outside_runs(place: Path) -> None:
+    """Refuses to write into a run folder.
+
+    Raises:
+      BadData: If the place is one, or lies in one.
+    """
+    from vlagym.results.store import HEADER, TRACES, ledger_path
+
+    whole = place.resolve()
+    for folder in (whole, *whole.parents):
+        if (folder / HEADER).is_file() and (ledger_path(folder).is_file() or (folder / TRACES).is_dir()):
+            raise BadData(f"{place} lies in the run folder {folder}, in which nothing is changed: name a place outside of it")
+
+
+def _check_file(path: Path, format_name: str) -> None:
+    """Refuses to overwrite what is no table of that format.
+
+    Raises:
+      BadData: If there is something else than a file whose name ends in the format.
+    """
+    if path.is_dir():
+        raise BadData(f"{path} is a folder, and a table is a file: --out {path / f'table.{format_name}'}")
+    if path.exists() and (not path.is_file() or path.suffix != f".{format_name}"):
+        raise BadData(f"{path} is there already and is no .{format_name}: it is not overwritten. Give --out another name, or remove it first")
 
 
 def _sheets(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[str], options: argparse.Namespace) -> list[Sheet]:

@@ -114,6 +114,22 @@ def test_files_are_written_where_they_are_wanted(run: Path, tmp_path: Path, caps
     assert "say where with --out DIR" in capsys.readouterr().err
 
 
+def test_a_run_is_never_overwritten_nor_what_is_no_table(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+    for options in (["--format", "csv", "--out", "episodes.jsonl"], ["--out", "traces/new.md"], ["--plots", "figures"], ["--format", "html", "--out", ""]):
+        assert cli.main(["table", str(run), *options[:-1], str(run / options[-1])]) == cli.USER_ERROR
+        assert f"lies in the run folder {run.resolve()}, in which nothing is changed: name a place outside of it" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()} == before
+    (tmp_path / "notes.txt").write_text("mine")
+    assert cli.main(["table", str(run), "--out", str(tmp_path / "notes.txt")]) == cli.USER_ERROR
+    assert "notes.txt is there already and is no .md: it is not overwritten. Give --out another name, or remove it first" in capsys.readouterr().err
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert cli.main(["table", str(run), "--out", str(tmp_path)]) == cli.USER_ERROR
+    assert f"is a folder, and a table is a file: --out {tmp_path / 'table.md'}" in capsys.readouterr().err
+    for _ in range(2):
+        assert cli.main(["table", str(run), "--out", str(tmp_path / "table.md")]) == cli.DONE, "a table replaces a table"
+
+
 def test_a_run_that_was_measured_anew_says_by_which_definitions(traces: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = traces.make_trace()
     with Store.create(tmp_path / "run", traces.make_header()) as store:

@@ -95,7 +95,7 @@ def test_lines_that_cannot_be_read_are_counted_with_their_numbers_and_why(run: P
     assert seeds(found) == [0, 2, 5]
     told, whose = found.complaints
     assert whose.endswith("nobody knows of which episode line 2 was: one that was played again may be counted by what stands before line 2")
-    assert "episodes.jsonl: 3 lines are left out, for nobody can read them: " in told
+    assert "episodes.jsonl: 3 lines are left out, for they cannot be read: " in told
     assert "line 2 is not JSON: " in told and "line 4 lacks the key 'outcome'" in told and "line 5.outcome is 'victory'; it must be one of" in told
 
 
@@ -144,12 +144,25 @@ def test_a_retry_replaces_an_error_and_is_nothing_to_complain_of(tmp_path: Path,
 def test_an_attempt_that_is_told_of_twice_and_not_alike_is_told(run: Path) -> None:
     lines = (run / "episodes.jsonl").read_text(encoding="utf-8").splitlines()
     other = json.loads(lines[1])
-    other.update(outcome="failure", ended_by="horizon", steps=240)
+    other.update(outcome="failure", ended_by="horizon", steps=240, measures={"success": 0.0})
     (run / "episodes.jsonl").write_text("\n".join([*lines, json.dumps(other)]) + "\n", encoding="utf-8")
     found = read(run)
     assert found.run is not None and found.run.results[1].outcome == "failure" and len(found.run.results) == 6
     (told,) = found.complaints
     assert "lines 2 and 7 both tell of attempt 1 of episode" in told and "(place_on seed 1), and not alike; the last one counts" in told
+
+
+def test_an_outcome_that_was_flipped_in_a_second_line_is_told_twice_over(run: Path) -> None:
+    path = run / "episodes.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines, json.dumps({**json.loads(lines[3]), "outcome": "failure"})]) + "\n", encoding="utf-8")
+    twice, contradiction = read(run).complaints
+    assert "lines 4 and 7 both tell of attempt 1" in twice
+    assert "the outcome of 1 line is at odds with its measure `success`: line 7; the outcome counts, and `vlagym verify` finds" in contradiction
+    flipped = {**json.loads(lines[3]), "outcome": "failure", "measures": {"success": 0.0, "steps": 4.0}}
+    path.write_text("\n".join([*lines, json.dumps(flipped)]) + "\n", encoding="utf-8")
+    (twice,) = read(run).complaints
+    assert "lines 4 and 7 both tell of attempt 1" in twice
 
 
 def test_an_episode_that_was_measured_anew_is_told_of_twice_and_alike(run: Path) -> None:
@@ -167,7 +180,20 @@ def test_lines_of_a_task_of_another_suite_are_left_out(run: Path) -> None:
     found = read(run)
     assert seeds(found) == [0, 2, 3, 5]
     (told,) = found.complaints
-    assert "mixes suites: 2 lines are of tasks that its suite 'smoke' does not hold (stack) and left out: line 2, 5" in told
+    assert "mixes suites: 2 lines are of episodes that its suite 'smoke' does not hold (stack on panda) and left out: line 2, 5" in told
+
+
+def test_lines_of_a_robot_or_a_variation_that_the_suite_does_not_hold_are_left_out(run: Path) -> None:
+    entry = {"task": "place_on", "robot": "panda", "axes": [], "vary": ["camera=1..3", "friction=1,3+mass=2"]}
+    change_header(run, lambda data: data["suite"].update(entry=[entry]))
+    held: list[dict[str, Any]] = [{}, {"camera": 3}, {"friction": 3, "mass": 2}]
+    for number, axes in enumerate([*held, {"camera": 4}, {"mass": 2}], start=1):
+        change_line(run, number, lambda data, axes=axes: data.update(axes=axes))
+    change_line(run, 6, lambda data: data.update(robot="g1"))
+    found = read(run)
+    assert seeds(found) == [0, 1, 2]
+    (told,) = found.complaints
+    assert "3 lines are of episodes" in told and "(place_on on g1, place_on on panda camera=4, place_on on panda mass=2) and left out: line 4, 5, 6" in told
 
 
 def test_more_episodes_than_the_header_promises_are_told(run: Path) -> None:
