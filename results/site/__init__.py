@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from vlagym.results.site.folder import Site, build, check_place
+from vlagym.results.site.folder import Site, build
 from vlagym.results.site.media import Media
+from vlagym.results.site.standing import check_place
 
 __all__ = ["Media", "Site", "build", "check_place"]

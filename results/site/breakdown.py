@@ -11,6 +11,7 @@ from vlagym.envs.types import EpisodeResult
 from vlagym.results.failures import MODES, UNLABELLED
 from vlagym.results.gaps import CONTROLS
 from vlagym.results.intervals import wilson
+from vlagym.results.pairing import plain_episodes
 from vlagym.results.site.words import Cell, cell
 
 UNVARIED = ""
@@ -66,24 +67,20 @@ class Spot(NamedTuple):
 class Breakdown:
     """The counts of one row."""
 
+    headline: Rate
+    """What the table calls success: of the unvaried episodes where there are any (`plain_episodes`), and never of control sentences beside others."""
     by_task: Mapping[str, Rate]
-    """Task -> all of its episodes."""
+    """Task -> those of its episodes that the headline counts."""
     by_axis: Mapping[str, Spot]
     """Names of the axes ("camera", "camera + lighting", UNVARIED) -> its episodes."""
     by_task_and_axis: Mapping[tuple[str, str], Spot]
     by_failure: Mapping[str, int]
-    """Failure mode -> failures."""
+    """Failure mode -> failures that the headline counts."""
 
     @property
-    def unvaried(self) -> Rate:
-        return self.by_axis[UNVARIED].rate if UNVARIED in self.by_axis else Rate(0, 0)
-
-    @property
-    def varied(self) -> Spot:
-        """Episodes that are varied along some axis, language controls left out."""
-        spots = [spot for axis, spot in self.by_axis.items() if axis != UNVARIED and not is_control(axis)]
-        rates, pairs = [s.rate for s in spots], [s.paired for s in spots]
-        return Spot(_total(rates), Paired(*(sum(column) for column in zip(*pairs, strict=True))) if pairs else Paired(0, 0, 0))
+    def is_mixed(self) -> bool:
+        """Whether there are varied episodes beside unvaried ones, of which the headline is."""
+        return UNVARIED in self.by_axis and len(self.by_axis) > 1
 
 
 def is_control(axes: str) -> bool:
@@ -99,19 +96,22 @@ def axes_of(result: EpisodeResult) -> str:
 def breakdown(results: Sequence[EpisodeResult]) -> Breakdown:
     """Returns the counts of the episodes of one row, one result an episode."""
     at = {r.digest: r for r in results}
+    counted = plain_episodes(results)
     tasks: dict[str, list[EpisodeResult]] = defaultdict(list)
     axes: dict[str, list[EpisodeResult]] = defaultdict(list)
     spots: dict[tuple[str, str], list[EpisodeResult]] = defaultdict(list)
     for r in results:
         names = axes_of(r)
-        tasks[r.task].append(r)
         axes[names].append(r)
         spots[r.task, names].append(r)
+    for r in counted:
+        tasks[r.task].append(r)
     return Breakdown(
+        headline=_rate(counted),
         by_task={task: _rate(found) for task, found in sorted(tasks.items())},
         by_axis={names: _spot(found, at) for names, found in sorted(axes.items(), key=lambda item: axis_order(item[0]))},
         by_task_and_axis={key: _spot(found, at) for key, found in spots.items()},
-        by_failure=_failures(results),
+        by_failure=_failures(counted),
     )
 
 
@@ -140,10 +140,3 @@ def _spot(results: Sequence[EpisodeResult], at: Mapping[str, EpisodeResult]) -> 
 def _rate(results: Sequence[EpisodeResult]) -> Rate:
     errors = sum(r.outcome == "error" for r in results)
     return Rate(sum(r.outcome == "success" for r in results), len(results) - errors, errors)
-
-
-def _total(rates: Iterable[Rate]) -> Rate:
-    total = Rate(0, 0, 0)
-    for rate in rates:
-        total = Rate(*(a + b for a, b in zip(total, rate, strict=True)))
-    return total

@@ -18,6 +18,8 @@ _WHISKER_PX = (132, 18)
 _PANEL_PX = (280, 190)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34.0, 10.0, 10.0, 24.0
 _MARK_PX = 3.2
+_ASIDE_PX = (0.0, 4.0, -4.0, 7.5, -7.5)
+"""How far a curve stands beside its levels, by its place."""
 
 _Scale = Callable[[float], float]
 
@@ -48,6 +50,8 @@ class Curve:
     """"floor" and "ceiling" have lines of their own."""
     points: tuple[Point, ...]
     """By level."""
+    place: int = 0
+    """Curves of different places stand a little beside one another, so that whiskers do not hide whiskers; 0 stands on its levels."""
     is_shown: bool = True
     """Whether it is drawn before anybody asked; the buttons of the legend show the others."""
 
@@ -110,7 +114,9 @@ def key(series: int | None, role: str) -> Markup:
 
 
 def levels(axis: str, curves: Sequence[Curve]) -> Markup:
-    """Returns the gaps over the levels of an axis, about a line at 0, each with the band of its 95 % interval.
+    """Returns the gaps over the levels of an axis, about a line at 0, each with its 95 % interval: as a band and as whiskers.
+
+    The style sheet shows bands where few curves are shown, and whiskers where more are.
 
     Rates themselves are not drawn: levels may be played on different scenes, which are not equally hard.
 
@@ -138,14 +144,14 @@ def levels(axis: str, curves: Sequence[Curve]) -> Markup:
     parts += [f'<text x="{_px(x(level))}" y="{height - 7}" class="tick-x">{level}</text>' for level in found]
     for i, curve in enumerate(curves):
         hidden = "" if curve.is_shown else ' class="off"'
-        drawn = "".join(_curve(curve, x, y))
+        drawn = "".join(_curve(curve, _moved(x, _ASIDE_PX[curve.place % len(_ASIDE_PX)]), y))
         parts.append(f'<g data-curve="{i}"{hidden}>{drawn}</g>')
     label = escape(f"Gap to the unvaried twins over the levels of {axis}, in points; the table below the charts holds the numbers")
     return Markup(f'<svg class="panel" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>')
 
 
 def _curve(curve: Curve, x: _Scale, y: _Scale) -> list[str]:
-    """Returns the band, the line and the marks of a curve; each mark says its numbers when one points at it."""
+    """Returns the band, the line, the whiskers and the marks of a curve; each mark says its numbers when one points at it."""
     from markupsafe import escape
 
     colour = _colour(curve.series, curve.role)
@@ -155,14 +161,17 @@ def _curve(curve: Curve, x: _Scale, y: _Scale) -> list[str]:
     if len(curve.points) > 1:
         parts.append(f'<polygon points="{_points([*upper, *lower])}" class="band {colour}"/>')
         parts.append(f'<polyline points="{_points([(x(p.level), y(p.gap)) for p in curve.points])}" class="curve {colour}"/>')
-    elif curve.points:
-        (only,) = curve.points
-        parts.append(_line(x(only.level), y(only.low), x(only.level), y(only.high), f"curve {colour}"))
+    for p in curve.points:
+        parts.append(_line(x(p.level), y(p.low), x(p.level), y(p.high), f"curve {'' if len(curve.points) == 1 else 'end '}{colour}"))
     for p in curve.points:
         told = f"{curve.name}, level {p.level}: {signed(p.gap)} points [{signed(p.low)}, {signed(p.high)}], "
         told += f"{100 * p.varied:.1f} % against {100 * p.twin:.1f} % of the twins, {p.n} pairs"
         parts.append(f"<g><title>{escape(told)}</title>{_mark(x(p.level), y(p.gap), curve.series, curve.role)}</g>")
     return parts
+
+
+def _moved(scale: _Scale, by: float) -> _Scale:
+    return lambda value: scale(value) + by
 
 
 def _colour(series: int | None, role: str) -> str:

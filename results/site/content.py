@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vlagym.results import leaderboard
-from vlagym.results.aggregate import Column, Table, aggregate
+from vlagym.results.aggregate import Column, Table, aggregate, notes_on
 from vlagym.results.ceiling import with_expert
 from vlagym.results.pooling import Pool, Run, pools
 from vlagym.results.site.breakdown import Breakdown, breakdown
-from vlagym.results.site.words import slug
+from vlagym.results.site.words import clipped, for_readers, slug
 
 Role = Literal["", "floor", "ceiling"]
 
@@ -34,6 +34,11 @@ class Entry:
         return self.pool.policy
 
     @property
+    def label(self) -> str:
+        """Of its policy and of what sets the row apart, short enough for a legend."""
+        return clipped(self.pool.label)
+
+    @property
     def slug(self) -> str:
         """Of its policy's pages."""
         return slug(self.pool.policy)
@@ -42,6 +47,12 @@ class Entry:
     def anchor(self) -> str:
         """Fragment of the row on its policy's page."""
         return "on-" + slug(f"{self.pool.suite} {self.pool.differs}".strip())
+
+    @property
+    def differs(self) -> str:
+        """What sets it apart from other rows, and how the episodes are varied that its success is of; empty where nothing is to be said."""
+        varied = str(self.record.get("varied", ""))
+        return ", ".join(text for text in (f"varied: {varied}" if varied else "", self.pool.differs) if text)
 
     @property
     def role(self) -> Role:
@@ -60,6 +71,8 @@ class Suite:
     table: Table
     entries: tuple[Entry, ...]
     """In the order of the table: the best first."""
+    notes: tuple[str, ...]
+    """What a reader of any of its tables must know. What errors could make of success stands in a column of its own."""
 
     @property
     def slug(self) -> str:
@@ -85,9 +98,9 @@ class Suite:
         return tuple(c for c in self.table.columns if (self.table.frame[f"{c.name}_n"] > 0).any())
 
     @property
-    def headline(self) -> tuple[Column, ...]:
-        """Those of them that a person reads first."""
-        return tuple(c for c in self.measures if c.headline)
+    def is_mixed(self) -> bool:
+        """Whether some row holds varied episodes beside unvaried ones, of which its success is then."""
+        return any(e.counts.is_mixed for e in self.entries)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +180,8 @@ def _suite(name: str, of: Sequence[Pool], columns: Sequence[Column]) -> Suite:
         pool = by_key[record["policy"], record.get("differs", "")]
         series = None if role_of(pool) else sum(e.series is not None for e in entries)
         entries.append(Entry(pool=pool, index=index, series=series, record=record))
-    return Suite(name=name, table=table, entries=tuple(entries))
+    said = notes_on([run for pool in of for run in pool.runs], columns)
+    return Suite(name=name, table=table, entries=tuple(entries), notes=for_readers(said, [pool.policy for pool in of]))
 
 
 def _version(suite: Mapping[str, Any]) -> str:

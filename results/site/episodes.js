@@ -39,7 +39,9 @@
   const mode = (i) => data.modes[data.columns.mode[i]];
   const task = (i) => data.tasks[data.columns.task[i]];
   const axes = (i) => data.axes[data.columns.axes[i]];
-  const values = { sentence, outcome, mode, task, axes, seed: (i) => data.columns.seed[i], steps: (i) => data.columns.steps[i], time: (i) => data.columns.time[i] };
+  const twinOf = (i) => data.columns.twin[i];
+  const twinOutcome = (i) => (twinOf(i) < 0 ? "" : outcome(twinOf(i)));
+  const values = { sentence, twin: twinOutcome, outcome, mode, task, axes, seed: (i) => data.columns.seed[i], steps: (i) => data.columns.steps[i], time: (i) => data.columns.time[i] };
 
   // -------------------------------------------------------------------------------------------------------------------- address
   const asked = () => new URLSearchParams(location.hash.slice(1));
@@ -67,12 +69,15 @@
     return found;
   }
 
+  let hasTwins = false;
   let named = []; // of each combination of axes and levels, the names of the axes
   const axisNames = (i) => named[data.columns.axes[i]];
 
   function startList() {
     const listed = (of, text = spaced) => [...counts(of)].filter(([value]) => value !== "").sort(([a], [b]) => (a < b ? -1 : 1)).map(([v, n]) => [v, text(v), n]);
     named = data.axes.map((text) => (text === "" ? ["none"] : text.split(" + ").map((part) => part.replace(/ \d+$/, ""))));
+    hasTwins = data.axes.some((text) => text !== "");
+    if (!hasTwins) for (const cell of document.querySelectorAll("#list .axes, #list .twin")) cell.hidden = true;
     const outcomes = counts((i) => [outcome(i)]);
     fill("outcome", data.outcomes.filter((o) => outcomes.has(o)).map((o) => [o, o, outcomes.get(o)]), "all");
     fill("mode", listed((i) => [mode(i)]), "all");
@@ -144,6 +149,10 @@
       const keys = new Map(rows.map((i) => [i, of(i)]));
       const compare = (a, b) => (typeof keys.get(a) === "number" ? keys.get(a) - keys.get(b) : order.compare(keys.get(a), keys.get(b)));
       rows.sort((a, b) => (sorting.descending ? -1 : 1) * compare(a, b));
+    } else {
+      // Each unvaried twin, and then its variations.
+      const scene = (i) => (twinOf(i) < 0 ? i : twinOf(i));
+      rows.sort((a, b) => scene(a) - scene(b) || (twinOf(a) < 0 ? -1 : a) - (twinOf(b) < 0 ? -1 : b));
     }
     return rows;
   }
@@ -162,16 +171,21 @@
   function show() {
     const pages = Math.max(1, Math.ceil(found.length / PAGE));
     page = Math.min(Math.max(page, 0), pages - 1);
-    const rows = found.slice(page * PAGE, (page + 1) * PAGE).map((i) => {
-      const row = make("tr");
+    const shown = found.slice(page * PAGE, (page + 1) * PAGE);
+    const rows = shown.map((i, n) => {
+      const isBelowTwin = !sorting.key && twinOf(i) >= 0 && shown.slice(0, n).includes(twinOf(i));
+      const row = make("tr", null, isBelowTwin ? { class: `of-twin${sentence(i) === sentence(twinOf(i)) ? " again" : ""}` } : {});
       const says = make("td", null, { class: "sentence" });
+      const varied = axes(i) ? spaced(axes(i)) : hasTwins ? "unvaried" : "";
       says.append(make("a", sentence(i) || "(no sentence)", { href: addressOf(i), ...(data.columns.media[i] >= 0 ? { class: "film" } : {}) }));
+      if (varied) says.append(make("span", twinOf(i) < 0 ? varied : `${varied}; its twin: ${twinOutcome(i)}`, { class: "axes" }));
       row.append(
         says,
+        make("td", varied, { class: "axes", ...(hasTwins ? {} : { hidden: "" }) }),
         make("td", outcome(i), { class: `state ${outcome(i)}` }),
+        make("td", twinOutcome(i), { class: twinOf(i) < 0 ? "twin" : `twin state ${twinOutcome(i)}`, ...(hasTwins ? {} : { hidden: "" }) }),
         make("td", spaced(mode(i))),
         make("td", task(i)),
-        make("td", spaced(axes(i))),
         make("td", data.columns.seed[i], { class: "num" }),
         make("td", data.columns.steps[i], { class: "num" }),
         make("td", data.columns.time[i].toFixed(2), { class: "num" }),
@@ -209,8 +223,8 @@
     const told = make("p");
     told.append(make("span", outcome(i), { class: `state ${outcome(i)}` }), mode(i) ? `, ${spaced(mode(i))}` : "", ` after ${data.columns.time[i].toFixed(2)} s`);
     const says = make("p", null, { class: "sub" });
-    if (isFirst) says.textContent = axes(i) ? `varied along ${spaced(axes(i))}` : "unvaried";
-    else says.append(make("a", sentence(i) || "(no sentence)", { href: addressOf(i) }));
+    if (isFirst) says.textContent = axes(i) ? `varied along ${spaced(axes(i))}` : hasTwins ? "unvaried" : "";
+    else says.append("unvaried: ", make("a", sentence(i) || "(no sentence)", { href: addressOf(i) }));
     box.append(told, says);
     const media = data.columns.media[i] < 0 ? null : data.media[data.columns.media[i]];
     if (media === null) {
@@ -267,6 +281,16 @@
       const place = make("p", null, { class: "both" });
       place.append(both);
       pair.after(place);
+    }
+    const varied = columns.twin.flatMap((of, n) => (of === i ? [n] : []));
+    if (varied.length) {
+      const list = make("ul", null, { class: "varied" });
+      for (const n of varied) {
+        const item = make("li");
+        item.append(make("a", spaced(axes(n)), { href: addressOf(n) }), " ", make("span", outcome(n), { class: `state ${outcome(n)}` }));
+        list.append(item);
+      }
+      article.append(make("h3", "Its variations"), list);
     }
     if (data.others.length) {
       const same = make("p", "The same episode, if it was played by ", { class: "sub" });

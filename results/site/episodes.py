@@ -17,6 +17,9 @@ CHUNK = 400
 _DIGITS = 6
 """Significant digits of a measure on a page; the run holds all of them."""
 
+NO_SCORES = frozenset({"chance", "calls", "chunk_steps"})
+"""Measures that describe a scene or a policy and are no scores: neither more nor less of them is better."""
+
 OUTCOMES = ("success", "failure", "error")
 
 
@@ -46,7 +49,7 @@ def files(policy: str, listed: Sequence[Listed], columns: Sequence[Column], othe
     index = _index(policy, rows, listed, others)
     names = list(dict.fromkeys(name for _, _, r in rows for name in r.measures))
     known = {c.name: c for c in columns}
-    index["measures"] = [[n, known[n].unit if n in known else "", known[n].better if n in known else ""] for n in names]
+    index["measures"] = [[n, known[n].unit if n in known else "", known[n].better if n in known and n not in NO_SCORES else ""] for n in names]
     yield "index.js", _script("index", index)
     for chunk, start in enumerate(range(0, len(rows), CHUNK)):
         details = [_detail(result, names) for _, _, result in rows[start : start + CHUNK]]

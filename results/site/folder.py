@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,14 +15,11 @@ from vlagym.results import leaderboard
 from vlagym.results.aggregate import Column
 from vlagym.results.pooling import Run
 from vlagym.results.salvage import read_run
-from vlagym.results.site import episodes, pages
+from vlagym.results.site import episodes, pages, standing
 from vlagym.results.site.content import Content, Policy, gather
 from vlagym.results.site.media import Media, copy
-from vlagym.results.site.words import slug
-
-MARK = "site.json"
-"""Lies in every folder that `build` made, and says so: only such a folder is replaced."""
-_SCHEMA = 1
+from vlagym.results.site.standing import Standing
+from vlagym.results.site.words import clipped, slug
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +34,23 @@ class Site:
     episodes: int
     media: int
     """Films and strips."""
+    kept: int
+    """How many of them stood in the site that was replaced, and were rendered for the same episodes of the same runs."""
     complaints: tuple[str, ...]
     """What could not be read of the runs; the page says it too."""
+    removed: tuple[str, ...]
+    """What stood there and does not any more, in words."""
 
 
-def build(runs: Sequence[Path], out: Path, *, title: str = "Leaderboard", columns: Sequence[Column], media: Media | None = None) -> Site:
+def build(
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    title: str = "Leaderboard",
+    columns: Sequence[Column],
+    media: Media | None = None,
+    replace: bool = False,
+) -> Site:
     """Writes the HTML leaderboard of some runs into a folder.
 
     The folder opens from disk and from any static host, and asks for nothing outside itself. Equal runs give equal files. It is built beside its
@@ -50,31 +58,42 @@ def build(runs: Sequence[Path], out: Path, *, title: str = "Leaderboard", column
 
     Args:
       runs: Run folders, each of them once. What is damaged is shown as far as it can be read, and the page says so.
-      out: The folder. Where it exists, it must be empty or be the work of this function, and is then replaced.
+      out: The folder. Where it exists, it must be empty or be the work of this function, and is then replaced: films and strips that were made of
+        episodes that are still there stay.
       title: Of the whole.
       columns: What is known of each measure.
       media: Films and strips of episodes besides those in the videos/ of the runs.
+      replace: Allows that policies which stand in `out` are not among the runs, and are gone afterwards.
 
     Returns:
       What was written.
 
     Raises:
-      BadData: If `out` is anything else than described, no run can be read, a run is named twice, or a film is not one.
+      BadData: If `out` is anything else than described, a policy that stands there would be lost without `replace`, no run can be read, a run is
+        named twice, or a film is not one.
       MissingPackage: If Jinja2 is not installed.
     """
-    check_place(out)
+    standing.check_place(out, runs, replace=replace)
+    before = standing.read(out)
     loaded, complaints = _read(runs)
     content = gather([run for _, run in loaded], columns, title=title, complaints=complaints)
     building = out.with_name(f".{out.name}.{os.getpid()}.new")
     building.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(building, ignore_errors=True)
     try:
-        counts = _write(building, content, {run.name: path for path, run in loaded}, media or Media())
+        counts = _write(building, content, {run.name: path for path, run in loaded}, media or Media(), before)
         _replace(out, building)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return Site(
-        path=out, index=out / "index.html", pages=counts["pages"], episodes=content.episodes, media=counts["media"], complaints=content.complaints
+        path=out,
+        index=out / "index.html",
+        pages=counts["pages"],
+        episodes=content.episodes,
+        media=counts["media"],
+        kept=counts["kept"],
+        complaints=content.complaints,
+        removed=before.lost([policy.name for policy in content.policies], kept=counts["kept"] + counts["again"]),
     )
 
 
@@ -103,9 +122,10 @@ def _read(runs: Sequence[Path]) -> tuple[list[tuple[Path, Run]], list[str]]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------- the files
-def _write(folder: Path, content: Content, paths: Mapping[str, Path], media: Media) -> dict[str, int]:
-    """Writes all files and returns how many pages and media there are."""
-    counts = {"pages": 0, "media": 0}
+def _write(folder: Path, content: Content, paths: Mapping[str, Path], media: Media, before: Standing) -> dict[str, int]:
+    """Writes all files and returns how many pages and media there are; of the media, how many are taken over, how many made again."""
+    counts = {"pages": 0, "media": 0, "kept": 0, "again": 0}
+    shows: dict[str, str] = {}
     for name in pages.STATIC:
         _put(folder / name, (pages.FOLDER / name).read_text(encoding="utf-8"))
     for name, html in pages.render(content):
@@ -119,13 +139,16 @@ def _write(folder: Path, content: Content, paths: Mapping[str, Path], media: Med
         for row, entry in enumerate(policy.entries):
             for run in entry.pool.runs:
                 place = f"media/{policy.slug}/{slug(run.name)}"
-                shown = _copied(run, media.of_run(paths[run.name]), folder / place)
+                fresh, old = media.of_run(paths[run.name]), before.of_run(run.results, policy.name, run.name)
+                shown = _copied(run, old | fresh, folder / place)
                 counts["media"] += len(shown)
+                counts["kept"] += len(shown.keys() - fresh.keys())
+                counts["again"] += len(shown.keys() & old.keys() & fresh.keys())
+                shows |= {f"{place}/{shown[r.digest]}": standing.key_of(r) for r in run.results if r.digest in shown}
                 listed.append(episodes.Listed(run=run, row=row, media={digest: f"../{place}/{name}" for digest, name in shown.items()}))
         for name, script in episodes.files(policy.name, listed, content.columns, _others(content, policy)):
             _put(folder / "data" / policy.slug / name, script)
-    mark = {"made_by": "vlagym table --format html", "schema": _SCHEMA, "title": content.title, "runs": sorted(paths)}
-    _put(folder / MARK, json.dumps(mark, indent=2) + "\n")
+    standing.write(folder, content.title, sorted(paths), [policy.name for policy in content.policies], shows)
     return counts
 
 
@@ -138,7 +161,7 @@ def _others(content: Content, policy: Policy) -> list[dict[str, str]]:
     """Returns the policies that have played episodes of the same suites."""
     suites = {str(run.header.suite.get("digest")) for run in policy.runs}
     rivals = [p for p in content.policies if p is not policy and suites & {str(run.header.suite.get("digest")) for run in p.runs}]
-    return [{"name": p.name, "href": f"{p.slug}.html"} for p in rivals]
+    return [{"name": clipped(p.name), "href": f"{p.slug}.html"} for p in rivals]
 
 
 def _put(path: Path, text: str) -> None:
@@ -147,25 +170,6 @@ def _put(path: Path, text: str) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------------- the place
-def check_place(out: Path) -> None:
-    """Raises BadData unless a site may be put at a place: worth asking before anything is rendered for it."""
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise BadData(f"{out} exists and is no folder. A leaderboard is a folder: choose another with --out")
-    if out.is_dir() and any(out.iterdir()) and not _is_ours(out):
-        raise BadData(f"{out} exists and is no leaderboard that vlagym made (it has no {MARK}); nothing was overwritten. Choose another with --out")
-
-
-def _is_ours(folder: Path) -> bool:
-    mark = folder / MARK
-    if not mark.is_file():
-        return False
-    try:
-        found = json.loads(mark.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return isinstance(found, dict) and str(found.get("made_by", "")).startswith("vlagym table")
-
-
 def _replace(out: Path, building: Path) -> None:
     """Puts what was built in the place of what is there."""
     if not out.exists():

@@ -82,12 +82,16 @@
   }
 
   // ---------------------------------------------------------------------------------------------------------------- charts
+  const FEW = 2; // up to so many curves have bands, as in curves.py
+
   function startLegend() {
     for (const button of document.querySelectorAll("[data-toggles]")) {
       button.addEventListener("click", () => {
         const isShown = button.getAttribute("aria-pressed") !== "true";
         button.setAttribute("aria-pressed", String(isShown));
         for (const group of document.querySelectorAll(`[data-curve="${button.dataset.toggles}"]`)) group.classList.toggle("off", !isShown);
+        const few = document.querySelectorAll('[data-toggles][aria-pressed="true"]').length <= FEW;
+        for (const panels of document.querySelectorAll(".panels")) panels.classList.toggle("few", few);
       });
     }
   }

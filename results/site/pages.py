@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlagym.envs.errors import MissingPackage
 from vlagym.envs.types import canonical_json, to_plain
@@ -13,7 +13,7 @@ from vlagym.results.pooling import Run
 from vlagym.results.site import charts, curves, heatmap, words
 from vlagym.results.site.breakdown import modes_in_order
 from vlagym.results.site.content import Content, Entry, Policy, Suite
-from vlagym.results.site.paired_lines import Paired, paired
+from vlagym.results.site.paired_lines import ArmLine, GapLine, Paired, Whole, paired
 
 if TYPE_CHECKING:
     import jinja2
@@ -30,6 +30,37 @@ _HEADER_PARTS = (
 """What a page shows of a run header, in this order; the policy has its card."""
 
 
+_FOLDED_FROM = 24
+"""A card of more values is folded."""
+
+
+class _Card(NamedTuple):
+    """What the headers of some runs say of their policy."""
+
+    said: Mapping[str, Any]
+    was_given: bool
+    """Whether there is a card besides the options."""
+    is_long: bool
+    runs: list[str]
+
+
+class _Beside(NamedTuple):
+    """What a policy's page shows of varied episodes beside their twins, for one row of the leaderboard."""
+
+    whole: Whole | None
+    gaps: list[GapLine]
+    arms: list[ArmLine]
+
+    @staticmethod
+    def of(entry: Entry, found: Paired) -> _Beside:
+        gaps, arms = [g for g in found.gaps if g.entry is entry], [a for a in found.arms if a.entry is entry]
+        return _Beside(found.wholes.get(entry.index), gaps, arms)
+
+    @property
+    def score(self) -> ArmLine | None:
+        return next((line for line in self.arms if line.is_score), None)
+
+
 def render(content: Content) -> Iterator[tuple[str, str]]:
     """Yields (path within the site, HTML) of every page.
 
@@ -38,14 +69,15 @@ def render(content: Content) -> Iterator[tuple[str, str]]:
     """
     environment = _environment(content)
     beside_twins = {suite.name: paired(suite) for suite in content.suites}
-    scores = {name: {line.entry.index: line.effect for line in found.arms if line.is_score} for name, found in beside_twins.items()}
-    yield "index.html", _page(environment, "index", "index", "", scores=scores)
+    scores = {name: {line.entry.index: line for line in found.arms if line.is_score} for name, found in beside_twins.items()}
+    wholes = {name: found.wholes for name, found in beside_twins.items()}
+    yield "index.html", _page(environment, "index", "index", "", scores=scores, wholes=wholes)
     for suite in content.suites:
         yield f"suites/{suite.slug}.html", _page(environment, "suite", f"suite:{suite.slug}", "../", **_suite(suite, beside_twins[suite.name]))
     for policy in content.policies:
         page = f"policy:{policy.slug}"
-        gaps = [[line for line in beside_twins[e.pool.suite].gaps if line.entry is e] for e in policy.entries]
-        yield f"policies/{policy.slug}.html", _page(environment, "policy", page, "../", gaps=gaps, **_policy(policy))
+        beside = [_Beside.of(entry, beside_twins[entry.pool.suite]) for entry in policy.entries]
+        yield f"policies/{policy.slug}.html", _page(environment, "policy", page, "../", beside=beside, **_policy(policy))
         yield f"episodes/{policy.slug}.html", _page(environment, "episodes", page, "../", policy=policy)
 
 
@@ -67,9 +99,10 @@ def _environment(content: Content) -> jinja2.Environment:
     )
     environment.globals.update(content=content, version=vlagym.__version__, nothing=words.Cell(text=words.NONE))
     environment.filters.update(
+        clipped=words.clipped,
         counted=words.counted,
         failures=_failures,
-        gap=_gap,
+        for_readers=_for_readers(content),
         grouped=words.grouped,
         measure=_measure,
         p_value=words.p_value,
@@ -79,6 +112,7 @@ def _environment(content: Content) -> jinja2.Environment:
         slug=words.slug,
         spaced=lambda text: str(text).replace("_", " "),
         step=heatmap.step,
+        if_failed=_if_failed,
         success=_success,
         unit=_unit,
         whisker=_whisker,
@@ -108,6 +142,7 @@ def _suite(suite: Suite, beside_twins: Paired) -> dict[str, Any]:
         "sections": [(name, text) for name, text, is_there in sections if is_there],
         "paired": beside_twins,
         "legend": levels.legend,
+        "is_few": levels.is_few,
         "panels": levels.panels,
         "levels": levels.levels,
         "level_rows": levels.lines,
@@ -118,11 +153,12 @@ def _suite(suite: Suite, beside_twins: Paired) -> dict[str, Any]:
 
 
 def _policy(policy: Policy) -> dict[str, Any]:
-    cards: dict[str, tuple[Any, list[str]]] = {}
+    cards: dict[str, _Card] = {}
     for run in policy.runs:
-        card = {"options": run.header.policy.get("options"), **{k: v for k, v in run.header.policy.items() if k not in ("name", "options", "card")}}
-        shown = to_plain({"card": run.header.policy.get("card"), **card})
-        cards.setdefault(canonical_json(shown), (shown, []))[1].append(run.name)
+        said = {key: value for key, value in run.header.policy.items() if key not in ("name", "card") and value not in (None, {}, [])}
+        card = to_plain({**said, **({"card": given} if (given := run.header.policy.get("card")) else {})})
+        found = cards.setdefault(canonical_json(card), _Card(card, "card" in card, _leaves(card) > _FOLDED_FROM, []))
+        found.runs.append(run.name)
     return {"policy": policy, "cards": list(cards.values()), "headers": [_header(run) for run in policy.runs]}
 
 
@@ -134,8 +170,13 @@ def _header(run: Run) -> dict[str, Any]:
 
 # ------------------------------------------------------------------------------------------------------------------------ cells
 def _success(entry: Entry) -> words.Cell:
-    record = entry.record
-    return words.cell(record["success"], record["success_low"], record["success_high"])
+    return entry.counts.headline.cell()
+
+
+def _if_failed(entry: Entry) -> str:
+    """Returns what success would be if every errored episode were a failure; empty where there is none, or nothing else."""
+    counted = entry.counts.headline
+    return words.cell(counted.successes / (counted.n + counted.errors), None, None).text if counted.errors and counted.n else ""
 
 
 def _measure(entry: Entry, column: Column) -> words.Cell:
@@ -148,16 +189,24 @@ def _unit(column: Column) -> str:
     return "" if column.unit in ("share", "1") or f"_{column.unit.lower()}" in column.name else column.unit
 
 
-def _gap(entry: Entry) -> words.Cell:
-    return words.points(entry.counts.varied.paired.gap)
-
-
 def _whisker(entry: Entry) -> Markup:
-    record = entry.record
-    return charts.whisker(record["success"], record["success_low"], record["success_high"], role=entry.role)
+    counted = entry.counts.headline
+    return charts.whisker(counted.share, *counted.ends, role=entry.role)
 
 
 def _failures(entry: Entry) -> Sequence[tuple[str, float, int]]:
-    """Returns (mode, share of all counted episodes, failures), the most frequent first."""
-    counts = entry.counts.by_failure
-    return sorted(((mode, count / entry.record["n"], count) for mode, count in counts.items()), key=lambda line: -line[1])
+    """Returns (mode, share of the episodes of the headline, failures), the most frequent first."""
+    counts, n = entry.counts.by_failure, entry.counts.headline.n
+    return sorted(((mode, count / n, count) for mode, count in counts.items()), key=lambda line: -line[1])
+
+
+def _for_readers(content: Content) -> Callable[[Iterable[str]], Sequence[str]]:
+    names = [policy.name for policy in content.policies]
+    return lambda notes: words.for_readers(notes, names)
+
+
+def _leaves(value: Any) -> int:
+    """Returns how many values a card holds."""
+    if isinstance(value, Mapping):
+        return sum(map(_leaves, value.values()))
+    return sum(map(_leaves, value)) if isinstance(value, list) else 1

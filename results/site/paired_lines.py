@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from vlagym.results import compositions, gaps, language_use
 from vlagym.results.intervals import MeanInterval
-from vlagym.results.pooling import Run
+from vlagym.results.pairing import paired_pools
+from vlagym.results.pooling import Run, pools
 from vlagym.results.site import charts
-from vlagym.results.site.breakdown import axis_order
+from vlagym.results.site.breakdown import axis_order, is_control
 from vlagym.results.site.content import Entry, Suite
 from vlagym.results.site.words import Cell, cell, points
 from vlagym.results.standings import ALPHA
@@ -74,9 +75,21 @@ class ArmLine:
     errors: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """The gap of one row of the leaderboard over all its variations, language controls left out."""
+
+    gap: Cell
+    pairs: int
+    errors: int
+    """Pairs left out for an error on either side."""
+
+
 class Paired(NamedTuple):
     """All of it, for one suite."""
 
+    wholes: Mapping[int, Whole]
+    """Index of a row of the leaderboard -> its gap; rows without pairs are not in it."""
     gaps: tuple[GapLine, ...]
     gap_notes: tuple[str, ...]
     combos: tuple[ComboLine, ...]
@@ -88,7 +101,7 @@ class Paired(NamedTuple):
 def paired(suite: Suite) -> Paired:
     """Returns the lines of a suite, by axis and then in the order of the leaderboard; none where nothing is varied."""
     if not suite.is_varied:
-        return Paired((), (), (), (), (), ())
+        return Paired({}, (), (), (), (), (), ())
     runs: list[Run] = [run for e in suite.entries for run in e.pool.runs]
     entry_of = {(e.policy, e.pool.differs): e for e in suite.entries}
 
@@ -97,9 +110,31 @@ def paired(suite: Suite) -> Paired:
     gap_lines.sort(key=lambda line: (axis_order(line.axis), line.entry.index))
     combo_lines = sorted((_combo(entry_of[c.policy, c.differs], c) for c in found_combos.rows), key=lambda line: (line.axes, line.entry.index))
     arm_lines = [line for entry in suite.entries for line in _arms(entry, found_arms.rows)]
+    wholes = {entry_of[policy, differs].index: whole for (policy, differs), whole in _wholes(runs).items()}
     return Paired(
-        tuple(gap_lines), tuple(found_gaps.notes), tuple(combo_lines), tuple(found_combos.notes), tuple(arm_lines), tuple(found_arms.notes)
+        wholes=wholes,
+        gaps=tuple(gap_lines),
+        gap_notes=tuple(found_gaps.notes),
+        combos=tuple(combo_lines),
+        combo_notes=tuple(found_combos.notes),
+        arms=tuple(arm_lines),
+        arm_notes=tuple(found_arms.notes),
     )
+
+
+def _wholes(runs: Sequence[Run]) -> dict[tuple[str, str], Whole]:
+    """Returns (policy, differs) -> its gap over all variations together; the interval is that of the single gaps."""
+    out = {}
+    for pool, pairing in paired_pools(pools(runs)):
+        pairs = [pair for pair in pairing.pairs if not is_control(" + ".join(sorted(pair.varied.axes)))]
+        ended = [pair for pair in pairs if pair.is_counted]
+        outcomes = [(pair.twin.outcome == "success", pair.varied.outcome == "success") for pair in ended]
+        twins, tasks = [pair.twin.digest for pair in ended], [pair.twin.task for pair in ended]
+        mean, _ = gaps.paired_difference(outcomes, twins, tasks, "all variations", shared="first")
+        if pairs:
+            gap = points(mean.mean, mean.low, mean.high)
+            out[pool.policy, pool.differs] = Whole(gap=gap, pairs=len(ended), errors=len(pairs) - len(ended))
+    return out
 
 
 def _gap(entry: Entry, gap: gaps.Gap) -> GapLine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ NONE = "–"
 _FINEST = {"s": 5}
 """Most decimals of a unit, where other than 3: as in the tables of `results.leaderboard`."""
 _LONGEST_SLUG = 40
+LONGEST_NAME = 38
+"""Characters of a name that stands beside others; longer ones are clipped, and shown whole where one points at them and on the policy's page."""
+_ADVICE = re.compile(r"; --[^;]*| \(--[^()]*\)|\. Name the run[^.]*\.?|, named by --[^,;]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +99,27 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 def grouped(count: int) -> str:
     """Returns a count with a narrow no-break space between its thousands."""
     return f"{count:,}".replace(",", "\u202f")
+
+
+def clipped(name: str, length: int = LONGEST_NAME) -> str:
+    """Returns a name as it is, or its beginning and its end where it is longer than a line of a page has room for."""
+    return name if len(name) <= length else f"{name[: length - 9].rstrip()} … {name[-6:].lstrip()}"
+
+
+def for_readers(notes: Iterable[str], names: Iterable[str] = ()) -> tuple[str, ...]:
+    """Returns notes as a page says them: without advice for the command line, which is for whoever made the page, and with clipped names.
+
+    Args:
+      notes: As the tables of the command line have them.
+      names: Names that may stand in them.
+    """
+    long = sorted({name for name in names if len(name) > LONGEST_NAME}, key=lambda name: (-len(name), name))
+    out = []
+    for note in notes:
+        for name in long:
+            note = note.replace(name, clipped(name))
+        out.append(_ADVICE.sub("", note))
+    return tuple(dict.fromkeys(out))
 
 
 def slug(name: str) -> str:

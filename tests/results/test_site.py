@@ -154,8 +154,9 @@ def test_errors_and_notes_stand_in_the_page(traces: ModuleType, make_run: MakeRu
     results = paired_results(traces, "sse", "ffe")
     built = build([make_run("mine", results, episodes=8), make_run("expert", paired_results(traces, "sss", "sss"))], tmp_path / "out")
     index = (built.path / "index.html").read_text(encoding="utf-8")
-    assert '<td class="num warn" data-v="1">1<' in index, "the errors of mine in its unvaried episodes"
-    assert "6 of 8 episodes are stored" in index and "if these were failures" in index
+    assert '<td class="num warn" data-label="Errors" data-v="1"' in index, "the errors of mine in its unvaried episodes"
+    assert 'title="Errors enter no rate. If they were failures, success would be 66.7 %."' in index and "66.7 % if failed" in index
+    assert "6 of 8 episodes are stored" in index and "if these were failures" not in index
     assert "reads the true state of the scene" in index and '<span class="tag" title="Reads the true state' in index
 
 
@@ -226,15 +227,82 @@ def test_measures_lie_in_chunks_that_are_loaded_when_asked_for(traces: ModuleTyp
 
 def test_counts_by_axis_and_failure_are_those_of_the_episodes(traces: ModuleType) -> None:
     found = breakdown(paired_results(traces, "ssfe", "sfff"))
-    assert found.unvaried == Rate(2, 3, 1) and found.by_axis["camera"].rate == Rate(1, 4, 0)
-    paired = found.varied.paired
+    assert found.headline == found.by_task["place_on"] == Rate(2, 3, 1) and found.by_axis["camera"].rate == Rate(1, 4, 0)
+    paired = found.by_axis["camera"].paired
     assert (paired.n, paired.varied, paired.twin) == (3, 1, 2), "the pair whose twin is an error is in no gap"
-    assert found.by_failure == {"never_reached": 4} and found.by_task_and_axis["place_on", UNVARIED].rate == found.unvaried
+    assert found.by_failure == {"never_reached": 1}, "of the unvaried episodes, as the headline"
+    assert found.by_task_and_axis["place_on", UNVARIED].rate == found.headline
 
 
-def test_language_controls_do_not_count_as_varied(traces: ModuleType) -> None:
-    found = breakdown(paired_results(traces, "ss", "ff", axis="blank", level=1))
-    assert found.varied.rate == Rate(0, 0, 0) and list(found.by_axis) == [UNVARIED, "blank"]
+def test_neither_variations_nor_control_sentences_are_in_the_success_of_a_policy(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
+    results = paired_results(traces, "sssf", "ffff") + paired_results(traces, "ss", "ff", axis="wrong", level=1, first_seed=50)
+    built = build([make_run("mine", results)], tmp_path / "out")
+    index = pages(built.path)[built.path / "index.html"]
+    said = " ".join(index.text.split())
+    assert "Success unvaried" in said and "mine 83.3 %" in said, "5 of 6 unvaried episodes"
+    assert re.search(r"−75\.0 [^a-z]* to ", said), "the gap of the camera alone, with its interval"
+    assert re.search(r"\+100\.0 [^a-z]* to ", said), "language use has a column of its own"
+
+
+def test_the_front_table_holds_what_tells_policies_apart_and_no_more(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
+    results = paired_results(traces, "ssf", "sff") + paired_results(traces, "ss", "ff", axis="wrong", level=1, first_seed=50)
+    built = build([make_run("mine", results), make_run("rival", results)], tmp_path / "out")
+    head = re.findall(r'data-sort="\w+">(.*?)</button>', (built.path / "index.html").read_text(encoding="utf-8"))
+    assert head == ["Policy", "Letters", "Success", "Gap", "Language use", "n", "Errors"]
+    assert "path_length_m" in (built.path / "suites" / "tiny.html").read_text(encoding="utf-8")
+
+
+def test_the_page_of_a_policy_tells_its_gap_and_its_language_use_with_interval_and_pairs(
+    traces: ModuleType, make_run: MakeRun, tmp_path: Path
+) -> None:
+    results = paired_results(traces, "sssf", "sfff") + paired_results(traces, "ss", "sf", axis="wrong", level=1, first_seed=50)
+    built = build([make_run("mine", results)], tmp_path / "out")
+    said = " ".join(pages(built.path)[built.path / "policies" / "mine.html"].text.split())
+    assert re.search(r"Success, unvaried ?83\.3 %", said)
+    assert re.search(r"Gap to the twins, points ?−50\.0 \S+ to \S+, 4 pairs", said)
+    assert re.search(r"Language use, points ?\+50\.0 \S+ to \S+, 2 pairs", said) and "wrong score" in said
+    assert "No card was given" in said and "none" not in said.partition("Card")[2].partition("Runs")[0]
+
+
+def test_a_long_card_is_folded(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
+    results = paired_results(traces, "s", "f")
+    runs = [make_run("short", results), make_run("long", results)]
+    for run, size in zip(runs, (3, 40), strict=True):
+        with Store.resume(run) as store:
+            policy = {**store.header.policy, "card": {f"key {i}": i for i in range(size)}}
+            store.update_header(dataclasses.replace(store.header, policy=policy))
+    built = build(runs, tmp_path / "out")
+    short, long = ((built.path / "policies" / f"{name}.html").read_text(encoding="utf-8") for name in ("short", "long"))
+    assert "<summary>The card</summary>" in long and "<summary>The card</summary>" not in short and "key 2" in short
+
+
+def test_notes_are_folded_and_hold_no_advice_for_the_command_line(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
+    name = "p" * 300
+    run = make_run("mine", paired_results(traces, "sse", "ffe"), policy=name, episodes=9)
+    built = build([run, make_run("expert", paired_results(traces, "sss", "sss"))], tmp_path / "out")
+    for path in ("index.html", "suites/tiny.html"):
+        page = pages(built.path)[built.path / path]
+        assert page.all("details") and "--" not in page.text and name not in page.text, path
+    assert words.for_readers(["a; --by robot gives each a row", f"between {name} (--safety clip)"], [name]) == ("a", f"between {words.clipped(name)}")
+
+
+def test_what_is_no_score_has_no_better_direction(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
+    result = traces.make_result(traces.make_spec(), measures={"success": 1.0, "chance": 0.5, "path_length_m": 1.0})
+    chance = Column(name="chance", unit="share", better="higher", kind="mean")
+    built = site.build([make_run("mine", [result])], tmp_path / "out", columns=(*COLUMNS, chance))
+    _, data = data_of(built.path / "data" / "mine" / "index.js")
+    assert {name: better for name, _, better in data["measures"]} == {"success": "higher", "chance": "", "path_length_m": "lower"}
+
+
+def test_at_first_three_curves_are_drawn_and_policies_come_before_floors(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
+    results = paired_results(traces, "ssss", "sfff") + paired_results(traces, "ssss", "ffff", level=4, first_seed=50)
+    built = build([make_run(name, results) for name in ("expert", "hold", "a", "b", "c")], tmp_path / "out")
+    page = (built.path / "suites" / "tiny.html").read_text(encoding="utf-8")
+    shown = re.findall(r'aria-pressed="true">.*?<span>(\w+)</span></button>', page)
+    assert sorted(shown) == ["a", "b", "c"] and '<div class="panels">' in page, "whiskers, for bands would cover one another"
+    assert "a: </span>twins 100 %, pairs 4</span>" in page
+    built = build([make_run("alone", results)], tmp_path / "single")
+    assert '<div class="panels few">' in (built.path / "suites" / "tiny.html").read_text(encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------------------------ the place
@@ -258,12 +326,43 @@ def test_a_folder_of_somebody_else_is_left_alone(traces: ModuleType, make_run: M
 def test_a_site_of_ours_is_replaced_whole_and_kept_when_the_new_one_fails(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
     mine, rival = (make_run(name, paired_results(traces, "s", "f")) for name in ("mine", "rival"))
     out = build([mine, rival], tmp_path / "out").path
-    build([mine], out)
-    assert not (out / "policies" / "rival.html").exists()
+    with pytest.raises(BadData, match=r"out is a leaderboard that shows rival, and no run of theirs is named; nothing was overwritten.*--replace"):
+        build([mine], out)
+    assert (out / "policies" / "rival.html").exists()
+    assert build([mine], out, replace=True).removed == ("the policy rival",)
+    assert not (out / "policies" / "rival.html").exists() and build([mine, rival], out).removed == ()
     before = (out / "index.html").read_bytes()
     with pytest.raises(BadData, match="which is neither a film|neither a film"):
-        build([mine], out, media=site.Media(files={(mine, Store.open(mine).digests()[0]): mine / "header.json"}))
+        build([mine], out, replace=True, media=site.Media(files={(mine, Store.open(mine).digests()[0]): mine / "header.json"}))
     assert (out / "index.html").read_bytes() == before and sorted(p.name for p in tmp_path.iterdir()) == ["out", "runs"]
+
+
+def test_a_site_of_an_older_version_is_replaced_only_when_told(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("mine", paired_results(traces, "s", "f"))
+    out = build([run], tmp_path / "out").path
+    (out / "site.json").write_text('{"made_by": "vlagym table --format html", "schema": 1}')
+    with pytest.raises(BadData, match="of an older vlagym, which does not say whom it shows; nothing was overwritten"):
+        build([run], out)
+    build([run], out, replace=True)
+
+
+def test_films_of_episodes_that_are_still_there_are_kept(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:
+    results = paired_results(traces, "sf", "ff")
+    run = make_run("mine", results)
+    films = {}
+    for result in results[:3]:
+        films[run, result.digest] = tmp_path / f"{result.digest}.mp4"
+        films[run, result.digest].write_bytes(b"film")
+    out = build([run], tmp_path / "out", media=site.Media(files=films)).path
+    again = build([run], out)
+    assert (again.media, again.kept, again.removed) == (3, 3, ())
+    with Store.resume(run) as store:
+        store.append(dataclasses.replace(results[0], attempt=2, outcome="failure"), None)
+    later = build([run], out)
+    assert (later.media, later.kept, later.removed) == (2, 2, ("1 film or strip",)), "a film of another attempt would lie"
+    _, data = data_of(out / "data" / "mine" / "index.js")
+    kept = [m for m in data["columns"]["media"] if m >= 0]
+    assert len(kept) == 2 and all((out / "episodes" / data["media"][m]).read_bytes() == b"film" for m in kept)
 
 
 def test_a_run_that_is_named_twice_is_refused(traces: ModuleType, make_run: MakeRun, tmp_path: Path) -> None:

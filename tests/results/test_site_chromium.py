@@ -146,7 +146,8 @@ def test_the_table_sorts_filters_and_leads_to_a_policy_and_its_episodes(browser:
         page.locator("#table-tiny").get_by_role("link", name=NASTY).click()
         assert page.locator("h1").inner_text() == NASTY
         page.get_by_role("link", name="never reached").click()
-        assert page.get_by_label("Failure or error").input_value() == "never_reached" and " of 130 episodes" in page.locator("#told").inner_text()
+        page.get_by_text(" of 130 episodes").wait_for()
+        assert page.get_by_label("Failure or error").input_value() == "never_reached" and page.get_by_label("Axis").input_value() == "none"
         page.go_back()
         page.get_by_role("link", name="130 episodes").click()
         page.locator("#list a").first.click()
@@ -240,10 +241,13 @@ def test_everything_is_reached_with_the_keyboard_alone(browser: Browser, folder:
 def test_the_page_of_a_suite_switches_curves_and_the_colours_of_its_grid(browser: Browser, folder: Path) -> None:
     with visiting(browser, f"file://{folder}") as visit:
         page = visit.to("suites/tiny.html")
-        curve = page.locator("[data-curve='1']").first
-        assert curve.is_visible()
+        curve = page.locator("g[data-curve='1']").first
+        drawn = "g => ['.band', '.end'].map((part) => getComputedStyle(g.querySelector(part)).display !== 'none')"
+        assert curve.is_visible() and curve.evaluate(drawn) == [False, True], "three bands would cover one another"
+        page.locator(".legend").get_by_role("button", name="expert").click()
+        assert curve.evaluate(drawn) == [True, False], "two do not"
         page.locator(".legend").get_by_role("button", name="minivla").click()
-        assert not curve.is_visible()
+        assert not curve.is_visible() and not page.locator(".under [data-curve='1']").first.is_visible()
         shown = page.locator(".heatmap:visible")
         assert shown.count() == 1 and shown.locator("h3").inner_text() == "minivla"
         cell = shown.locator("tbody td").nth(1)
