@@ -139,7 +139,8 @@ def level_figure(rows: Sequence[Gap]) -> Figure:
                 _curve(panel, of[axis], order[name], name)
         panel.set(title=axis, ylim=(-104, 104), yticks=(-100, -50, 0, 50, 100))
         panel.axhline(0, color="black", linewidth=0.7)
-        panel.xaxis.get_major_locator().set_params(integer=True)
+        played = sorted({g.levels[0] for of in of_policy.values() for g in of.get(axis, ()) if g.levels is not None})
+        panel.set(xticks=played, xlim=(played[0] - 0.4, played[-1] + 0.4))
         panel.grid(alpha=0.25, linewidth=0.5)
     for panel in grid.flat[len(axes_names) :]:
         panel.set_visible(False)
@@ -219,6 +220,8 @@ def _curve(panel: Axes, levels: Sequence[Gap], i: int, name: str) -> None:
     middle, low, high = ([100 * (getattr(g.gap, end) or 0.0) for g in known] for end in ("mean", "low", "high"))
     is_bound = name in (*FLOORS, EXPERT)
     colour = _BOUND_GREY if is_bound else COLOURS[i % len(COLOURS)]
+    if len(x) == 1:  # a band of one level has no width
+        panel.vlines(x, low, high, color=colour, linewidth=1.0)
     panel.fill_between(x, low, high, color=colour, alpha=0.08 if is_bound else 0.18, linewidth=0)
     style = "dashed" if is_bound else "solid"
     panel.plot(x, middle, color=colour, linestyle=style, marker=_MARKS[i % len(_MARKS)], markersize=3.5, linewidth=1.2, label=name)
