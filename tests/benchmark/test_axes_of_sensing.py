@@ -243,6 +243,7 @@ def test_what_the_expert_has_done_is_remembered_of_the_latest_episodes_only(twin
     known: dict[str, object] = {}
     monkeypatch.setattr(axis_proof, "_performances", lambda: known)
     for seed in (1, 2, 2, 3, 3, 1):
-        assert axis_proof._played(replace(twin, seed=seed)) == seed
+        found: object = axis_proof._played(replace(twin, seed=seed))
+        assert found == seed
         assert len(known) <= 2
     assert played == [1, 2, 3, 1]

@@ -104,6 +104,7 @@ def test_a_name_that_no_season_can_have_is_not_committed_to(capsys: pytest.Captu
 
 def test_no_file_of_a_suite_states_a_season(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('name = "mine"\nversion = 1\nseason = "spring"\n[[entry]]\ntask = "stack"\nepisodes = 1\nfirst_seed = 1000000\n', encoding="utf-8")
+    entry = '[[entry]]\ntask = "stack"\nepisodes = 1\nfirst_seed = 1000000\n'
+    path.write_text(f'name = "mine"\nversion = 1\nseason = "spring"\n{entry}', encoding="utf-8")
     with pytest.raises(BadData, match="mine.toml states a season; its name makes the seeds.*give --season spring"):
         read_suite(path)
