@@ -2,8 +2,8 @@
 
 One definition, with its reason. Each arm plays the same episode again with another sentence: `blank` (none), `nonsense` (words that ask for
 nothing), `shuffled` (its own words in another order) and `wrong` (the well-formed sentence of the other feasible goal of the scene; success is still
-judged by the original goal). For each arm the paired difference right - arm is reported. The headline, the **language-use score**, is right - wrong: both
-sentences are as well-formed as those that a policy was trained on, and as alike as the scene allows. A policy that stops dead at a sentence
+judged by the original goal). For each arm the paired difference right - arm is reported. The headline, the **language-use score**, is right - wrong:
+both sentences are as well-formed as those that a policy was trained on, and as alike as the scene allows. A policy that stops dead at a sentence
 it has never seen the like of loses with blank, shuffled and nonsense without having understood anything; with wrong it cannot. The score is 0 for a
 policy that ignores the sentence, whatever the number k of goals, and 1 for one that always does what it is told.
 
