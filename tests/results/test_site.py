@@ -183,7 +183,7 @@ def test_gaps_levels_and_language_stand_on_the_page_of_the_suite(traces: ModuleT
     page = pages(built.path)[built.path / "suites" / "tiny.html"]
     said = " ".join(page.text.split())
     assert {"gaps", "curves", "language", "heat", "failures", "measures"} <= {a.get("id") for _, a in page.tags}
-    assert re.search(r"camera ?−41\.7", said), "5 of 12 pairs were lost along the camera"
+    assert re.search(r"camera ?(12 pairs)? ?−41\.7", said), "5 of 12 pairs were lost along the camera"
     assert re.search(r"wrong score ?\+100\.0", said)
     told = "mine, level 4: −75.0 points ["
     assert told in said and "25.0 % against 100.0 % of the twins, 4 pairs" in said, "each level beside its own twins, not beside those of all"
@@ -454,14 +454,15 @@ def test_only_none_and_all_have_the_ends_of_the_scale(share: float, step: int) -
 
 # ----------------------------------------------------------------------------------------------------------------------------- scale
 _BUILD = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 from vlagym.results import site
 from vlagym.results.aggregate import Column
 began = time.process_time()
 columns = [Column(name=f"m{i}", unit="m", better="lower", kind="mean", headline=i < 4) for i in range(40)]
 built = site.build([Path(p) for p in sys.argv[2:]], Path(sys.argv[1]), columns=columns)
-print(built.episodes, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+(peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))  # ru_maxrss would count the parent's
+print(built.episodes, time.process_time() - began, int(peak.split()[1]) / 1024)
 """
 
 
