@@ -93,9 +93,9 @@ def aggregate(runs: Sequence[Run], columns: Sequence[Column], by: Sequence[str] 
     n counts the episodes that ended in success or failure; errored ones are counted beside it and enter no mean. Rates (success and the measures
     of kind "rate") have a Wilson 95 % interval, means a bootstrap interval stratified by task. A measure that does not apply to an episode is left
     out of its mean, which has its own n. Where a row would hold unvaried and varied episodes, it counts the unvaried alone, and no row mixes control
-    sentences with anything else (`results.counted`); with a grouping by axis each row counts what it is of. Runs are pooled into one row only if they agree in all that a number depends on and share no episode;
-    otherwise they have rows of their own, and `differs` names what differs (`results.pooling`). Of several policies, letters say which are told
-    apart by the episodes that they share.
+    sentences with anything else (`results.counted`); with a grouping by axis each row counts what it is of. Runs are pooled into one row only if
+    they agree in all that a number depends on and share no episode; otherwise they have rows of their own, and `differs` names what differs
+    (`results.pooling`). Of several policies, letters say which are told apart by the episodes that they share.
 
     Args:
       runs: At least one.

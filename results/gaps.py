@@ -222,7 +222,7 @@ def _notes(row: tuple[str, str], pairing: Pairing, chosen: Pairing, wanted: set[
         axes: dict[str, int] = defaultdict(int)
         for result in pairing.unpaired:
             axes[" + ".join(sorted(result.axes))] += 1
-        told = ", ".join(f"{axis} {count}" for axis, count in sorted(axes.items()))
+        told = ", ".join(f"{axis}: {count}" for axis, count in sorted(axes.items()))
         notes.append(
             f"{label} on {suite}: {len(pairing.unpaired)} varied episodes have no twin in these runs and are in no gap ({told}). "
             "Name the run that holds their unvaried episodes too"

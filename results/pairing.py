@@ -74,7 +74,7 @@ def paired(results: Sequence[EpisodeResult], elsewhere: Sequence[EpisodeResult] 
 def paired_pools(of_rows: Sequence[Pool]) -> list[tuple[Pool, Pairing]]:
     """Returns the pairing of each pool that holds varied episodes.
 
-    A twin that the pool has not itself may be in a run of the same policy on another suite: two runs that agree in everything but the suite.
+    A twin that the pool has not itself may be in another run of the same policy, unvaried or on another suite: they agree in all but the suite.
 
     Args:
       of_rows: From `pooling.pools`.
@@ -86,7 +86,7 @@ def paired_pools(of_rows: Sequence[Pool]) -> list[tuple[Pool, Pairing]]:
     for pool in of_rows:
         results = pool.results()
         if any(r.axes for r in results):
-            others = [r for other in families[_without_suite(pool)] if other.suite != pool.suite for r in other.results()]
+            others = [r for other in families[_without_suite(pool)] if other is not pool for r in other.results()]
             out.append((pool, paired(results, others)))
     return out
 

@@ -23,6 +23,7 @@ PACKAGES_OF_IMAGES = ("pillow", "scipy")
 _SOFTWARE_RENDERERS = ("llvmpipe", "softpipe", "swrast", "swr", "lavapipe", "osmesa")
 _VENDORS = ("nvidia", "amd", "radeon", "intel", "apple", "mali", "adreno", "virgl")
 _SHOWN_DIFFERENCES = 3
+_AXES = "axes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,7 @@ def pools(runs: Sequence[Run]) -> list[Pool]:
             found += [_Set(*names, {**flat, "run": run.name}, (run,)) for run in members]
         else:
             found.append(_Set(*names, flat, tuple(members)))
+    found = _told_by_axes(found)
     of_row, of_suite = _grouped(found, lambda s: (s.policy, s.suite)), _grouped(found, lambda s: s.suite)
     out: list[Pool] = []
     for same in of_row.values():
@@ -193,6 +195,31 @@ def _different(sets: Sequence[_Set], *, known_only: bool = False) -> list[str]:
     return found
 
 
+def _told_by_axes(sets: Sequence[_Set]) -> list[_Set]:
+    """Returns the sets with the axes along which all their episodes were varied in place of the digest, where their suites differ in nothing else."""
+    out: list[_Set] = []
+    for of in _grouped(sets, lambda s: s.suite).values():
+        kinds = {one.identity.get("suite.digest"): _axes_and_rest(one.runs[0].header) for one in of}
+        told = [kind for kind in kinds.values() if kind is not None]
+        is_told = len(told) == len(kinds) == len({axes for axes, _ in told}) > 1 and len({rest for _, rest in told}) == 1
+        for one in of:
+            kind = kinds[one.identity.get("suite.digest")]
+            if is_told and kind is not None:
+                one = one._replace(identity={**{k: v for k, v in one.identity.items() if k != "suite.digest"}, _AXES: kind[0]})
+            out.append(one)
+    return out
+
+
+def _axes_and_rest(header: RunHeader) -> tuple[str, str] | None:
+    """Returns the axes that all entries of a suite bear, in words, and all else that the entries say; None where the header does not say it."""
+    entries = header.suite.get("entry")
+    if not isinstance(entries, Sequence) or not entries or not all(isinstance(e, Mapping) and isinstance(e.get("axes"), Sequence) for e in entries):
+        return None
+    axes = {" + ".join(sorted(text if "=" in text else f"{text}=1" for text in entry["axes"])) or "unvaried" for entry in entries}
+    rest = canonical_json([{k: v for k, v in entry.items() if k != "axes"} for entry in entries])
+    return (axes.pop(), rest) if len(axes) == 1 else None
+
+
 def _name(header: RunHeader, part: Literal["policy", "suite"]) -> str:
     name = getattr(header, part).get("name")
     if not isinstance(name, str):
@@ -225,6 +252,9 @@ def _in_words(identity: Mapping[str, Any], different: Sequence[str]) -> str:
         value = identity.get(path)
         if _is_fixed_base(path, identity):
             value = "fixed"
+        if path == _AXES:
+            words.append(str(value))
+            continue
         text = value if isinstance(value, str) else "none" if value is None else canonical_json(value)
         words.append(f"{path}={text if len(text) <= 24 else text[:12] + '…'}")
     if len(different) > _SHOWN_DIFFERENCES:

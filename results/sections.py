@@ -14,6 +14,7 @@ from vlagym.results.gaps import SUCCESS, Gap, Gaps
 from vlagym.results.intervals import MeanInterval
 from vlagym.results.language_use import HEADLINE, Arm, LanguageUse, LanguageUses
 from vlagym.results.leaderboard import floor_legend
+from vlagym.results.remarks import few_remark
 from vlagym.results.sheet import NOTHING, Sheet, fixed, interval_record, p_text, percent, points
 
 _KEYS = ("policy", "suite", "differs")
@@ -38,7 +39,7 @@ def gap_sheet(found: Gaps) -> Sheet:
         words = {"level": g.level, "task": g.task or "all"}
         cells = [*(getattr(g, key) for key in keys), g.axis, *(words[name] for name in extra), str(g.n), *((str(g.errors),) if with_errors else ())]
         body.append((*cells, percent(g.twin), percent(g.varied), points(g.gap), p_text(g.p), p_text(g.p_adjusted), str(g.lost), str(g.won)))
-    notes = [*found.notes, *_gap_errors(found.rows)]
+    notes = [*found.notes, *_gap_errors(found.rows), *few_remark((g.n for g in found.rows), "pairs")]
     measure = found.rows[0].measure
     is_success = measure == SUCCESS
     won = "succeeded" if is_success else f"reached {measure}"
@@ -162,7 +163,7 @@ def failure_sheet(rows: Sequence[Failures], by: Sequence[str] = ()) -> Sheet:
         body=tuple(body),
         is_number=(*(False,) * (len(keys) + len(groupings)), *(True,) * (3 + len(modes))),
         legend=(
-            "Shares of n, the unvaried episodes where a run holds others too. A failure bears the first label that fits, in the order of the columns.",
+            "Shares of n, of the unvaried episodes where a run holds others too. A failure bears the first label that fits, in the order of columns.",
         ),
         notes=note,
         records=tuple(

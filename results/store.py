@@ -273,8 +273,10 @@ def header_path(folder: Path) -> Path:
     path = folder / HEADER
     if not path.is_file():
         runs = sorted(p.parent.name for p in folder.glob(f"*/{HEADER}")) if folder.is_dir() else []
-        below = f" There are runs below it: {', '.join(runs[-5:])}" if runs else ""
-        what = "is not there" if not folder.exists() else "is empty" if folder.is_dir() and not any(folder.iterdir()) else f"has no {HEADER}"
+        more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
+        below = f" There are runs below it: {', '.join(runs[-5:])}{more}" if runs else ""
+        is_empty = folder.is_dir() and not any(folder.iterdir())
+        what = "is not there" if not folder.exists() else "is a file" if folder.is_file() else "is empty" if is_empty else f"has no {HEADER}"
         raise BadData(f"{folder} is not a run folder: it {what}.{below}")
     return path
 

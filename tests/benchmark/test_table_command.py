@@ -114,9 +114,23 @@ def test_files_are_written_where_they_are_wanted(run: Path, tmp_path: Path, caps
     assert "say where with --out DIR" in capsys.readouterr().err
 
 
+def test_pages_lose_no_policy_unasked(run: Path, traces: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rival = stored(traces, tmp_path / "rival", "rival", "ssff", "sfff", "ffff")
+    pages = ["--format", "html", "--out", str(tmp_path / "site")]
+    assert cli.main(["table", str(run), str(rival), *pages]) == cli.DONE
+    assert cli.main(["table", str(run), *pages]) == cli.USER_ERROR
+    assert "shows rival, and no run of theirs is named; nothing was overwritten" in capsys.readouterr().err
+    assert (tmp_path / "site" / "policies" / "rival.html").exists()
+    assert cli.main(["table", str(run), *pages, "--replace"]) == cli.DONE
+    assert "the policy rival" in capsys.readouterr().err and not (tmp_path / "site" / "policies" / "rival.html").exists()
+    assert cli.main(["table", str(run), "--replace"]) == cli.USER_ERROR
+    assert "--replace are for the pages of --format html" in capsys.readouterr().err
+
+
 def test_a_run_is_never_overwritten_nor_what_is_no_table(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
-    for options in (["--format", "csv", "--out", "episodes.jsonl"], ["--out", "traces/new.md"], ["--plots", "figures"], ["--format", "html", "--out", ""]):
+    of_html = ["--format", "html", "--out", ""]
+    for options in (["--format", "csv", "--out", "episodes.jsonl"], ["--out", "traces/new.md"], ["--plots", "figures"], of_html):
         assert cli.main(["table", str(run), *options[:-1], str(run / options[-1])]) == cli.USER_ERROR
         assert f"lies in the run folder {run.resolve()}, in which nothing is changed: name a place outside of it" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()} == before

@@ -253,7 +253,8 @@ def test_success_and_measures_are_of_the_unvaried_episodes_and_the_rest_is_count
     assert (row["n"], row["errors"], row["success"], row["steps"]["n"]) == (3, 0, pytest.approx(2 / 3), 3)
     assert list(row)[:4] == ["policy", "suite", "n", "errors"] and table.leaves_out
     assert table.notes == (
-        "smoke: the numbers are of its unvaried episodes; 5 varied episodes are in none of them (3 with control sentences), but in gaps and language use",
+        "smoke: the numbers are of its unvaried episodes; 5 varied episodes are in none of them (3 with control sentences), "
+        "but in gaps and language use",
     )
     by_axis = aggregate([run], COLUMNS, ["axis"])
     assert [(r["axis"], r["n"], r["errors"]) for r in rows(by_axis)] == [("blank:1", 0, 2), ("camera:2", 2, 0), ("none", 3, 0), ("wrong:1", 1, 0)]

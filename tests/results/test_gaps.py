@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -76,13 +77,23 @@ def test_an_error_on_either_side_leaves_the_pair_out_and_is_told(paired_run: Mak
     assert worse.gap.mean == 0.0 and worse.gap_if_errors_failed == pytest.approx(-2 / 3)
 
 
+def test_the_twins_of_a_run_that_was_varied_as_a_whole_are_found_in_the_unvaried_run_of_its_suite(paired_run: MakeRun) -> None:
+    both = paired_run({CAMERA: "sf ss sf"})
+    suite = {**both.header.suite, "digest": "b" * 32}
+    unvaried = dataclasses.replace(both, results=[r for r in both.results if not r.axes])
+    header = dataclasses.replace(both.header, suite=suite)
+    varied = dataclasses.replace(both, name="varied", header=header, results=[r for r in both.results if r.axes])
+    (row,) = gaps([unvaried, varied]).rows
+    assert (row.n, row.unpaired, row.gap.mean) == (3, 0, pytest.approx(-2 / 3))
+
+
 def test_what_has_no_twin_is_in_no_number_and_told(paired_run: MakeRun) -> None:
     found = gaps([paired_run({CAMERA: "ss -f -f", (("mass", 1),): "ss -s"})])
     camera, mass = found.rows
     assert (camera.n, camera.unpaired, camera.gap.mean) == (1, 2, 0.0)
     assert (mass.n, mass.unpaired) == (1, 1)
     assert found.notes == [
-        "hold on smoke: 3 varied episodes have no twin in these runs and are in no gap (camera 2, mass 1). "
+        "hold on smoke: 3 varied episodes have no twin in these runs and are in no gap (camera: 2, mass: 1). "
         "Name the run that holds their unvaried episodes too"
     ]
 

@@ -59,6 +59,18 @@ def test_rows_say_what_is_unlike_whether_of_one_policy_or_of_two(traces: ModuleT
     assert two["minivla"] == ("" if any(word in told for word in ("season", "pillow")) else told)
 
 
+def test_runs_that_were_varied_as_a_whole_are_told_apart_by_their_axes(traces: ModuleType) -> None:
+    def varied(seed: int, digest: str, *axes: str, episodes: int = 3) -> Run:
+        entry = {"task": "stack", "episodes": episodes, "axes": list(axes)}
+        run = run_of(traces, first_seed=seed)
+        return dataclasses.replace(run, header=dataclasses.replace(run.header, suite={"name": "smoke", "digest": digest * 32, "entry": [entry]}))
+
+    three = [varied(0, "a"), varied(50, "b", "camera=3"), varied(90, "c", "lighting=1", "blank")]
+    assert sorted(differs for _, differs in differences(*three)) == ["blank=1 + lighting=1", "camera=3", "unvaried"]
+    other = differences(three[0], varied(50, "b", "camera=3", episodes=9))
+    assert sorted(differs for _, differs in other) == ["suite.digest=aaaaaaaaaaaa…", "suite.digest=bbbbbbbbbbbb…"], "not only the axes differ"
+
+
 def test_headers_without_a_version_of_the_metrics_are_of_the_first(traces: ModuleType) -> None:
     first = run_of(traces, first_seed=9, packages={"vlagym": "0.1.0", "mujoco": "3.17.0", METRICS: "1"})
     assert differences(run_of(traces), first) == [("hold", "")]
