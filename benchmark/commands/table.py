@@ -83,8 +83,8 @@ def main(args: Sequence[str]) -> int:
         _check_outside_runs(place)
     if options.format == "html":
         return _pages(options, columns)
-    if options.media is not None or options.strips:
-        raise BadData("--media and --strips are for the pages of --format html")
+    if options.media is not None or options.strips or options.replace:
+        raise BadData("--media, --strips and --replace are for the pages of --format html")
     if options.out is not None:
         _check_file(options.out, options.format)
     runs, complaints = _read(options.run)

@@ -101,4 +101,4 @@ def test_a_place_that_is_taken_is_told_before_anything_is_rendered(made: Path, t
     assert main(["table", str(made), "--format", "html", "--out", str(tmp_path), "--media", "1"]) == 2
     assert "nothing was overwritten" in capsys.readouterr().err
     assert main(["table", str(made), "--media", "1"]) == 2
-    assert "--media and --strips are for the pages of --format html" in capsys.readouterr().err
+    assert "--media, --strips and --replace are for the pages of --format html" in capsys.readouterr().err
