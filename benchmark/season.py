@@ -3,7 +3,8 @@
 The order of events: draw a name with a secret part; publish its commitment; collect checkpoints; reveal the name. Everybody can then derive the
 episodes, run them, and see that the name is the one that was committed to before any checkpoint was known. What a commitment does not show is that
 whoever drew the name has not drawn many and kept the one that suits, or trained on it: against that, let the season's name end in a value that
-nobody knew when the commitment was published, such as a lottery number of the day after the deadline ("2027-spring-3f…-4711"; announce which one beforehand).
+nobody knew when the commitment was published, such as a lottery number of the day after the deadline ("2027-spring-3f…-4711"; announce which one
+beforehand).
 """
 
 from __future__ import annotations

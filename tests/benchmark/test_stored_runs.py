@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from vlagym.benchmark import cli, rescoring, scoring
@@ -24,7 +25,9 @@ def run(tmp_path: Path, traces: ModuleType) -> Path:
     specs = [traces.make_spec(seed=seed) for seed in range(3)]
     with Store.create(folder, traces.make_header(episodes=3)) as store:
         for spec, outcome in zip(specs, ("success", "failure", "error"), strict=True):
-            trace = None if outcome == "error" else traces.make_trace(spec, latency_s=[0.1])
+            met = np.repeat([[False], [True]], [5 - spec.hold_steps, spec.hold_steps], axis=0).repeat(len(spec.goal), axis=1)
+            won = {"goal_met": met, "ended_by": "goal"} if outcome == "success" else {}
+            trace = None if outcome == "error" else traces.make_trace(spec, latency_s=[0.1], **won)
             result = traces.make_result(spec, outcome=outcome)
             if trace is not None:
                 mode = "never_moved" if outcome == "failure" else None
@@ -178,7 +181,7 @@ def test_scoring_reads_what_it_can_of_a_damaged_ledger_and_writes_nothing_there(
     (run / "episodes.jsonl").write_text("\n".join([text[0], text[1][:50], text[2]]) + "\n", encoding="utf-8")
     assert cli.main(["score", str(run)]) == cli.CHECKS_FAILED
     captured = capsys.readouterr()
-    assert "1 line is left out, for nobody can read them: line 2 is not JSON" in captured.err and "2 episodes, 1 errored" in captured.out
+    assert "1 line is left out" in captured.err and "line 2 is not JSON" in captured.err and "2 episodes, 1 errored" in captured.out
     before = (run / "episodes.jsonl").read_bytes()
     assert cli.main(["score", str(run), "--write"]) == cli.USER_ERROR
     assert "line 2 is not JSON" in capsys.readouterr().err and (run / "episodes.jsonl").read_bytes() == before
