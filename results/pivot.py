@@ -14,11 +14,14 @@ from vlagym.results.counted import plain_episodes
 from vlagym.results.gaps import Gap, gaps
 from vlagym.results.intervals import MeanInterval
 from vlagym.results.leaderboard import floor_legend
+from vlagym.results.ordering import in_order
 from vlagym.results.pooling import Pool, Run, pools
 from vlagym.results.sheet import NOTHING, Sheet, interval_record, percent, points
 
 TOTAL = "all"
 _SIGNIFICANT = 0.05
+_MOST_ACROSS = 8
+"""Most axes that stand across; where there are more, they stand down and the policies across: no terminal is wide enough."""
 
 
 def tasks_sheet(runs: Sequence[Run], notes: Sequence[str] = ()) -> Sheet:
@@ -82,7 +85,9 @@ def tasks_sheet(runs: Sequence[Run], notes: Sequence[str] = ()) -> Sheet:
 
 
 def axes_sheet(runs: Sequence[Run]) -> Sheet:
-    """Returns the gap of each axis, a row for each policy and suite.
+    """Returns the gap of each axis, a row for each policy and suite; of more than eight axes a row for each axis, and a column for each policy.
+
+    The records are one for each policy and suite, always.
 
     Raises:
       BadData: If there are no runs, or none of their varied episodes has a twin.
@@ -92,7 +97,7 @@ def axes_sheet(runs: Sequence[Run]) -> Sheet:
         told = "".join(f". {note}" for note in found.notes[:2])
         raise BadData(f"there is no axis in these runs: a gap takes varied episodes beside their unvaried twins{told}")
     by_row: dict[tuple[str, str, str], dict[str, Gap]] = defaultdict(dict)
-    for gap in found.rows:
+    for gap in in_order(found.rows, runs):
         by_row[gap.suite, gap.policy, gap.differs][gap.axis] = gap
     axes = list(dict.fromkeys(gap.axis for gap in sorted(found.rows, key=lambda g: (len(g.axes), g.axis == "all", g.axes))))
     usual = {axis: Counter(of[axis].n for of in by_row.values() if axis in of).most_common(1)[0][0] for axis in axes}
@@ -109,12 +114,18 @@ def axes_sheet(runs: Sequence[Run]) -> Sheet:
             for axis in axes
         }
         records.append({"policy": policy, "suite": suite, "differs": differs, **numbers})
+    if len(axes) > _MOST_ACROSS:
+        with_suite = len({suite for suite, _, _ in by_row}) > 1
+        names = ((policy, f"({differs})" if differs else "", f"on {suite}" if with_suite else "") for suite, policy, differs in by_row)
+        head = ("axis", "n", *(" ".join(filter(None, name)) for name in names))
+        body = [(axis, str(usual[axis]), *(_gap_cell(of.get(axis), usual[axis]) for of in by_row.values())) for axis in axes]
+    num_names = 1 if len(axes) > _MOST_ACROSS else 2 + with_differs
     return Sheet(
         name="axes",
         title="Generalization gap by axis",
         head=head,
         body=tuple(body),
-        is_number=(*(False,) * (2 + with_differs), *(True,) * len(axes)),
+        is_number=(*(False,) * num_names, *(True,) * (len(head) - num_names)),
         legend=(
             "Success of varied episodes minus success of their unvaried twins, in percentage points [95 % interval, paired];",
             "n: pairs; e: pairs left out for an error; *: p < 0.05 by McNemar's exact test after Holm's correction over the axes of a policy.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 NOTHING = "–"
 """What stands in a cell without a number."""
+
+LONGEST_NAME = 48
+"""Most letters of a name in a table that is read; longer ones would pad every row to their width."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +67,37 @@ def _markdown(sheets: Sequence[Sheet]) -> str:
     parts = []
     for sheet in sheets:
         title = f"**{sheet.title}**\n\n" if len(sheets) > 1 else ""
-        parts.append(title + _aligned(sheet))
+        parts.append(title + _aligned(clipped(sheet)))
     return "\n".join(parts)
+
+
+def clipped(sheet: Sheet) -> Sheet:
+    """Returns the sheet with names of at most LONGEST_NAME letters, in cells, heading and notes; its legend tells the whole ones."""
+    texts = [*sheet.head, *(cell for row in sheet.body for cell, is_number in zip(row, sheet.is_number, strict=True) if not is_number)]
+    long = dict.fromkeys(text for text in texts if len(text) > LONGEST_NAME)
+    short: dict[str, str] = {}
+    for text in long:
+        start, again = text[: LONGEST_NAME - 1] + "…", 1
+        name = start
+        while name in short.values():
+            again += 1
+            name = f"{start}{again}"
+        short[text] = name
+    if not short:
+        return sheet
+
+    def told(text: str) -> str:
+        for whole in sorted(short, key=len, reverse=True):
+            text = text.replace(whole, short[whole])
+        return text
+
+    return dataclasses.replace(
+        sheet,
+        head=tuple(short.get(text, text) for text in sheet.head),
+        body=tuple(tuple(short.get(cell, cell) for cell in row) for row in sheet.body),
+        legend=(*sheet.legend, *(" ".join(f"{name} is {whole}".split()) for whole, name in short.items())),
+        notes=tuple(map(told, sheet.notes)),
+    )
 
 
 def _aligned(sheet: Sheet) -> str:
@@ -83,14 +116,19 @@ def _aligned(sheet: Sheet) -> str:
 
 _LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"·": r"$\cdot$", "…": r"\dots{}"}
     | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": r"$<$", ">": r"$>$", "–": "--", "\n": " "}
 )
 
 
+_FIRST_STRANGE = 0x180
+"""Up to here, the end of Latin Extended-A, pdflatex has a glyph for every letter."""
+
+
 def _latex(sheets: Sequence[Sheet]) -> str:
     parts = []
-    for sheet in sheets:
-        lines = [" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in (sheet.head, *sheet.body)]
+    for sheet in map(clipped, sheets):
+        lines = [" & ".join(_in_latex(cell) for cell in line) + r" \\" for line in (sheet.head, *sheet.body)]
         lines = [f"{{}}{line}" if line.startswith(("[", "*")) else line for line in lines]  # after \\ these would be its argument
         form = "".join("r" if right else "l" for right in sheet.is_number)
         title = (sheet.title,) if len(sheets) > 1 else ()
@@ -98,6 +136,11 @@ def _latex(sheets: Sequence[Sheet]) -> str:
         begin, end = rf"\begin{{tabular}}{{{form}}}", r"\end{tabular}"
         parts.append("\n".join([*comments, begin, r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", end]) + "\n")
     return "\n".join(parts)
+
+
+def _in_latex(text: str) -> str:
+    """Returns a cell as LaTeX reads it; letters that its fonts do not have are written as their number, "U+1F916"."""
+    return "".join(c if ord(c) < _FIRST_STRANGE or c in "·…–" else f"U+{ord(c):04X}" for c in text).translate(_LATEX)
 
 
 def _csv(sheets: Sequence[Sheet]) -> str:

@@ -235,6 +235,7 @@ def _film(report: RunReport, options: RunOptions, which: str) -> None:
 def _answer(report: RunReport, *, as_json: bool) -> None:
     from vlagym.benchmark import scoring
     from vlagym.results import aggregate, leaderboard
+    from vlagym.results.counted import variation_words
 
     run, columns = aggregate.Run.load(report.path), scoring.columns()
     total = aggregate.aggregate([run], columns)
@@ -244,6 +245,10 @@ def _answer(report: RunReport, *, as_json: bool) -> None:
         rows = {"total": leaderboard.rows(total), "rows": leaderboard.rows(by_task)}
         console.answer(json.dumps({"run": str(report.path), "episodes": len(report.results), **counts, **rows}, indent=2))
         return
+    varied = variation_words(report.results)
+    if all(result.axes for result in report.results):
+        twins = "vlagym run with the same options and without --axis, into TWINS"
+        console.note(f"all episodes are varied ({varied}). A gap takes their unvaried twins: {twins}, then: vlagym table {report.path} TWINS --gaps")
     console.note(f"written to {report.path}; the policy is not needed to check it: vlagym verify {report.path}")
     several = len({r.task for r in report.results}) > 1
     console.answer(leaderboard.render(aggregate.with_total(by_task, total, "task") if several else by_task).rstrip("\n"))

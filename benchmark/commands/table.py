@@ -88,7 +88,11 @@ def main(args: Sequence[str]) -> int:
     if options.out is not None:
         _check_file(options.out, options.format)
     runs, complaints = _read(options.run)
-    sheets = _sheets(runs, columns, complaints, options)
+    if not any(run.results for run in runs):
+        for complaint in complaints or ["there is no episode in these runs"]:
+            console.note(complaint)
+        return cli.CHECKS_FAILED
+    sheets = _told(_sheets(runs, columns, options), complaints)
     text = sheet.render(sheets, options.format)
     if options.out is None:
         console.answer(text.rstrip("\n"))
@@ -134,9 +138,10 @@ def _check_file(path: Path, format_name: str) -> None:
         raise BadData(f"{path} is there already and is no .{format_name}: it is not overwritten. Give --out another name, or remove it first")
 
 
-def _sheets(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[str], options: argparse.Namespace) -> list[Sheet]:
+def _sheets(runs: Sequence[Run], columns: Sequence[Column], options: argparse.Namespace) -> list[Sheet]:
     """Returns the tables that are asked for, or, where none is, those that the runs hold something for."""
-    from vlagym.results import compositions, failures, gaps, language_use, pivot, sections
+    from vlagym.results import aggregate, compositions, failures, gaps, language_use, pivot, sections
+    from vlagym.results.ordering import in_order
 
     is_asked = bool(options.columns or options.gaps or options.compositions or options.language or options.failures)
     has_table = options.columns == "measures" or not is_asked
@@ -154,35 +159,45 @@ def _sheets(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence
     is_varied, is_controlled = bool(axes - set(gaps.CONTROLS)), bool(axes & set(gaps.CONTROLS))
     out: list[Sheet] = []
     if options.columns == "tasks":
-        out.append(pivot.tasks_sheet(runs, _notes(runs, columns, complaints)))
+        out.append(pivot.tasks_sheet(runs, aggregate.notes_on(runs, columns)))
     elif options.columns == "axes":
         out.append(pivot.axes_sheet(runs))
     elif has_table:
-        out.append(_table(runs, columns, complaints, options))
+        out.append(_table(runs, columns, options))
     if options.gaps or (not is_asked and for_reading and is_varied):
         found = gaps.gaps(runs, options.per, measure=options.measure or gaps.SUCCESS)
+        found = found._replace(rows=in_order(found.rows, runs))
         out += [sections.gap_sheet(found)] if found.rows or options.gaps else []
     if axes & set(_SAFETY_AXES) and options.measure is None and (options.gaps or not is_asked) and for_reading and _knows(runs, _SAFETY_MEASURE):
         safe = gaps.gaps(runs, options.per, pool_axes=_SAFETY_AXES, measure=_SAFETY_MEASURE)
         out += [sections.gap_sheet(safe)] if safe.rows else []
     if options.compositions or (not is_asked and for_reading and is_varied):
         both = compositions.compositions(runs)
+        both = both._replace(rows=in_order(both.rows, runs))
         out += [sections.composition_sheet(both)] if both.rows or options.compositions else []
     if options.language or (not is_asked and for_reading and is_controlled):
         uses = language_use.language_use(runs)
+        uses = uses._replace(rows=in_order(uses.rows, runs))
         out += [sections.language_sheet(uses)] if uses.rows or options.language else []
     if options.failures:
         out.append(sections.failure_sheet(failures.failures(runs, options.by), options.by))
     return out
 
 
+def _told(sheets: Sequence[Sheet], complaints: Sequence[str]) -> list[Sheet]:
+    """Returns the sheets, the first of which tells what is wrong with the runs: a file that is made of them must not look healthier than they are."""
+    import dataclasses
+
+    first, *others = sheets
+    missing = [complaint for complaint in complaints if complaint not in first.notes]
+    return [dataclasses.replace(first, notes=(*first.notes, *missing)), *others]
+
+
 def _knows(runs: Sequence[Run], measure: str) -> bool:
     return any(result.measures.get(measure) is not None for run in runs for result in run.results)
 
 
-def _table(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[str], options: argparse.Namespace) -> Sheet:
-    import dataclasses
-
+def _table(runs: Sequence[Run], columns: Sequence[Column], options: argparse.Namespace) -> Sheet:
     from vlagym.results import aggregate, ceiling, leaderboard
 
     for_reading = options.format in ("md", "tex")
@@ -190,14 +205,7 @@ def _table(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[
     if not for_reading:
         columns = [aggregate.Column(name=aggregate.SENSITIVITY, unit="share", better="higher", kind="rate"), *columns]
     table = aggregate.aggregate(whole, columns, options.by, errors_as_failures=options.errors_as_failures)
-    return leaderboard.sheet(dataclasses.replace(table, notes=(*table.notes, *complaints)), options.show)
-
-
-def _notes(runs: Sequence[Run], columns: Sequence[Column], complaints: Sequence[str]) -> list[str]:
-    """Returns what the plain table would say of the runs."""
-    from vlagym.results import aggregate
-
-    return [*aggregate.notes_on(runs, columns), *complaints]
+    return leaderboard.sheet(table, options.show)
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:

@@ -95,6 +95,11 @@ def test_a_damaged_run_is_shown_as_far_as_it_can_be_read(run: Path, tmp_path: Pa
     ledger.write_bytes(ledger.read_bytes()[:-20])
     assert cli.main(["table", str(run), "--columns", "measures"]) == cli.CHECKS_FAILED
     assert "line 12 was cut off" in out(capsys)
+    for form, sign in (("md", "- "), ("tex", "% ")):
+        path = tmp_path / f"failures.{form}"
+        assert cli.main(["table", str(run), "--failures", "--format", form, "--out", str(path)]) == cli.CHECKS_FAILED
+        assert any(line.startswith(sign) and "line 12 was cut off" in line for line in path.read_text().splitlines()), "the file tells it too"
+    capsys.readouterr()
     empty = tmp_path / "empty"
     empty.mkdir()
     assert cli.main(["table", str(run), str(empty), "--format", "json"]) == cli.CHECKS_FAILED
@@ -102,6 +107,12 @@ def test_a_damaged_run_is_shown_as_far_as_it_can_be_read(run: Path, tmp_path: Pa
     assert len(json.loads(said.out)) == 1 and "is not a run folder" in said.err
     assert cli.main(["table", str(empty)]) == cli.USER_ERROR
     assert "is not a run folder" in capsys.readouterr().err
+    assert cli.main(["table", str(ledger)]) == cli.USER_ERROR
+    assert "is not a run folder: it is a file." in capsys.readouterr().err
+    ledger.write_bytes(b"")
+    assert cli.main(["table", str(run)]) == cli.CHECKS_FAILED
+    said = capsys.readouterr()
+    assert said.out == "" and "holds no episode that can be read" in said.err
 
 
 def test_files_are_written_where_they_are_wanted(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,3 +119,23 @@ def test_numbers_are_written_as_they_are_read() -> None:
     assert percent(MeanInterval(0.5, 0.25, 0.75, 4)) == "50.0 % [25.0, 75.0]" and percent(MeanInterval(None, None, None, 0)) == "–"
     assert points(MeanInterval(0.031, -0.001, 0.1, 4)) == "+3.1 [-0.1, 10.0]" and points(MeanInterval(-0.0001, None, None, 4)) == "0.0"
     assert [p_text(p) for p in (0.0001, 0.0123, 1.0, None)] == ["< 0.001", "0.012", "1", "–"]
+
+
+def test_long_names_are_clipped_with_a_legend_and_told_apart(paired_run: MakeRun) -> None:
+    names = [("n" * 100) + end for end in "ab"]
+    sheet = sections.gap_sheet(gaps([paired_run({CAMERA: "ss"}, policy=name, name=name) for name in names]))
+    for format_name in ("md", "tex"):
+        rows = [line for line in render([sheet], format_name).splitlines() if line.lstrip("| ").startswith("nnn") and "smoke" in line]
+        assert len(set(rows)) == 2 and all(len(row) < 200 for row in rows)
+    assert f"{'n' * 47}…2 is {names[1]}" in render([sheet], "md")
+    assert names[0] in render([sheet], "csv")
+    assert "U+1F916 \\& smoke" not in render([sheet], "tex")
+    assert "U+1F916 & smoke" in render([sections.gap_sheet(gaps([paired_run({CAMERA: "ss"}, policy="\N{ROBOT FACE}")]))], "tex")
+
+
+def test_many_axes_stand_down_and_policies_across_the_best_first(paired_run: MakeRun) -> None:
+    axes = [((f"axis{i}", 1),) for i in range(9)]
+    poor, good = paired_run(dict.fromkeys(axes, "ff fs"), policy="a", name="a"), paired_run(dict.fromkeys(axes, "ss sf"), policy="b", name="b")
+    sheet = pivot.axes_sheet([poor, good])
+    assert sheet.head == ("axis", "n", "b", "a") and len(sheet.body) == 9 and sheet.body[0][:2] == ("axis0", "2")
+    assert [record["policy"] for record in sheet.records] == ["b", "a"], "machines read a record for each policy, as ever"
