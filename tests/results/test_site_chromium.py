@@ -112,7 +112,7 @@ class Visit:
 def visiting(browser: Browser, root: str, **options: Any) -> Iterator[Visit]:
     """Opens a page, and afterwards objects to whatever the console said and to every request that left the folder."""
     context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
-    context.set_default_timeout(5_000)
+    context.set_default_timeout(20_000)  # a busy machine may take seconds to open a page
     visit = Visit(context.new_page(), root)
     yield visit
     context.close()
