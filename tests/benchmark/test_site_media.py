@@ -29,7 +29,7 @@ class Silent:
 
 
 def played(out: Path, episodes: list[EpisodeSpec]) -> Path:
-    suite = Suite(name="tiny", version=1, entries=tuple(Entry(task=t, episodes=1) for t in ("place_on", "stack")))
+    suite = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=1, vary=("latency=3",), each=1), Entry(task="stack", episodes=1)))
     return run(RunOptions(policy="fakes:CARRIER", suite=suite, executor="serial", out=out, make_world=fakes.make_world), episodes, Silent()).path
 
 
