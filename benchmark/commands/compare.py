@@ -155,7 +155,8 @@ def _play(options: Namespace, args: Sequence[str]) -> int:
         try:
             verdict = drive(design, means, path, episodes, (told.of(0), told.of(1)), told.looked)
         except KeyboardInterrupt:
-            console.note(f"interrupted; what was stored is kept. Go on with: vlagym compare --resume {path}")
+            kept = f"what was stored is kept. Go on with: vlagym compare --resume {path}" if path.exists() else "nothing had been played yet"
+            console.note(f"interrupted; {kept}")
             raise
     return _say_verdict(design, verdict, names, as_json=options.json)
 
@@ -264,11 +265,11 @@ def _say_verdict(design: Design, verdict: Verdict, names: tuple[str, str], *, as
         counts = {"episodes": verdict.num_episodes, **played, "saved": saved, "fixed_plan": fixed}
         console.answer(json.dumps({**head, "decided": verdict.decided, **counts, "comparison": text.plain(found)}, indent=2))
         return 3 if num_errors else 0
-    lines = [*text.comparison_lines(found), "", _ended(design, verdict, names)]
+    lines = [_ended(design, verdict, names), "", *text.comparison_lines(found), ""]
     if fixed is not None:
         total = found.total
-        share = f"{(total.first_only + total.second_only) / total.n:.0%} of the pairs discordant, as here"
-        lines.append(f"a test of fixed size for a difference of {design.difference:g} needs {fixed} pairs (power 0.8; {share})")
+        share = f"{(total.first_only + total.second_only) / total.n:.0%} of the pairs discordant"
+        lines.append(f"who plans a test of fixed size for differences as small as {design.difference:g} needs {fixed} pairs (power 0.8, {share})")
     each = f"{verdict.num_played} of {verdict.num_episodes} episodes of each policy were played"
     console.answer("\n".join([*lines, f"{each}; {saved} of {2 * verdict.num_episodes} were saved ({verdict.path})"]))
     return 3 if num_errors else 0
