@@ -164,7 +164,7 @@ def trace_from_bytes(data: bytes, where: str = "a trace") -> Trace:
 
 
 _NPY = ".npy"
-_DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ValueError, KeyError, OSError, EOFError, RuntimeError, NotImplementedError)
+_DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ValueError, KeyError, OSError, EOFError, RuntimeError)
 
 
 def _array(data: bytes) -> NDArray[Any]:
