@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeResult, RunHeader, canonical_json, sha, to_plain
+from vlagym.results.schema import RUN_SCHEMA
 from vlagym.results.store import Store
 
 METRICS = "vlagym metrics"
@@ -24,6 +25,7 @@ _SOFTWARE_RENDERERS = ("llvmpipe", "softpipe", "swrast", "swr", "lavapipe", "osm
 _VENDORS = ("nvidia", "amd", "radeon", "intel", "apple", "mali", "adreno", "virgl")
 _SHOWN_DIFFERENCES = 3
 _AXES = "axes"
+_SCHEMA = "schema"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,8 @@ def pools(runs: Sequence[Run]) -> list[Pool]:
     Runs are put together if they agree in policy (options and card included), suite (name, version, digest, season, weights of the cost), quality,
     robot looks and bases, safety filter, the kind of renderer where the policy reads pixels, schema, the metrics' definitions and the packages that a
     score depends on, and share no episode. Where rows of one policy and suite differ in any of this, or rows of one suite in anything but the
-    policy, `differs` says in what: nothing that is unlike stands in one column silently.
+    policy, `differs` says in what: nothing that is unlike stands in one column silently. A run that another vlagym wrote says so alone: those of this
+    one are what is expected.
 
     Raises:
       BadData: If a header has no name of a policy or suite.
@@ -104,6 +107,7 @@ def pools(runs: Sequence[Run]) -> list[Pool]:
         across = [path for path in _different(of_suite[same[0].suite], known_only=True) if path.split(".")[0] not in ("policy", "run")]
         for one in same:
             paths = sorted({*within, *(path for path in across if one.identity.get(path) is not None)})
+            paths = [path for path in paths if path != _SCHEMA or one.identity[_SCHEMA] != RUN_SCHEMA]
             out.append(Pool(policy=one.policy, suite=one.suite, runs=one.runs, differs=_in_words(one.identity, paths)))
     return out
 
@@ -246,20 +250,28 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _in_words(identity: Mapping[str, Any], different: Sequence[str]) -> str:
     """Returns the differences in words, at most three of them."""
     words = []
-    # First what it has, then what it lacks.
-    different = sorted(different, key=lambda path: identity.get(path) is None and not _is_fixed_base(path, identity))
+    # First who wrote it, on which all else rests; then what it has, then what it lacks.
+    different = sorted(different, key=lambda path: (path != _SCHEMA, identity.get(path) is None and not _is_fixed_base(path, identity)))
     for path in different[:_SHOWN_DIFFERENCES]:
         value = identity.get(path)
         if _is_fixed_base(path, identity):
             value = "fixed"
-        if path == _AXES:
-            words.append(str(value))
+        if path in (_AXES, _SCHEMA):
+            words.append(str(value) if path == _AXES else _of_schema(value))
             continue
         text = value if isinstance(value, str) else "none" if value is None else canonical_json(value)
         words.append(f"{path}={text if len(text) <= 24 else text[:12] + '…'}")
     if len(different) > _SHOWN_DIFFERENCES:
         words.append(f"{len(different) - _SHOWN_DIFFERENCES} more")
     return ", ".join(words)
+
+
+def _of_schema(schema: object) -> str:
+    """Returns who wrote a run whose schema is not the one that this version writes."""
+    if not isinstance(schema, int):
+        return f"written with an unknown schema ({canonical_json(schema)})"
+    age = "newer" if schema > RUN_SCHEMA else "older"
+    return f"written by {'a' if age == 'newer' else 'an'} {age} vlagym (schema {schema})"
 
 
 def _is_fixed_base(path: str, identity: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from vlagym.results.aggregate import aggregate
 from vlagym.results.leaderboard import rows
 from vlagym.results.pooling import METRICS, Run, pools, renderer_class
+from vlagym.results.schema import RUN_SCHEMA
 
 SEES = {"policy": {"observation": {"images": [{"name": "front"}]}}}
 
@@ -69,6 +70,22 @@ def test_runs_that_were_varied_as_a_whole_are_told_apart_by_their_axes(traces: M
     assert sorted(differs for _, differs in differences(*three)) == ["blank=1 + lighting=1", "camera=3", "unvaried"]
     other = differences(three[0], varied(50, "b", "camera=3", episodes=9))
     assert sorted(differs for _, differs in other) == ["suite.digest=aaaaaaaaaaaa…", "suite.digest=bbbbbbbbbbbb…"], "not only the axes differ"
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        (RUN_SCHEMA + 1, f"written by a newer vlagym (schema {RUN_SCHEMA + 1})"),
+        (RUN_SCHEMA - 1, f"written by an older vlagym (schema {RUN_SCHEMA - 1})"),
+    ],
+)
+def test_of_runs_with_several_schemas_only_those_of_another_vlagym_say_so(traces: ModuleType, schema: int, told: str) -> None:
+    strange = {"packages": {"vlagym": "9.0.0", "mujoco": "3.17.0"}, "quality": "high", "safety": {"mode": "clip"}, "schema": schema}
+    healthy = [run_of(traces, "hold"), run_of(traces, "uniform")]
+    assert differences(*healthy, run_of(traces, "minivla", schema=schema)) == [("hold", ""), ("uniform", ""), ("minivla", told)]
+    assert differences(healthy[0], run_of(traces, "hold", first_seed=50, schema=schema)) == [("hold", ""), ("hold", told)], "of one policy"
+    many = dict(differences(healthy[0], run_of(traces, "minivla", **strange)))
+    assert many["minivla"].startswith(told) and "schema" not in many["hold"], "it is told first, and not cut off where much is unlike"
 
 
 def test_headers_without_a_version_of_the_metrics_are_of_the_first(traces: ModuleType) -> None:
