@@ -87,9 +87,10 @@ def composition_sheet(found: Compositions) -> Sheet:
         is_number=(*(False,) * (len(keys) + 2), *(True,) * 6),
         legend=(
             "Below 0: together they hurt more than two independent causes would. Rates are of episodes whose unvaried twin succeeded.",
-            "The gap is taken within each task [95 %]. That of rates pooled over tasks is raised by tasks that differ in difficulty.",
+            "The gap is taken within each task [95 %, bootstrap over twins]. twins: how many it rests on.",
+            "That of rates pooled over tasks is raised by tasks that differ in difficulty.",
         ),
-        notes=tuple(found.notes),
+        notes=(*found.notes, *few_remark((row.gap.n for row in found.rows), "twins")),
         records=tuple(records),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,9 @@ def main(args: Sequence[str]) -> int:
         choices=("measures", "tasks", "axes"),
         help="what stands beside the policies: success and measures (the default), success by task, or the gap of each axis",
     )
-    what.add_argument("--gaps", action="store_true", help="a row for each axis: unvaried, varied, gap with interval, p, counts")
+    what.add_argument(
+        "--gaps", action="store_true", help="a row for each axis: unvaried, varied, gap with interval, p, counts; md and tex add --compositions"
+    )
     what.add_argument("--per", choices=("axis", "level", "task"), default="axis", help="with --gaps: a row for each axis, level or task of it")
     what.add_argument(
         "--measure", metavar="MEASURE", help="with --gaps: the gap of another measure that is 0 or 1 than success, as safe_success; JSON names it"
@@ -140,7 +142,7 @@ def _check_file(path: Path, format_name: str) -> None:
 
 def _sheets(runs: Sequence[Run], columns: Sequence[Column], options: argparse.Namespace) -> list[Sheet]:
     """Returns the tables that are asked for, or, where none is, those that the runs hold something for."""
-    from vlagym.results import aggregate, compositions, failures, gaps, language_use, pivot, sections
+    from vlagym.results import aggregate, failures, gaps, language_use, pivot, sections
     from vlagym.results.ordering import in_order
 
     is_asked = bool(options.columns or options.gaps or options.compositions or options.language or options.failures)
@@ -164,23 +166,41 @@ def _sheets(runs: Sequence[Run], columns: Sequence[Column], options: argparse.Na
         out.append(pivot.axes_sheet(runs))
     elif has_table:
         out.append(_table(runs, columns, options))
-    if options.gaps or (not is_asked and for_reading and is_varied):
-        found = gaps.gaps(runs, options.per, measure=options.measure or gaps.SUCCESS)
-        found = found._replace(rows=in_order(found.rows, runs))
-        out += [sections.gap_sheet(found)] if found.rows or options.gaps else []
-    if axes & set(_SAFETY_AXES) and options.measure is None and (options.gaps or not is_asked) and for_reading and _knows(runs, _SAFETY_MEASURE):
-        safe = gaps.gaps(runs, options.per, pool_axes=_SAFETY_AXES, measure=_SAFETY_MEASURE)
-        out += [sections.gap_sheet(safe)] if safe.rows else []
-    if options.compositions or (not is_asked and for_reading and is_varied):
-        both = compositions.compositions(runs)
-        both = both._replace(rows=in_order(both.rows, runs))
-        out += [sections.composition_sheet(both)] if both.rows or options.compositions else []
+    if options.gaps or options.compositions or (not is_asked and for_reading and is_varied):
+        out += _gap_sheets(runs, axes, options, for_reading=for_reading, is_asked=is_asked)
     if options.language or (not is_asked and for_reading and is_controlled):
         uses = language_use.language_use(runs)
         uses = uses._replace(rows=in_order(uses.rows, runs))
         out += [sections.language_sheet(uses)] if uses.rows or options.language else []
     if options.failures:
         out.append(sections.failure_sheet(failures.failures(runs, options.by), options.by))
+    return out
+
+
+def _gap_sheets(runs: Sequence[Run], axes: Collection[str], options: argparse.Namespace, *, for_reading: bool, is_asked: bool) -> list[Sheet]:
+    """Returns the gaps, below them what axes of harm cost in safety, and below that what two variations cost together against each alone."""
+    import dataclasses
+
+    from vlagym.results import compositions, gaps, sections
+    from vlagym.results.ordering import in_order
+
+    out: list[Sheet] = []
+    shows_gaps = options.gaps or not is_asked
+    if shows_gaps:
+        found = gaps.gaps(runs, options.per, measure=options.measure or gaps.SUCCESS)
+        found = found._replace(rows=in_order(found.rows, runs))
+        out += [sections.gap_sheet(found)] if found.rows or options.gaps else []
+    if shows_gaps and for_reading and options.measure is None and set(axes) & set(_SAFETY_AXES) and _knows(runs, _SAFETY_MEASURE):
+        safe = gaps.gaps(runs, options.per, pool_axes=_SAFETY_AXES, measure=_SAFETY_MEASURE)
+        out += [sections.gap_sheet(safe)] if safe.rows else []
+    # The gap of two variations together says little without what each of them costs alone.
+    if options.compositions or (shows_gaps and for_reading and options.measure is None):
+        both = compositions.compositions(runs)
+        both = both._replace(rows=in_order(both.rows, runs))
+        if both.rows or options.compositions:
+            out.append(sections.composition_sheet(both))
+        elif out:
+            out[0] = dataclasses.replace(out[0], notes=(*out[0].notes, *both.notes))
     return out
 
 

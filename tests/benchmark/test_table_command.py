@@ -187,6 +187,41 @@ def test_axes_of_safety_have_a_gap_of_safety_beside_that_of_success(traces: Modu
     assert "--measure says what the gaps of --gaps are of; add --gaps" in capsys.readouterr().err
 
 
+def doubly_varied(traces: ModuleType, path: Path, *variations: tuple[tuple[str, int], ...]) -> Path:
+    """Stores a run of twelve scenes, each unvaried and in each of some ways; with two axes at once every second scene fails."""
+    with Store.create(path, traces.make_header(policy="minivla")) as store:
+        for i in range(12):
+            twin = traces.make_spec(seed=i)
+            for axes in ((), *variations):
+                spec = dataclasses.replace(twin, axes=axes, base=twin.digest() if axes else None)
+                store.append(traces.make_result(spec, outcome="failure" if len(axes) == 2 and i % 2 else "success"), None)
+    return path
+
+
+def test_gaps_of_two_axes_together_are_read_beside_what_each_alone_lets_expect(
+    traces: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    camera, lighting = ("camera", 3), ("lighting", 2)
+    run = str(doubly_varied(traces, tmp_path / "run", (camera,), (lighting,), (camera, lighting)))
+    for options in ([], ["--gaps"], ["--gaps", "--per", "level"]):
+        assert cli.main(["table", run, *options]) == cli.DONE
+        text = out(capsys)
+        head, _, line = [x for x in text[text.index("**Compositional gaps") :].splitlines() if x.startswith("|")]
+        row = dict(zip((x.strip() for x in head.split("|")), (x.strip() for x in line.split("|")), strict=True))
+        assert (row["first"], row["second"], row["twins"]) == ("camera=3", "lighting=2", "12")
+        assert row["P(both)"].startswith("50.0 % [") and row["P(both) - P(first)·P(second) (points)"].startswith("-50.0 [")
+    assert cli.main(["table", run, "--gaps", "--format", "json"]) == cli.DONE
+    assert [row["axis"] for row in json.loads(out(capsys))] == ["camera", "lighting", "camera + lighting"], "programs get what they ask for"
+    assert cli.main(["table", run, "--gaps", "--compositions", "--format", "json"]) == cli.DONE
+    (record,) = json.loads(out(capsys))["compositions"]
+    assert record["gap"]["mean"] == -0.5 and record["gap"]["n"] == 12 and record["gap"]["low"] < -0.5 < record["gap"]["high"] < 0
+    lonely = str(doubly_varied(traces, tmp_path / "lonely", (camera,), (camera, lighting)))
+    assert cli.main(["table", lonely, "--gaps"]) == cli.DONE
+    text = out(capsys)
+    assert "- minivla on smoke: camera=3 + lighting=2 has no compositional gap, for lighting=2 was not played alone" in text
+    assert "**Compositional gaps" not in text
+
+
 def test_the_axes_of_safety_are_those_of_that_group() -> None:
     from vlagym.benchmark.commands.table import _SAFETY_AXES
     from vlagym.envs import catalog
