@@ -129,8 +129,15 @@ def test_long_names_are_clipped_with_a_legend_and_told_apart(paired_run: MakeRun
         assert len(set(rows)) == 2 and all(len(row) < 200 for row in rows)
     assert f"{'n' * 47}…2 is {names[1]}" in render([sheet], "md")
     assert names[0] in render([sheet], "csv")
-    assert "U+1F916 \\& smoke" not in render([sheet], "tex")
-    assert "U+1F916 & smoke" in render([sections.gap_sheet(gaps([paired_run({CAMERA: "ss"}, policy="\N{ROBOT FACE}")]))], "tex")
+    assert f"{'n' * 47}\\dots{{}}2 & smoke" in render([sheet], "tex")
+
+
+def test_letters_that_latex_has_no_glyph_for_are_told_by_their_number_there_alone(paired_run: MakeRun) -> None:
+    sheet = sections.gap_sheet(gaps([paired_run({CAMERA: "ss"}, policy="\N{ROBOT FACE}")]))
+    latex, markdown = render([sheet], "tex"), render([sheet], "md")
+    (row,) = [line for line in latex.splitlines() if line.endswith(r"\\") and "smoke" in line]
+    assert row.startswith("U+1F916 & smoke & camera & 1 & ") and "\N{ROBOT FACE}" not in latex
+    assert "| \N{ROBOT FACE} " in markdown and "U+1F916" not in markdown
 
 
 def test_many_axes_stand_down_and_policies_across_the_best_first(paired_run: MakeRun) -> None:
