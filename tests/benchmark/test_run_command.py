@@ -27,7 +27,7 @@ def test_run_ends_with_the_table_and_the_sum_and_says_where_it_wrote(tmp_path: P
     told = capsys.readouterr()
     assert re.search(r"\| expert +\| open_drawer +\| open_drawer +\| +2 \|", told.out)
     assert told.out.splitlines()[-1] == f"2 episodes: 2 success, 0 failure, 0 errors ({out})"
-    assert f"vlagym verify {out}" in told.err
+    assert f"vlagym verify {out}" in told.err and "A gap takes" not in told.err
     assert Store.open(out).header.command[:3] == ("vlagym", "run", "--policy")
 
 
@@ -43,11 +43,28 @@ def test_run_exits_with_3_when_episodes_ended_in_an_error_and_prints_why(tmp_pat
     assert "ValueError: I have no idea" in told.err and "2 episodes: 0 success, 0 failure, 2 errors" in told.out
 
 
+def test_run_is_stopped_with_3_and_one_line_when_the_policy_keeps_failing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert main(["run", "--policy", "fakes:BROKEN", *TINY, "--stop-after-errors", "1", "--out", str(out)]) == 3
+    told = capsys.readouterr()
+    last = "vlagym run: stopped after 1 episode that the policy brought down, the last with ValueError: I have no idea."
+    assert told.out == "" and told.err.splitlines()[-1].startswith(last)
+    assert told.err.rstrip("\n").endswith(f"go on with: vlagym run --resume {out} --retry-errors")
+
+
 def test_run_takes_the_arena_the_level_and_the_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--arena", "kitchen", "--level", "paraphrase", "--layout", "any"]
     assert main(["run", "--policy", "hold", *TINY, "--episodes", "1", *words, "--out", str(tmp_path / "run")]) == 0
     (entry,) = Store.open(tmp_path / "run").header.suite["entry"]
     assert (entry["arena"], entry["level"], entry["layout"]) == ("kitchen", "paraphrase", "any")
+
+
+def test_a_run_of_varied_episodes_alone_says_what_a_gap_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert main(["run", "--policy", "hold", *TINY, "--episodes", "1", "--axis", "blank", "--out", str(run)]) == 0
+    twins = "vlagym run with the same options and without --axis, into TWINS"
+    told = capsys.readouterr().err
+    assert f"all episodes are varied (blank=1). A gap takes their unvaried twins: {twins}, then: vlagym table {run} TWINS --gaps\n" in told
 
 
 def test_demo_exits_with_3_when_episodes_ended_in_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,6 +205,7 @@ def test_videos_of_a_run_lie_in_its_folder(tmp_path: Path) -> None:
         (["--policy", "hold", "--suite", "smoke", "--look", "plastic"], "no look of the panda is called 'plastic'"),
         (["--policy", "hold", "--suite", "smoke", "--executor", "ray"], "no executor is called 'ray'"),
         (["--policy", "hold", "--suite", "smoke", "--shuffle", "-1"], "the seed of the order is 0 or more, not -1"),
+        (["--policy", "hold", "--suite", "smoke", "--stop-after-errors", "-1"], "or 0 for never, not after -1"),
         (["--policy", "hold", "--suite", "smoke", "--workers", "0"], "at least 1 worker, not 0"),
         (["--policy", "hold", "--suite", "smoke", "--episode-timeout", "0"], "a time limit is more than 0 s, not 0"),
     ],
