@@ -28,6 +28,14 @@ class BadPolicyOutput(BadAction):
     """A policy answered with something other than an action chunk of the agreed spec."""
 
 
+class BadReply(BadPolicyOutput):
+    """What came back over a wire is no answer: text, an error of the other side, too long, or not what its protocol says."""
+
+
+class PolicyUnreachable(VlagymError):
+    """Nobody answers where a policy was said to be: there is no connection, it was closed, or an answer took too long."""
+
+
 class NotReset(VlagymError):
     """The environment was stepped or observed before the first reset or after the end of an episode."""
 
@@ -50,6 +58,14 @@ class NotGraspable(VlagymError):
 
 class ConventionMismatch(VlagymError):
     """Policy and environment state conventions between which no conversion is known."""
+
+
+class RunStopped(VlagymError):
+    """A run was ended before its last episode because its policy kept failing. What was played is stored, and the run can be resumed."""
+
+    def __init__(self, what: str, *, ledger: str, go_on: str) -> None:
+        super().__init__(f"{what}. All that was played is kept in {ledger}; once the policy answers, go on with: {go_on}")
+        self.what, self.ledger = what, ledger
 
 
 class MissingPackage(VlagymError):

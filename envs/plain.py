@@ -48,12 +48,20 @@ def stream(seed: int, *key: str) -> np.random.Generator:
 
 
 def to_plain(value: Any) -> Any:
-    """Returns dataclasses as dicts, tuples as lists, numpy scalars as Python's, ready for JSON."""
+    """Returns dataclasses as dicts, tuples as lists, numpy scalars as Python's, ready for JSON.
+
+    A dataclass may name fields in a class variable `YOUNGER`: they are not written where they hold their defaults, so that what was written before
+    they existed stays equal to what is written now.
+    """
     kind: Any = type(value)
     if kind in _PLAIN:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: to_plain(getattr(value, name)) for name in _field_names(kind)}
+        younger = _younger(kind)
+        if not younger:
+            return {name: to_plain(getattr(value, name)) for name in _field_names(kind)}
+        fields = ((name, getattr(value, name)) for name in _field_names(kind))
+        return {name: to_plain(field) for name, field in fields if name not in younger or field != younger[name]}
     if isinstance(value, Mapping):
         return {str(k): to_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -69,6 +77,13 @@ _PLAIN = frozenset((str, int, float, bool, types.NoneType))
 @functools.cache
 def _field_names(kind: type) -> tuple[str, ...]:
     return tuple(f.name for f in dataclasses.fields(kind))
+
+
+@functools.cache
+def _younger(kind: type) -> dict[str, Any]:
+    """Returns the fields of a dataclass that are left out where they hold their defaults, and these."""
+    names = getattr(kind, "YOUNGER", ())
+    return {f.name: f.default for f in dataclasses.fields(kind) if f.name in names}
 
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import math
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,7 +191,7 @@ class ActionComponent:
     size: int
     convention: str
     """A word of `policies.conventions`: "delta_position", "delta_axis_angle", "position", "quaternion_wxyz", "joint_delta", "joint_position",
-    "gripper_closed_positive" …"""
+    "gripper_closed_positive" … What policies may say besides stands in `vlagym.policies.conversions`; "ignored" is read and dropped."""
     frame: str
     """In which it is expressed: "base", "ee", "joint"."""
     unit: str
@@ -478,7 +478,10 @@ def _sensing_that_cannot_be(spec: EpisodeSpec) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------------- what is seen and done
 @dataclass(frozen=True, kw_only=True)
 class ImageComponent:
-    """One camera stream of an observation: uint8 (height, width, 3), RGB."""
+    """One camera stream of an observation: (height, width, 3), RGB."""
+
+    YOUNGER: ClassVar = ("source", "fit", "filter", "centre_share", "values")
+    """Are written only where they say something."""
 
     name: str
     width: int
@@ -487,16 +490,50 @@ class ImageComponent:
     """What a policy reads: a centre crop to a square of this many pixels before shrinking to its size. None: the stream as it is."""
     orientation: Literal["upright", "rotated_180", "flipped_vertical", "mirrored"] = "upright"
     """What a policy was trained on: row 0 on top (upright), the same turned by half a turn, with its rows in reverse (as OpenGL leaves them), or
-    with its columns in reverse. The environment sends upright images. Values are 0 to 255 on both sides; a policy normalises them itself."""
+    with its columns in reverse. The environment sends upright images."""
+    source: str | None = None
+    """The environment's camera that feeds this stream; None: the one of the same name."""
+    fit: Literal["exact", "stretch", "pad"] = "exact"
+    """How the stream comes to its size where no `crop` is declared. exact: it has that size. stretch: each side by itself. pad: the ratio of the
+    sides is kept, and what is missing is black, half of it on each side."""
+    filter: Literal["area", "bilinear", "lanczos3"] = "area"
+    """What a pixel of another size is made of; each looks at all pixels that it covers."""
+    centre_share: float | None = None
+    """Share of the area that is cut out around the middle after that, and brought back to the size."""
+    values: Literal["uint8", "unit", "symmetric"] = "uint8"
+    """0 to 255 (uint8), 0 to 1 (unit, float32) or -1 to 1 (symmetric, float32). The environment sends uint8."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatePart:
+    """A piece of a policy's state vector: gain x form(array) + offset."""
+
+    YOUNGER: ClassVar = ("turn_wxyz",)
+
+    array: str
+    """The environment's array that it is made of."""
+    form: str
+    """What is made of the array: "as_is", or a name of `vlagym.policies.conversions.states.FORMS`."""
+    size: int
+    """Numbers that it contributes."""
+    gain: float = 1.0
+    offset: tuple[float, ...] = ()
+    """One number for each of the piece, or none: zeros."""
+    turn_wxyz: Quat | None = None
+    """Only for orientations: of the policy's hand frame in ours. It is applied from the right before the form."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StateComponent:
-    """One named array of proprioception."""
+    """One named array of proprioception, or a vector of a policy that is made of several."""
+
+    YOUNGER: ClassVar = ("parts",)
 
     name: str
     """Carries its unit and frame: joint_pos_rad, ee_pos_base_m, ee_quat_base_wxyz, gripper_opening_m."""
     size: int
+    parts: tuple[StatePart, ...] = ()
+    """What a policy's vector is put together of, in this order; none: it is the environment's array of that name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -538,8 +575,8 @@ class Privileged:
 class Observation:
     """What a policy sees. Every array is its own memory: nothing is shared between steps."""
 
-    images: Mapping[str, NDArray[np.uint8]]
-    """Camera -> (H, W, 3) uint8, RGB, row 0 on top."""
+    images: Mapping[str, NDArray[Any]]
+    """Camera -> (H, W, 3) uint8, RGB, row 0 on top. A policy that declares otherwise is shown what it declares."""
     proprio: Mapping[str, NDArray[np.float32]]
     """Named arrays, unit and frame in the name."""
     instruction: str
@@ -550,6 +587,9 @@ class Observation:
     segmentation: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
     """Camera -> (H, W) int32: 0 background, 1 robot, 2 arena, then fixtures and props in the order of the spec."""
     privileged: Privileged | None = None
+    past: tuple[Observation, ...] = ()
+    """Earlier observations, oldest first: what a policy with a `history` is shown besides the present one. Where there was none so early, the first
+    of the episode stands in; it is known by its `time_s`. They have no past themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)

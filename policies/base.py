@@ -4,12 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from vlagym.envs.errors import BadPolicyOutput
+from vlagym.envs.errors import BadPolicyOutput, BadSpec
 from vlagym.envs.types import ActionChunk, ActionSpec, EpisodeSpec, Observation, ObservationSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalisation:
+    """Statistics by which numbers on a wire are scaled: an action comes normalised, a state goes normalised."""
+
+    kind: Literal["min_max", "q01_q99", "mean_std"]
+    """min_max and q01_q99: first is -1 and second is +1. mean_std: first is 0, and second is one unit."""
+    first: tuple[float, ...]
+    """Minimum, 1st percentile or mean of each number, in the declared unit."""
+    second: tuple[float, ...]
+    """Maximum, 99th percentile or standard deviation."""
+    mask: tuple[bool, ...] = ()
+    """False: that number is raw. Empty: all are normalised."""
+
+    def __post_init__(self) -> None:
+        """Raises BadSpec if its sizes or numbers cannot be."""
+        if len(self.first) != len(self.second) or (self.mask and len(self.mask) != len(self.first)):
+            sizes = f"{len(self.first)}, {len(self.second)} and {len(self.mask)}"
+            raise BadSpec(f"a normalisation holds as many first as second numbers, and as many in its mask or none; there are {sizes}")
+        if not np.isfinite([*self.first, *self.second]).all():
+            raise BadSpec("a normalisation holds numbers that are not finite")
+        below = [b < 0 if self.kind == "mean_std" else b < a for a, b in zip(self.first, self.second, strict=True)]
+        if any(below):
+            what = "a standard deviation below 0" if self.kind == "mean_std" else "a second number below its first"
+            raise BadSpec(f"a normalisation by {self.kind} holds {what}, at index {below.index(True)}")
+
+    @property
+    def size(self) -> int:
+        """How many numbers it is of."""
+        return len(self.first)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +68,17 @@ class PolicySpec:
     """Cheap enough to be loaded once in each worker rather than be asked over a pipe."""
     card: Mapping[str, Any] = field(default_factory=dict)
     """What the run header says of it: architecture, checkpoint digest, what it was trained on."""
+    normalisation: Mapping[str, Normalisation] = field(default_factory=dict)
+    """Component of its action or name of its state -> what we undo or do between it and us. What is not named is raw: in the declared unit."""
+    clip: bool = False
+    """Whether what it sends beyond the environment's bounds is clipped to them: for policies whose actions are unbounded by nature, as
+    un-normalised ones are. Only components are clipped that declare a range wider than the environment's; without it such a policy is refused."""
+    sticky_steps: int = 0
+    """A relative gripper command is held for so many of its steps; 0: for the one that it was sent for."""
+    history: tuple[int, ...] = (0,)
+    """Which observations it is shown, counted in its own steps from the present one: (-1, 0) is the last and the present one."""
+    profile: str | None = None
+    """Name of the profile that it was made from."""
 
 
 @dataclass(frozen=True, kw_only=True)
