@@ -12,6 +12,7 @@ from vlagym.benchmark.episode import MakeWorld, make_world
 from vlagym.benchmark.replay import film
 from vlagym.envs.errors import BadData, VlagymError
 from vlagym.envs.types import EpisodeResult
+from vlagym.results.salvage import read_run
 from vlagym.results.site import Media
 from vlagym.results.store import Store
 
@@ -48,7 +49,7 @@ def render(
     """Renders episodes of some runs for `vlagym.results.site.build`.
 
     An episode that does not run the same again on this machine is left out and told: a film of something else than what was scored would lie. So is
-    a damaged run.
+    a damaged run; what is wrong with it is for `build` to tell, and so is one without a header, which no page shows.
 
     Args:
       runs: Run folders.
@@ -68,8 +69,9 @@ def render(
     for path in runs:
         try:
             stores[path] = Store.open(path)
-        except BadData as damage:  # the site shows what can be read of it; what is simulated must be whole
-            complaints.append(f"no episode of {path.name} is filmed: {damage}")
+        except BadData:  # the site shows what can be read of it, and says what cannot; what is simulated must be whole
+            if read_run(path).run is not None:
+                complaints.append(f"no episode of {path.name} is filmed, for the run is damaged")
     chosen = choose(stores, count)
     for done, (path, digest) in enumerate(chosen, start=1):
         out = into / str(runs.index(path)) / f"{digest}{suffix}"

@@ -80,13 +80,28 @@ def test_what_does_not_run_the_same_again_has_no_film_and_is_told(made: Path, tm
 
 
 def test_a_damaged_run_and_errors_are_not_filmed(made: Path, tmp_path: Path) -> None:
-    damaged, errored = (shutil.copytree(made, tmp_path / name) for name in ("damaged", "errored"))
-    (damaged / "header.json").write_text("{")
+    damaged, errored, lost = (shutil.copytree(made, tmp_path / name) for name in ("damaged", "errored", "lost"))
+    with (damaged / "episodes.jsonl").open("a") as ledger:
+        ledger.write("{\n")
+    (lost / "header.json").write_text("{")
     results = [dataclasses.replace(r, outcome="error") for r in Store.open(made).results()]
     (errored / "episodes.jsonl").write_text("".join(result_to_line(r) + "\n" for r in results))
-    found = render([damaged, errored], 3, tmp_path / "media", make_world=fakes.make_world)
-    assert not found.media.files and len(found.complaints) == 1
-    assert found.complaints[0].startswith("no episode of damaged is filmed: ")
+    found = render([damaged, errored, lost], 3, tmp_path / "media", make_world=fakes.make_world)
+    assert not found.media.files and found.complaints == ("no episode of damaged is filmed, for the run is damaged",)
+
+
+def test_a_header_that_cannot_be_read_is_reported_once(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(site_media, "render", functools.partial(render, make_world=fakes.make_world))
+    lost = shutil.copytree(made, tmp_path / "lost")
+    (lost / "header.json").write_text('{"schema": 1, "pol')
+    assert main(["table", str(made), str(lost), "--format", "html", "--out", str(tmp_path / "out"), "--media", "1", "--strips"]) == 1
+    assert capsys.readouterr().err.count("lost") == 1 and (tmp_path / "out" / "index.html").read_text().count("header.json") == 1
+    (lost / "header.json").write_bytes(b"\xff\xfe\x00")
+    assert main(["table", str(made), str(lost), "--columns", "measures"]) == 1
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("header.json cannot be read") == 1
 
 
 def test_the_command_makes_a_site_with_films(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
