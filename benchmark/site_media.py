@@ -13,7 +13,7 @@ from vlagym.benchmark.replay import film
 from vlagym.envs.errors import BadData, VlagymError
 from vlagym.envs.types import EpisodeResult
 from vlagym.results.salvage import read_run
-from vlagym.results.site import Media
+from vlagym.results.site import Media, standing
 from vlagym.results.store import Store
 
 Suffix = Literal[".mp4", ".png"]
@@ -43,6 +43,7 @@ def render(
     *,
     suffix: Suffix = ".mp4",
     quality: str = "fast",
+    stands: Path | None = None,
     tell: Callable[[int, int], None] = lambda done, total: None,
     make_world: MakeWorld = make_world,
 ) -> Rendered:
@@ -57,7 +58,9 @@ def render(
       into: Folder for the files.
       suffix: What is rendered.
       quality: Of the images.
-      tell: Is called with how many are done and how many there are, after each.
+      stands: A site whose films need not be made again: those of an episode as it was played, of this suffix and quality, that are there whole. They
+        are handed on as they are.
+      tell: Is called with how many are done and how many there are to be made, after each.
       make_world: Builds the world.
 
     Raises:
@@ -72,8 +75,17 @@ def render(
         except BadData:  # the site shows what can be read of it, and says what cannot; what is simulated must be whole
             if read_run(path).run is not None:
                 complaints.append(f"no episode of {path.name} is filmed, for the run is damaged")
-    chosen = choose(stores, count)
-    for done, (path, digest) in enumerate(chosen, start=1):
+    how = f"front camera, quality {quality}"
+    before = standing.read(stands) if stands is not None else None
+    to_make: list[Chosen] = []
+    for path, digest in choose(stores, count):
+        store = stores[path]
+        whole = None if before is None else before.made(store.result(digest), str(store.header.policy.get("name")), suffix=suffix, how=how)
+        if whole is None:
+            to_make.append(Chosen(path, digest))
+        else:
+            files[path, digest] = whole
+    for done, (path, digest) in enumerate(to_make, start=1):
         out = into / str(runs.index(path)) / f"{digest}{suffix}"
         try:
             film(stores[path], digest, out, quality=quality, make_world=make_world)
@@ -81,8 +93,8 @@ def render(
             complaints.append(f"{path.name}: episode {digest[:12]} has no film: {error}")
         else:
             files[path, digest] = out
-        tell(done, len(chosen))
-    return Rendered(Media(files=files), tuple(complaints))
+        tell(done, len(to_make))
+    return Rendered(Media(files=files, how=how), tuple(complaints))
 
 
 def choose(stores: dict[Path, Store], count: int) -> list[Chosen]:

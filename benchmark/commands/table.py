@@ -260,7 +260,7 @@ def _pages(options: argparse.Namespace, columns: Sequence[Column]) -> int:
         console.note(f"removed from {options.out}: {what}")
     for complaint in (*built.complaints, *unfilmed):
         console.note(complaint)
-    kept = f" ({built.kept} of them stood there)" if built.kept else ""
+    kept = f" (kept: {built.kept} that stood there)" if built.kept else ""
     films = f", {built.media} films and strips{kept}" if built.media else ""
     console.answer(f"{built.index}: {built.pages} pages of {built.episodes} episodes{films}")
     return cli.CHECKS_FAILED if built.complaints or unfilmed else cli.DONE
@@ -280,4 +280,5 @@ def _filmed(options: argparse.Namespace, folder: Path) -> tuple[Media | None, tu
                 bars.append(stack.enter_context(console.Progress(total, "films")))
             bars[0].advance()
 
-        return site_media.render(options.run, options.media, folder, suffix=".png" if options.strips else ".mp4", tell=tell)
+        suffix: site_media.Suffix = ".png" if options.strips else ".mp4"
+        return site_media.render(options.run, options.media, folder, suffix=suffix, stands=options.out, tell=tell)

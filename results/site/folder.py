@@ -35,7 +35,7 @@ class Site:
     media: int
     """Films and strips."""
     kept: int
-    """How many of them stood in the site that was replaced, and were rendered for the same episodes of the same runs."""
+    """How many of them stood in the site that was replaced: made of the same episodes, as they were played in the same runs."""
     complaints: tuple[str, ...]
     """What could not be read of the runs; the page says it too."""
     removed: tuple[str, ...]
@@ -125,7 +125,7 @@ def _read(runs: Sequence[Path]) -> tuple[list[tuple[Path, Run]], list[str]]:
 def _write(folder: Path, content: Content, paths: Mapping[str, Path], media: Media, before: Standing) -> dict[str, int]:
     """Writes all files and returns how many pages and media there are; of the media, how many are taken over, how many made again."""
     counts = {"pages": 0, "media": 0, "kept": 0, "again": 0}
-    shows: dict[str, str] = {}
+    shows: dict[str, standing.Shown] = {}
     for name in pages.STATIC:
         _put(folder / name, (pages.FOLDER / name).read_text(encoding="utf-8"))
     for name, html in pages.render(content):
@@ -139,12 +139,18 @@ def _write(folder: Path, content: Content, paths: Mapping[str, Path], media: Med
         for row, entry in enumerate(policy.entries):
             for run in entry.pool.runs:
                 place = f"media/{policy.slug}/{slug(run.name)}"
-                fresh, old = media.of_run(paths[run.name]), before.of_run(run.results, policy.name, run.name)
-                shown = _copied(run, old | fresh, folder / place)
+                made, old = media.made(paths[run.name]), before.of_run(run.results, policy.name, run.name)
+                found = old | media.of_run(paths[run.name])
+                shown = _copied(run, found, folder / place)
+                kept = {digest for digest in shown if before.holds(found[digest])}
                 counts["media"] += len(shown)
-                counts["kept"] += len(shown.keys() - fresh.keys())
-                counts["again"] += len(shown.keys() & old.keys() & fresh.keys())
-                shows |= {f"{place}/{shown[r.digest]}": standing.key_of(r) for r in run.results if r.digest in shown}
+                counts["kept"] += len(kept)
+                counts["again"] += len(shown.keys() & old.keys() - kept)
+                for result in run.results:
+                    if result.digest in shown:
+                        name, path = f"{place}/{shown[result.digest]}", found[result.digest]
+                        how = before.how(path) if result.digest in kept else media.how if result.digest in made else ""
+                        shows[name] = standing.Shown(standing.key_of(result), how, (folder / name).stat().st_size)
                 listed.append(episodes.Listed(run=run, row=row, media={digest: f"../{place}/{name}" for digest, name in shown.items()}))
         for name, script in episodes.files(policy.name, listed, content.columns, _others(content, policy)):
             _put(folder / "data" / policy.slug / name, script)

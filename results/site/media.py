@@ -23,11 +23,16 @@ class Media:
 
     files: Mapping[tuple[Path, str], Path] = field(default_factory=dict)
     """(run folder, digest of the episode) -> a file of one of FILMS or PICTURES."""
+    how: str = ""
+    """How the files were made, in words that whoever makes them compares: a film that stands in a site and was made so need not be made again."""
 
     def of_run(self, run: Path) -> dict[str, Path]:
         """Returns digest -> file for one run folder: what was handed in, and what lies in its videos/ under the digest of an episode."""
-        found = {path.stem: path for path in _beside(run)}
-        return found | {digest: path for (folder, digest), path in self.files.items() if folder.resolve() == run.resolve()}
+        return {path.stem: path for path in _beside(run)} | self.made(run)
+
+    def made(self, run: Path) -> dict[str, Path]:
+        """Returns digest -> file of what was handed in for one run folder."""
+        return {digest: path for (folder, digest), path in self.files.items() if folder.resolve() == run.resolve()}
 
 
 def kind_of(path: Path | str) -> Kind:

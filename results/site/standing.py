@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeResult, canonical_json, sha, to_plain
@@ -17,8 +17,19 @@ from vlagym.results.store import HEADER
 MARK = "site.json"
 """Lies in every folder that `folder.build` made, and says so: only such a folder is replaced."""
 
-_SCHEMA = 2
+_SCHEMA = 3
 _SHOWN = 5
+
+
+class Shown(NamedTuple):
+    """What the mark says of a film or strip."""
+
+    of: str
+    """`key_of` the episode that it was made of."""
+    how: str = ""
+    """As `Media.how`; empty where nobody knows, as for what lay beside a run."""
+    size: int | None = None
+    """Of the file, in bytes; None in marks of older versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +40,8 @@ class Standing:
     policies: tuple[str, ...] = ()
     is_known: bool = True
     """Whether its mark says which policies it shows; those of older versions do not."""
-    shows: Mapping[str, str] = field(default_factory=dict)
-    """Film or strip, as a path within the folder -> `key_of` the episode that it was made of."""
+    shows: Mapping[str, Shown] = field(default_factory=dict)
+    """Film or strip, as a path within the folder -> what is known of it."""
 
     def of_run(self, results: Sequence[EpisodeResult], policy: str, run: str) -> dict[str, Path]:
         """Returns digest -> film or strip of those episodes of a run that are the ones that it was made of."""
@@ -39,9 +50,41 @@ class Standing:
         for result in results:
             for suffix in (*PICTURES, *FILMS):  # a film before a strip, as of a run
                 name = f"{place}/{result.digest}{suffix}"
-                if name in self.shows and self.shows[name] == key_of(result) and (self.path / name).is_file():
+                if self._is_of(name, result):
                     found[result.digest] = self.path / name
         return found
+
+    def made(self, result: EpisodeResult, policy: str, *, suffix: str, how: str) -> Path | None:
+        """Returns the whole film or strip of an episode that was made in a certain way; None where there is none, so that it must be made.
+
+        Args:
+          result: The episode, as it was played.
+          policy: Who played it.
+          suffix: ".mp4" or another of FILMS and PICTURES.
+          how: As `Media.how`.
+        """
+        place = f"media/{slug(policy)}"
+        for path in sorted((self.path / place).glob(f"*/{result.digest}{suffix}")):
+            name = f"{place}/{path.parent.name}/{path.name}"
+            if self._is_of(name, result) and self.shows[name].how == how:
+                return path
+        return None
+
+    def how(self, path: Path) -> str:
+        """Returns how a film or strip that stands here was made; empty where nobody knows, or it does not stand here."""
+        return self.shows[path.relative_to(self.path).as_posix()].how if self.holds(path) else ""
+
+    def holds(self, path: Path) -> bool:
+        """Returns whether a file is a film or strip that stands here."""
+        return path.is_relative_to(self.path) and path.relative_to(self.path).as_posix() in self.shows
+
+    def _is_of(self, name: str, result: EpisodeResult) -> bool:
+        """Returns whether a film is of an episode as it was played, and is there whole."""
+        shown, path = self.shows.get(name), self.path / name
+        if shown is None or shown.of != key_of(result) or not path.is_file():
+            return False
+        size = path.stat().st_size
+        return size > 0 and shown.size in (None, size)
 
     def lost(self, policies: Collection[str], *, kept: int) -> tuple[str, ...]:
         """Returns what is gone when a leaderboard of some policies stands here, in words.
@@ -64,10 +107,18 @@ def read(out: Path) -> Standing:
     policies, shows = mark.get("policies"), mark.get("shows")
     if not isinstance(policies, list) or not isinstance(shows, dict):
         return Standing(path=out, is_known=False)
-    return Standing(path=out, policies=tuple(map(str, policies)), shows={str(k): str(v) for k, v in shows.items()})
+    return Standing(path=out, policies=tuple(map(str, policies)), shows={name: _shown(of) for name, of in shows.items()})
 
 
-def write(folder: Path, title: str, runs: Sequence[str], policies: Sequence[str], shows: Mapping[str, str]) -> None:
+def _shown(plain: object) -> Shown:
+    """Returns what a mark says of a film; those of schema 2 say only whose it is."""
+    if not isinstance(plain, dict):
+        return Shown(str(plain))
+    size = plain.get("bytes")
+    return Shown(str(plain.get("of")), str(plain.get("how", "")), size if isinstance(size, int) else None)
+
+
+def write(folder: Path, title: str, runs: Sequence[str], policies: Sequence[str], shows: Mapping[str, Shown]) -> None:
     """Marks a folder as a leaderboard of ours."""
     mark = {
         "made_by": "vlagym table --format html",
@@ -75,7 +126,7 @@ def write(folder: Path, title: str, runs: Sequence[str], policies: Sequence[str]
         "title": title,
         "runs": list(runs),
         "policies": list(policies),
-        "shows": dict(sorted(shows.items())),
+        "shows": {name: {"of": shown.of, "how": shown.how, "bytes": shown.size} for name, shown in sorted(shows.items())},
     }
     (folder / MARK).write_text(json.dumps(mark, indent=2) + "\n", encoding="utf-8")
 

@@ -6,12 +6,14 @@ import dataclasses
 import functools
 import shutil
 from pathlib import Path
+from typing import Any
 
 import fakes
 import pytest
 
 from vlagym.benchmark import site_media
 from vlagym.benchmark.cli import main
+from vlagym.benchmark.replay import film
 from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.site_media import choose, render
 from vlagym.benchmark.entry import Entry
@@ -109,6 +111,41 @@ def test_the_command_makes_a_site_with_films(made: Path, tmp_path: Path, monkeyp
     assert main(["table", str(made), "--format", "html", "--out", str(tmp_path / "out"), "--media", "1", "--strips"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'out' / 'index.html'}: 4 pages of 6 episodes, 2 films and strips\n"
     assert len(list((tmp_path / "out" / "media").rglob("*.png"))) == 2
+
+
+def test_films_that_stand_in_the_site_are_not_made_again(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filmed: list[str] = []
+
+    def counts(store: Store, digest: str, out: Path, **options: Any) -> int:
+        filmed.append(digest)
+        return film(store, digest, out, **options)
+
+    def site_with(count: int, *options: str, run: Path = made) -> str:
+        filmed.clear()
+        assert main(["table", str(run), "--format", "html", "--out", str(tmp_path / "out"), "--media", str(count), *options]) == 0
+        return capsys.readouterr().out.rpartition("episodes, ")[2].strip()
+
+    monkeypatch.setattr(site_media, "render", functools.partial(render, make_world=fakes.make_world))
+    monkeypatch.setattr(site_media, "film", counts)
+    assert (site_with(1, "--strips"), len(filmed)) == ("2 films and strips", 2)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert (site_with(1, "--strips"), len(filmed)) == ("2 films and strips (kept: 2 that stood there)", 0)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+    assert (site_with(2, "--strips"), len(filmed)) == ("3 films and strips (kept: 2 that stood there)", 1)
+    moved = shutil.copytree(made, tmp_path / "moved")
+    assert (site_with(2, "--strips", run=moved), len(filmed)) == ("3 films and strips (kept: 3 that stood there)", 0), "of one playing"
+    cut, emptied, _ = sorted((tmp_path / "out" / "media").rglob("*.png"))
+    cut.write_bytes(cut.read_bytes()[:-9])
+    emptied.write_bytes(b"")
+    assert (site_with(2, "--strips"), len(filmed)) == ("3 films and strips (kept: 1 that stood there)", 2), "what is not whole is made again"
+    assert cut.stem in filmed and emptied.stem in filmed
+    site_with(1)
+    assert len(filmed) == 2, "a strip is no film"
+    mark = tmp_path / "out" / "site.json"
+    mark.write_text(mark.read_text().replace("quality fast", "quality high"))
+    assert (site_with(1), len(filmed)) == ("3 films and strips (kept: 1 that stood there)", 2), "made in another way"
 
 
 def test_a_place_that_is_taken_is_told_before_anything_is_rendered(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
