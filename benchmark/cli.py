@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import vlagym
 from vlagym.benchmark import console
 from vlagym.envs import catalog
-from vlagym.envs.errors import VlagymError, unknown_name
+from vlagym.envs.errors import RunStopped, VlagymError, unknown_name
 
 DONE, CHECKS_FAILED, USER_ERROR, HAS_ERRORED_EPISODES = 0, 1, 2, 3
 """Exit statuses of every verb."""
@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(words)
         sys.stdout.flush()
         return status
+    except RunStopped as stopped:
+        _refused(words, str(stopped))
+        return HAS_ERRORED_EPISODES
     except VlagymError as error:
         return _refused(words, str(error))
     except KeyboardInterrupt:

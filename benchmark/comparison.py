@@ -15,7 +15,7 @@ from vlagym.benchmark.journal import FILE, Journal
 from vlagym.benchmark.runner import Reporter, RunOptions, Session, session
 from vlagym.benchmark.suite import Suite, digest_of
 from vlagym.benchmark.suite_files import suite_from_plain, suite_to_plain
-from vlagym.envs.errors import BadData
+from vlagym.envs.errors import BadData, RunStopped
 from vlagym.envs.types import EpisodeSpec, canonical_json, stream
 from vlagym.results.comparison import looked_at, shared
 from vlagym.results.sequential import Decision, SequentialComparison, State
@@ -185,7 +185,7 @@ def drive(
             if verdict.decided is not None:
                 break
             for one in both:
-                one.play(block)
+                _play(one, block, path)
             verdict = _look(both, scenes, design)
             told.add(verdict.state, _num_played(both), verdict.order)
             looked(verdict.state, _num_played(both))
@@ -254,6 +254,13 @@ def _blocks(scenes: Mapping[str, Sequence[str]], means: Means) -> Iterator[list[
             block = []
     if block:
         yield block
+
+
+def _play(one: Session, block: Sequence[str], path: Path) -> None:
+    try:
+        one.play(block)
+    except RunStopped as stopped:  # its run is a part of the comparison, which alone knows the order of the scenes
+        raise RunStopped(stopped.what, ledger=stopped.ledger, go_on=f"vlagym compare --resume {path}") from stopped
 
 
 def _num_played(both: Sequence[Session]) -> int:

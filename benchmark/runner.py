@@ -16,7 +16,7 @@ from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
 from vlagym.benchmark.header import differences, make_header, now, usable_cores
 from vlagym.benchmark.suite import Suite
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadData, ConventionMismatch
+from vlagym.envs.errors import BadData, ConventionMismatch, RunStopped
 from vlagym.envs.robot import look_of
 from vlagym.envs.safety import check_mode
 from vlagym.envs.safety_limits import limits_of
@@ -29,6 +29,9 @@ from vlagym.results.store import HEADER, Store
 
 _WORKERS_MAX = 8
 """Unless said otherwise: more of them cost memory, and one policy seldom feeds more."""
+
+_TOLD_MAX = 300
+"""Characters of a policy's error that the line which ends a run repeats; the ledger has all of it."""
 
 _SAMPLED_TOGETHER = 24
 """Suites below this many episodes are sampled in this process: starting others takes longer."""
@@ -53,6 +56,8 @@ class RunOptions:
     """Of the safety filter between policy and robot: off, clip or stop."""
     retries: int = 0
     """Further attempts of an episode that ended in an error; those that an interrupted run still owes are made when it is resumed."""
+    stop_after_errors: int = 5
+    """The run ends after so many episodes in a row that the policy brought down; 0: it never does. Errors of the environment do not count."""
     episode_timeout_s: float | None = None
     """Wall time after which an episode is given up as an error; None: never. The time in which it waits for the policy counts."""
     shuffle: int | None = None
@@ -111,6 +116,7 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequ
       UnknownName: If there is no such policy, executor, quality or look.
       ConventionMismatch: If policy and environment do not fit; before anything is written.
       BadData: If the folder to resume belongs to another run; the message names each difference.
+      RunStopped: If the policy brought down `options.stop_after_errors` episodes in a row and others are still owed.
     """
     with session(options, episodes, reporter) as under_way:
         under_way.play()
@@ -121,9 +127,17 @@ class Session:
     """A run that is under way: its policy is loaded, its folder is open, its workers wait between two calls. Use `session`."""
 
     def __init__(
-        self, store: Store, jobs: Sequence[Job], retries: int, executor: Callable[[Schedule], Iterator[Finished]], reporter: Reporter
+        self,
+        store: Store,
+        jobs: Sequence[Job],
+        retries: int,
+        executor: Callable[[Schedule], Iterator[Finished]],
+        reporter: Reporter,
+        stop_after_errors: int = 0,
     ) -> None:
         self._store, self._retries, self._reporter = store, retries, reporter
+        self._row: set[str] = set()
+        self._row_max = stop_after_errors
         self._owed = {job.key: job for job in jobs}
         self._schedule = Schedule(())
         self._finished = executor(self._schedule)
@@ -143,6 +157,9 @@ class Session:
 
         Args:
           digests: Those that are not owed are passed over. None: all.
+
+        Raises:
+          RunStopped: If the policy keeps bringing episodes down; what has ended is stored.
         """
         due = [self._owed.pop(digest) for digest in list(self._owed if digests is None else digests) if digest in self._owed]
         for job in due:
@@ -156,6 +173,16 @@ class Session:
             else:
                 num_awaited -= 1
                 self._reporter.stored(result)
+            self._count(result)
+            if 0 < self._row_max <= len(self._row) and (num_awaited or self._owed):
+                raise _stopped(self._store.path, len(self._row), result)
+
+    def _count(self, result: EpisodeResult) -> None:
+        """Counts the episodes that the policy brought down since it last played one to the end; one that is tried again counts once."""
+        if result.ended_by == "policy_error":
+            self._row.add(result.digest)
+        elif result.ended_by != "env_error":
+            self._row.clear()
 
     def finish(self) -> RunReport:
         """Writes into the header that the run has ended, and returns what became of it."""
@@ -222,7 +249,11 @@ def session(
             outside = None if policy.spec.runs_in_worker else policy
             crew = Crew(make=player.make, policy=outside, workers=workers, job_timeout_s=options.episode_timeout_s)
             with contextlib.ExitStack() as at_work:
-                yield Session(store, jobs, options.retries, lambda s: at_work.enter_context(contextlib.closing(executor(crew, s))), reporter)
+
+                def work(schedule: Schedule) -> Iterator[Finished]:
+                    return at_work.enter_context(contextlib.closing(executor(crew, schedule)))
+
+                yield Session(store, jobs, options.retries, work, reporter, options.stop_after_errors)
 
 
 def expand(suite: Suite, workers: int | None = None, advance: Callable[[], None] = lambda: None) -> tuple[EpisodeSpec, ...]:
@@ -259,6 +290,8 @@ def _check(options: RunOptions) -> None:
         raise BadData(f"the serial executor plays in one process; leave out --workers {options.workers}, or take --executor processes")
     if options.retries < 0:
         raise BadData(f"retries is 0 or more, not {options.retries}")
+    if options.stop_after_errors < 0:
+        raise BadData(f"a run stops after 1 error of the policy or more, or 0 for never, not after {options.stop_after_errors}")
     if options.shuffle is not None and options.shuffle < 0:
         raise BadData(f"the seed of the order is 0 or more, not {options.shuffle}")
     if options.episode_timeout_s is not None and not options.episode_timeout_s > 0:
@@ -363,3 +396,13 @@ def _keep(store: Store, finished: Finished) -> EpisodeResult:
         result = errored(finished.job.content, finished.error, finished.job.attempt)
     store.append(result, trace)
     return result
+
+
+def _stopped(path: Path, count: int, last: EpisodeResult) -> RunStopped:
+    """Returns the error that ends a run whose policy keeps failing: what, where the ledger is, and how to go on."""
+    assert last.error is not None
+    message = " ".join(last.error.message.split())
+    message = message if len(message) <= _TOLD_MAX else f"{message[:_TOLD_MAX]} …"
+    row = "1 episode" if count == 1 else f"{count} episodes in a row"
+    what = f"stopped after {row} that the policy brought down, the last with {last.error.type}: {message}"
+    return RunStopped(what, ledger=f"{path}/episodes.jsonl", go_on=f"vlagym run --resume {path} --retry-errors")

@@ -71,6 +71,8 @@ def _parse(args: Sequence[str]) -> Namespace:
     how.add_argument("--executor", default="processes", help="processes (default) or serial")
     how.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores, 8 at most")
     how.add_argument("--retries", type=int, metavar="N", help="further attempts of an episode that ends in an error; 0 by default")
+    stop = "ends the run after so many episodes in a row that the policy brought down, 5 by default; 0: never. What was played is kept"
+    how.add_argument("--stop-after-errors", type=int, default=5, metavar="N", help=stop)
     how.add_argument("--episode-timeout", type=float, metavar="S", help="gives an episode up as an error after so many seconds of wall time")
     how.add_argument("--shuffle", type=int, metavar="SEED", help="plays the episodes in another order; the results do not depend on it")
     how.add_argument("--quality", help="of the images: fast (default), medium or high")
@@ -105,6 +107,7 @@ def _fresh(options: Namespace, args: Sequence[str]) -> RunOptions:
         look=options.look or "auto",
         safety=options.safety or "off",
         retries=options.retries or 0,
+        stop_after_errors=options.stop_after_errors,
         episode_timeout_s=options.episode_timeout,
         shuffle=options.shuffle,
         out=options.out,
@@ -134,6 +137,7 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
         look=options.look or looks or "auto",
         safety=options.safety or str(header.safety["mode"]),
         retries=int(header.policy.get("retries", 0)) if options.retries is None else options.retries,
+        stop_after_errors=options.stop_after_errors,
         episode_timeout_s=options.episode_timeout,
         shuffle=options.shuffle,
         out=options.out,

@@ -192,7 +192,12 @@ class _Evaluation:
         shutil.rmtree(out, ignore_errors=True)
         device = {"device": self._settings.device}
         wanted = RunOptions(
-            policy=f"{self._settings.model}:{folder}", policy_options=device, suite=suite, workers=self._settings.workers, out=out
+            policy=f"{self._settings.model}:{folder}",
+            policy_options=device,
+            suite=suite,
+            workers=self._settings.workers,
+            stop_after_errors=0,  # a checkpoint that fails costs its evaluation, not the training
+            out=out,
         )
         results = run(wanted, self._specs, _Silent()).results
         errors = [r for r in results if r.outcome == "error"]

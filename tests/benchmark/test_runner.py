@@ -22,7 +22,7 @@ from vlagym.benchmark.metrics import steps
 from vlagym.benchmark.runner import RunOptions, RunReport, default_folder, run
 from vlagym.benchmark.entry import Entry
 from vlagym.benchmark.suite import Suite
-from vlagym.envs.errors import BadData, ConventionMismatch, UnknownName, VlagymError
+from vlagym.envs.errors import BadData, ConventionMismatch, RunStopped, UnknownName, VlagymError
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, Trace, to_plain
 from vlagym.results.store import Store
 
@@ -169,6 +169,61 @@ def test_an_errored_episode_is_tried_again_as_often_as_was_said_and_every_attemp
     assert len(report.results) == 3 == len(told.results)
 
 
+# ------------------------------------------------------------------------------------------------ a policy that keeps failing
+@pytest.mark.parametrize("executor", ["serial", "processes"])
+def test_a_policy_that_keeps_failing_ends_the_run_with_one_line_that_says_how_to_go_on(tmp_path: Path, executor: str) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(RunStopped) as caught:
+        play(out, episodes(12), "fakes:FAULTY:act/" + ",".join(map(str, range(12))), executor=executor, workers=WORKERS[executor])
+    assert str(caught.value) == (
+        "stopped after 5 episodes in a row that the policy brought down, the last with ValueError: I have no idea. "
+        f"All that was played is kept in {out}/episodes.jsonl; once the policy answers, go on with: vlagym run --resume {out} --retry-errors"
+    )
+    assert [r.outcome for r in Store.open(out).results()] == ["error"] * 5
+    assert Store.open(out).header.finished is None
+
+
+def test_a_run_that_was_stopped_is_resumed_to_the_whole_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: dict[str, Any]) -> None:
+    out = tmp_path / "run"
+    specs = episodes(_2="divergence:3")
+    with monkeypatch.context() as down:
+        down.setattr(fakes.Carrier, "reset", lambda self, context: 1 / 0)
+        with pytest.raises(RunStopped, match="after 3 episodes in a row that the policy brought down, the last with ZeroDivisionError"):
+            play(out, specs, stop_after_errors=3)
+    report = play(out, specs, resume=out, retry_errors=True)
+    assert deterministic(report.results) == reference
+
+
+def test_only_errors_in_a_row_end_a_run(tmp_path: Path) -> None:
+    report = play(tmp_path / "run", episodes(8), "fakes:FAULTY:nan/0,1,3,4,6,7", stop_after_errors=3)
+    assert report.tally() == {"success": 2, "failure": 0, "error": 6}
+    with pytest.raises(RunStopped, match="after 2 episodes in a row"):
+        play(tmp_path / "stopped", episodes(8), "fakes:FAULTY:nan/0,1,3,4,6,7", stop_after_errors=2)
+
+
+def test_errors_of_the_environment_never_end_a_run_and_hide_none_of_the_policy(tmp_path: Path) -> None:
+    broken = {f"_{i}": "env_error:1" for i in range(8)}
+    report = play(tmp_path / "run", episodes(8, **broken), stop_after_errors=2)
+    assert report.tally()["error"] == 8 and {r.ended_by for r in report.results} == {"env_error"}
+    with pytest.raises(RunStopped, match="after 2 episodes in a row"):
+        play(tmp_path / "mixed", episodes(8, _1="unstartable"), "fakes:FAULTY:act/0,2", stop_after_errors=2)
+
+
+def test_an_episode_that_is_tried_again_counts_once(tmp_path: Path) -> None:
+    report = play(tmp_path / "run", episodes(3), "fakes:FAULTY:act/2", retries=4, stop_after_errors=2)
+    assert [(r.seed, r.attempt) for r in report.results if r.outcome == "error"] == [(2, 5)]
+
+
+def test_a_run_whose_last_episodes_fail_has_ended_and_is_not_stopped(tmp_path: Path) -> None:
+    report = play(tmp_path / "run", episodes(3), "fakes:FAULTY:act/0,1,2", stop_after_errors=3)
+    assert len(report.results) == 3 and Store.open(report.path).header.finished is not None
+
+
+def test_a_run_that_is_told_never_to_stop_plays_every_episode(tmp_path: Path) -> None:
+    report = play(tmp_path / "run", episodes(7), "fakes:FAULTY:act/0,1,2,3,4,5,6", stop_after_errors=0)
+    assert report.tally()["error"] == 7
+
+
 def test_conventions_are_compared_before_anything_is_written(tmp_path: Path) -> None:
     specs = [replace(s, control=replace(s.control, rate_hz=10.0)) for s in episodes(2)]
     with pytest.raises(ConventionMismatch, match="action rate: 20 Hz is not 10 Hz"):
@@ -183,6 +238,7 @@ def test_conventions_are_compared_before_anything_is_written(tmp_path: Path) -> 
         ({"workers": 2}, "the serial executor plays in one process; leave out --workers 2"),
         ({"retries": -1}, "retries is 0 or more, not -1"),
         ({"shuffle": -1}, "the seed of the order is 0 or more, not -1"),
+        ({"stop_after_errors": -1}, "stops after 1 error of the policy or more, or 0 for never, not after -1"),
         ({"episode_timeout_s": 5.0}, "the serial executor cannot end an episode that takes too long"),
         ({"episode_timeout_s": 0.0, "executor": "processes"}, "a time limit is more than 0 s, not 0"),
     ],
