@@ -172,7 +172,7 @@ def split_url(url: str) -> SplitResult:
     if parts.scheme not in ("http", "https") or not parts.hostname or not has_port:
         raise BadData(f"{url!r} is no address of HTTP: write http://host:port")
     if "@" in parts.netloc:
-        raise BadData("an address holds no name and no key (…@host): it would stand in the run header. Name an environment variable that holds the key")
+        raise BadData("an address holds no name and no key (…@host): they would stand in the run header. Keys lie in environment variables")
     return parts
 
 

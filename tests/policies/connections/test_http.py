@@ -108,14 +108,14 @@ def drops(sent: bytes) -> Callable[[RawServer, socket.socket], None]:
 @pytest.mark.parametrize(
     ("talk", "error", "words"),
     [
-        pytest.param(never, PolicyUnreachable, r"POST http://127.0.0.1:\d+/act did not answer within 0.3 s; the option timeout=S", id="never answers"),
+        pytest.param(never, PolicyUnreachable, r"POST http://127.0.0.1:\d+/act did not answer within 0.3 s", id="never answers"),
         pytest.param(trickle, PolicyUnreachable, "did not answer within 0.3 s", id="trickles"),
         pytest.param(drops(b""), PolicyUnreachable, r"closed the connection before its answer was whole \(RemoteDisconnected", id="drops"),
         pytest.param(drops(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), PolicyUnreachable, "before its answer was whole", id="half a body"),
         pytest.param(drops(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf"), PolicyUnreachable, "was whole", id="half a piece"),
         pytest.param(drops(b"\x80\x04\x95 this is no HTTP\r\n\r\n"), BadReply, "something that is no answer of HTTP", id="another protocol"),
         pytest.param(drops(b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70000 + b"\r\n\r\n"), BadReply, "LineTooLong", id="an endless header"),
-        pytest.param(drops(b"HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n"), BadReply, "announces an answer of 10737418240 bytes", id="10 GB"),
+        pytest.param(drops(b"HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n"), BadReply, "an answer of 10737418240 bytes", id="10 GB"),
         pytest.param(endless, BadReply, "sent more than 1000 bytes: the option max_mib=N allows more", id="more than is allowed"),
     ],
 )

@@ -16,7 +16,7 @@ from vlagym.policies.connections import websocket
 from vlagym.policies.connections.limits import Limits
 from vlagym.policies.connections.websocket import WebSocket
 
-LIMITS = Limits(timeout_s=0.3, first_timeout_s=0.6, connect_timeout_s=1.0, max_bytes=2**20)
+LIMITS = Limits(timeout_s=0.3, first_timeout_s=0.5, connect_timeout_s=1.0, max_bytes=2**20)
 Act = Callable[[socket.socket, threading.Event], None]
 
 
@@ -101,8 +101,8 @@ HUGE = 10 * 2**30
     [
         (sends(frame(b"x" * 100, announced=HUGE)), BadReply, r"announced a message that is larger than 1 MiB \(option max_mib=N\); it was not read"),
         (sends(frame(b"x" * 700_000, is_last=False), frame(b"x" * 700_000, opcode=0)), BadReply, r"larger than 1 MiB"),
-        (sends(), PolicyUnreachable, r"has not answered within 0.6 s \(option first_timeout=S\)"),
-        (sends(frame(b"x" * 100, announced=500)), PolicyUnreachable, r"has not answered within 0.6 s"),
+        (sends(), PolicyUnreachable, r"has not answered within 0.5 s \(option first_timeout=S\)"),
+        (sends(frame(b"x" * 100, announced=500)), PolicyUnreachable, r"has not answered within 0.5 s"),
         (answers(goodbye(1011, "Traceback included in previous frame.")), PolicyUnreachable, r"with code 1011 \(Traceback included in previous frame.\)"),
         (sends(goodbye(1008, "")), PolicyUnreachable, r"closed the connection with code 1008 \(no reason given\)"),
         (answers(b""), PolicyUnreachable, r"dropped the connection without a word"),
@@ -164,7 +164,7 @@ def test_a_server_that_does_not_read_is_given_up() -> None:
     with raw_websocket(sends()) as url:
         client = WebSocket(url, LIMITS)
         client.open()
-        with pytest.raises(PolicyUnreachable, match=r"did not take a message of 30000000 bytes within 0.6 s"):
+        with pytest.raises(PolicyUnreachable, match=r"did not take a message of 30000000 bytes within 0.5 s"):
             client.ask(b"x" * 30_000_000)
 
 
