@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from vlagym.envs.objects import get
 from vlagym.envs.robots.panda import ROBOT
 from vlagym.envs.types import CameraSpec, EpisodeSpec, Observation, Predicate, PropSpec, SceneSpec, stream
 from vlagym.policies.models.minivla.geometry import project
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "doubles"))  # servers that misbehave, for tests of clients
 
 STEPS, STRIDE = 24, 3
 EYE, TARGET = (1.2, 0.0, 0.7), (0.5, 0.0, 0.05)
