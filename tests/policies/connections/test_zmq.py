@@ -1,0 +1,178 @@
+"""ZeroMQ by real sockets: who is not there, goes away or never answers is noticed, and the next request starts afresh."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import zmq
+
+from raw_server import RawServer, http_answer
+from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable
+from vlagym.policies.connections.limits import Limits
+from vlagym.policies.connections.zmq import ZmqConnection
+
+QUICK = Limits(timeout_s=0.3, first_timeout_s=0.3, connect_timeout_s=2.0, max_bytes=1000)
+Reply = Callable[[bytes], list[bytes] | None]
+
+GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + b"\0" + bytes(31)
+"""Of ZMTP 3.0."""
+READY = b"\x05READY" + b"\x0bSocket-Type" + (3).to_bytes(4, "big") + b"REP"
+
+
+@contextlib.contextmanager
+def server(reply: Reply, port: int = 0) -> Iterator[int]:
+    """A REP server in a thread, that answers with what `reply` returns, or not at all; yields its port."""
+    context, is_over = zmq.Context(), threading.Event()
+    plug = context.socket(zmq.REP)
+    plug.linger = 0
+    port = plug.bind_to_random_port("tcp://127.0.0.1") if not port else int(bool(plug.bind(f"tcp://127.0.0.1:{port}"))) or port
+
+    def serve() -> None:
+        while not is_over.is_set():
+            if not plug.poll(20):
+                continue
+            answer = reply(plug.recv())
+            if answer is None:
+                is_over.wait(10)
+            else:
+                plug.send_multipart(answer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield port
+    finally:
+        is_over.set()
+        thread.join(timeout=5)
+        context.destroy(linger=0)
+
+
+def connect(port: int, limits: Limits = QUICK) -> ZmqConnection:
+    return ZmqConnection(f"tcp://127.0.0.1:{port}", limits=limits)
+
+
+def test_requests_are_answered_one_after_another() -> None:
+    with server(lambda message: [message[::-1]]) as port, contextlib.closing(connect(port)) as connection:
+        assert [connection.ask(m) for m in (b"abc", b"de", b"")] == [b"cba", b"ed", b""]
+
+
+def test_a_server_that_is_not_up_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plug:
+        port = plug.getsockname()[1]
+    began_s = time.monotonic()
+    with pytest.raises(PolicyUnreachable, match=rf"nobody takes a connection at tcp://127.0.0.1:{port}: start the server first"):
+        connect(port).ask(b"x")
+    assert time.monotonic() - began_s < 1
+
+
+def test_a_server_that_speaks_something_else_is_told() -> None:
+    def hello(other: RawServer, line: socket.socket) -> None:
+        line.sendall(http_answer(b"hello") * 10)
+
+    with RawServer(hello) as other, pytest.raises(PolicyUnreachable, match="speaks no ZeroMQ.*is it the right port"):
+        connect(other.port).ask(b"x")
+
+
+def test_a_server_that_takes_the_connection_and_says_nothing_is_not_waited_for() -> None:
+    def nothing(silent: RawServer, line: socket.socket) -> None:
+        silent.is_over.wait(10)
+
+    limits = Limits(timeout_s=9, first_timeout_s=9, connect_timeout_s=0.3)
+    with RawServer(nothing) as silent, pytest.raises(PolicyUnreachable, match=r"or did not greet within 0.3 s \(option connect_timeout=S\)"):
+        connect(silent.port, limits).ask(b"x")
+
+
+def test_after_an_answer_that_never_came_the_next_request_is_answered() -> None:
+    asked: list[bytes] = []
+
+    def forgets_the_first(message: bytes) -> list[bytes]:
+        asked.append(message)
+        if len(asked) == 1:
+            time.sleep(0.5)
+        return [message]
+
+    with server(forgets_the_first) as port, contextlib.closing(connect(port)) as connection:
+        with pytest.raises(PolicyUnreachable, match=r"did not answer within 0.3 s; the option timeout=S or first_timeout=S waits longer"):
+            connection.ask(b"first")
+        time.sleep(0.3)
+        assert connection.ask(b"second") == b"second", "the late answer to the first request is not taken for that to the second"
+    assert asked == [b"first", b"second"]
+
+
+def test_the_first_answer_may_take_longer_than_the_others() -> None:
+    def slow(message: bytes) -> list[bytes]:
+        time.sleep(0.4)
+        return [message]
+
+    limits = Limits(timeout_s=0.2, first_timeout_s=5.0, connect_timeout_s=2.0)
+    with server(slow) as port, contextlib.closing(connect(port, limits)) as connection:
+        assert connection.ask(b"x") == b"x"
+        with pytest.raises(PolicyUnreachable, match="did not answer within 0.2 s"):
+            connection.ask(b"y")
+
+
+def test_a_server_that_goes_away_before_it_answers_is_noticed_at_once() -> None:
+    limits = Limits(timeout_s=9, first_timeout_s=9, connect_timeout_s=2)
+
+    def leaves(raw: RawServer, line: socket.socket) -> None:
+        _shake_hands(line)
+        line.recv(1 << 16)
+
+    with RawServer(leaves) as raw:
+        began_s = time.monotonic()
+        with pytest.raises(PolicyUnreachable, match="closed the connection before it answered: it went away, or its answer was larger than 64 MiB"):
+            connect(raw.port, limits).ask(b"x")
+        assert time.monotonic() - began_s < 2
+
+
+def test_a_server_that_was_started_again_is_found_again() -> None:
+    with server(lambda message: [b"old"]) as port:
+        connection = connect(port)
+        assert connection.ask(b"x") == b"old"
+    with pytest.raises(PolicyUnreachable, match="nobody takes a connection"):
+        connection.ask(b"x")
+    with server(lambda message: [b"new"], port):
+        assert connection.ask(b"x") == b"new"
+    connection.close()
+
+
+@pytest.mark.parametrize("announced", [10 * 2**30, 1001])
+def test_an_answer_that_is_too_large_is_not_read(announced: int) -> None:
+    def boasts(raw: RawServer, line: socket.socket) -> None:
+        _shake_hands(line)
+        line.recv(1 << 16)
+        line.sendall(b"\x01\x00" + b"\x02" + announced.to_bytes(8, "big") + b"x" * 100)
+        raw.is_over.wait(10)
+
+    with RawServer(boasts) as raw:
+        began_s = time.monotonic()
+        with pytest.raises(PolicyUnreachable, match=r"its answer was larger than 0\.00095\d* MiB \(option max_mib=N\)"):
+            connect(raw.port, Limits(timeout_s=9, first_timeout_s=9, connect_timeout_s=2, max_bytes=1000)).ask(b"x")
+        assert time.monotonic() - began_s < 2
+
+
+def test_an_answer_in_several_frames_is_none() -> None:
+    with server(lambda message: [b"a", b"b"]) as port, pytest.raises(BadReply, match="answered with 2 frames; one is wanted"):
+        connect(port).ask(b"x")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:5555", "http://host:1", "tcp://host", "tcp://:5555", "tcp://host:x", "tcp://*:5555/path", "ipc:///tmp/x"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(BadData, match="is no address of ZeroMQ: write tcp://host:port"):
+        ZmqConnection(url, limits=QUICK)
+
+
+def _shake_hands(line: socket.socket) -> None:
+    """Greets as a server of ZeroMQ does."""
+    line.sendall(GREETING)
+    greeted = b""
+    while len(greeted) < 64 + 2:
+        greeted += line.recv(1 << 16)
+    while len(greeted) < 66 + greeted[65]:
+        greeted += line.recv(1 << 16)
+    line.sendall(b"\x04" + bytes([len(READY)]) + READY)
