@@ -23,6 +23,7 @@ _SHOWN = 4
 """Lines, or keys, that one sentence names."""
 _DIGEST = re.compile(r'"digest": ?"([0-9a-f]{32})"')
 """Of the episode that a line is of: its first key, as `result_to_line` writes it."""
+_NOBODY = "Without it nobody knows whose episodes these are: restore the file"
 _NEWER = "they were written by a newer vlagym: pip install --upgrade vlagym"
 
 
@@ -100,7 +101,7 @@ def _header(folder: Path, complaints: list[str]) -> RunHeader:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadData(f"{path} cannot be read: {error}") from error
+        raise BadData(f"{path} cannot be read: {error}. {_NOBODY}") from error
     try:
         header = header_from_json(text, str(path))
     except BadData as strict:
@@ -126,7 +127,7 @@ def _lenient_header(text: str, path: Path, strict: BadData, complaints: list[str
     except ValueError:
         data = None
     if not isinstance(data, dict):
-        raise BadData(f"{strict}. Without it nobody knows whose episodes these are: restore the file") from strict
+        raise BadData(f"{strict}. {_NOBODY}") from strict
     if not_finite:
         complaints.append(f"{path} holds what is no number ({_some(not_finite)}): it is taken for missing")
     schema = data.get("schema")
