@@ -6,8 +6,11 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import tempfile
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,28 +56,55 @@ def decimated(paths: tuple[Path, ...], faces: int) -> TriangleMesh:
       paths: STL or OBJ files.
       faces: Upper bound, approximately; a mesh with fewer triangles is only welded.
     """
+    return _kept(paths, f"{faces} {_version('fast-simplification')} 1", lambda: _decimate(paths, faces))
+
+
+def read(path: Path) -> TriangleMesh:
+    """Returns a mesh file as it is, vertices welded. Read once, then taken from the cache: no process imports trimesh for what is known."""
+    return _kept((path,), f"welded {_version('trimesh')} 1", lambda: _read(path))
+
+
+def _kept(paths: tuple[Path, ...], how: str, make: Callable[[], TriangleMesh]) -> TriangleMesh:
+    """Returns what `make` makes of some files, from the cache where the same was made of the same bytes before.
+
+    Args:
+      paths: What it is made of.
+      how: Everything else that it depends on.
+      make: Called where the cache does not hold it, or holds it damaged.
+    """
     key = hashlib.sha256()
     for path in paths:
         key.update(path.read_bytes())
-    key.update(f"{faces} {_version('fast-simplification')} 1".encode())
+    key.update(how.encode())
     file = cache_folder() / "meshes" / f"{key.hexdigest()[:32]}.npz"
     if file.exists():
         try:
             with np.load(file, allow_pickle=False) as data:
                 return TriangleMesh(vertices=data["vertices"], faces=data["faces"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             file.unlink(missing_ok=True)  # cut short by a full disk or a kill: made again
-    mesh = _decimate(paths, faces)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".npz")
-    with os.fdopen(handle, "wb") as out:
-        np.savez(out, vertices=mesh.vertices, faces=mesh.faces)
-    os.replace(temporary, file)
+    mesh = make()
+    try:
+        _keep(mesh, file)
+    except OSError as error:  # a home that cannot be written to, a full disk: the next process works it out anew
+        logging.getLogger(__name__).warning("%s was not kept in the cache: %s", ", ".join(path.name for path in paths), error)
     return mesh
 
 
-def read(path: Path) -> TriangleMesh:
-    """Returns a mesh file as it is, vertices welded."""
+def _keep(mesh: TriangleMesh, file: Path) -> None:
+    """Writes a mesh so that whoever reads meanwhile finds it whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".npz")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            np.savez(out, vertices=mesh.vertices, faces=mesh.faces)
+        os.replace(temporary, file)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> TriangleMesh:
     import trimesh
 
     loaded: Any = trimesh.load(path, force="mesh", process=True)
@@ -84,7 +114,7 @@ def read(path: Path) -> TriangleMesh:
 
 
 def _decimate(paths: tuple[Path, ...], faces: int) -> TriangleMesh:
-    parts = [read(path) for path in paths]
+    parts = [_read(path) for path in paths]
     total = sum(len(p.faces) for p in parts)
     done = [_simplify(p, max(12, round(faces * len(p.faces) / total))) for p in parts]
     offsets = np.cumsum([0, *(len(p.vertices) for p in done)])
