@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ class Kind:
     attribute: str
     """What the file defines."""
     plural: str
+    besides: tuple[str, ...] = ()
+    """Files of the folder that are none of the kind, and serve those that are."""
 
 
 _KINDS = (
@@ -33,6 +36,7 @@ _KINDS = (
     Kind(name="axis", folder="benchmark/axes", attribute="AXIS", plural="axes"),
     Kind(name="metric", folder="benchmark/metrics", attribute="METRIC", plural="metrics"),
     Kind(name="format", folder="results/formats", attribute="FORMAT", plural="formats"),
+    Kind(name="protocol", folder="policies/serving", attribute="SERVER", plural="protocols", besides=("counter",)),
     Kind(name="executor", folder="benchmark/executors", attribute="EXECUTOR", plural="executors"),
     Kind(name="command", folder="benchmark/commands", attribute="main", plural="commands"),
 )
@@ -53,8 +57,8 @@ def kind(name: str) -> Kind:
 
 def names(kind_name: str) -> list[str]:
     """Returns the sorted names of a kind. Reads a folder listing, imports nothing."""
-    folder = _ROOT / kind(kind_name).folder
-    return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
+    k = kind(kind_name)
+    return sorted(p.stem for p in (_ROOT / k.folder).glob("*.py") if not p.stem.startswith("_") and p.stem not in k.besides)
 
 
 def summary(kind_name: str, name: str) -> str:
@@ -81,11 +85,18 @@ def load(kind_name: str, name: str) -> Any:
       BadData: If the file exists and does not define the kind's attribute, or does not import.
     """
     k = kind(kind_name)
+    module_name = f"vlagym.{k.folder.replace('/', '.')}.{name}"
+    if module_name in sys.modules and not name.startswith("_") and (_ROOT / k.folder / f"{name}.py").is_file():
+        return _attribute(k, _import(module_name))  # it is asked for many times an episode: the folder is not listed again
     if ":" in name and not name.split(":", 1)[0] in names(kind_name):
         return _load_outside(k, name)
     if name not in names(kind_name):
         raise unknown_name(k.name, name, names(kind_name), f"An outsider's {k.name} is written package.module:ATTRIBUTE.")
-    module = _import(f"vlagym.{k.folder.replace('/', '.')}.{name}")
+    return _attribute(k, _import(module_name))
+
+
+def _attribute(k: Kind, module: ModuleType) -> Any:
+    """Returns what a file of a kind defines."""
     if not hasattr(module, k.attribute):
         raise BadData(f"{module.__file__} defines no {k.attribute}; a file of {k.folder}/ must")
     return getattr(module, k.attribute)
