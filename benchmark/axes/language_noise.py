@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from vlagym.benchmark.axis import Axis, NotApplicable, Unfit
 from vlagym.benchmark.variation.garbling import Edit, garbled
-from vlagym.benchmark.variation.vocabulary import meaningful_words, names_to_keep_whole, unseen_by_accident, wishes_of_other_goals
+from vlagym.benchmark.variation.vocabulary import garbled_to, meaningful_words, names_to_keep_whole, wishes_of_other_goals
 from vlagym.envs.types import EpisodeSpec, stream
 
 _LEVELS: tuple[tuple[int, tuple[Edit, ...]], ...] = (
@@ -31,10 +29,7 @@ def _noise(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> EpisodeSp
         raise Unfit("the sentence stayed as it was")
     if wishes_of_other_goals(text, spec):
         raise Unfit("the garbled sentence would ask for something else")
-    noisy = replace(spec, instruction=text)
-    if words_alone := unseen_by_accident(noisy, spec):
-        raise Unfit(f"{words_alone[0]!r} stands alone now, which is a word that is kept for evaluation")
-    return noisy
+    return garbled_to(spec, text)
 
 
 AXIS = Axis(

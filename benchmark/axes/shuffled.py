@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from vlagym.benchmark.axis import Axis, NotApplicable, Unfit
-from vlagym.benchmark.variation.vocabulary import unseen_by_accident
+from vlagym.benchmark.variation.vocabulary import garbled_to
 from vlagym.envs.types import EpisodeSpec
 
 _MAX_KEPT = 1 / 3
@@ -26,10 +24,7 @@ def _shuffled(spec: EpisodeSpec, level: int, rng: np.random.Generator) -> Episod
     text = " ".join(mixed)
     if understand(text, spec):
         raise Unfit("the words still ask for something")
-    shuffled = replace(spec, instruction=text)
-    if words_alone := unseen_by_accident(shuffled, spec):
-        raise Unfit(f"{words_alone[0]!r} stands alone now, which is a word that is kept for evaluation")
-    return shuffled
+    return garbled_to(spec, text)
 
 
 AXIS = Axis(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from typing import TYPE_CHECKING
 
+from vlagym.benchmark.axis import Unfit
 from vlagym.envs.types import EpisodeSpec
 
 if TYPE_CHECKING:
@@ -41,12 +43,19 @@ _LITTLE = frozenset(("a", "an", "and", "for", "in", "of", "the", "to", "with"))
 """Words of nouns such as "block with the hole" that mean nothing alone."""
 
 
-def unseen_by_accident(varied: EpisodeSpec, spec: EpisodeSpec) -> tuple[str, ...]:
-    """Returns unseen words that a garbled sentence has and its twin's has not: the "pen" of a "felt pen" that was torn apart."""
+def garbled_to(spec: EpisodeSpec, text: str) -> EpisodeSpec:
+    """Returns an episode with its sentence garbled to a text.
+
+    Raises:
+      Unfit: If that has an unseen word which the sentence has not: the "pen" of a "felt pen" that was torn apart.
+    """
     from vlagym.envs.split import unseen_words
 
-    before = unseen_words(spec)
-    return tuple(word for word in unseen_words(varied) if word not in before)
+    varied, before = dataclasses.replace(spec, instruction=text), unseen_words(spec)
+    by_accident = [word for word in unseen_words(varied) if word not in before]
+    if by_accident:
+        raise Unfit(f"{by_accident[0]!r} stands alone now, which is a word that is kept for evaluation")
+    return varied
 
 
 def names_to_keep_whole(spec: EpisodeSpec) -> tuple[str, ...]:
