@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
+
 from vlagym.benchmark.axis import NotApplicable, check_levels, parse_axis, parse_variations, vary_all
+from vlagym.benchmark.rig import NO_RIG, load_rig
 from vlagym.envs import catalog
 from vlagym.envs.arenas import arena_names
 from vlagym.envs.catalogues import catalogue_names
@@ -22,6 +25,8 @@ FIRST_DEMO_SEED = 1_000_000
 """Suites draw below it, demonstrations from it on: nothing that is tested was ever trained on."""
 FIRST_SEASON_SEED = 1_000_000_000
 """Demonstrations draw below it, the seasons of a leaderboard from it on."""
+MAX_SPARES = 5
+"""Episodes that are tried in the place of one that cannot be played at a rig."""
 
 Sample = Callable[..., EpisodeSpec]
 """`vlagym.envs.sampling.sample(task, *, robot, seed, objects, phrases, control, catalogue, arena_name, level, layout, base)`."""
@@ -61,6 +66,8 @@ class Entry:
     """Cells of the table in which things start: any, seen, unseen; default: seen, and any with the catalogue core, which knows no such split."""
     level: str = "plain"
     """How sentences say it: plain, paraphrase, compositional, indirect, or mixed."""
+    rig: str = NO_RIG
+    """The station at which it happens: a name of benchmark/rigs or the path of a TOML file; none: the robot's own."""
     axes: tuple[str, ...] = ()
     """Variations that are applied to each episode: "blank" or "blank=1"."""
     vary: tuple[str, ...] = ()
@@ -123,8 +130,9 @@ class Entry:
         """Looks at every name in it.
 
         Raises:
-          UnknownName: If a task, robot, catalogue, arena, layout, level, base or axis does not exist.
-          BadData: If an outsider's does not import, or the base is one that the task does not run on or the robot has not.
+          UnknownName: If a task, robot, catalogue, arena, layout, level, rig, base or axis does not exist.
+          BadData: If an outsider's does not import, the base is one that the task does not run on or the robot has not, or the rig is one of
+            another robot.
         """
         catalog.known("task", self.task)
         catalog.known("robot", self.body)
@@ -134,13 +142,35 @@ class Entry:
         for key, word, known in (("arena", self.arena, arenas), ("layout", self.layout, LAYOUT_WORDS), ("level", self.level, levels)):
             if word not in known:
                 raise unknown_name(key, word, known)
+        if self.rig != NO_RIG and (wanted := load_rig(self.rig).robot) != self.body:
+            raise BadData(f"the rig {self.rig!r} is one of {wanted!r}, and the entry is of {self.body!r}: choose --robot {wanted}, or another rig")
         for variation in ([parse_axis(text) for text in self.axes], *self.variations):
             check_levels(variation)
         _check_base(self)
 
     def sample(self, seed: int, sample: Sample = sample_episode) -> EpisodeSpec:
-        """Returns the episode of one seed, varied along `axes`."""
-        spec = sample(
+        """Returns the episode of one seed, at its rig, varied along `axes`.
+
+        Where the rig's camera does not see what the sentence names, the episode of another seed takes its place, which the seed decides.
+
+        Raises:
+          Unsatisfiable: If no episode was found; at a rig, not with MAX_SPARES other seeds either.
+        """
+        spec = self._sampled(seed, sample) if self.rig == NO_RIG else self._placed(seed, sample)
+        return vary_all(spec, [parse_axis(text) for text in self.axes])
+
+    def _placed(self, seed: int, sample: Sample) -> EpisodeSpec:
+        rig, hidden = load_rig(self.rig), ""
+        for spare in range(MAX_SPARES + 1):
+            drawn = _spare_seed(seed, stream(seed, "rig", self.task, str(spare))) if spare else seed
+            spec = rig.apply(self._sampled(drawn, sample), self.control)
+            if (broken := rig.complaint(spec)) is None:
+                return spec
+            hidden = hidden or broken
+        raise Unsatisfiable(f"{self.task!r} with seed {seed} cannot be played at the rig {self.rig!r}, nor can {MAX_SPARES} others: {hidden}")
+
+    def _sampled(self, seed: int, sample: Sample) -> EpisodeSpec:
+        return sample(
             self.task,
             robot=self.robot,
             seed=seed,
@@ -153,7 +183,6 @@ class Entry:
             layout=self.layout,
             base=self.base,
         )
-        return vary_all(spec, [parse_axis(text) for text in self.axes])
 
     def sample_varied(self, index: int, sample: Sample = sample_episode) -> list[EpisodeSpec]:
         """Returns the `each` episodes of one variation, each with its twin's seed.
@@ -215,6 +244,12 @@ class Portion(NamedTuple):
             return [self.entry.sample(self.seed, sample)]
         assert self.variation is not None
         return self.entry.sample_varied(self.variation, sample)
+
+
+def _spare_seed(seed: int, rng: np.random.Generator) -> int:
+    """Returns another seed of those that serve the same: tests, demonstrations, or seasons."""
+    ends = ((FIRST_DEMO_SEED * 9 // 10, FIRST_DEMO_SEED), (FIRST_SEASON_SEED * 9 // 10, FIRST_SEASON_SEED), (2 * 10**12, 3 * 10**12))
+    return int(rng.integers(*ends[(seed >= FIRST_DEMO_SEED) + (seed >= FIRST_SEASON_SEED)]))
 
 
 def _check_base(entry: Entry) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from vlagym.benchmark.entry import FIRST_DEMO_SEED, FIRST_SEASON_SEED, Entry, Portion, Sample, named, sample_episode
 from vlagym.benchmark.executor import one_thread_each
+from vlagym.benchmark.rig import NO_RIG
 from vlagym.envs.errors import BadData, UnknownName, unknown_name
 from vlagym.envs.types import EpisodeSpec, sha, stream
 
@@ -54,9 +56,10 @@ class Suite:
         arena: str | None = None,
         level: str | None = None,
         layout: str | None = None,
+        rig: str | None = None,
     ) -> Suite:
-        """Returns the suite with some of its tasks, or with another robot, control, base, catalogue, arena, level, layout, number of episodes or
-        first seed in each entry, or with further axes.
+        """Returns the suite with some of its tasks, or with another robot, control, base, catalogue, arena, level, layout, rig, number of episodes
+        or first seed in each entry, or with further axes. At another rig it bears another name: smoke@libero.
 
         Raises:
           UnknownName: If a task is not in the suite.
@@ -66,19 +69,20 @@ class Suite:
             if task not in known:
                 raise unknown_name("task", task, known, f"It was looked for in the suite {self.name!r}.")
         wanted: dict[str, Any] = {"robot": robot, "episodes": episodes, "first_seed": first_seed, "control": control}
-        wanted |= {"base": base, "catalogue": catalogue, "arena": arena, "level": level, "layout": layout}
+        wanted |= {"base": base, "catalogue": catalogue, "arena": arena, "level": level, "layout": layout, "rig": rig}
         changes = {field: value for field, value in wanted.items() if value is not None}
         chosen = [e for e in self.entries if not tasks or e.task in tasks]
         entries = tuple(
             dataclasses.replace(e, axes=(*e.axes, *axes), each=min(e.each, episodes or e.each), **changes) for e in chosen
         )
-        return self if entries == self.entries else dataclasses.replace(self, entries=entries)
+        name = self.name if all(e.rig == (rig or e.rig) for e in chosen) else _at_rig(self.name, rig or NO_RIG)
+        return self if entries == self.entries else dataclasses.replace(self, name=name, entries=entries)
 
     def check(self) -> Suite:
         """Returns the suite after looking at every name and seed in it.
 
         Raises:
-          UnknownName: If a task, robot, catalogue, arena, layout, level or axis does not exist.
+          UnknownName: If a task, robot, catalogue, arena, layout, level, rig or axis does not exist.
           BadData: If an outsider's does not import, or a seed is one that demonstrations are made of.
         """
         self.check_names()
@@ -157,10 +161,16 @@ class Suite:
         entries = []
         for index, entry in enumerate(self.entries):
             before = sum(other.task == entry.task for other in self.entries[:index])
-            words = stream(0, "season", name, self.name, entry.task, str(before))
+            words = stream(0, "season", name, _at_rig(self.name, NO_RIG), entry.task, str(before))
             first = FIRST_SEASON_SEED + int(words.integers(_SEASON_SEEDS))
             entries.append(dataclasses.replace(entry, first_seed=first))
         return dataclasses.replace(self, entries=tuple(entries), season=name)
+
+
+def _at_rig(name: str, rig: str) -> str:
+    """Returns the name of a suite at a rig."""
+    plain = name.partition("@")[0]
+    return plain if rig == NO_RIG else f"{plain}@{Path(rig).stem}"
 
 
 def digest_of(specs: Sequence[EpisodeSpec]) -> str:

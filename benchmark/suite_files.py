@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlagym.benchmark.entry import Entry
+from vlagym.benchmark.rig import NO_RIG
 from vlagym.benchmark.suite import Suite
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, UnknownName, unknown_name
@@ -85,7 +86,7 @@ def suite_to_plain(suite: Suite) -> dict[str, Any]:
     entries = [{f.name: getattr(e, f.name) for f in dataclasses.fields(e)} for e in suite.entries]
     for entry in entries:
         entry["axes"], entry["vary"] = list(entry["axes"]), list(entry["vary"])
-        for key, default in (("base", "default"), ("vary", []), ("each", 0)):
+        for key, default in (("base", "default"), ("vary", []), ("each", 0), ("rig", NO_RIG)):
             if entry[key] == default:
                 del entry[key]  # runs from before there were such keys can still be resumed
     younger: dict[str, Any] = {"cost": dict(suite.cost), "season": suite.season}
@@ -103,6 +104,7 @@ _KINDS: Mapping[str, tuple[type, str]] = {
     "catalogue": (str, "a text"),
     "arena": (str, "a text"),
     "layout": (str, "a text"),
+    "rig": (str, "a text"),
     "level": (str, "a text"),
     "objects": (str, "'seen' or 'unseen'"),
     "phrases": (str, "'seen' or 'unseen'"),

@@ -242,11 +242,12 @@ def gl_renderer() -> str | None:
 
 
 def contact_sheet(images: Sequence[NDArray[np.uint8]], columns: int, gap: int = 4) -> NDArray[np.uint8]:
-    """Returns images of one size, side by side in rows on white."""
-    height, width = images[0].shape[:2]
+    """Returns images side by side in rows on white, each in the upper left corner of a field as large as the largest."""
+    height, width = (max(image.shape[side] for image in images) for side in (0, 1))
     rows = -(-len(images) // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
     for i, image in enumerate(images):
         y, x = divmod(i, columns)
-        sheet[y * (height + gap) : y * (height + gap) + height, x * (width + gap) : x * (width + gap) + width] = image
+        top, left = y * (height + gap), x * (width + gap)
+        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
     return sheet

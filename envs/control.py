@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs.errors import BadAction, unknown_name
+from vlagym.envs.errors import BadAction, BadSpec, unknown_name
 from vlagym.envs.frames import Pose, conjugate, from_axis_angle, multiply, to_axis_angle
 from vlagym.envs.kinematics import Kinematics
 from vlagym.envs.robot import Robot
@@ -19,6 +22,8 @@ ROTATION_SCALE_RAD = 0.25
 JOINT_DELTA_SCALE_RAD = 0.1
 LEAD_MAX_M = 0.06  # how far the commanded pose may run ahead of the measured one: presses with a bounded force, and lets go at once
 LEAD_MAX_RAD = 0.35
+_DISPLACEMENTS = ("delta_position", "delta_axis_angle", "joint_delta")
+"""Conventions whose scale an episode may state: 0 stays 0."""
 
 _GRIPPER = ActionComponent(
     name="gripper", size=1, convention="gripper_closed_positive", frame="joint", unit="fraction", scale=1.0, low=(-1.0,), high=(1.0,)
@@ -80,6 +85,37 @@ def action_spec(robot: Robot, name: str, rate_hz: float = RATE_HZ, base: Base = 
     if name not in table:
         raise unknown_name("action convention", name, table)
     return ActionSpec(name=name, components=table[name], rate_hz=rate_hz)
+
+
+def rescaled(spec: ActionSpec, scale: Mapping[str, float]) -> ActionSpec:
+    """Returns the action vector with another physical value of 1.0 in some of its components.
+
+    Args:
+      spec: Of a convention.
+      scale: Component -> m or rad a step.
+
+    Raises:
+      UnknownName: If it has no such component.
+      BadSpec: If a component is no displacement, or a scale is not above 0.
+    """
+    names = [c.name for c in spec.components]
+    for name, value in scale.items():
+        if name not in names:
+            raise unknown_name(f"component of {spec.name}", name, names)
+        if not value > 0.0:
+            raise BadSpec(f"the scale of {name!r} in {spec.name} is {value:g}; it must be more than 0")
+        if spec.components[names.index(name)].convention not in _DISPLACEMENTS:
+            raise BadSpec(f"{name!r} of {spec.name} is no displacement, so it has no other scale")
+    return replace(spec, components=tuple(replace(c, scale=scale.get(c.name, c.scale)) for c in spec.components))
+
+
+def is_control_of(spec: ActionSpec, own: ActionSpec) -> bool:
+    """Tells whether an action vector is one of ours: the same but for the scale of its displacements, which an episode may state."""
+    if len(spec.components) != len(own.components):
+        return False
+    pairs = zip(spec.components, own.components, strict=True)
+    components = tuple(replace(b, scale=a.scale) if b.convention in _DISPLACEMENTS and a.scale > 0.0 else b for a, b in pairs)
+    return spec == replace(own, components=components)
 
 
 class Controller:

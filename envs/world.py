@@ -14,7 +14,7 @@ from vlagym.envs.bases import base_frame, check_base
 from vlagym.envs.body_control import BodyController, Standing
 from vlagym.envs.cameras import Cameras, gl_renderer
 from vlagym.envs.contacts import ContactTracker, StepContacts
-from vlagym.envs.control import Controller, action_spec
+from vlagym.envs.control import Controller, action_spec, is_control_of
 from vlagym.envs.errors import BadSpec, NotReset, unknown_name
 from vlagym.envs.frames import Pose
 from vlagym.envs.hand_history import HandHistory
@@ -82,7 +82,7 @@ class World:
         spec.check()
         robot: Robot = catalog.load("robot", spec.robot)
         check_base(robot, spec.robot_base)
-        if spec.control != action_spec(robot, spec.control.name, spec.control.rate_hz, spec.robot_base):
+        if not is_control_of(spec.control, action_spec(robot, spec.control.name, spec.control.rate_hz, spec.robot_base)):
             raise BadSpec(f"the spec's control is not this version's {spec.control.name!r}: its components differ")
         self.look = look_of(self._wanted_look, robot)
         scene = build(spec, robot, self.look if self._render else None)

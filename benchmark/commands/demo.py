@@ -63,6 +63,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--arena", metavar="A", help="instead of the suite's: of `vlagym list arenas`, or seen, unseen or any, which draws one")
     parser.add_argument("--level", metavar="L", help="of the sentences, instead of the suite's: plain, paraphrase, compositional, indirect or mixed")
     parser.add_argument("--layout", metavar="L", help="the places in which things start, instead of the suite's: any, seen or unseen")
+    parser.add_argument("--rig", metavar="R", help="the station of foreign checkpoints: of `vlagym list rigs`, a path that ends in .toml, or none")
     parser.add_argument("--episodes", type=int, required=True, metavar="N", help="seeds that are tried, of each task")
     parser.add_argument("--first-seed", type=int, metavar="N", help="1,000,000 by default, and never less: suites test with those below")
     parser.add_argument("--allow-unseen", action="store_true", help="demonstrates what is held out for tests too; the dataset will tell")
@@ -137,6 +138,7 @@ def _entries(options: Namespace) -> tuple[Entry, ...]:
         arena=options.arena,
         level=options.level,
         layout=options.layout,
+        rig=options.rig,
     )
     return wanted.check_names().entries
 

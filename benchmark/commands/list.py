@@ -1,4 +1,4 @@
-"""Lists what there is: tasks, robots, suites, policies, axes, metrics, formats, objects, fixtures, arenas, executors or commands."""
+"""Lists what there is: tasks, robots, suites, policies, profiles, rigs, axes, metrics, formats, objects, fixtures, arenas, executors or commands."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, object]
 
+_SINGULARS = {
+    "suite": "suites", "object": "objects", "fixture": "fixtures", "arena": "arenas", "rig": "rigs", "profile": "profiles",
+}  # fmt: skip
 _ONLY_JSON = ("cannot", "changes", "tells")
 """Keys of rows that a line of a terminal has no room for."""
 SUITES = "benchmark/suites"
 """Folder of the suites, below the package root."""
+_OF_TOML = {"suites": SUITES, "arenas": "assets/arenas", "rigs": "benchmark/rigs", "profiles": "policies/profiles"}
+"""Kinds of which each is a TOML file of a folder."""
 
 
 def main(args: Sequence[str]) -> int:
@@ -37,7 +42,7 @@ def main(args: Sequence[str]) -> int:
     if options.kind is None:
         rows: list[Row] = [{"name": kind, "count": len(_names(kind))} for kind in listings]
     else:
-        singulars = {k.name: k.plural for k in catalog.kinds()} | {"suite": "suites", "object": "objects", "fixture": "fixtures", "arena": "arenas"}
+        singulars = {k.name: k.plural for k in catalog.kinds()} | _SINGULARS
         kind = singulars.get(options.kind, options.kind)
         rows = listings[catalog.require(list(listings), kind, "kind")]()
     if options.json:
@@ -55,14 +60,14 @@ def main(args: Sequence[str]) -> int:
 def _listings() -> dict[str, Callable[[], list[Row]]]:
     listings: dict[str, Callable[[], list[Row]]] = {k.plural: partial(_files, k.name) for k in catalog.kinds()}
     listings |= {"tasks": _tasks, "robots": _robots, "metrics": _metrics, "suites": _suites, "axes": _axes}
-    listings |= {"objects": _objects, "fixtures": _fixtures, "arenas": _arenas}
+    listings |= {"objects": _objects, "fixtures": _fixtures, "arenas": _arenas, "rigs": _rigs, "profiles": _profiles}
     return dict(sorted(listings.items()))
 
 
 def _names(kind: str) -> Sequence[str]:
     """Returns the names of a plural kind without opening a file."""
-    if kind in ("suites", "arenas"):
-        return catalog.toml_names(SUITES if kind == "suites" else "assets/arenas")
+    if kind in _OF_TOML:
+        return catalog.toml_names(_OF_TOML[kind])
     if kind in ("objects", "fixtures"):
         from vlagym.assets import path
 
@@ -148,6 +153,20 @@ def _arenas() -> list[Row]:
     from vlagym.envs.split import arena_split
 
     return [{"name": name, "split": arena_split(name), "summary": arena(name).about} for name in arena_names()]
+
+
+def _rigs() -> list[Row]:
+    from vlagym.benchmark.rig import load_rig, rig_names
+
+    rigs = [load_rig(name) for name in rig_names()]
+    return [{"name": r.name, "robot": r.robot, "control": f"{r.control.convention} {r.control.rate_hz:g} Hz", "summary": r.about} for r in rigs]
+
+
+def _profiles() -> list[Row]:
+    from vlagym.policies.profile import load_profile, profile_names
+
+    profiles = [load_profile(name) for name in profile_names()]
+    return [{"name": p.name, "rig": p.rig or "", "rate": f"{p.action.rate_hz:g} Hz", "summary": p.about} for p in profiles]
 
 
 def _asset_row(asset: ObjectAsset | FixtureAsset) -> Row:

@@ -61,6 +61,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     what.add_argument("--arena", metavar="A", help="instead of the suite's: a name of `vlagym list arenas`, or seen, unseen or any, which draws one")
     what.add_argument("--level", metavar="L", help="of the sentences, instead of the suite's: plain, paraphrase, compositional, indirect or mixed")
     what.add_argument("--layout", metavar="L", help="the places in which things start, instead of the suite's: any, seen or unseen")
+    what.add_argument("--rig", metavar="R", help="the station of foreign checkpoints: of `vlagym list rigs`, a path that ends in .toml, or none")
     what.add_argument("--episodes", type=int, metavar="N", help="of each task; without a suite, 10")
     what.add_argument("--seed", type=int, metavar="N", help="first seed of each task; without a suite, 0")
     axis = "varies every episode along an axis, to level 1 by default; may be repeated"
@@ -177,6 +178,7 @@ def _changed(suite: Suite, options: Namespace, tasks: Sequence[str] = ()) -> Sui
         arena=options.arena,
         level=options.level,
         layout=options.layout,
+        rig=options.rig,
     )
     return changed.check()
 

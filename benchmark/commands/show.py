@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SHEET_COLUMNS = 6
 """Episodes of a suite in a row of one."""
-_OF_TASKS = ("objects", "phrases", "robot", "base", "level", "arena", "layout", "catalogue")
+_OF_TASKS = ("objects", "phrases", "robot", "base", "level", "arena", "layout", "catalogue", "rig")
 """Options that say which episode of a task is shown; fields of an `Entry`."""
 _OF_EPISODES = (*_OF_TASKS, "axis")
 _OF_SUITES = ("episodes", "task")
@@ -54,6 +54,7 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--level", help="of a task's sentence: plain (default), paraphrase, compositional, indirect or mixed")
     parser.add_argument("--arena", help="of a task's episode: a name (studio by default), or seen, unseen or any, which draws one of that split")
     parser.add_argument("--layout", help="of a task's episode: the places in which things start: any, seen or unseen")
+    parser.add_argument("--rig", help="of a task's episode: the station of foreign checkpoints, a name of `vlagym list rigs` or a path")
     parser.add_argument("--catalogue", help="of a task's episode: full (default) or core")
     parser.add_argument("--axis", action="append", default=[], metavar="NAME=LEVEL", help="varies a task's episode; may be repeated")
     parser.add_argument("--json", action="store_true", help="prints the specs as canonical JSON, one a line")
