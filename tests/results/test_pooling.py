@@ -80,7 +80,7 @@ def test_runs_that_were_varied_as_a_whole_are_told_apart_by_their_axes(traces: M
     ],
 )
 def test_of_runs_with_several_schemas_only_those_of_another_vlagym_say_so(traces: ModuleType, schema: int, told: str) -> None:
-    strange = {"packages": {"vlagym": "9.0.0", "mujoco": "3.17.0"}, "quality": "high", "safety": {"mode": "clip"}, "schema": schema}
+    strange: dict[str, Any] = {"packages": {"vlagym": "9.0.0", "mujoco": "3.17.0"}, "quality": "high", "safety": {"mode": "clip"}, "schema": schema}
     healthy = [run_of(traces, "hold"), run_of(traces, "uniform")]
     assert differences(*healthy, run_of(traces, "minivla", schema=schema)) == [("hold", ""), ("uniform", ""), ("minivla", told)]
     assert differences(healthy[0], run_of(traces, "hold", first_seed=50, schema=schema)) == [("hold", ""), ("hold", told)], "of one policy"
