@@ -36,7 +36,7 @@ _KINDS = (
     Kind(name="axis", folder="benchmark/axes", attribute="AXIS", plural="axes"),
     Kind(name="metric", folder="benchmark/metrics", attribute="METRIC", plural="metrics"),
     Kind(name="format", folder="results/formats", attribute="FORMAT", plural="formats"),
-    Kind(name="protocol", folder="policies/serving", attribute="SERVER", plural="protocols", besides=("counter",)),
+    Kind(name="protocol", folder="policies/serving", attribute="SERVER", plural="protocols", besides=("counter", "websocket_server")),
     Kind(name="executor", folder="benchmark/executors", attribute="EXECUTOR", plural="executors"),
     Kind(name="command", folder="benchmark/commands", attribute="main", plural="commands"),
 )
@@ -86,7 +86,8 @@ def load(kind_name: str, name: str) -> Any:
     """
     k = kind(kind_name)
     module_name = f"vlagym.{k.folder.replace('/', '.')}.{name}"
-    if module_name in sys.modules and not name.startswith("_") and (_ROOT / k.folder / f"{name}.py").is_file():
+    is_of_kind = not name.startswith("_") and name not in k.besides
+    if is_of_kind and module_name in sys.modules and (_ROOT / k.folder / f"{name}.py").is_file():
         return _attribute(k, _import(module_name))  # it is asked for many times an episode: the folder is not listed again
     if ":" in name and not name.split(":", 1)[0] in names(kind_name):
         return _load_outside(k, name)

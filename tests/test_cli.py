@@ -141,7 +141,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert done.returncode == 128 + signal.SIGPIPE and done.stderr == ""
 
 
-KINDS = ["axes", "commands", "executors", "fixtures", "formats", "metrics", "objects", "policies", "robots", "suites", "tasks"]
+KINDS = ["axes", "commands", "executors", "fixtures", "formats", "metrics", "objects", "policies", "protocols", "robots", "suites", "tasks"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

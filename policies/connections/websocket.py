@@ -138,17 +138,18 @@ class WebSocket:
                 raise PolicyUnreachable(f"{self.url} did not take a message of {len(message)} bytes within {limit_s:g} s") from closed
             raise self._ended(closed) from closed
 
-    def receive(self, timeout_s: float | None = None) -> bytes | str:
+    def receive(self, timeout_s: float | None = None, *, option: str = "timeout") -> bytes | str:
         """Returns the next message; bytes of a binary one, a string of a text.
 
         Args:
           timeout_s: How long it is waited for; None: the usual limit.
+          option: Which option sets that limit, for the error.
 
         Raises:
           PolicyUnreachable: If the connection is not open, is lost, or no message comes in time. It is closed then.
           BadReply: If the message is larger than allowed. The connection is closed then.
         """
-        return self._received(Deadline(self.limits.timeout_s if timeout_s is None else timeout_s), "timeout")
+        return self._received(Deadline(self.limits.timeout_s if timeout_s is None else timeout_s), option)
 
     def close(self) -> None:
         """Closes the connection, if there is one."""
