@@ -68,6 +68,17 @@ def goodbye(code: int, reason: str) -> bytes:
     return frame(struct.pack(">H", code) + reason.encode(), opcode=8)
 
 
+def sends(*parts: bytes) -> Callable[[socket.socket, threading.Event], None]:
+    """Returns what sends, and stays without ever listening."""
+
+    def act(connection: socket.socket, over: threading.Event) -> None:
+        for part in parts:
+            connection.sendall(part)
+        over.wait(PATIENCE_S)
+
+    return act
+
+
 def closed_port() -> str:
     """Returns an address at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
