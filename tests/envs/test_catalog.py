@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,16 @@ def test_what_does_not_is_answered_with_what_does(name: str, message: str) -> No
     with pytest.raises(UnknownName) as caught:
         catalog.known("task", name)
     assert message in str(caught.value)
+
+
+def test_a_file_that_lies_beside_those_of_a_kind_is_none_of_them_even_once_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert catalog.load("task", "stack") is catalog.load("task", "stack")
+    monkeypatch.setattr(catalog, "_KINDS", tuple(replace(k, besides=("stack",)) if k.name == "task" else k for k in catalog.kinds()))
+    with pytest.raises(UnknownName, match="no task is called 'stack'"):
+        catalog.load("task", "stack")
+
+
+def test_a_file_that_is_gone_is_unknown_even_if_it_was_imported(root: Path) -> None:
+    assert catalog.names("task") == []
+    with pytest.raises(UnknownName, match="no task is called 'stack'"):
+        catalog.load("task", "stack")
