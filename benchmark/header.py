@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -111,11 +111,15 @@ def make_header(
         robot_looks=dict(looks),
         quality=quality,
         conventions={
-            "policy": {"action": to_plain(policy.action), "observation": to_plain(policy.observation)},
+            "policy": {
+                "action": to_plain(policy.action),
+                "observation": to_plain(policy.observation),
+                **({} if policy.profile is None else {"profile": policy.profile}),
+            },
             "environments": [{"action": to_plain(p.environment), "pipeline": p.describe()} for p in pipelines.values()],
         },
         seeds={"first": min(seeds), "last": max(seeds), **({} if shuffle is None else {"shuffle": shuffle})},
-        packages={**_packages_of(episodes), METRICS: str(METRICS_VERSION)},
+        packages={**_packages_of(episodes, pipelines.values()), METRICS: str(METRICS_VERSION)},
         gl_renderer=gl_renderer,
         machine={**machine(), **({} if gl_renderer is None else {"gl_backend": backend.wanted()})},
         command=tuple(command),
@@ -125,10 +129,14 @@ def make_header(
     )
 
 
-def _packages_of(episodes: Sequence[EpisodeSpec]) -> dict[str, str]:
-    """Returns the installed versions, without those that do something to images only, where nothing is done to images."""
+def _packages_of(episodes: Sequence[EpisodeSpec], pipelines: Iterable[Pipeline]) -> dict[str, str]:
+    """Returns the installed versions, without those that do something to images only, where nothing is done to images.
+
+    Sensors that err blur and compress them; a policy may read them in a size of its own.
+    """
     is_sensing = any(episode.sensing != SensorSpec() for episode in episodes)
-    return {name: version for name, version in packages().items() if is_sensing or name not in PACKAGES_OF_IMAGES}
+    of_images = PACKAGES_OF_IMAGES if is_sensing else ("pillow",) if any(p.is_resampled for p in pipelines) else ()
+    return {name: version for name, version in packages().items() if name in of_images or name not in PACKAGES_OF_IMAGES}
 
 
 def bases_of(episodes: Sequence[EpisodeSpec]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
@@ -138,12 +139,15 @@ class Rollout:
           spec: The episode.
           decide: Asks the policy.
           pipeline: The conversions between policy and environment; says which cameras are rendered.
-          chunking: How chunks become actions.
+          chunking: How chunks become actions, counted in the policy's own steps.
           watch: What else is rendered.
           perturb: Replaces an action just before it is executed.
           guard: Then clips it, or ends the episode; None: nobody does.
         """
         self._world, self._spec, self._decide, self._pipeline = world, spec, decide, pipeline
+        self._link = pipeline.open()
+        self._ready: deque[NDArray[np.float32]] = deque()
+        """What is still to be executed of a step of the policy, which may last for several of the environment."""
         self._player, self._watch, self._perturb, self._guard = ChunkPlayer(chunking), watch, perturb, guard
         self._verdicts: list[int] = []
         self._facts: list[Facts] = []
@@ -182,6 +186,11 @@ class Rollout:
         except _Ended as end:
             if self.error is None:
                 self.ended_by, self.error = end.by, end.error
+
+    @property
+    def clipped_steps(self) -> int:
+        """Control steps in which the conversions clipped something."""
+        return self._link.clipped_steps
 
     def play(self) -> Rollout:
         """Plays the episode to its end without looking at its steps, and returns the rollout."""
@@ -240,8 +249,8 @@ class Rollout:
         for index in range(self._spec.horizon_steps):
             before = self._facts[-1]
             observation = self._observe(index)
-            shown = self._ask(index, observation) if self._player.is_waiting else None
-            action = self._player.take()
+            shown = self._ask(index, observation) if self._is_asked() else None
+            action = self._next(shown, observation)
             executed = action if self._perturb is None else np.asarray(self._perturb(index, action), np.float32)
             executed = self._guarded(executed, observation)
             facts = self._advance(executed)
@@ -268,30 +277,53 @@ class Rollout:
 
     def _observe(self, index: int) -> Observation | None:
         """Renders what is wanted at this step, each camera once."""
-        if not self._player.is_waiting and self._watch is None:
+        is_for_policy = self._is_asked() or self._is_remembered()
+        if not is_for_policy and self._watch is None:
             return None
         cameras: dict[str, None] = {}
-        if self._player.is_waiting:
+        if is_for_policy:
             cameras.update(dict.fromkeys(self._pipeline.cameras))
         if self._watch is not None and index % self._watch.every == 0:
             cameras.update(dict.fromkeys(self._watch.cameras))
         with _blame("env_error"):
             return self._world.observe(tuple(cameras), privileged=self._pipeline.privileged)
 
+    def _is_asked(self) -> bool:
+        """Whether the policy is asked before this control step."""
+        return not self._ready and self._player.is_waiting
+
+    def _is_remembered(self) -> bool:
+        """Whether the policy may be shown this control step later, though it is not asked now."""
+        back = self._pipeline.history[0]
+        left = self._player.steps_left
+        return not self._ready and 0 < left and (left < -back or -left in self._pipeline.history)
+
     def _ask(self, index: int, observation: Observation | None) -> Observation:
         assert observation is not None
         with _blame("env_error"):
-            shown = self._pipeline.show(observation)
-        for name in sorted(shown.images):
-            image = shown.images[name]
-            self._frames.update(f"{name}{image.dtype.str}{image.shape}".encode())
-            self._frames.update(np.ascontiguousarray(image).tobytes())
-            self._num_frames += 1
+            shown = self._link.show(observation)
+        for seen in (*shown.past, shown):
+            for name in sorted(seen.images):
+                image = seen.images[name]
+                self._frames.update(f"{name}{image.dtype.str}{image.shape}".encode())
+                self._frames.update(np.ascontiguousarray(image).tobytes())
+                self._num_frames += 1
         with _blame("policy_error"):
             decision = self._decide(shown)
             self._calls.append((index, decision.latency_s))
-            self._player.put(self._pipeline.drive(decision.chunk))
+            self._player.put(self._link.drive(decision.chunk, observation))
         return shown
+
+    def _next(self, shown: Observation | None, observation: Observation | None) -> NDArray[np.float32]:
+        """Returns the action of this control step; begins a step of the policy where the last one is over."""
+        if shown is None and self._is_remembered():
+            assert observation is not None
+            with _blame("env_error"):
+                self._link.remember(observation)
+        if not self._ready:
+            with _blame("policy_error"):
+                self._ready.extend(self._link.spread(self._player.take()))
+        return self._ready.popleft()
 
     def _advance(self, executed: NDArray[np.float32]) -> Facts:
         try:

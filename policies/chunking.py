@@ -82,6 +82,11 @@ class ChunkPlayer:
         """Whether a new chunk is needed before the next action."""
         return self._step >= self._until
 
+    @property
+    def steps_left(self) -> int:
+        """Actions that can be taken before a new chunk is needed."""
+        return max(0, self._until - self._step)
+
     def put(self, values: NDArray[np.float32]) -> None:
         """Hands over the chunk that begins at the present step.
 

@@ -24,7 +24,10 @@ class _Episode(NamedTuple):
     """An episode as a policy meets it: what it is told, and what it is shown first."""
 
     context: EpisodeContext
+    sent: Observation
+    """What the environment sends first."""
     shown: Observation
+    """What the policy is shown of it."""
 
 
 def _complaints(name: str) -> Iterator[str]:
@@ -78,13 +81,15 @@ def _about_answers(policy: Policy) -> Iterator[str]:
     answers = _ask(policy, {0: first, 1: second})
     wanted = agreed_action(policy.spec, spec)
     check_chunks(answers, [0, 1], wanted)
-    for slot, chunk in sorted(answers.items()):
+    for (slot, chunk), episode in zip(sorted(answers.items()), (first, second), strict=True):
         steps = len(chunk.values)
         if steps != policy.spec.chunk_steps:
             yield f"it sends a chunk of {steps} steps and declares chunk_steps={policy.spec.chunk_steps}"
         try:
-            for action in pipeline.drive(chunk):
-                spec.check(action)
+            link = pipeline.open()
+            for row in link.drive(chunk, episode.sent):
+                for action in link.spread(row):
+                    spec.check(action)
         except BadAction as error:
             yield f"its chunk for slot {slot} is no sequence of actions: {error}"
     again = _ask(policy, {0: first, 1: second})
@@ -209,12 +214,12 @@ def _episode(policy: Policy, *, slot: int, seed: int) -> _Episode:
             instruction=spec.instruction,
             time_s=0.0,
         )
-    shown = _pipeline(policy, spec).show(observation)
+    shown = _pipeline(policy, spec).open().show(observation)
     for image in shown.images.values():
         image.flags.writeable = False
     for value in shown.proprio.values():
         value.flags.writeable = False
-    return _Episode(context, shown)
+    return _Episode(context, observation, shown)
 
 
 CONTRACT = Contract(names=lambda: catalog.names("policy"), complaints=_complaints)

@@ -57,7 +57,8 @@ def policy(
 
 def drive(pipeline: Pipeline, *values: float) -> list[float]:
     chunk = ActionChunk(values=np.array([values], np.float32), spec=pipeline.policy)
-    return [round(float(v), 6) for v in pipeline.drive(chunk)[0]]
+    link = pipeline.open()
+    return [round(float(v), 6) for v in link.spread(link.drive(chunk, observation())[0])[0]]
 
 
 def observation() -> Observation:
@@ -106,12 +107,12 @@ def taker(state: tuple[StateComponent, ...] = (), rate_hz: float = 0.0, reads_al
 
 def test_a_policy_without_an_action_of_its_own_takes_the_environments_and_is_shown_no_more_than_it_declares() -> None:
     assert connect(taker(), ENV, SENT).policy == ENV
-    assert not connect(taker(), ENV, SENT).show(observation()).proprio
-    assert set(connect(taker(SENT.state[1:]), ENV, SENT).show(observation()).proprio) == {"gripper_opening_m"}
+    assert not connect(taker(), ENV, SENT).open().show(observation()).proprio
+    assert set(connect(taker(SENT.state[1:]), ENV, SENT).open().show(observation()).proprio) == {"gripper_opening_m"}
 
 
 def test_a_policy_without_an_action_of_its_own_has_its_rate_compared_unless_it_declares_none() -> None:
-    with pytest.raises(ConventionMismatch, match="observation rate: 5 Hz is not 20 Hz"):
+    with pytest.raises(ConventionMismatch, match="observation rate: 5 Hz is not 20 Hz, at which it acts"):
         connect(taker(rate_hz=5.0), ENV, SENT)
     assert connect(taker(rate_hz=20.0), ENV, SENT) == connect(taker(), ENV, SENT)
 
@@ -126,9 +127,9 @@ def test_all_of_proprioception_is_for_those_who_say_so_and_take_the_environments
 @pytest.mark.parametrize(
     ("components", "message"),
     [
-        ((replace(TRANSLATION, frame="ee"), ROTATION, GRIPPER), "action translation: frame 'ee' is not 'base'"),
+        ((replace(TRANSLATION, frame="world"), ROTATION, GRIPPER), "action translation: frame 'world' is not 'base'"),
         ((replace(TRANSLATION, unit="cm"), ROTATION, GRIPPER), "action translation: unit 'cm' is not 'm'"),
-        ((TRANSLATION, replace(ROTATION, convention="delta_euler_xyz"), GRIPPER), "no conversion from 'delta_euler_xyz' to 'delta_axis_angle'"),
+        ((TRANSLATION, replace(ROTATION, convention="delta_turns"), GRIPPER), "no conversion from 'delta_turns' to 'delta_axis_angle'"),
         ((TRANSLATION, ROTATION, replace(GRIPPER, convention="gripper_velocity")), "no conversion from 'gripper_velocity'"),
         ((replace(TRANSLATION, scale=0.1), ROTATION, GRIPPER), "may send -2 to 2 after scale, and the environment refuses what leaves -1 to 1"),
         ((TRANSLATION, ROTATION), "action gripper: the policy does not send it"),
@@ -149,9 +150,9 @@ def test_an_absolute_position_is_not_scaled() -> None:
         connect(policy(replace(here, scale=0.5)), env, SENT)
 
 
-def test_another_rate_is_refused() -> None:
-    with pytest.raises(ConventionMismatch, match="action rate: 5 Hz is not 20 Hz"):
-        connect(policy(rate_hz=5.0), ENV, SENT)
+def test_a_rate_that_does_not_divide_the_environments_is_refused() -> None:
+    with pytest.raises(ConventionMismatch, match="action rate: 15 Hz is not 20 Hz, nor does it divide it; what would fit is 20, 10, 5 Hz"):
+        connect(policy(rate_hz=15.0), ENV, SENT)
 
 
 def test_a_refusal_shows_both_sides_and_counts_what_does_not_fit() -> None:
@@ -170,7 +171,7 @@ def test_a_declared_crop_is_cut_and_shrunk_where_the_frame_was_rendered() -> Non
     pipeline = connect(policy(images=(ImageComponent(name="front", width=96, height=96, crop=192),)), ENV, SENT)
     seen = observation()
     assert pipeline.cameras == ("front",)
-    assert np.array_equal(pipeline.show(seen).images["front"], Shrink(crop=192, size=96).apply(seen.images["front"]))
+    assert np.array_equal(pipeline.open().show(seen).images["front"], Shrink(crop=192, size=96).apply(seen.images["front"]))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_an_image_is_turned_into_the_orientation_that_a_policy_was_trained_on(
     size = 256 if crop is None else 96
     image = ImageComponent(name="front", width=size, height=size, crop=crop, orientation=orientation)
     seen = observation()
-    shown = connect(policy(images=(image,)), ENV, SENT).show(seen).images["front"]
+    shown = connect(policy(images=(image,)), ENV, SENT).open().show(seen).images["front"]
     upright = seen.images["front"] if crop is None else Shrink(crop=crop, size=size).apply(seen.images["front"])
     assert np.array_equal(shown[0, 0], upright[corner_is_from]) and np.array_equal(np.sort(shown, axis=None), np.sort(upright, axis=None))
     assert shown.flags.c_contiguous
@@ -193,21 +194,21 @@ def test_an_image_is_turned_into_the_orientation_that_a_policy_was_trained_on(
 def test_images_that_lie_alike_on_both_sides_are_not_turned() -> None:
     turned = replace(SENT, images=tuple(replace(i, orientation="flipped_vertical") for i in SENT.images))
     seen = observation()
-    same = connect(policy(images=(turned.images[0],)), ENV, turned).show(seen).images["front"]
-    upright = connect(policy(images=(SENT.images[0],)), ENV, turned).show(seen).images["front"]
+    same = connect(policy(images=(turned.images[0],)), ENV, turned).open().show(seen).images["front"]
+    upright = connect(policy(images=(SENT.images[0],)), ENV, turned).open().show(seen).images["front"]
     assert np.array_equal(same, seen.images["front"]) and np.array_equal(upright, seen.images["front"][::-1])
 
 
 def test_a_policy_is_shown_what_it_declares_and_nothing_else() -> None:
     pipeline = connect(policy(images=(SENT.images[1],), state=(SENT.state[1],)), ENV, SENT)
-    shown = pipeline.show(observation())
+    shown = pipeline.open().show(observation())
     assert set(shown.images) == {"wrist"} and set(shown.proprio) == {"gripper_opening_m"}
     assert shown.privileged is None and not shown.depth and not shown.segmentation
     assert shown.instruction == "put it there"
 
 
 def test_a_privileged_policy_is_shown_the_true_state() -> None:
-    assert connect(policy(privileged=True), ENV, SENT).show(observation()).privileged is not None
+    assert connect(policy(privileged=True), ENV, SENT).open().show(observation()).privileged is not None
 
 
 @pytest.mark.parametrize(

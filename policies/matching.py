@@ -1,0 +1,341 @@
+"""Compares single parts of what a policy and an environment declare: each comparison gives the conversion, or says what would fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple, get_args, get_type_hints
+
+import numpy as np
+
+from vlagym.envs.errors import BadSpec
+from vlagym.envs.images import Shrink
+from vlagym.envs.types import ActionComponent, ImageComponent, ObservationSpec, StateComponent
+from vlagym.policies.base import Normalisation, PolicySpec
+from vlagym.policies.conversions import grippers, rotations, scales, states
+from vlagym.policies.conversions.images import ORIENTATIONS
+from vlagym.policies.pipeline import HAND_ORIENTATION, ActionStep, ImageStep, StateStep
+
+IGNORED = "ignored"
+"""Convention of a component that a policy sends and nobody hears."""
+
+_CONTROLS: Mapping[str, str] = {"position": "ee_pose", "joint_position": "joint_position", "joint_delta": "joint_delta", "joint_velocity": "joint_delta"}
+"""Convention of a policy -> the control of an episode that takes it. Displacements of a hand are those of ee_delta."""
+
+
+class Row(NamedTuple):
+    """One part of the comparison."""
+
+    part: str
+    policy: str
+    environment: str
+    wrong: str = ""
+    """What does not fit, and what would; empty where it does."""
+
+
+class Terms(NamedTuple):
+    """What the comparison of a single component depends on besides it."""
+
+    policy: PolicySpec
+    policy_hz: float
+    """0 where the rates do not fit."""
+    repeats: int
+    arrays: Mapping[str, int]
+    """Array that the environment sends -> its size."""
+
+
+def control_of(component: ActionComponent) -> str | None:
+    """Returns the control under which an environment takes something like that; None where every one does, or nobody knows."""
+    convention = component.convention
+    if convention == "delta_position" or rotations.delta_form(convention) is not None:
+        return "ee_delta"
+    return "ee_pose" if convention in rotations.SIZES else _CONTROLS.get(convention)
+
+
+# ------------------------------------------------------------------------------------------------------------------------- rates
+def rate(part: str, policy_hz: float, environment_hz: float) -> tuple[int, Row]:
+    """Returns how many steps of the environment a step of the policy lasts."""
+    repeats = scales.whole_ratio(environment_hz, policy_hz)
+    row = Row(part, f"{policy_hz:g} Hz", f"{environment_hz:g} Hz")
+    if repeats is not None:
+        return repeats, row
+    some = ", ".join(f"{environment_hz / n:g}" for n in (1, 2, 4))
+    wrong = f"{policy_hz:g} Hz is not {environment_hz:g} Hz, nor does it divide it; what would fit is {some} Hz …"
+    return 1, row._replace(wrong=f"{wrong} or an episode at another rate")
+
+
+# ----------------------------------------------------------------------------------------------------------------------- actions
+def action(mine: ActionComponent | None, theirs: ActionComponent, terms: Terms) -> tuple[ActionStep, Row]:
+    """Returns the conversion of one component of the environment."""
+    part, step = f"action {theirs.name}", ActionStep(component=theirs.name, name="identity")
+    if mine is None or mine.convention == IGNORED:
+        wrong = "the policy does not send it" if mine is None else "the policy sends it to be ignored, and the environment needs it"
+        return step, Row(part, "-" if mine is None else say_action(mine), say_action(theirs), wrong)
+    row = Row(part, say_action(mine), say_action(theirs))
+    malformed = [
+        f"it declares {what} of {len(bounds)} numbers, and has {mine.size}"
+        for what, bounds in (("low", mine.low), ("high", mine.high))
+        if len(bounds) != mine.size
+    ]
+    if not malformed and not np.isfinite([*mine.low, *mine.high]).all():
+        malformed = ["its range is not finite: declare what it sends at most, and clip = true where that is more than the environment takes"]
+    if malformed:
+        return step, row._replace(wrong="; ".join(malformed))
+    if mine.convention in grippers.CONVENTIONS and theirs.convention in grippers.GRIPPER_ENDS:
+        step, wrongs = _gripper(step, mine, theirs)
+    elif mine.convention == theirs.convention:
+        step, wrongs = _alike(step, mine, theirs)
+    elif mine.convention == "joint_velocity" and theirs.convention == "joint_delta":
+        step, wrongs = _velocity(step, mine, theirs, terms)
+    elif _rotation_forms(mine, theirs) is not None:
+        step, wrongs = _rotation(step, mine, theirs)
+    else:
+        wrongs = [*_unlike(mine, theirs, "size", "frame", "unit"), _no_conversion(mine, theirs)]
+    if mine.frame != theirs.frame and (mine.frame, theirs.frame) == ("ee", "base") and _is_motion_of_a_hand(theirs):
+        step, frame_wrongs = _from_hand(step, theirs, terms)
+        wrongs = [w for w in wrongs if not w.startswith("frame ")] + frame_wrongs
+    step, normalisation_wrongs = _unnormalised(step, mine.size, terms.policy.normalisation.get(mine.name))
+    wrongs += normalisation_wrongs
+    if not wrongs:
+        step, wrongs = _bounded(step, mine, theirs, terms)
+    return step, row._replace(wrong="; ".join(wrongs))
+
+
+def _alike(step: ActionStep, mine: ActionComponent, theirs: ActionComponent) -> tuple[ActionStep, list[str]]:
+    wrongs = _unlike(mine, theirs, "size", "frame", "unit")
+    if mine.scale != theirs.scale:
+        if theirs.convention in scales.DISPLACEMENTS:
+            return replace(step, name="scale", gain=mine.scale / theirs.scale), wrongs
+        wrongs.append(f"scale {mine.scale:g} is not {theirs.scale:g}, and {theirs.convention!r} is no displacement that could be scaled")
+    return step, wrongs
+
+
+def _gripper(step: ActionStep, mine: ActionComponent, theirs: ActionComponent) -> tuple[ActionStep, list[str]]:
+    unit = "m" if mine.convention == grippers.OPENING else theirs.unit
+    wrongs = _unlike(replace(mine, unit=theirs.unit if mine.unit == unit else mine.unit), theirs, "size", "frame", "unit")
+    if mine.size != 1 and mine.convention == grippers.RELATIVE:
+        wrongs.append(f"a relative command is one number, not {mine.size}")
+    if mine.scale != theirs.scale:
+        wrongs.append(f"scale {mine.scale:g} is not {theirs.scale:g}")
+    my_ends, ends = grippers.ends(mine), grippers.ends(theirs)
+    assert ends is not None
+    if my_ends is None:
+        return replace(step, name="gripper_relative"), wrongs
+    if my_ends[0] == my_ends[1]:
+        return step, [*wrongs, "its low is its high: declare the openings that are closed and fully open"]
+    gain, offset = grippers.line(my_ends, ends)
+    if grippers.is_binary(mine.convention):
+        return replace(step, name="gripper_binary", gain=gain, offset=offset), wrongs
+    if mine.convention != theirs.convention:
+        step = replace(step, name="gripper_ends", gain=gain, offset=offset)
+    return step, wrongs
+
+
+def _velocity(step: ActionStep, mine: ActionComponent, theirs: ActionComponent, terms: Terms) -> tuple[ActionStep, list[str]]:
+    wrongs = _unlike(mine, theirs, "size", "frame")
+    if mine.unit != "rad/s":
+        wrongs.append(f"unit {mine.unit!r} is not 'rad/s'")
+    if not terms.policy_hz:
+        return step, wrongs
+    return replace(step, name="joint_velocity", gain=mine.scale / (terms.policy_hz * theirs.scale)), wrongs
+
+
+def _rotation_forms(mine: ActionComponent, theirs: ActionComponent) -> tuple[str, str] | None:
+    """Returns the two forms where both are orientations, or both displacements of one."""
+    pair = rotations.delta_form(mine.convention), rotations.delta_form(theirs.convention)
+    if pair[0] is not None and pair[1] is not None:
+        return pair[0], pair[1]
+    if mine.convention in rotations.SIZES and theirs.convention in rotations.SIZES:
+        return mine.convention, theirs.convention
+    return None
+
+
+def _rotation(step: ActionStep, mine: ActionComponent, theirs: ActionComponent) -> tuple[ActionStep, list[str]]:
+    forms = _rotation_forms(mine, theirs)
+    assert forms is not None
+    wrongs = _unlike(mine, theirs, "frame")
+    for c, form in ((mine, forms[0]), (theirs, forms[1])):
+        if c.size != rotations.SIZES[form]:
+            wrongs.append(f"size {c.size} is not {rotations.SIZES[form]}, of which {c.convention} is made")
+        if form in rotations.ANGLES and c.unit != "rad":
+            wrongs.append(f"unit {c.unit!r} is not 'rad': say in scale how many rad 1 is")
+        if form not in rotations.ANGLES and c.scale != 1.0:
+            wrongs.append(f"scale {c.scale:g} is not 1, and {c.convention} is made of no angles that could be scaled")
+    return replace(step, name="rotation", form=forms[0], into=forms[1]), wrongs
+
+
+def _is_motion_of_a_hand(theirs: ActionComponent) -> bool:
+    return theirs.convention in ("delta_position", "delta_axis_angle") and theirs.name.endswith(("translation", "rotation"))
+
+
+def _from_hand(step: ActionStep, theirs: ActionComponent, terms: Terms) -> tuple[ActionStep, list[str]]:
+    array = theirs.name.removesuffix("translation").removesuffix("rotation") + HAND_ORIENTATION
+    if array not in terms.arrays:
+        return step, [f"frame 'ee' is not {theirs.frame!r}, and what turns one into the other, the array {array}, is not sent"]
+    return replace(step, hand=array), []
+
+
+def _unnormalised(step: ActionStep, size: int, by: Normalisation | None) -> tuple[ActionStep, list[str]]:
+    if by is not None and by.size != size:
+        return step, [f"its normalisation is of {by.size} numbers, and it has {size}"]
+    return replace(step, normalisation=by), []
+
+
+def _bounded(step: ActionStep, mine: ActionComponent, theirs: ActionComponent, terms: Terms) -> tuple[ActionStep, list[str]]:
+    """Lets the step clip where something that the policy may send would leave the environment's bounds, if it may; else complains."""
+    low, high = _range(step, mine, theirs)
+    if theirs.convention in scales.DISPLACEMENTS:
+        low, high = low / terms.repeats, high / terms.repeats
+    if np.all(low >= np.array(theirs.low) - 1e-6) and np.all(high <= np.array(theirs.high) + 1e-6):
+        return step, []
+    if terms.policy.clip:
+        return replace(step, clip=True), []
+    after = "" if step.name == "identity" else f" after {step.name}"
+    bounds = f"{min(theirs.low):g} to {max(theirs.high):g}"
+    told = f"it may send {low.min():g} to {high.max():g}{after}, and the environment refuses what leaves {bounds}"
+    return step, [f"{told}; where it may be clipped to that, say clip = true"]
+
+
+def _range(step: ActionStep, mine: ActionComponent, theirs: ActionComponent) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the least and the largest that each number can be, in the environment's convention; of rotations and other frames what is safe."""
+    ends = np.array([mine.low, mine.high], np.float64)
+    if step.name == "gripper_relative":
+        closing = grippers.ends(theirs)
+        assert closing is not None
+        return np.array([min(closing)]), np.array([max(closing)])
+    if step.name == "gripper_binary":
+        ends = np.array([theirs.low, theirs.high], np.float64)
+    elif step.form is not None:
+        most = np.abs(ends * mine.scale).max(axis=0).sum() if step.form in rotations.ANGLES else np.inf
+        most = min(most, np.pi) if step.into == "axis_angle" else 1.0
+        ends = np.array([[-most] * theirs.size, [most] * theirs.size]) / theirs.scale
+    else:
+        ends = ends * step.gain + step.offset
+    if step.hand is not None:
+        longest = np.linalg.norm(np.abs(ends).max(axis=0))
+        ends = np.array([[-longest] * theirs.size, [longest] * theirs.size])
+    return ends.min(axis=0), ends.max(axis=0)
+
+
+def _unlike(mine: ActionComponent, theirs: ActionComponent, *fields: str) -> list[str]:
+    pairs = ((what, getattr(mine, what), getattr(theirs, what)) for what in fields)
+    return [f"{what} {a!r} is not {b!r}" for what, a, b in pairs if a != b]
+
+
+def _no_conversion(mine: ActionComponent, theirs: ActionComponent) -> str:
+    told = f"no conversion from {mine.convention!r} to {theirs.convention!r} is known"
+    wanted, there = control_of(mine), control_of(theirs)
+    if wanted is not None and there is not None and wanted != there:
+        return f"{told}; an episode that is controlled by {wanted} takes it: choose --control {wanted}"
+    return f"{told}; what is known to become {theirs.convention} is {', '.join(_known_to_become(theirs))}"
+
+
+def _known_to_become(theirs: ActionComponent) -> Iterator[str]:
+    if theirs.convention in grippers.GRIPPER_ENDS:
+        yield from grippers.CONVENTIONS
+    elif rotations.delta_form(theirs.convention) is not None:
+        yield from (f"delta_{form}" for form in rotations.SIZES)
+    elif theirs.convention in rotations.SIZES:
+        yield from rotations.SIZES
+    else:
+        yield theirs.convention
+        if theirs.convention == "joint_delta":
+            yield "joint_velocity"
+
+
+# ------------------------------------------------------------------------------------------------------------------------ images
+def image(wanted: ImageComponent, streams: Mapping[str, ImageComponent]) -> tuple[ImageStep, Row]:
+    """Returns the conversion of one camera stream."""
+    camera = wanted.source or wanted.name
+    part, mine = f"image {wanted.name}", say_image(wanted)
+    step = ImageStep(camera=camera, shrink=None, name=None if camera == wanted.name else wanted.name, values=wanted.values)
+    if camera not in streams:
+        called = "so" if wanted.source is None else repr(camera)
+        some = next(iter(streams), None)
+        hint = "" if some is None else f"; say in source which of them it is, e.g. {some}"
+        return step, Row(part, mine, "-", f"no camera is called {called}; there are: {', '.join(streams) or 'none'}{hint}")
+    there = streams[camera]
+    row = Row(part, mine, say_image(there))
+    unknown = [f"no orientation is called {o!r}; known are {', '.join(ORIENTATIONS)}" for o in (wanted.orientation, there.orientation)
+               if o not in ORIENTATIONS]  # fmt: skip
+    hints = get_type_hints(ImageComponent)
+    unknown += [
+        f"{field} is {getattr(wanted, field)!r}; known are {', '.join(get_args(hints[field]))}"
+        for field in ("fit", "filter", "values")
+        if getattr(wanted, field) not in get_args(hints[field])
+    ]
+    if wanted.centre_share is not None and not 0 < wanted.centre_share <= 1:
+        unknown.append(f"centre_share is {wanted.centre_share:g}; it is a share of the area, more than 0 and at most 1")
+    if unknown:
+        return step, row._replace(wrong=unknown[0])
+    flips = tuple(sorted(ORIENTATIONS[wanted.orientation] ^ ORIENTATIONS[there.orientation]))
+    step = replace(step, flips=flips, centre_share=wanted.centre_share)
+    if wanted.crop is not None:
+        return _cropped(step, wanted, there, row)
+    if (wanted.width, wanted.height) == (there.width, there.height):
+        return step, row
+    if wanted.fit == "exact":
+        wrong = "another size; a policy that wants a centre crop and an area mean of it declares the crop, else it says fit = stretch or pad"
+        return step, row._replace(wrong=wrong)
+    if min(wanted.width, wanted.height) < 1:
+        return step, row._replace(wrong="a size is at least 1 x 1")
+    return replace(step, size=(wanted.width, wanted.height), fit=wanted.fit, filter=wanted.filter), row
+
+
+def _cropped(step: ImageStep, wanted: ImageComponent, there: ImageComponent, row: Row) -> tuple[ImageStep, Row]:
+    if wanted.fit != "exact":
+        return step, row._replace(wrong=f"it declares both a crop and fit = {wanted.fit}: only one of them says how it comes to its size")
+    if wanted.width != wanted.height:
+        return step, row._replace(wrong="a centre crop is square, and so is what it shrinks to")
+    assert wanted.crop is not None
+    shrink = Shrink(crop=wanted.crop, size=wanted.width)
+    try:
+        shrink.check(there.width, there.height)
+    except BadSpec as error:
+        return step, row._replace(wrong=str(error))
+    return replace(step, shrink=shrink), row
+
+
+# ------------------------------------------------------------------------------------------------------------------------ states
+def state(wanted: StateComponent, observation: ObservationSpec, by: Normalisation | None) -> tuple[StateStep | None, Row]:
+    """Returns the conversion of one state; None for an array that is sent as it is."""
+    part, there = f"state {wanted.name}", {s.name: s.size for s in observation.state}
+    wrongs: list[str] = []
+    step: StateStep | None = None
+    if wanted.parts:
+        made = " ".join(dict.fromkeys(p.array for p in wanted.parts if p.array in there)) or "-"
+        row = Row(part, f"{wanted.size}, of {len(wanted.parts)} parts", made)
+        wrongs += states.complaints(wanted.parts, wanted.size, there)
+        step = StateStep(name=wanted.name, parts=wanted.parts)
+    elif wanted.name not in there:
+        hint = "; a vector that is made of them declares its parts" if there else ""
+        wrongs.append(f"the environment has none of that name; it has {', '.join(there) or 'none'}{hint}")
+        row = Row(part, f"{wanted.size}", "-")
+    else:
+        row = Row(part, f"{wanted.size}", f"{there[wanted.name]}")
+        if wanted.size != there[wanted.name]:
+            wrongs.append(f"size {wanted.size} is not {there[wanted.name]}")
+    if by is not None:
+        if by.size != wanted.size:
+            wrongs.append(f"its normalisation is of {by.size} numbers, and it has {wanted.size}")
+        step = replace(step or StateStep(name=wanted.name), normalisation=by)
+    return step, row._replace(wrong="; ".join(wrongs))
+
+
+# ---------------------------------------------------------------------------------------------------------------------- in words
+def say_action(c: ActionComponent) -> str:
+    """Returns a component in one line."""
+    bounds = f"{min(c.low):g} to {max(c.high):g}" if c.low and c.high else "no bounds"
+    return f"{c.size} x {c.convention}, frame {c.frame}, 1 = {c.scale:g} {c.unit}, {bounds}"
+
+
+def say_image(i: ImageComponent) -> str:
+    """Returns a stream in one line."""
+    words = [f"{i.width} x {i.height}" + ("" if i.crop is None else f" of a centre crop of {i.crop}"), i.orientation]
+    if i.fit != "exact":
+        words.append(f"{i.fit} by {i.filter}")
+    if i.centre_share is not None:
+        words.append(f"middle {i.centre_share:g} of the area")
+    if i.values != "uint8":
+        words.append(f"values {i.values}")
+    return ", ".join(words)

@@ -1,0 +1,373 @@
+"""All conversions between one policy and one environment, as a value, and what carries them out through an episode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlagym.envs.errors import BadData
+from vlagym.envs.images import Shrink
+from vlagym.envs.types import ActionChunk, ActionSpec, Observation, StatePart, to_plain
+from vlagym.policies.base import Normalisation
+from vlagym.policies.conversions import grippers, images, rotations, scales, states
+
+Array = NDArray[np.float64]
+
+HAND_ORIENTATION = "ee_target_quat_base_wxyz"
+"""Array of the orientation that a hand is asked for, in which displacements in the frame "ee" are said: the environment adds displacements to what
+it asks for, not to where the hand has come. A robot with two hands has one for each side: "left_" before it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionStep:
+    """The conversion of one action component. Where no form says otherwise: environment = gain x policy + offset."""
+
+    YOUNGER: ClassVar = ("form", "into", "hand", "normalisation", "clip")
+
+    component: str
+    name: Literal["identity", "scale", "joint_velocity", "gripper_ends", "gripper_binary", "gripper_relative", "rotation"]
+    gain: float = 1.0
+    offset: float = 0.0
+    form: str | None = None
+    """Form of a rotation as the policy says it."""
+    into: str | None = None
+    """And as the environment takes it."""
+    hand: str | None = None
+    """Array with the orientation in whose frame the policy says a displacement; None: it is said as the environment takes it."""
+    normalisation: Normalisation | None = None
+    """Undone first."""
+    clip: bool = False
+    """Done last: what leaves the environment's bounds is brought to them."""
+
+    def words(self) -> Iterator[str]:
+        """Yields what is done to the component but for its share of the policy's steps, in order; nothing where it passes as it is."""
+        if self.normalisation is not None:
+            yield f"un-normalise by {self.normalisation.kind}"
+        if self.form is not None:
+            yield f"{self.form} to {self.into}"
+        if self.name in ("gripper_binary", "gripper_relative"):
+            yield self.name
+        if (self.gain, self.offset) != (1.0, 0.0):
+            yield f"{self.name}: x {self.gain:g}" + (f" + {self.offset:g}" if self.offset else "")
+        if self.hand is not None:
+            yield f"turn from the hand's frame into the base's by {self.hand}, which is turned along the chunk"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageStep:
+    """The conversion of one camera stream."""
+
+    YOUNGER: ClassVar = ("name", "size", "fit", "filter", "centre_share", "values")
+
+    camera: str
+    shrink: Shrink | None
+    """None: no block mean is taken of a crop."""
+    flips: tuple[images.Flip, ...] = ()
+    """What is put in reverse after that and after it was fitted."""
+    name: str | None = None
+    """What the policy calls it; None: as the camera."""
+    size: tuple[int, int] | None = None
+    """Width and height that it is fitted to; None: it has its size."""
+    fit: Literal["exact", "stretch", "pad"] = "exact"
+    filter: images.Filter = "area"
+    centre_share: float | None = None
+    values: images.Values = "uint8"
+
+    @property
+    def stream(self) -> str:
+        """What the policy calls it."""
+        return self.name or self.camera
+
+    @property
+    def is_resampled(self) -> bool:
+        """Whether an image library decides about its pixels."""
+        return self.size is not None
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+        """Returns the image as the policy reads it."""
+        out = image if self.shrink is None else self.shrink.apply(image)
+        if self.size is not None:
+            out = (images.padded if self.fit == "pad" else images.stretched)(out, *self.size, self.filter)
+        if self.centre_share is not None:
+            out = images.centre(out, self.centre_share)
+        return images.valued(images.turned(out, self.flips), self.values)
+
+    def words(self) -> Iterator[str]:
+        """Yields what is done to the stream, in order; nothing where it passes as it is."""
+        if self.name not in (None, self.camera):
+            yield f"of camera {self.camera}"
+        if self.shrink is not None:
+            yield f"centre crop of {self.shrink.crop} pixels, block mean to {self.shrink.size}"
+        if self.size is not None:
+            yield f"{self.fit} to {self.size[0]} x {self.size[1]} by {self.filter}"
+        if self.centre_share is not None:
+            yield f"middle {self.centre_share:g} of the area, brought back to size"
+        if self.flips:
+            yield f"{' and '.join(self.flips)} in reverse"
+        if self.values != "uint8":
+            yield {"unit": "values from 0 to 1", "symmetric": "values from -1 to 1"}[self.values]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateStep:
+    """A state of the policy that is more than an array of the environment under its own name."""
+
+    name: str
+    parts: tuple[StatePart, ...] = ()
+    """None: the array of that name."""
+    normalisation: Normalisation | None = None
+    """Done last."""
+
+    def words(self) -> Iterator[str]:
+        """Yields what it is made of, in order."""
+        for part in self.parts:
+            turned = "" if part.turn_wxyz is None else " of another hand frame"
+            scaled = "" if part.gain == 1.0 else f" x {part.gain:g}"
+            yield f"{part.form}({part.array}){turned}{scaled}" + (" + offset" if part.offset else "")
+        if self.normalisation is not None:
+            yield f"normalise by {self.normalisation.kind}"
+
+
+class Told(NamedTuple):
+    """What happens to one part between policy and environment, in words."""
+
+    part: str
+    steps: tuple[str, ...]
+    """Empty: nothing, it passes as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """All conversions between one policy and one environment. A value: it is compared, sent to workers and written into the run header."""
+
+    policy: ActionSpec
+    """What the policy sends."""
+    environment: ActionSpec
+    """What the environment takes."""
+    actions: tuple[ActionStep, ...]
+    """One for each component of the environment, in its order."""
+    images: tuple[ImageStep, ...]
+    state: tuple[str, ...]
+    """What the policy reads of its body."""
+    privileged: bool
+    """Whether it is shown the true state."""
+    states: tuple[StateStep, ...] = ()
+    """Of the states, those that are made of something."""
+    ignored: tuple[str, ...] = ()
+    """Components that the policy sends and nobody hears."""
+    repeats: int = 1
+    """Steps of the environment that one of the policy lasts."""
+    history: tuple[int, ...] = (0,)
+    """Which observations the policy is shown, in its own steps."""
+    sticky_steps: int = 0
+    """Steps of the policy for which a relative gripper command is held."""
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Cameras that have to be rendered."""
+        return tuple(dict.fromkeys(i.camera for i in self.images))
+
+    @property
+    def is_resampled(self) -> bool:
+        """Whether some image that the policy sees depends on an image library."""
+        return any(i.is_resampled for i in self.images)
+
+    def open(self) -> Link:
+        """Returns what carries the conversions out through one episode."""
+        return Link(self)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the conversions as plain data for the run header; `identity` is said too, so that nothing is left to guess."""
+        extra: dict[str, Any] = {
+            "states": to_plain(self.states),
+            "ignored": list(self.ignored),
+            "repeats": self.repeats,
+            "history": list(self.history),
+            "sticky_steps": self.sticky_steps,
+        }
+        nothing: dict[str, Any] = {"states": [], "ignored": [], "repeats": 1, "history": [0], "sticky_steps": 0}
+        return {
+            "actions": to_plain(self.actions),
+            "images": to_plain(self.images),
+            "state": list(self.state),
+            "privileged": self.privileged,
+            **{key: value for key, value in extra.items() if value != nothing[key]},
+        }
+
+    def told(self) -> tuple[Told, ...]:
+        """Returns in words what happens to each part: actions, then images, then states."""
+        by_name = {step.name: step for step in self.states}
+        out = [Told(f"action {step.component}", tuple(self._told_of(step))) for step in self.actions]
+        out += [Told(f"action {name}", ("ignored",)) for name in self.ignored]
+        out += [Told(f"image {step.stream}", tuple(step.words())) for step in self.images]
+        return (*out, *(Told(f"state {name}", tuple(by_name[name].words()) if name in by_name else ()) for name in self.state))
+
+    def _told_of(self, step: ActionStep) -> Iterator[str]:
+        yield from step.words()
+        if self.repeats > 1:
+            is_shared = _convention(self.environment, step.component) in scales.DISPLACEMENTS
+            yield f"shared out over {self.repeats} steps" if is_shared else f"repeated for {self.repeats} steps"
+        if step.clip:
+            yield "clip"
+
+
+class Link:
+    """The conversions of one episode. What an episode remembers lives here: earlier observations, and how far a gripper was told to close."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._policy_hz = pipeline.environment.rate_hz / pipeline.repeats
+        self._mine, self._theirs = pipeline.policy.slices(), pipeline.environment.slices()
+        self._sends = {c.name: c for c in pipeline.policy.components}
+        self._takes = {c.name: c for c in pipeline.environment.components}
+        self._grippers = {
+            step.component: grippers.RelativeGripper(_ends(pipeline.environment, step.component), pipeline.sticky_steps)
+            for step in pipeline.actions
+            if step.name == "gripper_relative"
+        }
+        self._states = {step.name: step for step in pipeline.states}
+        self._seen: dict[int, Observation] = {}
+        """Step of the policy -> what it was, or might have been, shown then; only as far back as its history goes."""
+        self.clipped_steps = 0
+        """Steps of the environment in which something was clipped."""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What is carried out."""
+        return self._pipeline
+
+    def show(self, observation: Observation) -> Observation:
+        """Returns what the policy is shown of an observation: the declared streams and states, converted, and nothing else; with its history.
+
+        Raises:
+          BadData: If an earlier observation belongs to its history that nobody asked to `remember`.
+        """
+        shown = self.remember(observation)
+        if self._pipeline.history == (0,):
+            return shown
+        now, first = self._step(observation), min(self._seen)
+        wanted = [max(now + back, first) for back in self._pipeline.history[:-1]]
+        missing = [step for step in wanted if step not in self._seen]
+        if missing:
+            raise BadData(f"the policy is shown {self._pipeline.history} and nobody remembered the observation of its step {missing[0]}")
+        return replace(shown, past=tuple(self._seen[step] for step in wanted))
+
+    def remember(self, observation: Observation) -> Observation:
+        """Takes an observation at which the policy is not asked, and to which it may look back. Returns it as the policy would be shown it."""
+        shown = self._converted(observation)
+        if self._pipeline.history != (0,):
+            now = self._step(observation)
+            first = min([now, *self._seen])
+            horizon = now + self._pipeline.history[0]
+            self._seen = {step: seen for step, seen in self._seen.items() if step >= horizon or step == first}
+            self._seen[now] = shown
+        return shown
+
+    def drive(self, chunk: ActionChunk, observation: Observation) -> NDArray[np.float32]:
+        """Returns a chunk in the environment's convention, one row for each step of the policy.
+
+        Args:
+          chunk: What the policy sent.
+          observation: What the environment sent when the policy was asked.
+
+        Returns:
+          `(T, D)` float32, D components of the environment's spec. A relative gripper command is still one: `spread` counts what is executed.
+
+        Raises:
+          BadPolicyOutput: If something in it is no rotation.
+        """
+        values = np.asarray(chunk.values)
+        parts = {step.component: self._part(step, values[:, self._mine[step.component]]) for step in self._pipeline.actions}
+        for array in dict.fromkeys(step.hand for step in self._pipeline.actions if step.hand is not None):
+            self._turn_into_base(parts, array, np.asarray(observation.proprio[array], np.float64))
+        return np.concatenate([parts[step.component] for step in self._pipeline.actions], axis=1).astype(np.float32)
+
+    def spread(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns one row of what `drive` made as the environment executes it. To be called once for each step of the policy that is executed.
+
+        Args:
+          action: `(D,)`.
+
+        Returns:
+          `(m, D)` float32 for the m steps of the environment that the policy's step lasts: displacements are shared out, all else is repeated.
+        """
+        repeats = self._pipeline.repeats
+        out = np.repeat(np.asarray(action, np.float32)[None], repeats, axis=0)
+        is_clipped = np.zeros(repeats, bool)
+        for step in self._pipeline.actions:
+            at, takes = self._theirs[step.component], self._takes[step.component]
+            if repeats > 1 and takes.convention in scales.DISPLACEMENTS:
+                out[:, at] = out[:, at] / np.float32(repeats)
+            if step.component in self._grippers:
+                out[:, at] = self._grippers[step.component].push(float(action[at][0]))
+            if step.clip:
+                before = out[:, at].copy()
+                out[:, at] = np.clip(before, np.array(takes.low, np.float32), np.array(takes.high, np.float32))
+                is_clipped |= (out[:, at] != before).any(axis=1)
+        self.clipped_steps += int(is_clipped.sum())
+        return out
+
+    def _step(self, observation: Observation) -> int:
+        return round(observation.time_s * self._policy_hz)
+
+    def _converted(self, observation: Observation) -> Observation:
+        pipeline = self._pipeline
+        return replace(
+            observation,
+            images={i.stream: i.apply(observation.images[i.camera]) for i in pipeline.images},
+            proprio={name: self._state(name, observation) for name in pipeline.state},
+            depth={},
+            segmentation={},
+            privileged=observation.privileged if pipeline.privileged else None,
+            past=(),
+        )
+
+    def _state(self, name: str, observation: Observation) -> NDArray[np.float32]:
+        step = self._states.get(name)
+        if step is None:
+            return observation.proprio[name]
+        value: Array = states.vector(observation.proprio, step.parts) if step.parts else np.asarray(observation.proprio[name], np.float64)
+        return (value if step.normalisation is None else scales.normalise(value, step.normalisation)).astype(np.float32)
+
+    def _part(self, step: ActionStep, sent: NDArray[Any]) -> Array:
+        """Returns one component of a chunk `(T, k)` in the environment's convention, but for its frame."""
+        values: Array = sent.astype(np.float64)
+        if step.normalisation is not None:
+            values = scales.unnormalise(values, step.normalisation)
+        mine, theirs = self._sends[step.component], self._takes[step.component]
+        if step.form is not None and step.into is not None:
+            return rotations.convert(values * mine.scale, step.form, step.into) / theirs.scale
+        if step.name == "gripper_binary":
+            ends = grippers.ends(mine)
+            assert ends is not None, "a binary gripper has ends"
+            values = grippers.binary(values, ends)
+        return step.gain * values + step.offset
+
+    def _turn_into_base(self, parts: dict[str, Array], array: str, quat: Array) -> None:
+        """Turns the displacements of a hand that are said in its own frame, which turns along with what the chunk does to it."""
+        side = array.removesuffix(HAND_ORIENTATION)
+        hands = {step.component: step.hand for step in self._pipeline.actions}
+        moves, turns = f"{side}translation", f"{side}rotation"
+        scale = self._takes[turns].scale if turns in parts else 1.0
+        now = rotations.to_quaternions(quat[None], "quaternion_wxyz")
+        for k in range(len(next(iter(parts.values())))):
+            matrix = rotations.matrices(now)[0]
+            for name in (moves, turns):
+                if hands.get(name) is not None:
+                    parts[name][k] = matrix @ parts[name][k]
+            if turns in parts:
+                now = rotations.products(rotations.to_quaternions(parts[turns][k : k + 1] * scale, "axis_angle"), now)
+
+
+def _convention(spec: ActionSpec, component: str) -> str:
+    return next(c.convention for c in spec.components if c.name == component)
+
+
+def _ends(spec: ActionSpec, component: str) -> tuple[float, float]:
+    ends = grippers.ends(next(c for c in spec.components if c.name == component))
+    assert ends is not None, "connect lets a relative gripper through only to one with ends"
+    return ends

@@ -1,0 +1,153 @@
+"""Policies of other rates, memories and ranges play the same episodes: they are asked and remembered at their own steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import fakes
+import numpy as np
+
+from vlagym.benchmark.episode import Connections, WorldOptions, asking
+from vlagym.benchmark.executor import LocalPort
+from vlagym.benchmark.rollout import Rollout
+from vlagym.envs.types import ActionChunk, ActionSpec, EpisodeSpec, ImageComponent, Observation, sha_arrays
+from vlagym.policies.base import EpisodeContext, PolicySpec
+from vlagym.policies.chunking import Chunking, declared
+
+SIZE = 8
+
+
+class Foreign:
+    """Goes to the block, takes it to the plate and opens its hand, as a policy says it that was trained at 5 Hz with open = 1 and metres."""
+
+    def __init__(self, *, rate_hz: float = 5.0, chunk_steps: int = 1, most_m: float = 0.15, **fields: Any) -> None:
+        metres = replace(fakes.CONTROL.components[0], scale=1.0, low=(-most_m,) * 3, high=(most_m,) * 3)
+        turn = replace(fakes.CONTROL.components[1], convention="delta_euler_xyz", scale=1.0, low=(-0.05,) * 3, high=(0.05,) * 3)
+        opened = replace(fakes.CONTROL.components[2], convention="gripper_open_unit", low=(0.0,))
+        self.action = ActionSpec(name="foreign", components=(metres, turn, opened), rate_hz=rate_hz)
+        carrier = fakes.Carrier().spec
+        stream = ImageComponent(name="primary", source="front", width=SIZE, height=SIZE, fit="stretch")
+        observation = replace(carrier.observation, images=(stream,), rate_hz=rate_hz)
+        self.spec = PolicySpec(
+            name="foreign", action=self.action, observation=observation, chunk_steps=chunk_steps, execute_steps=chunk_steps, privileged=True, **fields
+        )
+        self.seen: list[Observation] = []
+        self._plate = np.zeros(3)
+        self._most_m = most_m
+
+    def reset(self, context: EpisodeContext) -> None:
+        assert context.spec is not None
+        self._plate = np.array(context.spec.scene.props[1].pos_world)
+
+    def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+        return {slot: self._one(observation) for slot, observation in observations.items()}
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+    def _one(self, observation: Observation) -> ActionChunk:
+        self.seen.append(observation)
+        assert observation.privileged is not None
+        ee, block = observation.proprio["ee_pos_base_m"].astype(np.float64), observation.privileged.props["block"]
+        values = np.zeros((self.spec.chunk_steps, 7), np.float32)
+        for row in values:
+            row[:3] = np.clip((self._plate if block.is_held else np.array(block.pos_world)) - ee, -self._most_m, self._most_m)
+            row[6] = float(np.linalg.norm(np.array(block.pos_world) - self._plate) < 0.03)
+            ee = ee + row[:3]
+        return ActionChunk(values=values, spec=self.action)
+
+
+def rollout(policy: Any, spec: EpisodeSpec | None = None, chunking: Chunking | None = None) -> tuple[Rollout, fakes.FakeWorld]:
+    spec = spec or fakes.spec(1)
+    world = fakes.make_world(WorldOptions())
+    pipeline = Connections(policy.spec).of(spec, world)
+    world.rendered.clear()
+    made = Rollout(world, spec, asking(LocalPort(policy), policy.spec, spec), pipeline=pipeline, chunking=chunking or declared(policy.spec))
+    return made, world
+
+
+def test_a_policy_of_5_hz_plays_an_episode_of_20_hz_and_reaches_the_goal() -> None:
+    played, world = rollout(Foreign())
+    trace = played.play().trace()
+    assert trace is not None and played.ended_by == "goal", played.error
+    assert trace.call_step.tolist() == list(range(0, trace.num_steps, 4)), "it is asked for each of its own steps"
+    assert world.rendered == [(step, ("front",)) for step in trace.call_step.tolist()]
+    for at in trace.call_step.tolist():
+        assert (trace.actions[at : at + 4] == trace.actions[at]).all()
+
+
+def test_its_chunks_count_its_own_steps() -> None:
+    played, _ = rollout(Foreign(chunk_steps=3), fakes.spec(1, horizon_s=1.5))
+    trace = played.play().trace()
+    assert trace is not None and trace.call_step.tolist() == list(range(0, trace.num_steps, 12))
+
+
+def test_an_ensemble_asks_once_for_each_of_its_own_steps() -> None:
+    played, _ = rollout(Foreign(chunk_steps=3), chunking=Chunking(mode="ensemble"))
+    trace = played.play().trace()
+    assert trace is not None and trace.call_step.tolist() == list(range(0, trace.num_steps, 4)) and played.ended_by == "goal"
+
+
+def test_an_episode_may_end_in_the_middle_of_a_policys_step() -> None:
+    played, _ = rollout(Foreign(), fakes.spec(1, horizon_s=0.3))
+    trace = played.play().trace()
+    assert trace is not None and trace.num_steps == 6 and trace.call_step.tolist() == [0, 4]
+
+
+def test_a_history_is_rendered_between_two_calls_only_where_it_is_looked_back_to() -> None:
+    policy = Foreign(rate_hz=20.0, chunk_steps=4, most_m=0.05, history=(-1, 0))
+    played, world = rollout(policy, fakes.spec(1, horizon_s=0.6))
+    played.play()
+    assert played.error is None and [step for step, _ in world.rendered] == [0, 3, 4, 7, 8, 11][: len(world.rendered)]
+    assert [round(past.time_s * 20) for seen in policy.seen for past in seen.past] == [0, 3, 7]
+
+
+def test_a_long_history_is_rendered_whenever_somebody_may_look_back_to_it() -> None:
+    policy = Foreign(rate_hz=20.0, chunk_steps=4, most_m=0.05, history=(-6, 0))
+    played, world = rollout(policy, fakes.spec(1, horizon_s=0.6))
+    played.play()
+    assert played.error is None and [step for step, _ in world.rendered] == list(range(12))
+    assert [round(past.time_s * 20) for seen in policy.seen for past in seen.past] == [0, 0, 2]
+
+
+def test_frames_of_a_history_are_frames_that_were_shown() -> None:
+    now, both = (rollout(Foreign(history=history))[0].play().certificate() for history in ((0,), (-1, 0)))
+    assert now is not None and both is not None and now.frames != both.frames and now.actions == both.actions
+
+
+def test_what_is_clipped_is_counted() -> None:
+    hasty, _ = rollout(Foreign(most_m=0.6, clip=True))
+    hasty.play()
+    calm, _ = rollout(Foreign())
+    calm.play()
+    assert hasty.clipped_steps > 0 and calm.clipped_steps == 0
+    trace = hasty.trace()
+    assert trace is not None and np.abs(trace.actions[:, :3]).max() == 1.0
+
+
+def test_an_unclipped_action_beyond_the_bounds_is_the_policys_error() -> None:
+    policy = Foreign()
+    policy._most_m = 0.6  # more than it declares
+    played, _ = rollout(policy)
+    played.play()
+    assert played.ended_by == "policy_error" and played.error is not None and "outside [-1, 1]" in played.error.message
+
+
+def test_a_policy_at_the_environments_rate_in_its_conventions_is_executed_to_the_bit() -> None:
+    played, _ = rollout(fakes.Carrier())
+    chunks: list[Any] = []
+    carrier = fakes.Carrier()
+    keep, act = chunks.append, carrier.act
+
+    def remembering(observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+        answers = act(observations)
+        keep(answers[0].values.copy())
+        return answers
+
+    carrier.act = remembering  # type: ignore[method-assign]
+    again, _ = rollout(carrier)
+    trace = again.play().trace()
+    assert trace is not None and sha_arrays(trace.actions) == sha_arrays(np.concatenate([c[:2] for c in chunks])[: trace.num_steps])
+    assert played.play().certificate() == again.certificate()
