@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple, get_args, get_type_hints
 
 import numpy as np
@@ -19,7 +20,9 @@ from vlagym.policies.pipeline import HAND_ORIENTATION, ActionStep, ImageStep, St
 IGNORED = "ignored"
 """Convention of a component that a policy sends and nobody hears."""
 
-_CONTROLS: Mapping[str, str] = {"position": "ee_pose", "joint_position": "joint_position", "joint_delta": "joint_delta", "joint_velocity": "joint_delta"}
+_CONTROLS: Mapping[str, str] = MappingProxyType(
+    {"position": "ee_pose", "joint_position": "joint_position", "joint_delta": "joint_delta", "joint_velocity": "joint_delta"}
+)
 """Convention of a policy -> the control of an episode that takes it. Displacements of a hand are those of ee_delta."""
 
 
