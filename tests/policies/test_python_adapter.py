@@ -1,0 +1,162 @@
+"""A class of fifteen lines is a policy: it says its profile, is told what it declares, and its answers are checked."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vlagym.benchmark.checks.policy import CONTRACT
+from vlagym.envs.errors import BadData, BadPolicyOutput, NotReset, UnknownName
+from vlagym.envs.types import Observation
+from vlagym.policies.base import EpisodeContext, Policy
+from vlagym.policies.loading import load_policy
+from vlagym.policies.profile import load_profile
+
+CLASSES = '''
+import numpy as np
+
+class Mine:
+    """Goes up, a little more with each call."""
+    profile = "vlagym"
+    chunk_steps = 2
+    def __init__(self, checkpoint="none", speed="0.1"):
+        self.checkpoint, self.speed = checkpoint, float(speed)
+    def reset(self, instruction):
+        self.calls = 0
+    def act(self, observation):
+        self.calls += 1
+        assert observation["images"]["front"].flags.writeable
+        up = self.speed * self.calls
+        return [[0, 0, up, 0, 0, 0, len(observation["instruction"]) % 2], [0, 0, up, 0, 0, 0, -1]]
+
+class Unsaid:
+    def act(self, observation):
+        return np.zeros(7)
+
+class Answers:
+    profile = "vlagym"
+    def act(self, observation):
+        return {"text": "go up", "none": None, "long": np.zeros(8), "nan": [np.nan] * 7, "ragged": [[1, 2], [3]], "many": np.zeros((3, 7)),
+                "dict": {"actions": [0] * 7}, "one": np.zeros((1, 1, 7))}[observation["instruction"]]
+
+class NoAct:
+    profile = "vlagym"
+
+class Unknown(Unsaid):
+    profile = "vlagim"
+
+class Long(Mine):
+    execute_steps = 3
+'''
+
+
+@pytest.fixture(autouse=True)
+def classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "classes_of_mine.py").write_text(CLASSES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "classes_of_mine", raising=False)
+
+
+def begin(policy: Policy, slot: int = 0, instruction: str = "go") -> None:
+    assert policy.spec.action is not None
+    policy.reset(EpisodeContext(slot=slot, instruction=instruction, action=policy.spec.action, digest=f"{slot}"))
+
+
+def seen(policy: Policy, instruction: str = "go") -> Observation:
+    images = {i.name: np.zeros((i.height, i.width, 3), np.uint8) for i in policy.spec.observation.images}
+    for image in images.values():
+        image.flags.writeable = False
+    state = {s.name: np.zeros(s.size, np.float32) for s in policy.spec.observation.state}
+    return Observation(images=images, proprio=state, instruction=instruction, time_s=0.0)
+
+
+def test_the_class_declares_a_profile_and_its_chunks() -> None:
+    spec = load_policy("python:classes_of_mine:Mine").spec
+    profile = load_profile("vlagym")
+    assert (spec.action, spec.observation, spec.chunk_steps, spec.execute_steps) == (profile.action, profile.observation, 2, 2)
+    assert spec.runs_in_worker and spec.card["class"] == "classes_of_mine:Mine" and spec.card["profile"] == "vlagym"
+
+
+def test_it_fulfils_the_contract_of_a_policy() -> None:
+    assert list(CONTRACT.complaints("python:classes_of_mine:Mine")) == []
+
+
+def test_each_slot_has_an_object_of_its_own_that_is_told_when_an_episode_begins() -> None:
+    policy = load_policy("python:classes_of_mine:Mine")
+    for slot in (0, 1):
+        begin(policy, slot)
+    policy.act({0: seen(policy)})
+    both = policy.act({0: seen(policy), 1: seen(policy)})
+    assert both[0].values[0].tolist() == pytest.approx([0, 0, 0.2, 0, 0, 0, 0]) and both[1].values[0, 2] == pytest.approx(0.1)
+    begin(policy, 0)
+    assert policy.act({0: seen(policy)})[0].values[0, 2] == pytest.approx(0.1)
+
+
+def test_options_and_what_follows_a_further_colon_go_to_the_class() -> None:
+    policy = load_policy("python:classes_of_mine:Mine:weights.pt", {"speed": "0.5", "execute": "1"})
+    begin(policy)
+    assert policy.act({0: seen(policy)})[0].values[0, 2] == pytest.approx(0.5) and policy.spec.execute_steps == 1
+
+
+def test_an_option_that_the_class_does_not_take_is_refused_by_name() -> None:
+    with pytest.raises(UnknownName, match="has no option 'sped'. Known: profile, execute, checkpoint, speed"):
+        load_policy("python:classes_of_mine:Mine", {"sped": "1"})
+
+
+def test_what_came_by_place_is_no_option_any_more() -> None:
+    with pytest.raises(UnknownName, match="has no option 'checkpoint'. Known: profile, execute, speed"):
+        load_policy("python:classes_of_mine:Mine:weights.pt", {"checkpoint": "other.pt"})
+
+
+def test_without_a_profile_it_is_refused_with_the_list() -> None:
+    with pytest.raises(BadData, match=r"does not guess: say --policy-option profile=NAME or in the class attribute `profile`. There are: .*vlagym"):
+        load_policy("python:classes_of_mine:Unsaid")
+    assert load_policy("python:classes_of_mine:Unsaid", {"profile": "vlagym"}).spec.chunk_steps == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "match"),
+    [
+        ("python", BadData, "python:module:Class"),
+        ("python:classes_of_mine", BadData, "python:module:Class"),
+        ("python:classes_of_mine:NoAct", BadData, r"makes NoAct, which has no method act\(observation\)"),
+        ("python:classes_of_mine:Unknown", UnknownName, "'vlagim'. Did you mean vlagym"),
+        ("python:classes_of_mine:Long", BadData, "sends chunks of 2 actions; 3 of them cannot be executed"),
+        ("python:classes_of_mine:Mein", UnknownName, "Did you mean Mine"),
+        ("python:classes_of_mine:np", BadData, "is module, not a class"),
+        ("python:no_such_module:Mine", UnknownName, "no module 'no_such_module' is importable"),
+        ("python:classes_of_mine:NoAct:text", BadData, "cannot be called so: too many positional arguments"),
+    ],
+)
+def test_what_is_no_such_class_is_refused(text: str, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        load_policy(text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "match"),
+    [
+        ("text", "answered with the text 'go up'"),
+        ("none", "returned None from act"),
+        ("long", r"answered with the shape \(8,\); the profile's actions have 7 numbers"),
+        ("nan", "answered with nan in step 0, number 0"),
+        ("ragged", "something ragged"),
+        ("many", "answered with 3 actions and declares chunk_steps = 1"),
+        ("dict", "answered with a dict"),
+    ],
+)
+def test_an_answer_that_is_no_chunk_is_an_error_that_says_what_came(answer: str, match: str) -> None:
+    policy = load_policy("python:classes_of_mine:Answers")
+    begin(policy, instruction=answer)
+    with pytest.raises(BadPolicyOutput, match=match):
+        policy.act({0: seen(policy, answer)})
+    assert policy.act({0: seen(policy, "one")})[0].values.shape == (1, 7)
+
+
+def test_a_slot_whose_episode_was_not_begun_is_refused() -> None:
+    policy = load_policy("python:classes_of_mine:Mine")
+    with pytest.raises(NotReset, match="slot 3"):
+        policy.act({3: seen(policy)})
