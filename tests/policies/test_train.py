@@ -44,9 +44,9 @@ def interrupt_at(step: int) -> Hooks:
     return Hooks(stepped=stop)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Any:
-    """The cores may be busy; these networks are small."""
+    """The cores may be busy; these networks are small. For the whole file, so that the trainings that its tests share have one thread too."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
