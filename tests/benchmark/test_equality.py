@@ -61,8 +61,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory, episodes: list[EpisodeSpec]) 
 
 
 def test_a_policy_in_the_worker_gives_equal_results(tmp_path: Path, episodes: list[EpisodeSpec]) -> None:
-    first, *others = (results(tmp_path / str(i), episodes, "uniform", **way) for i, way in enumerate(WAYS))
-    assert all(other == first for other in others)
+    alone, shared, here = (results(tmp_path / str(i), episodes, "uniform", **WAYS[i]) for i in (0, 1, 3))
+    assert alone == shared == here
 
 
 def test_sampling_in_processes_gives_equal_episodes() -> None:

@@ -103,8 +103,7 @@ def test_a_policy_that_fails_costs_its_episodes_and_changes_no_other(
     tmp_path: Path, executor: str, what: str, reference: dict[str, Any]
 ) -> None:
     specs = episodes(_2="divergence:3")
-    workers = 3 if executor == "processes" else None
-    report = play(tmp_path / "run", specs, f"fakes:FAULTY:{what}/1,4", executor=executor, workers=workers)
+    report = play(tmp_path / "run", specs, f"fakes:FAULTY:{what}/1,4", executor=executor, workers=WORKERS[executor])
     errors = {r.seed: r.error for r in report.results if r.outcome == "error"}
     assert set(errors) == {1, 4} and report.tally() == {"success": 5, "failure": 1, "error": 2}
     assert all(e is not None and "Traceback" in e.traceback for e in errors.values())
