@@ -26,7 +26,7 @@ def sentences(task: str, body: Body, num_specs: int, workers: int, splits: tuple
 @pytest.mark.parametrize(("task", "body"), BODIES, ids=[f"{task}-{body.robot}-{body.base}" for task, body in BODIES])
 def test_nothing_is_wrong_with_a_few_episodes_of_it(task: str, body: Body) -> None:
     has_one_arm = not catalog.load("robot", body.robot).has_two_hands
-    assert sentences(task, body, 3 if has_one_arm else 1, 1, SPLITS if is_usual(task, body) else ("unseen",)) == []
+    assert sentences(task, body, 2 if has_one_arm else 1, 1, SPLITS if is_usual(task, body) else ("unseen",)) == []
 
 
 @pytest.mark.slow
