@@ -83,7 +83,8 @@ def _field_names(kind: type) -> tuple[str, ...]:
 def _younger(kind: type) -> dict[str, Any]:
     """Returns the fields of a dataclass that are left out where they hold their defaults, and these."""
     names = getattr(kind, "YOUNGER", ())
-    return {f.name: f.default for f in dataclasses.fields(kind) if f.name in names}
+    made = ((f.name, f.default if f.default_factory is dataclasses.MISSING else f.default_factory()) for f in dataclasses.fields(kind))
+    return {name: default for name, default in made if name in names}
 
 
 T = TypeVar("T")
