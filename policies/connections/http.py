@@ -55,7 +55,8 @@ class HttpConnection:
         self._open: http.client.HTTPConnection | None = None
         self._line: _Line | None = None
         self._used_at = 0.0
-        self._was_answered = False
+        self._answered: set[str] = set()
+        """Paths at which there was an answer once."""
 
     @property
     def base(self) -> str:
@@ -69,13 +70,13 @@ class HttpConnection:
           method: GET or POST.
           path: With its leading slash.
           body: JSON; None: there is none.
-          timeout_s: Until the answer is there as a whole; None: as the limits say, longer for the first answer of all.
+          timeout_s: Until the answer is there as a whole; None: as the limits say, longer for the first answer at a path.
 
         Raises:
           PolicyUnreachable: If nobody takes the connection, it is closed before the answer is whole, or time is over.
           BadReply: If the answer is no HTTP, or larger than the limit.
         """
-        limit = timeout_s or (self._limits.timeout_s if self._was_answered else max(self._limits.first_timeout_s, self._limits.timeout_s))
+        limit = timeout_s or (self._limits.timeout_s if path in self._answered else self._limits.first_timeout_s)
         deadline = Deadline(limit)
         where = f"{method} {self._base}{path}"
         connection, line = self._connected()
@@ -98,17 +99,13 @@ class HttpConnection:
             self.close()
             raise
         if response.will_close:
-            self._hang_up()
+            self.close()
         self._used_at = time.monotonic()
-        self._was_answered = True
+        self._answered.add(path)
         return answer
 
     def close(self) -> None:
-        """Drops the connection; the next request makes a new one, and has the time of a first answer."""
-        self._hang_up()
-        self._was_answered = False
-
-    def _hang_up(self) -> None:
+        """Drops the connection; the next request makes a new one."""
         if self._open is not None:
             self._open.close()
         self._open, self._line = None, None
@@ -116,7 +113,7 @@ class HttpConnection:
     def _connected(self) -> tuple[http.client.HTTPConnection, _Line]:
         """Returns a connection that the server has not closed, as far as can be known before something is sent."""
         if self._line is not None and (time.monotonic() - self._used_at > _IDLE_S or self._line.has_something):
-            self._hang_up()
+            self.close()
         if self._open is None or self._line is None:
             deadline = Deadline(self._limits.connect_timeout_s)
             try:

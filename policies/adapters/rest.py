@@ -1,0 +1,175 @@
+"""Policies that are asked by HTTP: servers of OpenVLA and of OpenVLA-OFT, and ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vlagym.envs.errors import BadData, BadReply, NotReset, PolicyUnreachable, VlagymError
+from vlagym.envs.types import ActionChunk, Observation
+from vlagym.policies.base import EpisodeContext, PolicySpec
+from vlagym.policies.connections import http, limits
+from vlagym.policies.connections.http import HttpConnection, told
+from vlagym.policies.loading import refuse_options
+from vlagym.policies.wire import arrays, rest
+from vlagym.policies.wire.rest import Dialect, Layout
+
+ANNOUNCEMENT = "/vlagym"
+"""Where a server of ours says its profile and its dialect; others have no such path."""
+_PATH = "/act"
+_NOT_THERE = (404, 405)
+_SECRET = (401, 403)
+
+
+class RestPolicy:
+    """A policy behind one address. The protocol has no episodes: every request stands alone."""
+
+    def __init__(
+        self, server: HttpConnection, path: str, spec: PolicySpec, layout: Layout, *, unnorm_key: str | None = None, is_encoded: bool = False
+    ) -> None:
+        """Takes over a connection.
+
+        Args:
+          server: Where the policy is.
+          path: Where it is asked.
+          spec: What the policy declares.
+          layout: Where the parts of an observation stand in a message.
+          unnorm_key: Is sent along; None: nothing is.
+          is_encoded: Whether messages are JSON within JSON.
+        """
+        self.spec = spec
+        assert spec.action is not None
+        self._action = spec.action
+        self._server, self._path, self._layout = server, path, layout
+        self._unnorm_key, self._is_encoded = unnorm_key, is_encoded
+        self._slots: set[int] = set()
+
+    def reset(self, context: EpisodeContext) -> None:
+        """Begins an episode; the server is not told, for its protocol has no word for it."""
+        self._slots.add(context.slot)
+
+    def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+        """Returns a chunk for each slot, asked for one after another. After an error the next request makes a new connection.
+
+        Raises:
+          NotReset: If an episode was not begun.
+          PolicyUnreachable: If the connection is lost, or an answer takes too long.
+          BadReply: If an answer is an error, or no actions of the profile's size.
+        """
+        missing = sorted(set(observations) - self._slots)
+        if missing:
+            raise NotReset(f"slot {missing[0]} was asked for actions before it was told its episode: call reset first")
+        return {slot: self._answer(observation) for slot, observation in observations.items()}
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._server.close()
+
+    def _answer(self, observation: Observation) -> ActionChunk:
+        message: Any = rest.request(observation, self._layout, unnorm_key=self._unnorm_key)
+        if self._is_encoded:
+            message = {rest.ENCODED: arrays.to_json(message)}
+        try:
+            said = self._server.ask("POST", self._path, arrays.to_json(message).encode())
+            _check_status(said, self._server.base + self._path)
+            values = rest.read_actions(_decoded(said.body, self._server.base), self._action)
+            if len(values) < self.spec.execute_steps:
+                raise BadReply(f"the server sent {len(values)} actions, and {self.spec.execute_steps} are executed of each chunk (option execute=N)")
+        except VlagymError:
+            self._server.close()
+            raise
+        return ActionChunk(values=values, spec=self._action)
+
+
+def POLICY(argument: str | None, options: Mapping[str, str]) -> RestPolicy:
+    """Connects to a server.
+
+    Where the profile has a table [wire.openvla] or [wire.oft], images and state are called as it says. Otherwise the image of openvla is `image`; of
+    oft, the first one is `full_image`, the one other `wrist_image`, or `<name>_image` for those whose names hold "wrist", and all state is one
+    vector, `state`, in the profile's order. The sentence is `instruction`.
+
+    Args:
+      argument: Address of the server: http://host:8000/act; without a path it is /act.
+      options: "profile": name of a profile or a TOML file of one; needed where the server announces none. "execute": actions of each chunk that are
+        executed. "dialect": openvla or oft; without it a profile with one image and no state is served by openvla, and any other by oft.
+        "unnorm_key": sent along, for servers that have several. "encoded": true sends JSON within JSON. "api_key_env": name of the environment
+        variable that holds a key, sent as `Authorization: Bearer`. "timeout", "first_timeout", "connect_timeout" in s, "max_mib" in MiB.
+
+    Raises:
+      UnknownName: For another option, dialect or profile.
+      BadData: If there is no address, or nobody says what the policy's conventions are.
+      PolicyUnreachable: If the server is not there.
+      BadReply: If what it announces is no profile.
+      ConventionMismatch: If it announces other conventions than the profile that was named.
+    """
+    from vlagym.policies import adoption
+
+    refuse_options("rest", options, known=("dialect", "unnorm_key", "encoded", "api_key_env", *adoption.OPTIONS, *limits.OPTIONS))
+    if argument is None:
+        raise BadData("rest is the address of a server too: write rest:http://host:8000/act")
+    if options.get("encoded", "false") not in ("true", "false"):
+        raise BadData(f"encoded of rest is true or false, not {options['encoded']!r}")
+    is_encoded = options.get("encoded") == "true"
+    said_dialect = rest.check_dialect(options["dialect"]) if "dialect" in options else None
+    execute = adoption.read_execute("rest", options)
+    parts = http.split_url(argument)
+    path = (parts.path if parts.path.strip("/") else _PATH) + (f"?{parts.query}" if parts.query else "")
+    key = limits.read_secret("rest", "api_key_env", options)
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    said_limits = limits.read_limits("rest", options)
+    server = HttpConnection(argument, limits=said_limits, headers=headers)
+    try:
+        announced = _announcement(server, said_limits.timeout_s)
+        profile = adoption.adopt("rest", options, announced.get("profile"), server.base)
+        dialect = said_dialect or _announced_dialect(announced) or rest.usual_dialect(profile.observation)
+        card = {"url": server.base + path, "dialect": dialect, "profile": profile.name, "encoded": is_encoded}
+        if "unnorm_key" in options:
+            card["unnorm_key"] = options["unnorm_key"]
+        spec = profile.spec("rest", card=card, execute_steps=execute, runs_in_worker=True)
+        if spec.history != (0,):
+            raise BadData(f"this protocol sends one observation at a time, and the profile {profile.name!r} wants those at the steps {spec.history}")
+        assert spec.action is not None
+        where = f"[wire.{dialect}] of profile {profile.name!r}" if dialect in profile.wire else f"profile {profile.name!r}"
+        layout = rest.layout(dialect, profile.wire.get(dialect), spec.action, spec.observation, where)
+    except VlagymError:
+        server.close()
+        raise
+    return RestPolicy(server, path, spec, layout, unnorm_key=options.get("unnorm_key"), is_encoded=is_encoded)
+
+
+def _announcement(server: HttpConnection, timeout_s: float) -> dict[str, Any]:
+    """Returns what a server of ours says of itself; nothing of another one. Contacts the server in any case."""
+    said = server.ask("GET", ANNOUNCEMENT, timeout_s=timeout_s)
+    if said.status in _SECRET:
+        _check_status(said, server.base + ANNOUNCEMENT)
+    if said.status != 200:
+        return {}
+    try:
+        found = arrays.from_json(said.body)
+    except BadData:
+        return {}  # a server of something else that answers whatever it is asked
+    return found if isinstance(found, dict) and "profile" in found else {}
+
+
+def _announced_dialect(announced: Mapping[str, Any]) -> Dialect | None:
+    said = announced.get("dialect")
+    return None if said is None else rest.check_dialect(str(said))
+
+
+def _check_status(said: http.Answer, url: str) -> None:
+    if said.status == 200:
+        return
+    text = told(said.body) or "nothing"
+    if said.status in _NOT_THERE:
+        raise BadReply(f"{url} answers with HTTP {said.status}: there is nothing to ask at this path; OpenVLA's and OFT's is /act")
+    if said.status in _SECRET:
+        raise PolicyUnreachable(f"{url} answers with HTTP {said.status} and wants a key: say api_key_env=NAME of a variable that holds it")
+    what = "refuses the request" if said.status < 500 else "failed"
+    raise BadReply(f"{url} {what} with HTTP {said.status}: {text}")
+
+
+def _decoded(body: bytes, url: str) -> Any:
+    try:
+        return arrays.from_json(body, max_bytes=len(body))  # the connection has bounded it
+    except BadData as error:
+        raise BadReply(f"{url} answers with what are no actions ({error}): {told(body)}") from error
