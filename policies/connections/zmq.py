@@ -41,34 +41,35 @@ class ZmqConnection:
         self._context: Any = None
         self._socket: Any = None
         self._monitor: Any = None
-        self._was_answered = False
+        self._answered: set[str] = set()
+        """Kinds of requests that were answered once."""
 
     @property
     def url(self) -> str:
         """As it stands in messages."""
         return self._url
 
-    def ask(self, message: bytes, *, timeout_s: float | None = None) -> bytes:
+    def ask(self, message: bytes, kind: str = "", *, timeout_s: float | None = None) -> bytes:
         """Sends a request and returns the answer.
 
         Args:
           message: One frame.
-          timeout_s: Until the answer is there; None: as the limits say, longer for the first answer of a connection.
+          kind: What is asked for: the first answer of each kind has more time.
+          timeout_s: Until the answer is there; None: as the limits say.
 
         Raises:
           PolicyUnreachable: If nobody takes the connection, it is closed before there is an answer, or time is over. The same where an answer is
             larger than the limit: it is not read then, and ZeroMQ closes the connection without telling why.
           BadReply: If the answer is more than one frame.
         """
-        first = max(self._limits.first_timeout_s, self._limits.timeout_s)
-        limit = timeout_s or (self._limits.timeout_s if self._was_answered else first)
+        limit = timeout_s or (self._limits.timeout_s if kind in self._answered else self._limits.first_timeout_s)
         try:
             self._connect()
             answer = self._exchange(message, Deadline(limit))
         except BaseException:
             self.close()
             raise
-        self._was_answered = True
+        self._answered.add(kind)
         return answer
 
     def close(self) -> None:
@@ -76,7 +77,6 @@ class ZmqConnection:
         if self._context is not None:
             self._context.destroy(linger=0)
         self._context, self._socket, self._monitor = None, None, None
-        self._was_answered = False
 
     def _connect(self) -> None:
         zmq = self._zmq

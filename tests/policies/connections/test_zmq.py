@@ -4,52 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
-import zmq
-
 from raw_server import RawServer, http_answer
+from zmq_server import boast, replying, shake_hands
+
 from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable
 from vlagym.policies.connections.limits import Limits
 from vlagym.policies.connections.zmq import ZmqConnection
 
 QUICK = Limits(timeout_s=0.3, first_timeout_s=0.3, connect_timeout_s=2.0, max_bytes=1000)
-Reply = Callable[[bytes], list[bytes] | None]
-
-GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + b"\0" + bytes(31)
-"""Of ZMTP 3.0."""
-READY = b"\x05READY" + b"\x0bSocket-Type" + (3).to_bytes(4, "big") + b"REP"
-
-
-@contextlib.contextmanager
-def server(reply: Reply, port: int = 0) -> Iterator[int]:
-    """A REP server in a thread, that answers with what `reply` returns, or not at all; yields its port."""
-    context, is_over = zmq.Context(), threading.Event()
-    plug = context.socket(zmq.REP)
-    plug.linger = 0
-    port = plug.bind_to_random_port("tcp://127.0.0.1") if not port else int(bool(plug.bind(f"tcp://127.0.0.1:{port}"))) or port
-
-    def serve() -> None:
-        while not is_over.is_set():
-            if not plug.poll(20):
-                continue
-            answer = reply(plug.recv())
-            if answer is None:
-                is_over.wait(10)
-            else:
-                plug.send_multipart(answer)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield port
-    finally:
-        is_over.set()
-        thread.join(timeout=5)
-        context.destroy(linger=0)
 
 
 def connect(port: int, limits: Limits = QUICK) -> ZmqConnection:
@@ -57,7 +22,7 @@ def connect(port: int, limits: Limits = QUICK) -> ZmqConnection:
 
 
 def test_requests_are_answered_one_after_another() -> None:
-    with server(lambda message: [message[::-1]]) as port, contextlib.closing(connect(port)) as connection:
+    with replying(lambda message: [message[::-1]]) as port, contextlib.closing(connect(port)) as connection:
         assert [connection.ask(m) for m in (b"abc", b"de", b"")] == [b"cba", b"ed", b""]
 
 
@@ -96,7 +61,7 @@ def test_after_an_answer_that_never_came_the_next_request_is_answered() -> None:
             time.sleep(0.5)
         return [message]
 
-    with server(forgets_the_first) as port, contextlib.closing(connect(port)) as connection:
+    with replying(forgets_the_first) as port, contextlib.closing(connect(port)) as connection:
         with pytest.raises(PolicyUnreachable, match=r"did not answer within 0.3 s; the option timeout=S or first_timeout=S waits longer"):
             connection.ask(b"first")
         time.sleep(0.3)
@@ -110,7 +75,7 @@ def test_the_first_answer_may_take_longer_than_the_others() -> None:
         return [message]
 
     limits = Limits(timeout_s=0.2, first_timeout_s=5.0, connect_timeout_s=2.0)
-    with server(slow) as port, contextlib.closing(connect(port, limits)) as connection:
+    with replying(slow) as port, contextlib.closing(connect(port, limits)) as connection:
         assert connection.ask(b"x") == b"x"
         with pytest.raises(PolicyUnreachable, match="did not answer within 0.2 s"):
             connection.ask(b"y")
@@ -120,8 +85,7 @@ def test_a_server_that_goes_away_before_it_answers_is_noticed_at_once() -> None:
     limits = Limits(timeout_s=9, first_timeout_s=9, connect_timeout_s=2)
 
     def leaves(raw: RawServer, line: socket.socket) -> None:
-        _shake_hands(line)
-        line.recv(1 << 16)
+        shake_hands(line)
 
     with RawServer(leaves) as raw:
         began_s = time.monotonic()
@@ -131,12 +95,12 @@ def test_a_server_that_goes_away_before_it_answers_is_noticed_at_once() -> None:
 
 
 def test_a_server_that_was_started_again_is_found_again() -> None:
-    with server(lambda message: [b"old"]) as port:
+    with replying(lambda message: [b"old"]) as port:
         connection = connect(port)
         assert connection.ask(b"x") == b"old"
     with pytest.raises(PolicyUnreachable, match="nobody takes a connection"):
         connection.ask(b"x")
-    with server(lambda message: [b"new"], port):
+    with replying(lambda message: [b"new"], port):
         assert connection.ask(b"x") == b"new"
     connection.close()
 
@@ -144,9 +108,8 @@ def test_a_server_that_was_started_again_is_found_again() -> None:
 @pytest.mark.parametrize("announced", [10 * 2**30, 1001])
 def test_an_answer_that_is_too_large_is_not_read(announced: int) -> None:
     def boasts(raw: RawServer, line: socket.socket) -> None:
-        _shake_hands(line)
-        line.recv(1 << 16)
-        line.sendall(b"\x01\x00" + b"\x02" + announced.to_bytes(8, "big") + b"x" * 100)
+        shake_hands(line)
+        boast(line, announced)
         raw.is_over.wait(10)
 
     with RawServer(boasts) as raw:
@@ -157,7 +120,7 @@ def test_an_answer_that_is_too_large_is_not_read(announced: int) -> None:
 
 
 def test_an_answer_in_several_frames_is_none() -> None:
-    with server(lambda message: [b"a", b"b"]) as port, pytest.raises(BadReply, match="answered with 2 frames; one is wanted"):
+    with replying(lambda message: [b"a", b"b"]) as port, pytest.raises(BadReply, match="answered with 2 frames; one is wanted"):
         connect(port).ask(b"x")
 
 
@@ -166,13 +129,3 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(BadData, match="is no address of ZeroMQ: write tcp://host:port"):
         ZmqConnection(url, limits=QUICK)
 
-
-def _shake_hands(line: socket.socket) -> None:
-    """Greets as a server of ZeroMQ does."""
-    line.sendall(GREETING)
-    greeted = b""
-    while len(greeted) < 64 + 2:
-        greeted += line.recv(1 << 16)
-    while len(greeted) < 66 + greeted[65]:
-        greeted += line.recv(1 << 16)
-    line.sendall(b"\x04" + bytes([len(READY)]) + READY)
