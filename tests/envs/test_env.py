@@ -37,6 +37,14 @@ def test_gymnasium_checks_every_id(name: str) -> None:
         check_env(env, skip_render_check=name not in FILMED)  # the tasks of a robot are filmed alike
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in IDS if name not in FILMED])
+def test_gymnasium_films_every_id(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        check_env(gymnasium.make(name, render_mode="rgb_array", image_size=(32, 32)).unwrapped)
+
+
 @pytest.mark.parametrize("first", ["import gymnasium, vlagym", "import vlagym.envs.gym, gymnasium", "import gymnasium, mujoco, vlagym"])
 def test_ids_are_known_however_it_is_imported(first: str) -> None:
     code = f"{first}\ne = gymnasium.make('vlagym/Stack-v0', cameras=('front',))\nprint(e.reset(seed=0)[0]['images']['front'].shape)"
