@@ -288,6 +288,7 @@ def conclude(
         certificate=rollout.certificate(),
         warning=rollout.warning,
         failure_mode=mode,
+        clipped_steps=rollout.clipped_steps,
     )
     return Played(result=result, trace=trace)
 

@@ -188,9 +188,9 @@ class Rollout:
                 self.ended_by, self.error = end.by, end.error
 
     @property
-    def clipped_steps(self) -> int:
-        """Control steps in which the conversions clipped something."""
-        return self._link.clipped_steps
+    def clipped_steps(self) -> int | None:
+        """Control steps in which the conversions clipped something; None where they clip nothing."""
+        return self._link.clipped_steps if self._pipeline.clips else None
 
     def play(self) -> Rollout:
         """Plays the episode to its end without looking at its steps, and returns the rollout."""

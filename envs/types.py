@@ -757,6 +757,9 @@ class ErrorRecord:
 class EpisodeResult:
     """One line of episodes.jsonl."""
 
+    YOUNGER: ClassVar = ("clipped_steps",)
+    """Is written only where there is something to say."""
+
     digest: str
     task: str
     robot: str
@@ -783,6 +786,8 @@ class EpisodeResult:
     """What carried the robot."""
     level: str | None = None
     """How the sentence said it: `EpisodeSpec.level`; None in lines from before it was kept."""
+    clipped_steps: int | None = None
+    """Control steps in which something that the policy sent was clipped to the environment's bounds; None where its conventions clip nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

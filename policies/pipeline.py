@@ -172,6 +172,11 @@ class Pipeline:
         return tuple(dict.fromkeys(i.camera for i in self.images))
 
     @property
+    def clips(self) -> bool:
+        """Whether something that the policy sends may be clipped."""
+        return any(step.clip for step in self.actions)
+
+    @property
     def is_resampled(self) -> bool:
         """Whether some image that the policy sees depends on an image library."""
         return any(i.is_resampled for i in self.images)
