@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -125,8 +127,10 @@ class _Line:
         """
         if self._socket.is_open():
             return
-        self._socket.open()
-        frame = self._socket.receive(self._socket.limits.first_timeout_s, option="first_timeout")
+        limits_ = self._socket.limits
+        with _told_when_slow(self.url, limits_):
+            self._socket.open(patience_s=limits_.first_timeout_s)
+            frame = self._socket.receive(limits_.first_timeout_s, option="first_timeout")
         found = self._read(frame)
         error = openpi.read_error(found)
         if error is not None or not isinstance(found, dict):
@@ -194,6 +198,19 @@ class _DropOnError:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if kind is not None:
             self._socket.close()
+
+
+@contextlib.contextmanager
+def _told_when_slow(url: str, patience: Limits) -> Iterator[None]:
+    """Logs that a server has taken the connection and says nothing: it may be busy, or none of this family, and only a person can tell."""
+    words = "%s has taken the connection and says nothing yet: it answers somebody else, or is no server of openpi's kind. It is waited for, up to %g s"
+    timer = threading.Timer(patience.connect_timeout_s, _LOG.warning, (words, url, patience.first_timeout_s))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _announced(metadata: Mapping[str, Any]) -> Any:

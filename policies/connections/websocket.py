@@ -52,8 +52,12 @@ class WebSocket:
         self._connection: Any = None
         self._has_answered = False
 
-    def open(self) -> None:
+    def open(self, *, patience_s: float | None = None) -> None:
         """Connects, after closing what was open.
+
+        Args:
+          patience_s: How long the handshake may take once the other side's machine has taken the connection: a server that computes in its event
+            loop shakes no hands until it has finished. None: as long as connecting may take.
 
         Raises:
           PolicyUnreachable: If nobody is there, or who is there speaks no WebSocket or refuses.
@@ -63,7 +67,7 @@ class WebSocket:
         connect, errors = _websockets()
         deadline = Deadline(self.limits.connect_timeout_s)
         try:
-            plug = socket.create_connection((self._host, self._port), timeout=deadline.seconds)
+            plug = socket.create_connection((self._host, self._port), timeout=self.limits.connect_timeout_s)
         except OSError as error:
             raise PolicyUnreachable(f"nobody answers at {self.url} ({_said(error)}): is the server up, and the address right?") from error
         plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -72,7 +76,7 @@ class WebSocket:
                 self.url,
                 sock=plug,
                 compression=None,
-                open_timeout=deadline.left_s() or 0.001,
+                open_timeout=max(deadline.left_s(), 0.001) if patience_s is None else patience_s,
                 close_timeout=_CLOSE_TIMEOUT_S,
                 max_size=self.limits.max_bytes,
                 additional_headers=self._headers,
@@ -81,7 +85,7 @@ class WebSocket:
             self._connection = self._stack.enter_context(made)
         except (OSError, EOFError, ValueError, errors.WebSocketException) as error:
             plug.close()
-            raise self._refused(error) from error
+            raise self._refused(error, patience_s) from error
         self._has_answered = False
 
     def is_open(self) -> bool:
@@ -182,13 +186,14 @@ class WebSocket:
             raise PolicyUnreachable(f"the connection to {self.url} is not open")
         return self._connection
 
-    def _refused(self, error: Exception) -> PolicyUnreachable:
+    def _refused(self, error: Exception, patience_s: float | None) -> PolicyUnreachable:
         response = getattr(error, "response", None)
         if response is not None:
             hint = "it wants a key" if response.status_code in _SECRETS else "is the path right?"
             return PolicyUnreachable(f"{self.url} answers the handshake with HTTP {response.status_code} and opens no WebSocket: {hint}")
         if isinstance(error, TimeoutError):
-            return PolicyUnreachable(f"{self.url} took no WebSocket within {self.limits.connect_timeout_s:g} s (option connect_timeout=S)")
+            limit_s, option = (self.limits.connect_timeout_s, "connect_timeout") if patience_s is None else (patience_s, "first_timeout")
+            return PolicyUnreachable(f"{self.url} took no WebSocket within {limit_s:g} s (option {option}=S)")
         return PolicyUnreachable(f"what answers at {self.url} opens no WebSocket ({_said(error)})")
 
     def _ended(self, closed: Any) -> PolicyUnreachable | BadReply:

@@ -16,12 +16,15 @@ PATIENCE_S = 20.0
 
 
 @contextlib.contextmanager
-def raw_websocket(act: Callable[[socket.socket, threading.Event], None], *, handshake: bytes | None = None) -> Iterator[str]:
+def raw_websocket(
+    act: Callable[[socket.socket, threading.Event], None], *, handshake: bytes | None = None, delay_s: float = 0.0
+) -> Iterator[str]:
     """Yields the address of a server that hands each connection over after the handshake.
 
     Args:
       act: What is done with a connection; the event says that the test is over. The connection is closed afterwards.
       handshake: What is answered to the request; None: that a WebSocket is open.
+      delay_s: How long it takes to.
     """
     over = threading.Event()
     server = socket.create_server(("127.0.0.1", 0))
@@ -34,6 +37,7 @@ def raw_websocket(act: Callable[[socket.socket, threading.Event], None], *, hand
             request = b""
             while b"\r\n\r\n" not in request:
                 request += connection.recv(4096)
+            over.wait(delay_s)
             connection.sendall(_accepted(request) if handshake is None else handshake)
             act(connection, over)
 

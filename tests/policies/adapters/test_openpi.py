@@ -370,6 +370,16 @@ def test_a_reply_that_goes_wrong_costs_an_episode(load: Callable[..., Policy], r
         assert np.array_equal(play(policy).values, CHUNK)
 
 
+def test_a_server_that_is_busy_with_others_is_waited_for_and_told_of(load: Callable[..., Policy], caplog: pytest.LogCaptureFixture) -> None:
+    def act(connection: socket.socket, over: threading.Event) -> None:
+        time.sleep(0.3)
+        sends(METADATA)(connection, over)
+
+    with raw_websocket(act, delay_s=0.2) as url:
+        load(url, connect_timeout="0.1", first_timeout="5")
+    assert f"{url} has taken the connection and says nothing yet: it answers somebody else, or is no server of openpi's kind" in caplog.text
+
+
 def test_a_server_that_never_answers_is_given_up(load: Callable[..., Policy]) -> None:
     with raw_websocket(sends(METADATA)) as url:
         policy = load(url)
