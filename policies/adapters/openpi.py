@@ -203,7 +203,7 @@ class _DropOnError:
 @contextlib.contextmanager
 def _told_when_slow(url: str, patience: Limits) -> Iterator[None]:
     """Logs that a server has taken the connection and says nothing: it may be busy, or none of this family, and only a person can tell."""
-    words = "%s has taken the connection and says nothing yet: it answers somebody else, or is no server of openpi's kind. It is waited for, up to %g s"
+    words = "%s has taken the connection and says nothing yet: it answers somebody else, or is no server of openpi's kind. It has up to %g s"
     timer = threading.Timer(patience.connect_timeout_s, _LOG.warning, (words, url, patience.first_timeout_s))
     timer.daemon = True
     timer.start()
