@@ -1,9 +1,13 @@
-"""Policies that are asked by HTTP: servers of OpenVLA and of OpenVLA-OFT, and ours."""
+"""Policies that are asked by HTTP: servers of OpenVLA, of OpenVLA-OFT and of GR00T N1.5, and ours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, BadReply, NotReset, PolicyUnreachable, VlagymError
 from vlagym.envs.types import ActionChunk, Observation
@@ -11,8 +15,9 @@ from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.connections import http, limits
 from vlagym.policies.connections.http import HttpConnection, told
 from vlagym.policies.loading import refuse_options
-from vlagym.policies.wire import arrays, rest
-from vlagym.policies.wire.rest import Dialect, Layout
+from vlagym.policies.profile import Profile
+from vlagym.policies.wire import arrays, gr00t, gr00t_modality, rest
+from vlagym.policies.wire.rest import Dialect
 
 ANNOUNCEMENT = "/vlagym"
 """Where a server of ours says its profile and its dialect; others have no such path."""
@@ -20,28 +25,28 @@ _PATH = "/act"
 _NOT_THERE = (404, 405)
 _SECRET = (401, 403)
 
+Write = Callable[[Observation], Any]
+Read = Callable[[Any], NDArray[np.float32]]
+
 
 class RestPolicy:
     """A policy behind one address. The protocol has no episodes: every request stands alone."""
 
-    def __init__(
-        self, server: HttpConnection, path: str, spec: PolicySpec, layout: Layout, *, unnorm_key: str | None = None, is_encoded: bool = False
-    ) -> None:
+    def __init__(self, server: HttpConnection, path: str, spec: PolicySpec, write: Write, read: Read, *, is_encoded: bool = False) -> None:
         """Takes over a connection.
 
         Args:
           server: Where the policy is.
           path: Where it is asked.
           spec: What the policy declares.
-          layout: Where the parts of an observation stand in a message.
-          unnorm_key: Is sent along; None: nothing is.
+          write: Makes a message of an observation.
+          read: Makes actions `(T, D)` of an answer; raises BadReply.
           is_encoded: Whether messages are JSON within JSON.
         """
         self.spec = spec
         assert spec.action is not None
         self._action = spec.action
-        self._server, self._path, self._layout = server, path, layout
-        self._unnorm_key, self._is_encoded = unnorm_key, is_encoded
+        self._server, self._path, self._write, self._read, self._is_encoded = server, path, write, read, is_encoded
         self._slots: set[int] = set()
 
     def reset(self, context: EpisodeContext) -> None:
@@ -66,13 +71,13 @@ class RestPolicy:
         self._server.close()
 
     def _answer(self, observation: Observation) -> ActionChunk:
-        message: Any = rest.request(observation, self._layout, unnorm_key=self._unnorm_key)
+        message = self._write(observation)
         if self._is_encoded:
             message = {rest.ENCODED: arrays.to_json(message)}
         try:
             said = self._server.ask("POST", self._path, arrays.to_json(message).encode())
             _check_status(said, self._server.base + self._path)
-            values = rest.read_actions(_decoded(said.body, self._server.base), self._action)
+            values = self._read(_decoded(said.body, self._server.base))
             if len(values) < self.spec.execute_steps:
                 raise BadReply(f"the server sent {len(values)} actions, and {self.spec.execute_steps} are executed of each chunk (option execute=N)")
         except VlagymError:
@@ -86,13 +91,14 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> RestPolicy:
 
     Where the profile has a table [wire.openvla] or [wire.oft], images and state are called as it says. Otherwise the image of openvla is `image`; of
     oft, the first one is `full_image`, the one other `wrist_image`, or `<name>_image` for those whose names hold "wrist", and all state is one
-    vector, `state`, in the profile's order. The sentence is `instruction`.
+    vector, `state`, in the profile's order. The sentence is `instruction`. For gr00t, see the adapter gr00t: this is the HTTP server of N1.5, which
+    does not say what it reads, so that all keys are the profile's.
 
     Args:
       argument: Address of the server: http://host:8000/act; without a path it is /act.
       options: "profile": name of a profile or a TOML file of one; needed where the server announces none. "execute": actions of each chunk that are
-        executed. "dialect": openvla or oft; without it a profile with one image and no state is served by openvla, and any other by oft.
-        "unnorm_key": sent along, for servers that have several. "encoded": true sends JSON within JSON. "api_key_env": name of the environment
+        executed. "dialect": openvla, oft or gr00t; without it a profile with one image and no state is served by openvla, and any other by
+        oft. "unnorm_key": sent along, for servers that have several. "encoded": true sends JSON within JSON. "api_key_env": name of the environment
         variable that holds a key, sent as `Authorization: Bearer`. "timeout", "first_timeout", "connect_timeout" in s, "max_mib" in MiB.
 
     Raises:
@@ -126,15 +132,27 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> RestPolicy:
         if "unnorm_key" in options:
             card["unnorm_key"] = options["unnorm_key"]
         spec = profile.spec("rest", card=card, execute_steps=execute, runs_in_worker=True)
-        if spec.history != (0,):
-            raise BadData(f"this protocol sends one observation at a time, and the profile {profile.name!r} wants those at the steps {spec.history}")
-        assert spec.action is not None
-        where = f"[wire.{dialect}] of profile {profile.name!r}" if dialect in profile.wire else f"profile {profile.name!r}"
-        layout = rest.layout(dialect, profile.wire.get(dialect), spec.action, spec.observation, where)
+        write, read = _messages(dialect, profile, spec, options.get("unnorm_key"))
     except VlagymError:
         server.close()
         raise
-    return RestPolicy(server, path, spec, layout, unnorm_key=options.get("unnorm_key"), is_encoded=is_encoded)
+    return RestPolicy(server, path, spec, write, read, is_encoded=is_encoded)
+
+
+def _messages(dialect: Dialect, profile: Profile, spec: PolicySpec, unnorm_key: str | None) -> tuple[Write, Read]:
+    """Returns how observations are written and actions are read in a dialect."""
+    assert spec.action is not None
+    table = profile.wire.get(dialect)
+    where = f"profile {profile.name!r}" if table is None else f"[wire.{dialect}] of profile {profile.name!r}"
+    if dialect == "gr00t":
+        if unnorm_key is not None:
+            raise BadData("GR00T's servers have no unnorm_key: leave the option out")
+        keys = gr00t_modality.keys_of(spec, table, None, where)
+        return (lambda seen: {"observation": gr00t.request([seen], keys, spec.history, "n1.5")}), (lambda said: gr00t.read_actions(said, keys, 1)[0])
+    if spec.history != (0,):
+        raise BadData(f"this protocol sends one observation at a time, and the profile {profile.name!r} wants those at the steps {spec.history}")
+    layout = rest.layout(dialect, table, spec.action, spec.observation, where)
+    return partial(rest.request, where=layout, unnorm_key=unnorm_key), partial(rest.read_actions, action=spec.action)
 
 
 def _announcement(server: HttpConnection, timeout_s: float) -> dict[str, Any]:

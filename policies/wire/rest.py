@@ -1,7 +1,9 @@
 """The messages of the policies that are asked by HTTP: OpenVLA and OpenVLA-OFT, JSON with the arrays of json-numpy.
 
 openvla: one image and the sentence are answered with one action. oft: images, a state vector and the sentence are answered with a list of actions.
-Both servers answer whatever goes wrong inside them with the status 200 and the word "error"; what it was stands in their own log.
+gr00t: what N1.5 is asked over ZeroMQ; its messages stand in `vlagym.policies.wire.gr00t`.
+
+The first two answer whatever goes wrong inside them with the status 200 and the word "error"; what it was stands in their own log.
 
 Sources: openvla, vla-scripts/deploy.py; openvla-oft, vla-scripts/deploy.py and experiments/robot/openvla_utils.py.
 """
@@ -20,8 +22,10 @@ from vlagym.envs.types import ActionSpec, Observation, ObservationSpec
 from vlagym.policies.wire import arrays, names
 from vlagym.policies.wire.names import Names, read_names
 
-Dialect = Literal["openvla", "oft"]
+Dialect = Literal["openvla", "oft", "gr00t"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
+Vla = Literal["openvla", "oft"]
+"""Those whose messages stand here."""
 
 ERROR = "error"
 """The whole answer where something went wrong."""
@@ -46,7 +50,7 @@ def check_dialect(name: str) -> Dialect:
     raise unknown_name("dialect of rest", name, DIALECTS)
 
 
-def usual_dialect(observation: ObservationSpec) -> Dialect:
+def usual_dialect(observation: ObservationSpec) -> Vla:
     """Returns what a policy that reads this is served by: OpenVLA reads one image and no state, everything else is OFT's."""
     return "openvla" if len(observation.images) == 1 and not observation.state else "oft"
 
@@ -60,7 +64,7 @@ class Layout:
     """Names and sizes of the state that stands in one vector, one after another; empty: each has its own place."""
 
 
-def layout(dialect: Dialect, table: Mapping[str, str] | None, action: ActionSpec, observation: ObservationSpec, where: str = "the policy") -> Layout:
+def layout(dialect: Vla, table: Mapping[str, str] | None, action: ActionSpec, observation: ObservationSpec, where: str = "the policy") -> Layout:
     """Returns where things stand in messages.
 
     openvla: the image is `image`. oft: the first image is `full_image`; the one other, or the ones whose names hold "wrist", are `wrist_image` and
@@ -138,7 +142,7 @@ def read_request(message: Any, where: Layout) -> tuple[dict[str, Any], dict[str,
     return {name: value for name, value in images.items() if value is not None}, state, said
 
 
-def answer(values: NDArray[np.float32], dialect: Dialect) -> Any:
+def answer(values: NDArray[np.float32], dialect: Vla) -> Any:
     """Returns what a server of the dialect answers: one array, the first action, or a list of one array for each.
 
     Args:
@@ -167,7 +171,7 @@ def read_actions(said: Any, action: ActionSpec) -> NDArray[np.float32]:
     if isinstance(said, str):
         raise BadReply(
             'the server answers with the word "error": something failed inside it, and its own log says what. Usual causes: an unnorm_key '
-            "that its checkpoint does not have or that it needs (option unnorm_key=KEY), the other dialect (option dialect=openvla|oft), images "
+            "that its checkpoint does not have or that it needs (option unnorm_key=KEY), the other dialect (option dialect=…), images "
             "that are not uint8"
         )
     if isinstance(said, Mapping) and "detail" in said:
@@ -186,7 +190,7 @@ def read_actions(said: Any, action: ActionSpec) -> NDArray[np.float32]:
         return steps.astype(np.float32)
 
 
-def _image_keys(dialect: Dialect, images: list[str], where: str) -> dict[str, str]:
+def _image_keys(dialect: Vla, images: list[str], where: str) -> dict[str, str]:
     if dialect == "openvla":
         return {images[0]: "image"}
     keys = {name: "full_image" for name in images[:1]}

@@ -233,3 +233,24 @@ def test_a_profile_with_a_history_does_not_fit() -> None:
 def test_an_episode_that_was_not_begun_is_told(load: Load) -> None:
     with RawServer(foreign(GOOD)) as server, pytest.raises(NotReset, match="slot 3 was asked for actions before it was told its episode"):
         load(server.port).act({0: observation(), 3: observation()})
+
+
+# -------------------------------------------------------------------------------------------------------------------- GR00T by HTTP
+def test_the_http_server_of_gr00t_is_asked_with_the_keys_of_the_profile(tmp_path: Path) -> None:
+    said = {"action.xyz": np.full((4, 3), 0.25), "action.turn": np.zeros((4, 3)), "action.gripper": np.ones(4)}
+    table = '[wire.gr00t]\nfront = "image"\nwrist = "wrist_image"\nactions = "xyz:3,turn:3,gripper:1"\ngripper_opening_m = "gripper"'
+    options = {"profile": echo_profile.write(tmp_path, table), "dialect": "gr00t", **QUICK}
+    with RawServer(foreign(http_answer(arrays.to_json(said).encode()))) as server:
+        with contextlib.closing(load_policy(f"rest:http://127.0.0.1:{server.port}/act", options)) as policy:
+            policy.reset(context())
+            found = policy.act({0: observation()})[0].values
+        sent = json.loads(server.requests[-1].partition(b"\r\n\r\n")[2])["observation"]
+    assert found.shape == (4, 7) and found[0].tolist() == [0.25] * 3 + [0] * 3 + [1]
+    assert list(sent) == ["video.image", "video.wrist_image", "state.ee_pos_base_m", "state.gripper", "annotation.human.action.task_description"]
+    assert sent["video.image"]["shape"] == [1, 1, 12, 16, 3] and sent["annotation.human.action.task_description"] == ["lift the cube"]
+
+
+def test_an_unnorm_key_is_refused_for_gr00t(tmp_path: Path) -> None:
+    options = {"profile": echo_profile.write(tmp_path), "dialect": "gr00t", "unnorm_key": "bridge_orig", **QUICK}
+    with RawServer(foreign()) as server, pytest.raises(BadData, match="GR00T's servers have no unnorm_key: leave the option out"):
+        load_policy(f"rest:http://127.0.0.1:{server.port}/act", options)
