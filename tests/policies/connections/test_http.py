@@ -35,8 +35,8 @@ def fails(talk: Talk, error: type[Exception], words: str, limits: Limits = QUICK
 def test_requests_share_a_connection() -> None:
     with RawServer(http_answers(http_answer(b"one"), http_answer(b"two", "404 Not Found"))) as server:
         connection = HttpConnection(f"http://127.0.0.1:{server.port}", limits=QUICK, headers={"Authorization": "Bearer k"})
-        assert connection.ask("POST", "/act", b'{"a": 1}') == (200, b"one")
-        assert connection.ask("GET", "/health") == (404, b"two")
+        assert connection.ask("POST", "/act", b'{"a": 1}')[:2] == (200, b"one")
+        assert connection.ask("GET", "/health")[:2] == (404, b"two")
         assert server.num_connections == 1
         first, second = server.requests
     assert first.startswith(b"POST /act HTTP/1.1") and first.endswith(b'{"a": 1}') and b"Content-Type: application/json" in first
