@@ -46,7 +46,7 @@ def padded(image: Image, width: int, height: int, by: Filter) -> Image:
     """
     there_height, there_width = image.shape[:2]
     ratio = max(there_width / width, there_height / height)
-    inner = stretched(image, int(there_width / ratio), int(there_height / ratio), by)
+    inner = stretched(image, max(1, int(there_width / ratio)), max(1, int(there_height / ratio)), by)
     out = np.zeros((height, width, 3), np.uint8)
     top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
     out[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
