@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vlagym.benchmark import cadence
+from vlagym.benchmark.rig import rig_names
 from vlagym.benchmark.suite import Suite
 from vlagym.benchmark.suite_files import FOLDER, load_suite
 from vlagym.envs import catalog
@@ -41,11 +42,15 @@ def _asked(header: RunHeader) -> str:
 
 def _suite(suite: Suite) -> list[str]:
     """Returns what is to be said of a suite that bears the name of one of ours and is not it."""
-    if suite.name not in catalog.toml_names(FOLDER):
-        return [f"the suite {suite.name!r} is none that ships: nobody but its author says what is in it"]
-    shipped = load_suite(suite.name)
+    name, _, rig = suite.name.partition("@")
+    for what, part, known in (("suite", name, catalog.toml_names(FOLDER)), ("rig", rig, ["", *rig_names()])):
+        if part not in known:
+            return [f"the {what} {part!r} is none that ships: nobody but its author says what is in it"]
+    shipped = load_suite(name)
     if suite.season:
         shipped = shipped.in_season(suite.season)
+    if rig:
+        shipped = shipped.restrict(rig=rig)
     out: list[str] = []
     if (suite.version, suite.entries) != (shipped.version, shipped.entries):
         counts = f"{suite.num_episodes} episodes there, {shipped.num_episodes} here"

@@ -12,6 +12,7 @@ import pytest
 
 from vlagym.benchmark.entry import FIRST_DEMO_SEED, FIRST_SEASON_SEED, Entry
 from vlagym.benchmark.episode import WorldOptions, make_world, play_episode
+from vlagym.benchmark.reservations import _suite
 from vlagym.benchmark.rig import Rig, load_rig, read_rig, rig_names
 from vlagym.benchmark.suite import Suite
 from vlagym.benchmark.suite_files import load_suite, suite_from_plain, suite_to_plain
@@ -217,6 +218,15 @@ def test_a_suite_at_a_rig_bears_its_name_and_comes_back_from_a_header() -> None:
     assert at.restrict(rig="libero").name == "smoke@libero" and at.restrict(rig="none").name == "smoke"
     assert at.check().restrict(rig="droid").name == "smoke@droid"
     assert [e.first_seed for e in at.in_season("spring").entries] == [e.first_seed for e in smoke.in_season("spring").entries]
+
+
+def test_a_suite_that_ships_is_known_at_a_rig_that_ships_and_at_no_other(tmp_path: Path) -> None:
+    smoke = load_suite("smoke")
+    assert _suite(smoke.restrict(rig="libero")) == [] == _suite(smoke.in_season("spring").restrict(rig="droid"))
+    (part,) = _suite(smoke.restrict(rig="libero", episodes=1))
+    assert "these are not the episodes of the suite 'smoke@libero' as it ships (3 episodes there, 30 here)" in part
+    (other,) = _suite(smoke.restrict(rig=str(changed(tmp_path, "width = 256", "width = 128"))))
+    assert other == "the rig 'mine' is none that ships: nobody but its author says what is in it"
 
 
 def test_episodes_of_an_entry_at_a_rig_are_those_of_the_entry_moved_there() -> None:
