@@ -15,7 +15,7 @@ from vlagym.benchmark.suite_files import suite_to_plain
 from vlagym.envs import backend
 from vlagym.envs.safety import Mode
 from vlagym.envs.safety_limits import limits_of
-from vlagym.envs.types import EpisodeSpec, RunHeader, SensorSpec, to_plain
+from vlagym.envs.types import EpisodeSpec, RunHeader, SensorSpec, canonical_json, sha, to_plain
 from vlagym.policies.base import PolicySpec
 from vlagym.policies.chunking import Chunking
 from vlagym.policies.conventions import Pipeline
@@ -107,15 +107,12 @@ def make_header(
             "privileged": policy.privileged,
             "chunking": str(chunking),
             "retries": retries,
+            **({} if policy.profile is None else {"profile": {"name": policy.profile, "digest": _digest_of_profile(policy)}}),
         },
         robot_looks=dict(looks),
         quality=quality,
         conventions={
-            "policy": {
-                "action": to_plain(policy.action),
-                "observation": to_plain(policy.observation),
-                **({} if policy.profile is None else {"profile": policy.profile}),
-            },
+            "policy": {"action": to_plain(policy.action), "observation": to_plain(policy.observation)},
             "environments": [{"action": to_plain(p.environment), "pipeline": p.describe()} for p in pipelines.values()],
         },
         seeds={"first": min(seeds), "last": max(seeds), **({} if shuffle is None else {"shuffle": shuffle})},
@@ -127,6 +124,12 @@ def make_header(
         robot_bases=bases_of(episodes),
         safety=_safety(episodes, safety),
     )
+
+
+def _digest_of_profile(policy: PolicySpec) -> str:
+    """Returns what tells two profiles of one name apart: a file may have been changed between two runs."""
+    said = (policy.action, policy.observation, policy.normalisation, policy.clip, policy.sticky_steps, policy.history)
+    return sha(canonical_json([to_plain(part) for part in said]).encode())
 
 
 def _packages_of(episodes: Sequence[EpisodeSpec], pipelines: Iterable[Pipeline]) -> dict[str, str]:

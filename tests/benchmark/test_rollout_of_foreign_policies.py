@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import fakes
 import numpy as np
+import pytest
 
 from vlagym.benchmark.episode import Connections, WorldOptions, asking, play_episode
+from vlagym.benchmark.entry import Entry
 from vlagym.benchmark.executor import LocalPort
+from vlagym.benchmark.header import differences
 from vlagym.benchmark.rollout import Rollout
-from vlagym.envs.types import ActionChunk, ActionSpec, EpisodeSpec, ImageComponent, Observation, sha_arrays
+from vlagym.benchmark.runner import RunOptions, run
+from vlagym.benchmark.suite import Suite
+from vlagym.envs.types import ActionChunk, ActionSpec, EpisodeResult, EpisodeSpec, ImageComponent, Observation, RunHeader, sha_arrays
 from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.chunking import Chunking, declared
+from vlagym.results.pooling import identity
 from vlagym.results.schema import result_from_line, result_to_line
+from vlagym.results.store import Store
 
 SIZE = 8
 
@@ -162,3 +170,41 @@ def test_a_policy_at_the_environments_rate_in_its_conventions_is_executed_to_the
     trace = again.play().trace()
     assert trace is not None and sha_arrays(trace.actions) == sha_arrays(np.concatenate([c[:2] for c in chunks])[: trace.num_steps])
     assert played.play().certificate() == again.certificate()
+
+
+# ----------------------------------------------------------------------------------------------------------------------- the header
+class Silent:
+    def begins(self, path: Path, total: int, done: int, workers: int) -> None: ...
+
+    def stored(self, result: EpisodeResult) -> None: ...
+
+
+def FOREIGN(argument: str | None, options: Mapping[str, str]) -> Foreign:
+    """Builds the policy; its argument says how far it goes at most, in m."""
+    return Foreign(most_m=float(argument or 0.15), clip=True, profile=options.get("profile"))
+
+
+def header(folder: Path, argument: str, **options: str) -> RunHeader:
+    suite = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=1),))
+    how = RunOptions(
+        policy="fakes:CARRIER" if argument == "native" else f"{Path(__file__).stem}:FOREIGN:{argument}", policy_options=options,
+        suite=suite, executor="serial", out=folder, make_world=fakes.make_world,
+    )  # fmt: skip
+    return Store.open(run(how, [fakes.spec(0, horizon_s=0.5)], Silent()).path).header
+
+
+def test_the_header_names_profile_and_image_library_of_those_who_have_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    foreign, native = header(tmp_path / "foreign", "0.15", profile="mine"), header(tmp_path / "native", "native")
+    assert foreign.policy["profile"]["name"] == "mine" and "profile" not in native.policy
+    assert "pillow" in foreign.packages and "scipy" not in foreign.packages and "pillow" not in native.packages
+    (environment,) = foreign.conventions["environments"]
+    assert environment["pipeline"]["repeats"] == 4 and "repeats" not in native.conventions["environments"][0]["pipeline"]
+
+
+def test_a_profile_that_was_changed_is_another_row_and_is_not_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    first, second = (header(tmp_path / name, most, profile="mine") for name, most in (("a", "0.15"), ("b", "0.16")))
+    same = replace(second, policy={**second.policy, "name": first.policy["name"]})  # as if the file had been changed under its name
+    assert identity(first) != identity(same)
+    assert any(line.startswith("policy.profile.digest was") for line in differences(first, same))
