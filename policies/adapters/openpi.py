@@ -85,7 +85,7 @@ class OpenpiPolicy:
         self._calls[slot] += 1
         with line.dropped_on_error():
             line.ensure_in_episode(context.digest)
-            session = context.digest if line.has_sessions else None
+            session = context.digest if line.wants_session else None
             answer = line.ask(openpi.request(observation, self._called, line.dialect, session=session, seed=seed))
             values = openpi.read_actions(answer, self._called, self._action)
             if len(values) < self.spec.execute_steps:
@@ -111,6 +111,11 @@ class _Line:
     def has_sessions(self) -> bool:
         """Whether the server is told which episode it is."""
         return openpi.has_sessions(self.dialect) or ANNOUNCEMENT in (self.metadata or {})
+
+    @property
+    def wants_session(self) -> bool:
+        """Whether each request names the episode: RoboArena's servers say so."""
+        return self.has_sessions and (self.metadata or {}).get("needs_session_id") is not False
 
     def again(self) -> _Line:
         """Returns another line to the same server, which is not open."""

@@ -151,17 +151,22 @@ def _array_of(found: dict[Any, Any]) -> Any:
     def get(key: str) -> Any:
         return found[key] if key in found else found.get(key.encode())
 
-    if get("__ndarray__") is True:
+    if _is_marked(get("__ndarray__")):
         return _from_bytes(get("data"), get("dtype"), get("shape"))
-    if get("__npgeneric__") is True:
+    if _is_marked(get("__npgeneric__")):
         return _scalar(get("data"), get("dtype"))
-    if get("__ndarray_class__") is True:
+    if _is_marked(get("__ndarray_class__")):
         return _from_npy(get("as_npy"))
     if isinstance(get("nd"), bool) and get("type") is not None:  # PyPI's msgpack-numpy; its kind "O" is a pickle
         if get("nd"):
             return _from_bytes(get("data"), get("type"), get("shape"))
         return _from_bytes(get("data"), get("type"), ())[()]
     return found
+
+
+def _is_marked(value: Any) -> bool:
+    """Returns whether a marker is set; some encoders of other languages write 1 for true."""
+    return value is True or (isinstance(value, int) and value == 1)
 
 
 def _json_array_of(found: dict[str, Any]) -> Any:

@@ -147,6 +147,12 @@ def test_roboarena_is_told_of_episodes(load: Callable[..., Policy]) -> None:
         assert [list(request) for request in server.requests] == [wanted, wanted]
 
 
+def test_roboarena_is_told_the_session_only_if_it_wants_it(load: Callable[..., Policy]) -> None:
+    with servers.roboarena(answer, CONFIG | {"needs_session_id": False}) as server:
+        play(load(server.url))
+        assert "session_id" not in server.requests[0]
+
+
 def test_vllm_omni_is_asked_again_after_it_has_cut_an_idle_connection(load: Callable[..., Policy]) -> None:
     parts = {"motion": CHUNK[None, :, :6], "gripper": CHUNK[None, :, 6:]}
     with servers.vllm_omni(lambda message: parts, CONFIG | {"action_horizon": 8}, idle_s=0.1) as server:

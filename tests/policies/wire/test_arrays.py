@@ -59,6 +59,11 @@ def test_every_encoding_is_read(hexadecimal: str) -> None:
     found[0] = 7.0  # it is the reader's own
 
 
+def test_a_marker_may_be_written_as_the_number_one() -> None:
+    assert np.array_equal(unpack(array_map(__ndarray__=1)), ARRAY)
+    assert unpack(array_map(__ndarray__=False))[b"dtype"] == "<f4", "what is not marked is a map"
+
+
 def test_scalars_are_read() -> None:
     assert unpack(bytes.fromhex(OPENPI_METADATA)) == {"reset_pose": [0, -1.5], "x": np.float32(2)}
     assert unpack(bytes.fromhex(MSGPACK_NUMPY_SCALAR)) == np.float32(2)
