@@ -49,10 +49,11 @@ class ActionStep:
             yield f"un-normalise by {self.normalisation.kind}"
         if self.form is not None:
             yield f"{self.form} to {self.into}"
-        if self.name in ("gripper_binary", "gripper_relative"):
-            yield self.name
+        if self.name == "gripper_binary":
+            yield "to the nearer end"
         if (self.gain, self.offset) != (1.0, 0.0):
-            yield f"{self.name}: x {self.gain:g}" + (f" + {self.offset:g}" if self.offset else "")
+            rest = f" {'-' if self.offset < 0 else '+'} {abs(self.offset):g}" if self.offset else ""
+            yield f"{self.name}: x {self.gain:g}{rest}"
         if self.hand is not None:
             yield f"turn from the hand's frame into the base's by {self.hand}, which is turned along the chunk"
 
@@ -213,6 +214,8 @@ class Pipeline:
 
     def _told_of(self, step: ActionStep) -> Iterator[str]:
         yield from step.words()
+        if step.name == "gripper_relative":
+            yield "counted from open" + (f", each command held for {self.sticky_steps} steps of the policy" if self.sticky_steps else "")
         if self.repeats > 1:
             is_shared = _convention(self.environment, step.component) in scales.DISPLACEMENTS
             yield f"shared out over {self.repeats} steps" if is_shared else f"repeated for {self.repeats} steps"

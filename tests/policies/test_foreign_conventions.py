@@ -348,7 +348,7 @@ def foreign() -> tuple[PolicySpec, Pipeline]:
     spec = policy(
         WIDE,
         in_hand(part("rotation", 3, "delta_euler_xyz", "rad", low=-0.5, high=0.5)),
-        part("gripper", 1, "gripper_open_unit", "fraction", low=0.0, frame="joint"),
+        part("gripper", 1, "gripper_closed_unit_binary", "fraction", low=0.0, frame="joint"),
         part("terminate", 3, "ignored", low=0.0),
         images=(ImageComponent(name="primary", width=32, height=32, source="front", fit="pad", orientation="mirrored", centre_share=0.9),),
         state=(LIBERO_STATE, SENT.state[0]),
@@ -368,11 +368,17 @@ def test_every_step_is_told() -> None:
         "euler_xyz to axis_angle; turn from the hand's frame into the base's by ee_target_quat_base_wxyz, which is turned along the chunk; "
         "shared out over 4 steps; clip"
     )
-    assert told["action gripper"] == "gripper_ends: x -2 + 1; repeated for 4 steps"
+    assert told["action gripper"] == "to the nearer end; gripper_binary: x 2 - 1; repeated for 4 steps"
     assert told["action terminate"] == "ignored"
     assert told["image primary"] == "of camera front; pad to 32 x 32 by area; middle 0.9 of the area, brought back to size; columns in reverse"
     assert told["state state"] == "as_is(ee_pos_base_m); axis_angle_positive_w(ee_quat_base_wxyz); two_finger_joints(gripper_opening_m)"
     assert told["state ee_pos_base_m"] == ""
+
+
+def test_what_a_relative_gripper_is_counted_from_is_told() -> None:
+    relative = part("gripper", 1, "gripper_closing_relative", "fraction", frame="joint")
+    told = connect(policy(TRANSLATION, ROTATION, relative, sticky_steps=15), DELTA, SENT).told()
+    assert told[2].steps == ("counted from open, each command held for 15 steps of the policy",)
 
 
 def test_the_header_holds_every_step_as_data() -> None:
