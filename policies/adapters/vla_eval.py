@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Mapping
 from typing import Any
 
-import vlagym
-from vlagym.envs.errors import BadData, BadReply, ConventionMismatch, NotReset, PolicyUnreachable, VlagymError, unknown_name
+from vlagym.envs.errors import BadData, ConventionMismatch, NotReset, VlagymError, unknown_name
 from vlagym.envs.types import ActionChunk, Observation
+from vlagym.policies.adapters._vla_eval_line import Line
 from vlagym.policies.base import EpisodeContext, PolicySpec
-from vlagym.policies.connections.limits import OPTIONS, Deadline, Limits, read_limits
-from vlagym.policies.connections.websocket import WebSocket, shortened
+from vlagym.policies.connections.limits import OPTIONS, read_limits
 from vlagym.policies.loading import refuse_options
 from vlagym.policies.wire import vla_eval as wire
 from vlagym.policies.wire.names import Names
@@ -20,175 +17,6 @@ from vlagym.policies.wire.vla_eval_specs import Wishes, compared
 
 _KNOWN = ("profile", "execute", "suite", "images", "announced", *OPTIONS)
 _ANNOUNCED = ("compare", "ignore")
-_LASTING = ("protocol_version", "model_server", "observation_params", "action_spec", "observation_spec", "vlagym")
-"""What of a server's hello may not change while a run goes on."""
-
-_log = logging.getLogger(__name__)
-
-
-class Line:
-    """One connection to a model server, and what was asked on it: an episode at a time.
-
-    Every answer must bear the number of a question. One to an earlier question that nobody waits for any more, such as a second error after a failed
-    start, is read and dropped; one to a question that was never asked closes the connection. An error that the server tells keeps it.
-    """
-
-    def __init__(self, url: str, limits: Limits, images: wire.ImageFormat = "png") -> None:
-        """Makes a line; nothing is contacted.
-
-        Raises:
-          BadData: If the URL is none.
-        """
-        self._socket = WebSocket(url, limits)
-        self._limits, self._images = limits, images
-        self._hello: dict[str, Any] | None = None
-        """Of the first connection."""
-        self._seq = 0
-        self._open_questions: set[int] = set()
-        """Numbers of messages that may still be answered."""
-        self._is_up = False
-        self._has_answered = False
-        self._steps: int | None = None
-        """Observations of the episode that is under way; None where none is."""
-
-    def again(self) -> Line:
-        """Returns another line to the same server, which is not connected."""
-        line = Line(self._socket.url, self._limits, self._images)
-        line._hello = self._hello
-        return line
-
-    def dial(self) -> dict[str, Any]:
-        """Connects anew and greets; returns the payload of the server's hello.
-
-        Raises:
-          PolicyUnreachable: If nobody is there, or nobody greets.
-          BadReply: If what comes is no greeting, or that of another server than before.
-        """
-        self.hang_up()
-        self._socket.open()
-        self._seq, self._open_questions, self._has_answered = 0, set(), False
-        try:
-            payload = {"harness_version": f"vlagym {vlagym.__version__}", "protocol_version": wire.PROTOCOL_VERSION, "vlagym": {"plays_chunks": True}}
-            seq = self._say("hello", payload, is_answered=True)
-            answer = self._read(Deadline(self._limits.connect_timeout_s), "connect_timeout")
-            if answer.type != "hello" or answer.seq != seq:
-                raise BadReply(f"{self._socket.url} answers a hello of seq {seq} with {answer.type!r} {_told(answer)}")
-        except PolicyUnreachable as error:
-            self.hang_up()
-            raise PolicyUnreachable(f"{error}: a model server of vla-eval answers a hello at once") from error
-        except BadReply as error:
-            self.hang_up()
-            raise BadReply(f"{error}. Is it a model server of vla-eval? Those of openpi are reached by openpi:ws://…") from error
-        hello = dict(answer.payload)
-        if self._hello is not None and any(hello.get(key) != self._hello.get(key) for key in _LASTING):
-            self.hang_up()
-            raise BadReply(f"the server at {self._socket.url} is another one than before: its hello has changed; begin a run of its own for it")
-        self._hello = hello
-        self._open_questions.clear()
-        self._is_up = True
-        return hello
-
-    def begin(self, task: Mapping[str, Any]) -> None:
-        """Tells the server that an episode begins; a connection that was lost is made again.
-
-        Raises:
-          PolicyUnreachable: As `dial`.
-          BadReply: As `dial`.
-        """
-        if not self._is_up:
-            self.dial()
-        try:
-            self._end()
-            self._say("episode_start", {"task": dict(task), "mode": "sync"}, is_answered=True)  # answered only by an error
-        except PolicyUnreachable:  # the server has gone since the last episode, and may be up again
-            self.dial()
-            self._say("episode_start", {"task": dict(task), "mode": "sync"}, is_answered=True)
-        self._steps = 0
-
-    def ask(self, payload: Mapping[str, Any]) -> int:
-        """Sends an observation; returns its number.
-
-        Raises:
-          PolicyUnreachable: If the connection is lost.
-        """
-        if not self._is_up:
-            raise PolicyUnreachable(f"the connection to {self._socket.url} was lost in this episode; the next one makes it again")
-        self._steps = (self._steps or 0) + 1
-        return self._say("observation", payload, is_answered=True)
-
-    def answer(self, seq: int) -> Mapping[str, Any]:
-        """Waits for the answer to a question and returns its payload.
-
-        Raises:
-          PolicyUnreachable: If none comes in time, or the connection is lost.
-          BadReply: If the server tells an error, or something comes that is no answer.
-        """
-        limit, option = (self._limits.timeout_s, "timeout") if self._has_answered else (self._limits.first_timeout_s, "first_timeout")
-        deadline = Deadline(limit)
-        while True:
-            message = self._read(deadline, option)
-            if message.type == "error" and message.seq in self._open_questions:
-                # An error about the start of the episode is all that will be told of it; the answer to this question is dropped when it comes.
-                self._open_questions.discard(message.seq)
-                raise BadReply(f"{self._socket.url} tells of an error: {_told(message)}")
-            if message.seq not in self._open_questions:
-                self.hang_up()
-                found = f"{message.type!r} with seq {message.seq}"
-                raise BadReply(f"{self._socket.url} sent {found}, and was asked with {seq}; the connection was closed")
-            self._open_questions.discard(message.seq)
-            if message.seq != seq:
-                _log.info("dropped the late answer %d of %s", message.seq, self._socket.url)
-                continue
-            if message.type != "action":
-                self.hang_up()
-                raise BadReply(f"{self._socket.url} answers an observation with {message.type!r} {_told(message)}")
-            # What was asked before and is not answered by now, never will be: answers come in order.
-            self._open_questions = {number for number in self._open_questions if number > seq}
-            self._has_answered = True
-            return message.payload
-
-    def close(self) -> None:
-        """Ends the episode that is under way, and hangs up."""
-        if self._is_up:
-            try:
-                self._end()
-            except PolicyUnreachable as error:
-                _log.info("the server had gone before the last episode was ended: %s", error)
-        self.hang_up()
-
-    def hang_up(self) -> None:
-        """Closes the connection without a word."""
-        self._is_up, self._steps = False, None
-        self._socket.close()
-
-    def _end(self) -> None:
-        steps, self._steps = self._steps, None
-        if steps is not None:
-            self._say("episode_end", {"metrics": {}, "steps": steps, "elapsed_sec": 0.0}, is_answered=False)
-
-    def _say(self, kind: wire.Type, payload: Mapping[str, Any], *, is_answered: bool) -> int:
-        self._seq += 1
-        message = wire.pack(wire.Message(kind, payload, self._seq, time.time()), self._images)
-        try:
-            self._socket.send(message)
-        except PolicyUnreachable:
-            self.hang_up()
-            raise
-        if is_answered:
-            self._open_questions.add(self._seq)
-        return self._seq
-
-    def _read(self, deadline: Deadline, option: str) -> wire.Message:
-        try:
-            return wire.unpack(self._socket.receive(max(deadline.left_s(), 0.001), option=option), max_bytes=self._limits.max_bytes)
-        except PolicyUnreachable as error:
-            self.hang_up()
-            if deadline.is_over:
-                raise PolicyUnreachable(f"{self._socket.url} has not answered within {deadline.seconds:g} s (option {option}=S)") from error
-            raise
-        except BadReply:
-            self.hang_up()
-            raise
 
 
 class VlaEval:
@@ -304,13 +132,6 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> VlaEval:
     except VlagymError:
         line.close()
         raise
-
-
-def _told(message: wire.Message) -> str:
-    """Returns what an error says, shortened; of any other message, its number and what it holds."""
-    said = message.payload.get("error") if message.type == "error" else None
-    text = said if isinstance(said, str) else f"of seq {message.seq}, which holds {', '.join(map(str, message.payload)) or 'nothing'}"
-    return " ".join(shortened(text).split())
 
 
 def _plain(value: Any) -> Any:

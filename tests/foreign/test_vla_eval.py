@@ -123,7 +123,7 @@ def test_its_harness_runs_a_benchmark_on_our_server(tmp_path: Path) -> None:
     vla_eval_bench.Bench.told.clear()
     config = {"benchmarks": [{"benchmark": "vla_eval_bench:Bench", "mode": "sync", "episodes_per_task": 1}]}
     with SERVER(served.Echo(), "127.0.0.1", 0) as server:
-        (result,) = run(config, server_url=server.url, output_dir=tmp_path, docker=False, no_save=True)
+        (result,) = run(config, server_url=server.url, output_dir=tmp_path, docker=False)
     assert vla_eval_bench.Bench.params == {"send_state": True, "send_wrist_image": True}, "the harness reads what our hello asks for"
     assert [task for task, _ in vla_eval_bench.Bench.told] == ["lift the cube", "open the drawer"]
     for task, actions in vla_eval_bench.Bench.told:

@@ -67,7 +67,8 @@ def test_an_episode_is_told_from_its_start_to_its_end(made: Callable[..., VlaEva
     assert [m["seq"] for m in heard.messages] == list(range(1, 9)) and heard.num_connections == 1
     task = {"name": "lift it", "digest": "00ff" * 8, "suite": "spatial"}
     assert heard.of("episode_start")[0] == {"task": task, "mode": "sync"}
-    assert heard.of("episode_end")[0] == {"metrics": {}, "steps": 2, "elapsed_sec": 0.0}
+    end = heard.of("episode_end")[0]
+    assert (end["metrics"], end["steps"]) == ({}, 2) and 0 <= end["elapsed_sec"] < 60
     assert heard.of("hello")[0]["protocol_version"] == 1
 
 
@@ -273,7 +274,7 @@ def test_a_server_that_is_not_up_is_one_line(profile: str) -> None:
 
 def test_a_server_that_never_greets_is_one_line(profile: str) -> None:
     with model_server(answers, on_hello=stay_silent) as heard:
-        message = r"has not answered within 1 s \(option connect_timeout=S\): a model server of vla-eval answers a hello"
+        message = r"has not answered within 0.3 s \(option timeout=S\): a model server of vla-eval answers a hello"
         with pytest.raises(PolicyUnreachable, match=message):
             POLICY(heard.url, {"profile": profile, **QUICK})
 
