@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import time
 
 import pytest
 from raw_server import RawServer, http_answer
 from zmq_server import boast, replying, shake_hands
 
-from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable
+from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyUnreachable
 from vlagym.policies.connections.limits import Limits
 from vlagym.policies.connections.zmq import ZmqConnection
 
@@ -129,3 +130,8 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(BadData, match="is no address of ZeroMQ: write tcp://host:port"):
         ZmqConnection(url, limits=QUICK)
 
+
+def test_without_pyzmq_the_line_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zmq", None)
+    with pytest.raises(MissingPackage, match=r"servers behind ZeroMQ need pyzmq: pip install 'vlagym\[gr00t\]'"):
+        ZmqConnection("tcp://127.0.0.1:5555", limits=QUICK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ import zmq
 from numpy.typing import NDArray
 from served import Echo, context, frames, observation, state
 
-from vlagym.envs.errors import BadData
+from vlagym.envs.errors import BadData, MissingPackage
 from vlagym.policies.serving.gr00t import SERVER
 from vlagym.policies.wire import arrays
 from vlagym.policies.wire.gr00t_modality import LANGUAGE, Dialect
@@ -188,3 +189,11 @@ def test_who_has_not_asked_for_long_is_forgotten(monkeypatch: pytest.MonkeyPatch
 def test_a_port_that_is_taken_is_told_with_what_to_do() -> None:
     with SERVER(Echo(), "127.0.0.1", 0) as server, pytest.raises(BadData, match="nobody can listen at .*: choose another port with --port, or 0"):
         SERVER(Echo(), "127.0.0.1", int(server.url.split(":")[2])).__enter__()
+
+
+def test_without_pyzmq_the_line_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zmq", None)
+    server = SERVER(Echo(), "127.0.0.1", 0)
+    with pytest.raises(MissingPackage, match=r"serving GR00T's protocol needs pyzmq and msgpack: pip install 'vlagym\[gr00t\]'"):
+        server.__enter__()
+    server.__exit__(None, None, None)

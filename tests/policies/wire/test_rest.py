@@ -37,7 +37,7 @@ def reads(*images: str, state: Mapping[str, int] | None = None) -> ObservationSp
     )
 
 
-def sent(dialect: rest.Dialect, spec: ObservationSpec, table: Mapping[str, str] | None = None) -> dict[str, Any]:
+def sent(dialect: rest.Vla, spec: ObservationSpec, table: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Returns the message of an observation of black images and states that count."""
     images = {i.name: np.full((4, 4, 3), n, np.uint8) for n, i in enumerate(spec.images)}
     numbers = iter(range(100))
@@ -149,3 +149,9 @@ def test_a_state_vector_of_another_length_is_told_with_what_is_wanted() -> None:
 def test_what_are_no_actions_is_told(answer: bytes, words: str) -> None:
     with pytest.raises(BadReply, match=words):
         rest.read_actions(arrays.from_json(answer), ACTION)
+
+
+@pytest.mark.parametrize("text", [b"[" + b"[]," * 600_000 + b"0]", "[" * 1_000_001, "[0" + ",0" * 1_000_001 + "]"])
+def test_a_few_megabytes_that_would_become_gigabytes_of_lists_are_refused(text: str | bytes) -> None:
+    with pytest.raises(BadData, match="a JSON message holds more than 1000000 values: numbers belong into arrays"):
+        arrays.from_json(text)
