@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import socket
 import threading
 import time
 import traceback
@@ -15,7 +16,8 @@ import msgpack
 import numpy as np
 
 Infer = Callable[[dict[str, Any]], Any]
-"""Observation without what belongs to the protocol -> the answer: a map, an array, or an exception that is raised."""
+"""Observation without what belongs to the protocol -> the answer: a map, an array, or an exception that is raised. Bytes are put on the socket as
+they are, and nothing else is said on that connection."""
 _FAILED = "Internal server error. Traceback included in previous frame."
 
 
@@ -96,6 +98,10 @@ def openpi(infer: Infer, metadata: Mapping[str, Any] | None = None) -> contextli
                 observation["prompt"]
                 seen.requests.append(observation)
                 answer = infer(observation)
+                if isinstance(answer, bytes):
+                    connection.socket.sendall(answer)
+                    connection.socket.shutdown(socket.SHUT_WR)
+                    return
                 if isinstance(answer, dict):
                     answer["server_timing"] = {"infer_ms": 1000 * (time.monotonic() - began_s)}
                 reply = pack(answer)
