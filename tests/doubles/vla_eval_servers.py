@@ -53,9 +53,14 @@ def greet(talk: Talk, message: Mapping[str, Any], **extra: Any) -> None:
 
 @contextlib.contextmanager
 def model_server(
-    on_observation: Reply, *, hello: Mapping[str, Any] | None = None, on_hello: Reply | None = None, on_start: Reply | None = None
+    on_observation: Reply,
+    *,
+    hello: Mapping[str, Any] | None = None,
+    on_hello: Reply | None = None,
+    on_start: Reply | None = None,
+    port: int = 0,
 ) -> Iterator[Heard]:
-    """Yields what a server hears that answers observations as it is told."""
+    """Yields what a server hears that answers observations as it is told. `port`: one that another double has had, to be up again there."""
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.server import serve
 
@@ -76,7 +81,7 @@ def model_server(
                 elif message["type"] == "observation":
                     on_observation(talk, message)
 
-    server = serve(handle, "127.0.0.1", 0, compression=None, max_size=None, close_timeout=0.5)
+    server = serve(handle, "127.0.0.1", port, compression=None, max_size=None, close_timeout=0.5)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     heard.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
