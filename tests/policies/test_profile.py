@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -302,6 +303,15 @@ def test_a_profile_of_ones_own_is_a_file_that_may_leave_out_what_is_usual(tmp_pa
     mine = load_profile(str(written(tmp_path, MINE)))
     assert (mine.observation.rate_hz, mine.observation.state, mine.chunk_steps, mine.rig) == (20.0, (), 1, None)
     assert mine.observation.images[0].orientation == "upright"
+
+
+def test_the_page_on_profiles_names_every_profile_and_its_example_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/profiles.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `(\w+)` \|", page, re.M)) == profile_names()
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+    mine = load_profile(str(written(tmp_path, example)))
+    action, observation = environment("panda", "", "ee_delta")
+    assert connect(mine.spec("mine"), action, observation).repeats == 4
 
 
 @pytest.mark.parametrize(
