@@ -236,16 +236,23 @@ def test_a_server_that_has_gone_costs_every_episode(made: Callable[..., VlaEval]
             play(policy)
 
 
-def test_chunks_of_another_size_and_of_no_numbers_are_refused_by_who_asked(made: Callable[..., VlaEval], profile: str) -> None:
-    nan = [0.0, 0.0, float("nan"), 0.0, 0.0, 0.0, 0.0]
-    for values, message in (([0.0] * 6, r"a chunk of shape \(1, 6\); mine wants \(T, 7\)"), (nan, "sent nan in step 0, component 2")):
-        with model_server(lambda talk, m, values=values: talk.act(m, values=values)) as heard:
-            policy = made(heard.url, profile=profile)
-            policy.reset(served.context())
-            chunks = policy.act({0: SEEN})
-            assert policy.spec.action is not None
-            with pytest.raises(BadPolicyOutput, match=message):
-                check_chunks(chunks, [0], policy.spec.action)
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.0] * 6, r"a chunk of shape \(1, 6\); mine wants \(T, 7\)"),
+        ([0.0, 0.0, float("nan"), 0.0, 0.0, 0.0, 0.0], "sent nan in step 0, component 2"),
+    ],
+)
+def test_chunks_of_another_size_and_of_no_numbers_are_refused_by_who_asked(
+    made: Callable[..., VlaEval], profile: str, values: list[float], message: str
+) -> None:
+    with model_server(lambda talk, m: talk.act(m, values=values)) as heard:
+        policy = made(heard.url, profile=profile)
+        policy.reset(served.context())
+        chunks = policy.act({0: SEEN})
+        assert policy.spec.action is not None
+        with pytest.raises(BadPolicyOutput, match=message):
+            check_chunks(chunks, [0], policy.spec.action)
 
 
 def test_a_message_that_announces_ten_gigabytes_is_not_read(made: Callable[..., VlaEval], profile: str) -> None:

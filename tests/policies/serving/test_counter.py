@@ -210,7 +210,12 @@ def test_a_policy_with_a_history_is_shown_as_much_as_it_wants(opened: Opened) ->
     policy = served.Echo(history=(-1, 0))
     seen: list[int] = []
     act = policy.act
-    policy.act = lambda o: (seen.append(len(o[0].past)), act(o))[1]  # type: ignore[method-assign]
+
+    def look(observations: Any) -> Any:
+        seen.append(len(observations[0].past))
+        return act(observations)
+
+    policy.act = look  # type: ignore[method-assign]
     counter, _ = opened(policy)
     before = Earlier(served.frames(10), served.state())
     counter.answer("a", served.frames(), served.state(), "go", past=[before])

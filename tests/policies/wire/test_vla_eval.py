@@ -77,7 +77,7 @@ def test_an_image_is_a_file_of_the_same_picture_in_the_same_envelope() -> None:
 @pytest.mark.parametrize("images", ["png", "raw", "array"])
 def test_images_arrive_as_they_were_sent(images: wire.ImageFormat) -> None:
     front = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
-    sent = {"images": {"front": front[::-1], "rgba": np.zeros((4, 4, 4), np.uint8)}, "chw": front.transpose(2, 0, 1), "depth": np.ones((4, 4, 1))}
+    sent: dict[str, Any] = {"images": {"front": front[::-1], "rgba": np.zeros((4, 4, 4), np.uint8)}, "chw": front.transpose(2, 0, 1), "depth": np.ones((4, 4, 1))}
     came = there_and_back(sent, images)
     assert np.array_equal(came["images"]["front"], front[::-1]) and came["images"]["rgba"].shape == (4, 4, 4)
     assert np.array_equal(came["chw"], sent["chw"]) and np.array_equal(came["depth"], sent["depth"])
