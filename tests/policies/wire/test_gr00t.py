@@ -12,8 +12,9 @@ from served import ACTION, OBSERVATION, Echo, observation
 from vlagym.envs.errors import BadData, BadReply, ConventionMismatch, UnknownName
 from vlagym.envs.types import Observation
 from vlagym.policies.base import PolicySpec
+from vlagym.policies.profile import load_profile
 from vlagym.policies.wire import arrays, gr00t
-from vlagym.policies.wire.gr00t_modality import Dialect, Keys, Modality, Piece, keys_of, modality_answer, read_modalities
+from vlagym.policies.wire.gr00t_modality import LANGUAGE, Dialect, Keys, Modality, Piece, keys_of, modality_answer, read_modalities
 
 # Captured from Isaac-GR00T's own gr00t/eval/service.py (N1.5) and gr00t/policy/server_client.py (N1.6), stubs in the place of the models; the long
 # ones as far as they were kept.
@@ -285,3 +286,19 @@ def test_an_error_is_told_with_its_end() -> None:
 
 def test_spec_of_these_tests_is_that_of_the_double() -> None:
     assert isinstance(SPEC, PolicySpec) and SPEC.action == ACTION and SPEC.observation == OBSERVATION
+
+
+# --------------------------------------------------------------------------------------------------------------------- profiles
+def test_the_profile_of_libero_fits_what_its_checkpoints_say() -> None:
+    """Keys and steps of the embodiment libero_panda: gr00t/configs/data/embodiment_configs.py of N1.6."""
+    keys = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
+    theirs = {
+        "video": Modality(steps=(0,), keys=("image", "wrist_image")),
+        "state": Modality(steps=(0,), keys=keys),
+        "action": Modality(steps=tuple(range(16)), keys=keys),
+        "language": Modality(steps=(0,), keys=(LANGUAGE,)),
+    }
+    profile = load_profile("libero_rlds")
+    found = keys_of(profile.spec("gr00t", chunk_steps=16), profile.wire["gr00t"], theirs, "[wire.gr00t] of profile 'libero_rlds'")
+    assert [piece.size for piece in found.action] == [1] * 7
+    assert [piece for pieces in found.state.values() for piece in pieces] == [*((key, 1) for key in keys[:6]), ("gripper", 2)]

@@ -11,6 +11,7 @@ import pytest
 from served import ACTION, OBSERVATION, observation
 from vlagym.envs.errors import BadData, BadReply, UnknownName
 from vlagym.envs.types import ImageComponent, Observation, ObservationSpec, StateComponent
+from vlagym.policies.profile import load_profile
 from vlagym.policies.wire import arrays, rest
 
 # Captured from a client with json_numpy and OpenVLA's own vla-scripts/deploy.py, a stub in the place of the model.
@@ -155,3 +156,15 @@ def test_what_are_no_actions_is_told(answer: bytes, words: str) -> None:
 def test_a_few_megabytes_that_would_become_gigabytes_of_lists_are_refused(text: str | bytes) -> None:
     with pytest.raises(BadData, match="a JSON message holds more than 1000000 values: numbers belong into arrays"):
         arrays.from_json(text)
+
+
+def test_profiles_of_libero_are_sent_as_its_servers_read_them() -> None:
+    """OFT's images, state and sentence: experiments/robot/openvla_utils.py; OpenVLA's: vla-scripts/deploy.py."""
+    for name, dialect, wanted in (
+        ("libero_rlds", "oft", {"image": "full_image", "wrist_image": "wrist_image", "state": "state"}),
+        ("openvla_libero", "openvla", {"image": "image"}),
+    ):
+        profile = load_profile(name)
+        assert rest.usual_dialect(profile.observation) == dialect
+        found = rest.layout(rest.usual_dialect(profile.observation), profile.wire.get(dialect), profile.action, profile.observation)
+        assert {**found.called.images, **found.called.state} == wanted and found.called.instruction == "instruction" and not found.joined
