@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -399,10 +400,11 @@ def test_what_a_policy_of_ours_declares_is_written_as_it_was_before_foreign_ones
     assert [set(step) for step in said["actions"]] == [{"component", "name", "gain", "offset"}] * 3
 
 
-def test_what_a_policy_declares_survives_plain_data() -> None:
+def test_what_a_policy_declares_survives_plain_data_and_the_way_to_a_worker() -> None:
     spec, pipeline = foreign()
     assert from_plain(ObservationSpec, to_plain(spec.observation)) == spec.observation
     assert from_plain(Pipeline, to_plain(pipeline)) == pipeline
+    assert pickle.loads(pickle.dumps((spec, pipeline))) == (spec, pipeline), "workers are sent it"
 
 
 # ------------------------------------------------------------------------------------------------------------------ what does not fit
