@@ -119,6 +119,18 @@ def test_a_server_of_either_release_is_told_by_what_it_says_of_itself(dialect: D
     assert "reset" not in [m["endpoint"] for m in foreign.asked] and "slots" not in str(foreign.asked[-1]["data"].get("options"))
 
 
+def test_a_server_of_n17_may_answer_as_msgpack_numpy_writes_arrays(load: Load) -> None:
+    def written(value: np.ndarray[Any, Any]) -> dict[bytes, Any]:
+        return {b"nd": True, b"type": value.dtype.str, b"kind": b"", b"shape": list(value.shape), b"data": value.tobytes()}
+
+    sizes = {"translation": 3, "rotation": 3, "gripper": 1}
+    answer = msgpack.packb([{k: written(np.full((1, 4, n), 0.5, np.float32)) for k, n in sizes.items()}, {}])
+    said = {name: {"__ModalityConfig__": True, "as_json": m["as_json"]} for name, m in modality_answer(MODALITIES, "n1.6").items()}
+    with replying(Foreign(answer, modalities=said)) as port:
+        policy = load(port)
+        assert policy.spec.card["dialect"] == "n1.7" and np.array_equal(policy.act({0: observation()})[0].values, np.full((4, 7), 0.5))
+
+
 def test_an_answer_of_n15_to_a_single_row_may_be_squeezed(load: Load) -> None:
     with replying(Foreign(dialect="n1.5")) as port:
         assert load(port).act({0: observation(level=50)})[0].values.shape == (4, 7)
