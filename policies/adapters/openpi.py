@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import math
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from vlagym.envs.errors import BadData, BadReply, ConventionMismatch, NotReset, PolicyUnreachable, VlagymError
+from vlagym.envs.errors import BadData, BadReply, ConventionMismatch, NotReset, VlagymError
 from vlagym.envs.types import ActionChunk, Observation
 from vlagym.policies.base import EpisodeContext, PolicySpec
+from vlagym.policies.adapters._openpi_line import Line, announced
 from vlagym.policies.connections import limits
-from vlagym.policies.connections.limits import Limits
-from vlagym.policies.connections.websocket import WebSocket
 from vlagym.policies.loading import refuse_options
-from vlagym.policies.wire import arrays, names, openpi, openpi_metadata
+from vlagym.policies.wire import names, openpi, openpi_metadata
 from vlagym.policies.wire.names import Names
 from vlagym.policies.wire.openpi import ANNOUNCEMENT, Dialect
 
-_LOG = logging.getLogger(__name__)
 _SCHEMES = ("Api-Key", "Bearer")
 _BEARERS = (openpi.VLLM_PATH, openpi.SGLANG_PATH)
 _SEEDS = 2**31
@@ -30,7 +25,7 @@ _SEEDS = 2**31
 class OpenpiPolicy:
     """A policy behind one server; each slot has a connection of its own, for some servers keep their memory by connection."""
 
-    def __init__(self, first: _Line, spec: PolicySpec, called: Names) -> None:
+    def __init__(self, first: Line, spec: PolicySpec, called: Names) -> None:
         """Takes over a line that is open.
 
         Args:
@@ -43,8 +38,8 @@ class OpenpiPolicy:
         self._action = spec.action
         self._called = called
         self._first = first
-        self._spare: list[_Line] = [first]
-        self._lines: dict[int, _Line] = {}
+        self._spare: list[Line] = [first]
+        self._lines: dict[int, Line] = {}
         self._contexts: dict[int, EpisodeContext] = {}
         self._calls: dict[int, int] = {}
 
@@ -93,135 +88,6 @@ class OpenpiPolicy:
         return ActionChunk(values=values, spec=self._action)
 
 
-class _Line:
-    """One connection to a server, and what the server has said of itself."""
-
-    def __init__(self, url: str, limits: Limits, headers: Mapping[str, str], dialect: Dialect | None) -> None:
-        self._socket = WebSocket(url, limits, headers=headers)
-        self._headers, self._said_dialect = headers, dialect
-        self.metadata: dict[str, Any] | None = None
-        """Of the first frame of the first connection."""
-        self.dialect: Dialect = dialect or "openpi"
-
-    @property
-    def url(self) -> str:
-        return self._socket.url
-
-    @property
-    def has_sessions(self) -> bool:
-        """Whether the server is told which episode it is."""
-        return openpi.has_sessions(self.dialect) or ANNOUNCEMENT in (self.metadata or {})
-
-    @property
-    def wants_session(self) -> bool:
-        """Whether each request names the episode: RoboArena's servers say so."""
-        return self.has_sessions and (self.metadata or {}).get("needs_session_id") is not False
-
-    def again(self) -> _Line:
-        """Returns another line to the same server, which is not open."""
-        line = _Line(self.url, self._socket.limits, self._headers, self._said_dialect)
-        line.metadata, line.dialect = self.metadata, self.dialect
-        return line
-
-    def ensure_open(self) -> None:
-        """Connects if the connection does not stand, and reads the first frame.
-
-        Raises:
-          PolicyUnreachable: If the server is not there.
-          BadReply: If its first frame is none, or another one than that of the first connection.
-        """
-        if self._socket.is_open():
-            return
-        limits_ = self._socket.limits
-        with _told_when_slow(self.url, limits_):
-            self._socket.open(patience_s=limits_.first_timeout_s)
-            frame = self._socket.receive(limits_.first_timeout_s, option="first_timeout")
-        found = self._read(frame)
-        error = openpi.read_error(found)
-        if error is not None or not isinstance(found, dict):
-            what = error or f"{type(found).__name__}, which is no map"
-            raise BadReply(f"the first frame of {self.url} says what the server is; this one holds {what}")
-        if self.metadata is None:
-            self.metadata = found
-            self.dialect = self._said_dialect or openpi.dialect_of(found, urlsplit(self.url).path)
-        elif _announced(found) != _announced(self.metadata):
-            raise BadReply(f"the server at {self.url} is another one than before: what it says of itself has changed; begin a run of its own for it")
-
-    def begin(self, session: str) -> None:
-        """Tells the server of a new episode, where its dialect has a word for that."""
-        if openpi.has_sessions(self.dialect):
-            self._socket.send(arrays.pack(openpi.reset_request(session), "openpi"))  # its answer is not yet that of the model
-            openpi.check_reset(self._checked(self._read(self._socket.receive(self._socket.limits.first_timeout_s, option="first_timeout"))))
-
-    def ensure_in_episode(self, session: str) -> None:
-        """Connects again if the server has closed the connection while the simulation computed, as vLLM-Omni does after 30 s.
-
-        Raises:
-          PolicyUnreachable: If it keeps a memory of the episode that is lost then.
-        """
-        if self._socket.is_open():
-            return
-        if self.has_sessions and self.dialect != "vllm_omni":
-            raise PolicyUnreachable(f"the connection to {self.url} was lost in mid-episode, and with it what the policy remembers")
-        _LOG.warning("%s closed the connection in mid-episode; it is opened again", self.url)
-        self.ensure_open()
-        self.begin(session)
-
-    def ask(self, message: Mapping[str, Any]) -> Any:
-        """Sends a message and returns the answer: a text as it is, anything else unpacked."""
-        return self._read(self._socket.ask(arrays.pack(message, "openpi")))
-
-    def dropped_on_error(self) -> _DropOnError:
-        """Returns a context that closes the connection when anything is raised: whatever comes over it afterwards could be a late answer."""
-        return _DropOnError(self._socket)
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def _read(self, frame: bytes | str) -> Any:
-        if isinstance(frame, str):
-            return frame
-        try:
-            return arrays.unpack(frame, max_bytes=self._socket.limits.max_bytes)
-        except BadData as error:
-            raise BadReply(f"{self.url} sent what is no answer: {error}") from error
-
-    def _checked(self, answer: Any) -> Any:
-        error = None if isinstance(answer, str) else openpi.read_error(answer)
-        if error is not None:
-            raise BadReply(f"{self.url} answers a reset with an error: {error}")
-        return answer
-
-
-class _DropOnError:
-    def __init__(self, socket: WebSocket) -> None:
-        self._socket = socket
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if kind is not None:
-            self._socket.close()
-
-
-@contextlib.contextmanager
-def _told_when_slow(url: str, patience: Limits) -> Iterator[None]:
-    """Logs that a server has taken the connection and says nothing: it may be busy, or none of this family, and only a person can tell."""
-    words = "%s has taken the connection and says nothing yet: it answers somebody else, or is no server of openpi's kind. It has up to %g s"
-    timer = threading.Timer(patience.connect_timeout_s, _LOG.warning, (words, url, patience.first_timeout_s))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _announced(metadata: Mapping[str, Any]) -> Any:
-    return metadata.get(ANNOUNCEMENT)
-
-
 def POLICY(argument: str | None, options: Mapping[str, str]) -> OpenpiPolicy:
     """Connects to a server.
 
@@ -254,11 +120,11 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> OpenpiPolicy:
         raise BadData("the address of openpi is written into the run header, and holds no key: say api_key_env=NAME of a variable that does")
     dialect = openpi.check_dialect(options["dialect"]) if "dialect" in options else None
     execute = adoption.read_execute("openpi", options)
-    line = _Line(argument, limits.read_limits("openpi", options), _headers(argument, options, dialect), dialect)
+    line = Line(argument, limits.read_limits("openpi", options), _headers(argument, options, dialect), dialect)
     try:
         line.ensure_open()
         metadata = line.metadata or {}
-        profile = adoption.adopt("openpi", options, _announced(metadata), line.url)
+        profile = adoption.adopt("openpi", options, announced(metadata), line.url)
         spec = profile.spec(
             "openpi", card=_card(line, profile.name), execute_steps=execute, chunk_steps=openpi_metadata.horizon(metadata), runs_in_worker=True
         )
@@ -286,7 +152,7 @@ def _headers(url: str, options: Mapping[str, str], dialect: Dialect | None) -> d
     return {} if key is None else {"Authorization": f"{scheme} {key}"}
 
 
-def _card(line: _Line, profile: str) -> dict[str, Any]:
+def _card(line: Line, profile: str) -> dict[str, Any]:
     """Returns what the run header says of a server: where it was, and what it said of itself, as far as that is plain data."""
     said = {str(key): value for key, value in (line.metadata or {}).items() if key != ANNOUNCEMENT and _is_plain(value)}
     return {"url": line.url, "dialect": line.dialect, "profile": profile, "server": said}

@@ -164,9 +164,10 @@ def test_health_is_answered_as_openpi_does() -> None:
 def test_our_own_adapter_needs_no_profile_for_it() -> None:
     with serving() as server:
         policy = load_policy(f"openpi:{server.url}")
-        policy.reset(served.context())
-        chunk = policy.act({0: served.observation()})[0]
-        assert np.array_equal(chunk.values, expected(digest="00ff" * 8)) and chunk.spec == served.ACTION
+        for _ in range(2):  # an episode that is played again is begun again
+            policy.reset(served.context())
+            chunk = policy.act({0: served.observation()})[0]
+            assert np.array_equal(chunk.values, expected(digest="00ff" * 8)) and chunk.spec == served.ACTION
         assert (policy.spec.chunk_steps, policy.spec.execute_steps, policy.spec.profile) == (4, 3, "echo")
         policy.close()
 
