@@ -19,9 +19,14 @@ SHIPPED = {".py", ".toml", ".json", ".safetensors", ".png", ".xml", ".typed", ".
 """Endings of what the package reads when it is installed."""
 
 
+PUBLISHED = ROOT / "results" / "published"
+"""Runs that stand in the repository."""
+
+
 def shipped_files() -> set[str]:
     """Returns what a wheel must hold, by the names of the checkout."""
     found = {p for floor in FLOORS for p in (ROOT / floor).rglob("*") if p.is_file() and p.suffix in SHIPPED}
+    found = {p for p in found if PUBLISHED not in p.parents}  # for whoever reads the repository: no code looks for them
     return {p.relative_to(ROOT).as_posix() for p in found} | {"__init__.py", "py.typed"}
 
 
