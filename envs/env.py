@@ -283,7 +283,7 @@ def _is_size(size: object) -> bool:
 
 
 def _in_words(control: ActionSpec) -> str:
-    parts = ", ".join(f"{c.name}[{c.size}]" for c in control.components)
+    parts = ", ".join(f"{c.name}[{c.size}]" + ("" if c.scale == 1.0 else f" of {c.scale:g} {c.unit}") for c in control.components)
     return f"{control.name!r} at {control.rate_hz:g} Hz ({parts})"
 
 

@@ -31,7 +31,7 @@ def _complaints(name: str) -> Iterator[str]:
     yield from _about_variations(suite)
     covered: dict[tuple[object, ...], set[int]] = {}
     for index, entry in enumerate(suite.entries, 1):
-        seeds = covered.setdefault((entry.task, entry.body, entry.objects, entry.phrases, entry.control, entry.base, entry.axes), set())
+        seeds = covered.setdefault((entry.task, entry.body, entry.objects, entry.phrases, entry.control, entry.base, entry.rig, entry.axes), set())
         if twice := seeds & set(entry.seeds):
             yield f"entry {index} ({entry.task}) repeats the seeds {min(twice)} to {max(twice)} of an earlier entry: each episode counts once"
         seeds |= set(entry.seeds)

@@ -313,3 +313,12 @@ def test_an_absent_rig_is_told_with_those_that_there_are(tmp_path: Path) -> None
 def test_views_of_several_sizes_share_a_sheet() -> None:
     sheet = contact_sheet([np.zeros((4, 8, 3), np.uint8), np.ones((6, 6, 3), np.uint8)], columns=2, gap=1)
     assert sheet.shape == (6, 17, 3) and (sheet[:4, :8] == 0).all() and (sheet[4:, :8] == 255).all() and (sheet[:, 9:15] == 1).all()
+
+
+def test_a_gymnasium_environment_says_that_an_episode_of_a_rig_moves_otherwise() -> None:
+    from vlagym.envs.env import VlaEnv
+
+    env = VlaEnv("stack", cameras=("front", "wrist"), image_size=(256, 256))
+    with pytest.raises(BadSpec, match=r"translation\[3\] of 0.0128 m, .* this environment by .*translation\[3\] of 0.05 m"):
+        env.reset(options={"spec": load_rig("libero").apply(episode())})
+    env.close()
