@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol, get_args
+from typing import Any, NamedTuple, Protocol, get_args
 
 from vlagym.benchmark import scoring
 from vlagym.benchmark.episode import Connections, MakeWorld, Played, PlayerOptions, WorldOptions, errored, make_world
@@ -71,6 +71,8 @@ class RunOptions:
     command: tuple[str, ...] = ()
     make_world: MakeWorld = make_world
     """Builds the world in each worker; importable there."""
+    load: Callable[[], Policy] | None = None
+    """Makes the policy, where `policy` is only what it is called; None: it is loaded by that name."""
 
 
 class Reporter(Protocol):
@@ -147,6 +149,11 @@ class Session:
     def path(self) -> Path:
         """The run folder."""
         return self._store.path
+
+    @property
+    def owed(self) -> tuple[str, ...]:
+        """Digests of the episodes that are still to be played, in order."""
+        return tuple(self._owed)
 
     def results(self) -> list[EpisodeResult]:
         """Returns what is stored, one for each episode, the last attempt."""
@@ -313,6 +320,8 @@ def _check(options: RunOptions) -> None:
 
 
 def _load(options: RunOptions) -> Policy:
+    if options.load is not None:
+        return options.load()
     try:
         return load_policy(options.policy, options.policy_options)
     except SystemExit as leaving:
@@ -389,12 +398,13 @@ def _jobs(options: RunOptions, episodes: Sequence[EpisodeSpec], store: Store) ->
 def _keep(store: Store, finished: Finished) -> EpisodeResult:
     """Stores what came of a job."""
     trace: Trace | None = None
+    said: Sequence[Mapping[str, Any]] = ()
     if finished.error is None:
         played: Played = finished.result
-        result, trace = played.result, played.trace
+        result, trace, said = played.result, played.trace, played.said
     else:
         result = errored(finished.job.content, finished.error, finished.job.attempt)
-    store.append(result, trace)
+    store.append(result, trace, said)
     return result
 
 
