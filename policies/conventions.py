@@ -1,7 +1,7 @@
 """Compares what a policy declares with what the environment declares, part by part, and converts between the two where it knows how.
 
-What is compared stands in `vlagym.policies.matching`, what comes of it in `vlagym.policies.pipeline`, and the conversions themselves, each a pure
-function, in `vlagym.policies.conversions`.
+What is compared stands in `vlagym.policies.matching` and `vlagym.policies.matching_observations`, what comes of it in `vlagym.policies.pipeline`, and
+the conversions themselves, each a pure function, in `vlagym.policies.conversions`.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import replace
 
 from vlagym.envs.errors import BadSpec, ConventionMismatch
 from vlagym.envs.types import ActionSpec, ObservationSpec
-from vlagym.policies import matching
+from vlagym.policies import matching, matching_observations
 from vlagym.policies.base import PolicySpec
 from vlagym.policies.conversions import grippers
 from vlagym.policies.conversions.grippers import GRIPPER_ENDS as GRIPPER_ENDS
 from vlagym.policies.conversions.scales import DISPLACEMENTS
 from vlagym.policies.matching import IGNORED as IGNORED
 from vlagym.policies.matching import Row, Terms
-from vlagym.policies.pipeline import ActionStep as ActionStep
-from vlagym.policies.pipeline import ImageStep as ImageStep
 from vlagym.policies.pipeline import Link as Link
 from vlagym.policies.pipeline import Pipeline as Pipeline
-from vlagym.policies.pipeline import StateStep as StateStep
+from vlagym.policies.steps import ActionStep as ActionStep
+from vlagym.policies.steps import ImageStep as ImageStep
+from vlagym.policies.steps import StateStep as StateStep
 
 SCALABLE = DISPLACEMENTS
 """Conventions whose values may be multiplied: a displacement, so that zero means the same on both sides."""
@@ -66,8 +66,8 @@ def connect(policy: PolicySpec, action: ActionSpec, observation: ObservationSpec
     rows = [row, _observation_rate(sends, reads, action, observation)]
     terms = Terms(policy, 0.0 if row.wrong else sends.rate_hz, repeats, {s.name: s.size for s in observation.state})
     steps, action_rows = _actions(sends, action, terms)
-    image_matches = [matching.image(wanted, {i.name: i for i in observation.images}) for wanted in reads.images]
-    state_matches = [matching.state(wanted, observation, policy.normalisation.get(wanted.name)) for wanted in reads.state]
+    image_matches = [matching_observations.image(wanted, {i.name: i for i in observation.images}) for wanted in reads.images]
+    state_matches = [matching_observations.state(wanted, observation, policy.normalisation.get(wanted.name)) for wanted in reads.state]
     rows += [*action_rows, *(row for _, row in image_matches), *(row for _, row in state_matches)]
     if any(row.wrong for row in rows):
         raise ConventionMismatch(_message(policy.name, action.name, rows))
