@@ -32,7 +32,7 @@ GOES_WRONG: dict[int, tuple[str, str, str]] = {
     4: ("huge", "BadReply", "announced a message that is larger than 64 MiB"),
     5: ("pickle", "BadReply", "sent what is no answer"),
     6: ("leaves", "PolicyUnreachable", "closed the connection with code 1001 (restarting)"),
-    7: ("sleeps", "PolicyUnreachable", "has not answered within 0.5 s (option timeout=S)"),
+    7: ("sleeps", "PolicyUnreachable", "has not answered within 1 s (option timeout=S)"),
 }
 """Seed -> what happens at the second call of its episode, and how the ledger tells it. The episode of seed 3 goes well."""
 
@@ -61,7 +61,7 @@ class Server:
         if fault == "nan":
             values[1, 2] = np.nan
         if fault == "sleeps":
-            time.sleep(1.0)
+            time.sleep(1.6)
         raw = {"drops": b"", "huge": frame(b"x", announced=10 * 2**30), "pickle": frame(pickle.dumps(print)), "leaves": goodbye(1001, "restarting")}
         return raw.get(fault, {"actions": values})
 
@@ -79,7 +79,7 @@ def play(out: Path, faults: dict[str, str], specs: list[EpisodeSpec]) -> RunRepo
     with openpi_servers.openpi(Server(faults), announced) as server:
         options = RunOptions(
             policy=f"openpi:{server.url}",
-            policy_options={"timeout": "0.5"},
+            policy_options={"timeout": "1"},
             suite=SUITE,
             make_world=fakes.make_world,
             out=out,

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from vlagym.policies.connections import websocket
 from vlagym.policies.connections.limits import Limits
 from vlagym.policies.connections.websocket import WebSocket
 
-LIMITS = Limits(timeout_s=0.3, first_timeout_s=0.5, connect_timeout_s=1.0, max_bytes=2**20)
+LIMITS = Limits(timeout_s=20, first_timeout_s=20, connect_timeout_s=10, max_bytes=2**20)
+HASTY = replace(LIMITS, timeout_s=0.3, first_timeout_s=0.5)
 Act = Callable[[socket.socket, threading.Event], None]
 
 
@@ -57,7 +59,7 @@ def test_nobody_there_is_said_at_once() -> None:
     began_s = time.monotonic()
     with pytest.raises(PolicyUnreachable, match=r"nobody answers at ws://127.0.0.1:\d+ \(Connection refused\): is the server up"):
         WebSocket(closed_port(), LIMITS).open()
-    assert time.monotonic() - began_s < 0.5
+    assert time.monotonic() - began_s < 5
 
 
 @pytest.mark.parametrize(
@@ -111,12 +113,13 @@ def test_a_connection_that_ends_says_how_and_can_be_opened_again(act: Act, kind:
             act(connection, over)
 
     with raw_websocket(once) as url:
-        client = WebSocket(url, LIMITS)
+        client = WebSocket(url, HASTY if "has not answered" in complaint else LIMITS)
         client.open()
         began_s = time.monotonic()
         with pytest.raises(kind, match=complaint):
             client.ask(b"?")
-        assert time.monotonic() - began_s < 2.0
+        assert time.monotonic() - began_s < 10
+        client.limits = LIMITS
         with pytest.raises(PolicyUnreachable, match=r"the connection to ws://.* is not open"):
             client.ask(b"?")
         client.open()
@@ -142,7 +145,7 @@ def test_an_announcement_of_ten_gigabytes_takes_no_memory() -> None:
 
 def test_only_the_first_answer_has_more_time() -> None:
     with raw_websocket(lambda connection, over: (answers(frame(b"one"))(connection, over), over.wait(20))[0]) as url:
-        client = WebSocket(url, LIMITS)
+        client = WebSocket(url, HASTY)
         client.open()
         assert client.ask(b"?") == b"one"
         with pytest.raises(PolicyUnreachable, match=r"has not answered within 0.3 s \(option timeout=S\)"):
@@ -151,7 +154,7 @@ def test_only_the_first_answer_has_more_time() -> None:
 
 def test_a_server_that_does_not_read_is_given_up() -> None:
     with raw_websocket(sends()) as url:
-        client = WebSocket(url, LIMITS)
+        client = WebSocket(url, HASTY)
         client.open()
         with pytest.raises(PolicyUnreachable, match=r"did not take a message of 30000000 bytes within 0.5 s"):
             client.ask(b"x" * 30_000_000)
