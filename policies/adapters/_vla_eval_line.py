@@ -60,12 +60,14 @@ class Line:
           BadReply: If what comes is no greeting, or that of another server than before.
         """
         self.hang_up()
-        self._socket.open(patience_s=self._limits.first_timeout_s)
+        limits = self._limits
+        self._socket.open(patience_s=max(limits.first_timeout_s, limits.connect_timeout_s))
         self._seq, self._open_questions, self._has_answered = 0, set(), False
         try:
             payload = {"harness_version": f"vlagym {vlagym.__version__}", "protocol_version": wire.PROTOCOL_VERSION, "vlagym": {"plays_chunks": True}}
             seq = self._say("hello", payload, is_answered=True)
-            answer = self._read(Deadline(self._limits.timeout_s), "timeout")
+            limit_s, option = max((limits.timeout_s, "timeout"), (limits.connect_timeout_s, "connect_timeout"))
+            answer = self._read(Deadline(limit_s), option)
             if answer.type != "hello" or answer.seq != seq:
                 raise BadReply(f"{self._socket.url} answers a hello of seq {seq} with {answer.type!r} {_told(answer)}")
         except PolicyUnreachable as error:

@@ -71,6 +71,7 @@ class WebSocket:
         except OSError as error:
             raise PolicyUnreachable(f"nobody answers at {self.url} ({_said(error)}): is the server up, and the address right?") from error
         plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plug.settimeout(None)  # websockets 13 to 15 keep what it brings along, and take a silence of so long for the end of the connection
         try:
             made = connect(
                 self.url,

@@ -33,7 +33,7 @@ def play(tmp_path: Path) -> Callable[..., RunReport]:
 
     def play_some(url: str, seeds: Sequence[int], out: Path | None = None, **changes: Any) -> RunReport:
         specs = [fakes.spec(seed, horizon_s=0.2) for seed in seeds]
-        options: dict[str, Any] = {"policy_options": {"profile": profile, "timeout": "0.5", "first_timeout": "0.5"}, "executor": "serial"}
+        options: dict[str, Any] = {"policy_options": {"profile": profile, "timeout": "1.5", "first_timeout": "1.5"}, "executor": "serial"}
         where = None if "resume" in changes else (out or tmp_path / "run")
         return run(RunOptions(policy=f"vla_eval:{url}", suite=SUITE, make_world=fakes.make_world, out=where, **options, **changes), specs, Silent())
 
@@ -64,7 +64,7 @@ def test_each_thing_that_goes_wrong_costs_one_episode_which_says_what_it_was(pla
     wanted = [
         "",
         "policy_error PolicyUnreachable: .* dropped the connection without a word",
-        "policy_error PolicyUnreachable: .* has not answered within 0.5 s",
+        "policy_error PolicyUnreachable: .* has not answered within 1.5 s",
         "policy_error BadReply: .* with seq 77",
         "policy_error BadReply: .* observation_failed: ValueError: bad obs",
         "policy_error BadPolicyOutput: the policy sent nan in step 0, component 1",

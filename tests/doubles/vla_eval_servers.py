@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -15,8 +16,8 @@ Reply = Callable[["Talk", dict[str, Any]], None]
 class Talk:
     """One connection, as a reply function sees it."""
 
-    def __init__(self, socket: Any, number: int) -> None:
-        self._socket = socket
+    def __init__(self, connection: Any, number: int) -> None:
+        self._connection = connection
         self.number = number
         """0 for the first connection of the server."""
 
@@ -27,11 +28,11 @@ class Talk:
         self.say("action", {"actions": [0.0] * 7 if values is None else values}, message["seq"] if seq is None else seq)
 
     def send(self, frame: bytes | str) -> None:
-        self._socket.send(frame)
+        self._connection.send(frame)
 
     def drop(self) -> None:
-        """Closes the connection without a word."""
-        self._socket.socket.close()
+        """Ends the connection without a word. Closing the socket alone would wait for whoever reads from it."""
+        self._connection.socket.shutdown(socket.SHUT_RDWR)
 
 
 class Heard:
@@ -65,13 +66,15 @@ def model_server(
     from websockets.sync.server import serve
 
     heard, lock = Heard(), threading.Lock()
+    talks: list[Talk] = []
 
-    def handle(socket: Any) -> None:
+    def handle(connection: Any) -> None:
         with lock:
-            talk = Talk(socket, heard.num_connections)
+            talk = Talk(connection, heard.num_connections)
+            talks.append(talk)
             heard.num_connections += 1
         with contextlib.suppress(ConnectionClosed, OSError):
-            for frame in socket:
+            for frame in connection:
                 message = msgpack.unpackb(frame)
                 heard.messages.append(message)
                 if message["type"] == "hello":
@@ -88,6 +91,9 @@ def model_server(
     try:
         yield heard
     finally:
+        for talk in talks:
+            with contextlib.suppress(OSError):  # it is closed already
+                talk.drop()
         server.shutdown()
         thread.join(10)
 

@@ -21,7 +21,7 @@ from vlagym.policies.base import check_chunks
 SEEN = Observation(
     images={"front": np.full((16, 16, 3), 9, np.uint8)}, proprio={"ee_pos_base_m": np.ones(3, np.float32)}, instruction="lift it", time_s=0.0
 )
-QUICK = {"timeout": "0.3", "first_timeout": "0.4", "connect_timeout": "1"}
+QUICK = {"timeout": "0.5", "first_timeout": "1.5", "connect_timeout": "20"}
 
 
 def answers(talk: Talk, message: dict[str, Any]) -> None:
@@ -176,7 +176,7 @@ def say_hello_again(talk: Talk, message: dict[str, Any]) -> None:
     ("bad", "error", "message"),
     [
         (drop, PolicyUnreachable, "dropped the connection without a word"),
-        (stay_silent, PolicyUnreachable, r"has not answered within 0.4 s \(option first_timeout=S\)"),
+        (stay_silent, PolicyUnreachable, r"has not answered within 1.5 s \(option first_timeout=S\)"),
         (send_text, BadReply, "a text came where messages are binary: 'Traceback.*CUDA out of memory"),
         (send_pickle, BadReply, "extensions are not read|bytes follow|ends before"),
         (say_hello_again, BadReply, "answers an observation with 'hello'"),
@@ -283,7 +283,7 @@ def test_a_server_that_never_greets_is_one_line(profile: str) -> None:
     with model_server(answers, on_hello=stay_silent) as heard:
         message = r"has not answered within 0.3 s \(option timeout=S\): a model server of vla-eval answers a hello"
         with pytest.raises(PolicyUnreachable, match=message):
-            POLICY(heard.url, {"profile": profile, **QUICK})
+            POLICY(heard.url, {"profile": profile, "timeout": "0.3", "connect_timeout": "0.2"})
 
 
 def test_a_server_of_openpi_is_recognised(profile: str) -> None:
