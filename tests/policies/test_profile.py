@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from vlagym.envs.types import ActionChunk, ActionSpec, Base, CameraSpec, ImageCo
 from vlagym.policies.conventions import Pipeline, connect
 from vlagym.policies.loading import load_policy
 from vlagym.policies.profile import Profile, load_profile, profile_names, read_profile
+from vlagym.policies.wire import gr00t_modality, names, openpi, rest
 
 PLAYED_AT: dict[str, tuple[str, str, str]] = {
     "vlagym": ("panda", "", "ee_delta"),
@@ -109,6 +110,26 @@ def test_a_real_episode_of_each_rig_takes_its_profile() -> None:
         spec = load_rig(name).apply(sample("stack", seed=0, catalogue="core"))
         world.start(spec)
         assert connect(load_profile(name).spec("foreign"), spec.control, world.observation_spec()).describe() == pipeline(name).describe()
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_the_wire_tables_of_a_profile_are_such_as_its_adapters_read(name: str) -> None:
+    profile = load_profile(name)
+    spec = profile.spec("foreign")
+    read = {"rt1"}  # by the adapter of the SavedModel, which has no messages
+    for dialect in get_args(openpi.Dialect):
+        if dialect in profile.wire:
+            default = openpi.default_names(dialect, profile.action, profile.observation)
+            names.read_names(profile.wire[dialect], default, profile.action, profile.observation, name)
+            read.add(dialect)
+    if "oft" in profile.wire:
+        rest.layout("oft", profile.wire["oft"], profile.action, profile.observation, name)
+        read.add("oft")
+    if "gr00t" in profile.wire:
+        keys = gr00t_modality.keys_of(spec, profile.wire["gr00t"], None, name)
+        assert sum(piece.size for piece in keys.action) == profile.action.size
+        read.add("gr00t")
+    assert set(profile.wire) <= read, "each table is one that somebody reads"
 
 
 # --------------------------------------------------------------------------------------------------------------------- libero
