@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from vlagym.envs.errors import BadPolicyOutput, BadSpec
-from vlagym.envs.types import ActionChunk, ActionSpec, EpisodeSpec, Observation, ObservationSpec
+from vlagym.envs.types import ActionChunk, ActionSpec, EpisodeSpec, Observation, ObservationSpec, PolicyNotes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +72,8 @@ class PolicySpec:
     normalisation: Mapping[str, Normalisation] = field(default_factory=dict)
     """Component of its action or name of its state -> what we undo or do between it and us. What is not named is raw: in the declared unit."""
     clip: bool = False
-    """Whether what it sends beyond the environment's bounds is clipped to them: for policies whose actions are unbounded by nature, as
-    un-normalised ones are. Only components are clipped that declare a range wider than the environment's; without it such a policy is refused."""
+    """Whether what it sends beyond its own range, or beyond the environment's, is clipped: for policies that may send more than they were trained
+    to, as un-normalised ones do, and whose environment clipped it. Without it, such an action is an error, and a wider range is refused."""
     sticky_steps: int = 0
     """A relative gripper command is held for so many of its steps; 0: for the one that it was sent for."""
     history: tuple[int, ...] = (0,)
@@ -128,6 +129,23 @@ class PolicyFactory(Protocol):
           options: `--policy-option key=value` pairs; unknown keys are refused by name.
         """
         ...
+
+
+def check_notes(notes: PolicyNotes) -> None:
+    """Checks what a policy says of itself.
+
+    Raises:
+      BadPolicyOutput: If a measure is called by no word, or is neither a finite number nor None; or what it says is no plain data.
+    """
+    try:
+        json.dumps(notes.said, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadPolicyOutput(f"what the policy says for the transcript cannot be written as JSON: {error}") from error
+    for name, value in notes.measures.items():
+        if not (isinstance(name, str) and name.isidentifier()):
+            raise BadPolicyOutput(f"the policy states a measure that is called {name!r}; a measure is called by a word")
+        if value is not None and not (isinstance(value, (int, float)) and np.isfinite(value)):
+            raise BadPolicyOutput(f"the policy states {value!r} for {name!r}; a measure is a finite number, or None where it does not apply")
 
 
 def check_chunks(answers: Mapping[int, ActionChunk], asked: Sequence[int], spec: ActionSpec) -> None:

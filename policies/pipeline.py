@@ -16,6 +16,9 @@ from vlagym.policies.steps import HAND_ORIENTATION, ActionStep, ImageStep, State
 
 Array = NDArray[np.float64]
 
+_ROUNDING = 1e-6
+"""What is clipped by less than this is not counted: it comes of float32."""
+
 
 class Told(NamedTuple):
     """What happens to one part between policy and environment, in words."""
@@ -198,8 +201,8 @@ class Link:
                 out[:, at] = self._grippers[step.component].push(float(action[at][0]))
             if step.clip:
                 before = out[:, at].copy()
-                out[:, at] = np.clip(before, np.array(takes.low, np.float32), np.array(takes.high, np.float32))
-                is_clipped |= (out[:, at] != before).any(axis=1)
+                out[:, at] = np.clip(before, np.array(step.low, np.float32), np.array(step.high, np.float32))
+                is_clipped |= (np.abs(out[:, at] - before) > _ROUNDING).any(axis=1)
         self.clipped_steps += int(is_clipped.sum())
         return out
 

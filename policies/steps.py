@@ -23,7 +23,7 @@ it asks for, not to where the hand has come. A robot with two hands has one for 
 class ActionStep:
     """The conversion of one action component. Where no form says otherwise: environment = gain x policy + offset."""
 
-    YOUNGER: ClassVar = ("form", "into", "hand", "normalisation", "clip")
+    YOUNGER: ClassVar = ("form", "into", "hand", "normalisation", "clip", "low", "high")
 
     component: str
     name: Literal["identity", "scale", "joint_velocity", "gripper_ends", "gripper_binary", "gripper_relative", "rotation"]
@@ -38,7 +38,11 @@ class ActionStep:
     normalisation: Normalisation | None = None
     """Undone first."""
     clip: bool = False
-    """Done last: what leaves the environment's bounds is brought to them."""
+    """Done last: what leaves `low` and `high` is brought to them."""
+    low: tuple[float, ...] = ()
+    """Only where it clips: the least that each number may be, in the environment's convention and in one of its steps: the environment's own bound,
+    or what the policy declares where that is narrower, as the environment that it was trained in clipped there."""
+    high: tuple[float, ...] = ()
 
     def words(self) -> Iterator[str]:
         """Yields what is done to the component but for its share of the policy's steps, in order; nothing where it passes as it is."""

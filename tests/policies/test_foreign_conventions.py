@@ -255,16 +255,25 @@ def test_what_is_unbounded_by_nature_is_clipped_where_that_is_said_and_counted()
     with pytest.raises(ConventionMismatch, match="it may send -10 to 10 after scale.*say clip = true"):
         connect(policy(WIDE, ROTATION, GRIPPER), DELTA, SENT)
     pipeline = connect(policy(WIDE, ROTATION, GRIPPER, clip=True), DELTA, SENT)
-    assert [step.clip for step in pipeline.actions] == [True, False, False]
+    assert [step.clip for step in pipeline.actions] == [True] * 3
     link = pipeline.open()
     made = executed(link, [0.5, -0.02, 0, 0.3, 0, 0, 1], [0.01, 0, 0, 0, 0, 0, 1])
     assert made[0, :3] == pytest.approx([1, -0.4, 0]) and link.clipped_steps == 1
 
 
-def test_nothing_is_clipped_that_declares_no_wider_range() -> None:
-    pipeline = connect(policy(clip=True), DELTA, SENT)
+def test_what_is_not_to_be_clipped_is_left_to_the_environment_to_refuse() -> None:
+    pipeline = connect(policy(), DELTA, SENT)
     assert not any(step.clip for step in pipeline.actions)
-    assert executed(pipeline.open(), [1.5, 0, 0, 0, 0, 0, 0])[0, 0] == 1.5  # and the environment refuses it
+    assert executed(pipeline.open(), [1.5, 0, 0, 0, 0, 0, 0])[0, 0] == 1.5
+
+
+def test_it_is_clipped_where_the_environment_that_a_policy_was_trained_in_clipped() -> None:
+    small = part("translation", 3, "delta_position", "m", scale=0.01)
+    link = connect(policy(small, ROTATION, GRIPPER, clip=True), DELTA, SENT).open()
+    made = executed(link, [1.5, -1.0, 1.0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0, -1.02], [1, 1, -1, 0, 0, 0, 1])
+    assert made[0, :3] == pytest.approx([0.2, -0.2, 0.2]), "1 of the policy is 0.2 of what the environment takes"
+    assert made[1, 6] == -1
+    assert link.clipped_steps == 2, "what lies on the bound is not clipped"
 
 
 def test_normalised_actions_are_undone_first() -> None:
