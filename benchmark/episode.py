@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from vlagym.benchmark.executor import Job, LocalPort, Port
 from vlagym.benchmark.rollout import Decide, Decision, Guard, Playable, Rollout, Watch, record_of
@@ -67,6 +67,8 @@ class Played:
     result: EpisodeResult
     trace: Trace | None
     """None where the world failed to start it."""
+    said: tuple[Mapping[str, Any], ...] = ()
+    """What the policy said while it acted."""
 
 
 class Connections:
@@ -267,6 +269,8 @@ def conclude(
             measures, mode = scoring.measure(measured, metrics, weights), failure_mode(measured)
         except Exception as failed:
             outcome, error = "error", record_of(failed)
+        else:
+            measures = {**measures, **{f"{scoring.STATED}{name}": value for name, value in rollout.stated.items()}}
     result = EpisodeResult(
         digest=spec.digest(),
         task=spec.task,
@@ -290,7 +294,7 @@ def conclude(
         failure_mode=mode,
         clipped_steps=rollout.clipped_steps,
     )
-    return Played(result=result, trace=trace)
+    return Played(result=result, trace=trace, said=tuple(rollout.said))
 
 
 def errored(spec: EpisodeSpec, error: ErrorRecord, attempt: int) -> EpisodeResult:

@@ -8,7 +8,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from vlagym.envs.types import (
     Trace,
     sha_arrays,
 )
+from vlagym.policies.base import check_notes
 from vlagym.policies.chunking import Chunking, ChunkPlayer
 from vlagym.policies.conventions import Pipeline
 
@@ -164,6 +165,10 @@ class Rollout:
         """The physics warning of an episode that ended by divergence."""
         self.error: ErrorRecord | None = None
         """What was raised, where the episode ended by policy_error or env_error."""
+        self.stated: dict[str, float | None] = {}
+        """Measures that the policy stated of itself."""
+        self.said: list[Mapping[str, Any]] = []
+        """What it said besides, for the transcript."""
 
     def __iter__(self) -> Iterator[Step]:
         """Plays the episode.
@@ -312,6 +317,10 @@ class Rollout:
             decision = self._decide(shown)
             self._calls.append((index, decision.latency_s))
             self._player.put(self._link.drive(decision.chunk, observation))
+            if decision.chunk.notes is not None:
+                check_notes(decision.chunk.notes)
+                self.stated = dict(decision.chunk.notes.measures)
+                self.said += decision.chunk.notes.said
         return shown
 
     def _next(self, shown: Observation | None, observation: Observation | None) -> NDArray[np.float32]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vlagym.benchmark.cost import SAFE_BELOW, cost, weights_with
 from vlagym.benchmark.metric import Metric
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, VlagymError
-from vlagym.envs.types import Trace
+from vlagym.envs.types import EpisodeResult, Trace
 from vlagym.results import spl
 from vlagym.results.aggregate import Column
 
@@ -21,6 +21,20 @@ DERIVED = (
     Column(name="safe_success", unit="share", better="higher", kind="rate", headline=True),
 )
 """Measures that are made of others and no trace: the weighted cost, and success at a cost below 1."""
+
+STATED = "stated_"
+"""Measures whose names begin so are what a policy says of itself, such as a planner of its plan. Nothing confirms them."""
+
+_STATED = {
+    c.name: c
+    for c in (
+        Column(name=f"{STATED}plan_valid", unit="share", better="higher", kind="mean"),
+        Column(name=f"{STATED}plan_executable", unit="share", better="higher", kind="mean"),
+        Column(name=f"{STATED}model_calls", unit="1", better="lower", kind="mean"),
+        Column(name=f"{STATED}prompt_tokens", unit="1", better="lower", kind="mean"),
+        Column(name=f"{STATED}completion_tokens", unit="1", better="lower", kind="mean"),
+    )
+}
 
 REFERRED = tuple(Column(name=name, unit="share", better="higher", kind="mean") for name in spl.OF)
 """Measures that want a second run to compare with."""
@@ -114,6 +128,13 @@ def columns(names: Sequence[str] | None = None) -> tuple[Column, ...]:
         for value in metric.names(name)
     )
     return (*own, *DERIVED, *REFERRED) if _derives(found) else own
+
+
+def stated(results: Iterable[EpisodeResult]) -> tuple[Column, ...]:
+    """Returns what a table needs to know of the measures that policies state of themselves in some results; none where no policy does."""
+    names = {name for result in results for name in result.measures if name.startswith(STATED)}
+    known = [column for name, column in _STATED.items() if name in names]
+    return (*known, *(Column(name=name, unit="1", better="higher", kind="mean") for name in sorted(names - set(_STATED))))
 
 
 def _derives(found: Mapping[str, Metric]) -> bool:

@@ -54,19 +54,24 @@ class Verification:
 
     @property
     def self_reported(self) -> tuple[str, ...]:
-        """Measures that are what the run states, beginning with those of latency."""
+        """Measures that are what the run states: those of latency, of how often the policy was asked, and what the policy says of itself."""
         from vlagym.benchmark import cadence
-        from vlagym.benchmark.scoring import LATENCY
+        from vlagym.benchmark.scoring import LATENCY, STATED
         from vlagym.benchmark.verify import chunking_of
 
         names = {name for v in self.verdicts for name in v.result.measures}
         stated = () if cadence.is_decided(chunking_of(self.header)) else cadence.MEASURES
-        return tuple(sorted(name for name in names if name.startswith(LATENCY) or name in stated))
+        return tuple(sorted(name for name in names if name.startswith((LATENCY, STATED)) or name in stated))
 
     @property
     def told(self) -> str:
         """How many episodes were confirmed, and what of them."""
-        but = "latency" if all(name.startswith("latency") for name in self.self_reported) else "latency and how often the policy was asked"
+        from vlagym.benchmark.scoring import LATENCY, STATED
+
+        names = self.self_reported
+        asked = ["how often the policy was asked"] if any(not name.startswith((LATENCY, STATED)) for name in names) else []
+        said = ["what the policy says of itself"] if any(name.startswith(STATED) for name in names) else []
+        but = " and ".join(["latency", *asked, *said])
         return f"{self.num_confirmed} of {self.checked.total} episodes confirmed: actions, states and every measure but {but}"
 
     def notes(self) -> list[str]:

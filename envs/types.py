@@ -593,12 +593,24 @@ class Observation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PolicyNotes:
+    """What a policy says of itself while it acts. It is kept, and nobody can check it."""
+
+    measures: Mapping[str, float | None]
+    """Name -> value for the episode so far; those that come last count. None: does not apply."""
+    said: tuple[Mapping[str, Any], ...] = ()
+    """Since the notes before: plain data, for the transcript of the episode."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ActionChunk:
     """One or more consecutive actions."""
 
     values: NDArray[np.float32]
     """(T, D) float32, T control steps, D components of the spec."""
     spec: ActionSpec
+    notes: PolicyNotes | None = None
+    """Where the policy has something to say besides."""
 
 
 # ------------------------------------------------------------------------------------------------------------- what happened

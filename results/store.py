@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vlagym.envs.errors import BadData, UnknownName
 from vlagym.envs.types import EpisodeResult, RunHeader, Trace
@@ -21,6 +22,8 @@ PACKED_LEDGER = f"{LEDGER}.gz"
 """The ledger of a run that is published: whole, and only read."""
 TRACES = "traces"
 VIDEOS = "videos"
+TRANSCRIPTS = "transcripts"
+"""What policies said while they acted: a file for each episode of one that did, a line of JSON for each thing said."""
 
 _NEW = ".new"
 """Ends the name of a trace that waits to replace an older one."""
@@ -191,12 +194,13 @@ class Store:
         return trace
 
     # ---------------------------------------------------------------------------------------------------------------------- writing
-    def append(self, result: EpisodeResult, trace: Trace | None) -> None:
+    def append(self, result: EpisodeResult, trace: Trace | None, said: Sequence[Mapping[str, Any]] = ()) -> None:
         """Stores an episode; when this returns, it is on disk.
 
         Args:
           result: Its line. A second one of the same digest is a retry and takes the place of the first.
           trace: None for an episode that failed before there was anything to keep.
+          said: What the policy said in it; takes the place of what it said in the attempt before.
 
         Raises:
           BadData: If the store only reads, or result and trace do not belong together or hold what cannot be stored.
@@ -218,12 +222,29 @@ class Store:
             write_whole(new, b"")
         else:
             path.unlink(missing_ok=True)  # a leftover: the line of its episode was never written
+        self._write_transcript(result.digest, said)
         _write_all(self._writer, line + b"\n")
         os.fsync(self._writer)
         if new is not path:
             _settle(new, path)
         self._ledger.append(result)
         self._last[result.digest] = result
+
+    def transcript_path(self, digest: str) -> Path:
+        """Returns where lies what the policy said in an episode, if it said something."""
+        return self.path / TRANSCRIPTS / f"{digest}.jsonl"
+
+    def _write_transcript(self, digest: str, said: Sequence[Mapping[str, Any]]) -> None:
+        path = self.transcript_path(digest)
+        if not said:
+            path.unlink(missing_ok=True)
+            return
+        try:
+            lines = "".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in said)
+        except (TypeError, ValueError) as error:
+            raise BadData(f"what the policy said in episode {digest} cannot be written as JSON: {error}") from error
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, lines.encode("utf-8", "replace"))
 
     def amend(self, results: Sequence[EpisodeResult]) -> None:
         """Stores episodes measured anew: their lines take the place of the former ones, their traces stay. When this returns, it is on disk.

@@ -243,7 +243,7 @@ def _answer(report: RunReport, *, as_json: bool) -> None:
     from vlagym.results import aggregate, leaderboard
     from vlagym.results.counted import variation_words
 
-    run, columns = aggregate.Run.load(report.path), scoring.columns()
+    run, columns = aggregate.Run.load(report.path), (*scoring.columns(), *scoring.stated(report.results))
     total = aggregate.aggregate([run], columns)
     by_task = aggregate.aggregate([run], columns, ["task"])
     counts = report.tally()

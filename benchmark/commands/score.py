@@ -111,7 +111,7 @@ def main(args: Sequence[str]) -> int:
     failed = [one for one in found.values() if one.complaint]
     for one in failed[:_SHOWN]:
         console.note(f"episode {one.digest[:12]} was not measured: {one.complaint}")
-    console.answer(render(aggregate([dataclasses.replace(run, results=results)], columns)).rstrip("\n"))
+    console.answer(render(aggregate([dataclasses.replace(run, results=results)], (*columns, *scoring.stated(results)))).rstrip("\n"))
     healed = sum(a.outcome == "error" and b.outcome != "error" for a, b in zip(run.results, results, strict=True))
     console.answer(_sum(changes, len(results), len(results) - len(work), len(failed), healed, options.write))
     return cli.CHECKS_FAILED if failed or complaints else cli.DONE
@@ -200,12 +200,14 @@ def _reference(paths: Sequence[Path], run: Run) -> tuple[Reference | None, list[
 def _now(result: EpisodeResult, found: Remeasured | None, reference: Reference | None) -> EpisodeResult:
     """Returns the result as it is measured now; as it is where it cannot be measured."""
     from vlagym.benchmark.episode import outcome_of
+    from vlagym.benchmark.scoring import STATED
     from vlagym.results.spl import OF, spl
 
     if found is None or found.complaint:
         return result
     # What another run was the reference of stays as it is, unless there is a reference now.
-    kept = {name: result.measures[name] for name in OF if name in result.measures}
+    # And what the policy stated of itself is in no trace.
+    kept = {name: value for name, value in result.measures.items() if name in OF or name.startswith(STATED)}
     outcome = outcome_of(result.ended_by)
     mode = found.failure_mode if outcome == "failure" else None
     now = dataclasses.replace(result, measures={**found.measures, **kept}, failure_mode=mode, outcome=outcome, error=None)

@@ -94,6 +94,7 @@ def main(args: Sequence[str]) -> int:
         for complaint in complaints or ["there is no episode in these runs"]:
             console.note(complaint)
         return cli.CHECKS_FAILED
+    columns = (*columns, *scoring.stated(result for run in runs for result in run.results))
     sheets = _told(_sheets(runs, columns, options), complaints)
     text = sheet.render(sheets, options.format)
     if options.out is None:
