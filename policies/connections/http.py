@@ -29,6 +29,8 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
+    retry_after: str | None = None
+    """The header Retry-After, of a server that wants to be left alone for a while."""
 
 
 class HttpConnection:
@@ -85,7 +87,7 @@ class HttpConnection:
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
-            answer = Answer(response.status, self._body(response, where))
+            answer = Answer(response.status, self._body(response, where), response.getheader("Retry-After"))
         except TimeoutError as error:
             self.close()
             raise PolicyUnreachable(f"{where} did not answer within {limit:g} s; the option timeout=S or first_timeout=S waits longer") from error
