@@ -1,4 +1,4 @@
-"""Octo is asked as its own examples ask it: a window of observations with a mask, a task of sentences, statistics of one dataset, a key for each call.
+"""Octo is asked as its own examples do it: a window of observations with a mask, a task of sentences, one dataset's statistics, a key a call.
 
 Octo itself is not there (it wants jax, flax and tensorflow of 2023): the model is a double with the interface of octo/model/octo_model.py.
 """

@@ -4,7 +4,7 @@ It runs where lerobot is, which needs an environment of its own:
 
     python3.11 -m venv lerobot
     lerobot/bin/pip install 'lerobot[smolvla]==0.4.4' 'pytest>=9' -e .
-    lerobot/bin/python -m pytest tests/policies/test_lerobot_real.py
+    lerobot/bin/python -m pytest tests/foreign/test_lerobot.py
 """
 
 from __future__ import annotations
