@@ -38,7 +38,7 @@ def test_a_policy_of_ones_own_takes_fifteen_lines() -> None:
 
 
 def test_the_examples_fulfil_their_contracts(outside: Path) -> None:
-    for kind, name in (("policy", "my_policy:POLICY"), ("metric", "my_metric:METRIC"), ("task", "my_task:TASK")):
+    for kind, name in (("policy", "python:my_policy:Mine"), ("metric", "my_metric:METRIC"), ("task", "my_task:TASK")):
         verdict = check.check(kind, name)
         assert (verdict.complaints, verdict.skipped) == ((), "")
 
