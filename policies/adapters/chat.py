@@ -18,9 +18,10 @@ from vlagym.policies.loading import refuse_options
 from vlagym.policies.planners import manners, prompts
 from vlagym.policies.planners.desk import Desk, Order
 from vlagym.policies.planners.endpoint import Endpoint
-from vlagym.policies.planners.execution import CannotDo, Doing, Outcome, stripped, work_of
+from vlagym.policies.planners.execution import Doing, Outcome
 from vlagym.policies.planners.grammar import tools
 from vlagym.policies.planners.talk import Talk
+from vlagym.policies.planners.work import CannotDo, stripped, work_of
 from vlagym.policies.skills.view import Command, View
 from vlagym.policies.wire.openai_chat import Asking
 

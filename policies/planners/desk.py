@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.types import EpisodeSpec, Observation
-from vlagym.policies.planners.execution import Thing
 from vlagym.policies.planners.grammar import Call, Referent, clean
 from vlagym.policies.planners.grounding import Grounding, NothingThere
+from vlagym.policies.planners.work import Thing
 
 
 class Order(NamedTuple):

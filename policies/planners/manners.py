@@ -8,12 +8,15 @@ from typing import Any
 
 from vlagym.envs.errors import BadReply
 from vlagym.policies.planners import prompts
+from vlagym.policies.planners.bounds import BadProgram, Request
 from vlagym.policies.planners.desk import Desk, Order
-from vlagym.policies.planners.execution import Outcome, Thing
-from vlagym.policies.planners.grammar import DONE, LOCATE, PRIMITIVES, BadCall, Referent, clean, read_arguments, read_function, read_plan
+from vlagym.policies.planners.execution import Outcome
+from vlagym.policies.planners.grammar import DONE, LOCATE, PRIMITIVES, BadCall, Referent, clean, read_arguments, read_function
 from vlagym.policies.planners.grounding import NothingThere
-from vlagym.policies.planners.sandbox import BadProgram, Program, Request
+from vlagym.policies.planners.sandbox import Program
+from vlagym.policies.planners.steps import read_plan
 from vlagym.policies.planners.talk import Talk
+from vlagym.policies.planners.work import Thing
 from vlagym.policies.wire import openai_chat
 from vlagym.policies.wire.openai_chat import Reply, ToolCall, first_object
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vlagym.policies.planners.grammar import DONE, LOCATE, PRIMITIVES, signature, usage
+from vlagym.policies.planners.grammar import DONE, LOCATE, PRIMITIVES, signature
+from vlagym.policies.planners.steps import usage
 
 
 def common(cameras: Sequence[str], size: tuple[int, int], names: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from vlagym.policies.planners.grammar import PRIMITIVES, BadCall, Call, Referent, read_arguments, read_function, read_line, read_plan, tools
+from vlagym.policies.planners.grammar import PRIMITIVES, BadCall, Call, Referent, read_arguments, read_function, tools
+from vlagym.policies.planners.steps import read_line, read_plan
 
 
 def test_every_skill_is_a_tool_with_a_name_that_servers_take() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from vlagym.policies.planners.sandbox import BadProgram, Bounds, Handle, Program, Request
+from vlagym.policies.planners.bounds import BadProgram, Bounds, Handle, Request
+from vlagym.policies.planners.sandbox import Program
 
 FUNCTIONS = ("pick", "place", "tell")
 
