@@ -157,7 +157,7 @@ class _Episode:
         assert self._order is not None
         if self._doing is None:
             try:
-                work = work_of(self._order.call, self._order.things, self._spec, view)
+                work = work_of(self._order.call, self._order.things, self._spec, view, self._order.company)
             except CannotDo as error:
                 return Outcome(False, str(error))
             self._doing = Doing(work, self._action.rate_hz, tells=self._has_names)

@@ -17,6 +17,8 @@ class Order(NamedTuple):
 
     call: Call
     things: Mapping[str, Thing]
+    company: tuple[str, ...] = ()
+    """Where a plan puts several things on or into one: all of them."""
 
 
 class Desk:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from vlagym.envs.errors import BadReply
@@ -137,7 +137,7 @@ def by_text(talk: Talk, desk: Desk, common: str, task: str) -> Dialogue:
         idle = 0
         told: list[str] = []
         outcome = Outcome(True, "")
-        for number, order in enumerate(orders, start=1):
+        for number, order in enumerate(_with_company(orders), start=1):
             outcome = yield order
             told.append(f"step {number} ({order.call.skill}): {outcome.text}")
             if not outcome.is_done:
@@ -145,6 +145,25 @@ def by_text(talk: Talk, desk: Desk, common: str, task: str) -> Dialogue:
         if plan.is_done and outcome.is_done:
             return
         text = f"{'; '.join(told)}. This is the scene now. Write a plan for what is left to do, or DONE."
+
+
+def _with_company(orders: Sequence[Order]) -> list[Order]:
+    """Returns the orders of a plan; those that put several things on or into one target know of each other."""
+    held: str | None = None
+    puts: dict[int, tuple[str, str]] = {}
+    for i, order in enumerate(orders):
+        if order.call.skill == "pick":
+            held = order.things["object"].name
+        elif order.call.skill == "place" and held is not None:
+            target = order.things["target"]
+            if order.call.words["relation"] in ("on", "in") and target.name is not None:
+                puts[i] = (held, target.joint or target.name)
+            held = None
+    out = list(orders)
+    for i, (_, where) in puts.items():
+        company = tuple(dict.fromkeys(thing for thing, there in puts.values() if there == where))
+        out[i] = orders[i]._replace(company=company if len(company) > 1 else ())
+    return out
 
 
 # ----------------------------------------------------------------------------------------------------------------------------- program

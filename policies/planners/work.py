@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -62,7 +62,7 @@ def stripped(spec: EpisodeSpec) -> EpisodeSpec:
     return replace(spec, goal=(), stages=(), steps=(), alternatives=(), instruction="")
 
 
-def work_of(call: Call, things: Mapping[str, Thing], spec: EpisodeSpec, view: View) -> Work:
+def work_of(call: Call, things: Mapping[str, Thing], spec: EpisodeSpec, view: View, company: Sequence[str] = ()) -> Work:
     """Returns how a call is carried out in the scene as it is.
 
     Args:
@@ -70,10 +70,14 @@ def work_of(call: Call, things: Mapping[str, Thing], spec: EpisodeSpec, view: Vi
       things: Slot -> what is meant.
       spec: Of the episode, `stripped`.
       view: The scene.
+      company: What the plan puts on or into the target altogether, as far as it says so beforehand: room is left for it.
 
     Raises:
       CannotDo: If it makes no sense: nothing is held that could be placed, what is to be opened does not open.
     """
+    if company:
+        target = things["target"]
+        spec = replace(spec, goal=tuple(Predicate(name="on", args=(name, target.joint or target.name or "")) for name in company))
     return _MAKERS.get(call.skill, _made_of_thing)(call, things, spec, view)
 
 
@@ -144,7 +148,8 @@ def _together(spec: EpisodeSpec, view: View, name: str, where: str) -> tuple[Pre
         box = obstacle(spec, view, other)
         if box.bottom_m > 0.001 and np.hypot(box.x - here[0], box.y - here[1]) < place.inner_radius_m:
             there.append(other)
-    return tuple(Predicate(name="on", args=(thing, where)) for thing in (*there, name))
+    announced = [p.args[0] for p in spec.goal]
+    return tuple(Predicate(name="on", args=(thing, where)) for thing in dict.fromkeys((*there, *announced, name)))
 
 
 def _open(call: Call, things: Mapping[str, Thing], spec: EpisodeSpec, view: View) -> Work:

@@ -115,3 +115,15 @@ def test_a_function_takes_its_arguments_in_order_or_by_name() -> None:
         read_function("pick", ("a",), {"object": "b"}, thing)
     with pytest.raises(BadCall, match="relation of place is a word"):
         read_function("place", (3, "plate"), {}, thing)
+
+
+def test_steps_that_put_several_things_into_one_know_of_each_other() -> None:
+    from vlagym.policies.planners.desk import Order
+    from vlagym.policies.planners.manners import _with_company
+    from vlagym.policies.planners.work import Thing
+
+    plan = read_plan("1. pick a\n2. place in bowl\n3. pick b\n4. place on plate\n5. pick c\n6. place in bowl\n7. place at (1, 2)")
+    things = {name: Thing(name=name, joint=None, point=(0.0, 0.0, 0.0)) for name in ("a", "b", "c", "bowl", "plate")}
+    table = Thing(name=None, joint=None, point=(0.5, 0.0, 0.0))
+    orders = [Order(call, {slot: things.get(meant.name, table) for slot, meant in call.things.items()}) for call in plan.calls]
+    assert [order.company for order in _with_company(orders)] == [(), ("a", "c"), (), (), (), ("a", "c"), ()]
