@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import queue
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,11 @@ from vlagym.policies.conventions import agreed_action
 
 _JOIN_S = 60.0
 """How long the end of the thread is waited for: it finishes the control step that it is in."""
+
+_NAME = "episodes"
+"""Of the threads."""
+_TURN = threading.Lock()
+"""Held by the thread that works: the GL context of a process is one, and whoever waits for the outside gives it away."""
 
 Play = Callable[[EpisodeSpec], EpisodeResult]
 
@@ -81,8 +87,7 @@ class Seat:
         """
         ((slot, seen),) = observations.items()
         assert self._agreed is not None
-        self.told.put(_Told(seen=seen))
-        call = self.next()
+        call = self.hand_over(_Told(seen=seen))
         if call.leaves is not None:
             raise Abandoned(call.leaves)
         return {slot: ActionChunk(values=call.actions, spec=self._agreed)}  # whatever they are: whoever asked looks at them
@@ -90,14 +95,22 @@ class Seat:
     def close(self) -> None:
         """Does nothing: whoever sits outside is not ours to close."""
 
-    def next(self) -> _Call:
-        """Waits for a call that goes on with the episodes, and serves those that only look."""
-        while (look := (call := self.calls.get()).look) is not None:
+    def hand_over(self, told: _Told) -> _Call:
+        """Tells the outside, waits for a call that goes on with the episodes, and serves those that only look."""
+        while True:
+            _release()
+            _TURN.release()
             try:
-                self.told.put(_Told(value=None if self.world is None else look(self.world)))
+                self.told.put(told)
+                call = self.calls.get()
+            finally:
+                _TURN.acquire()
+            if call.look is None:
+                return call
+            try:
+                told = _Told(value=None if self.world is None else call.look(self.world))
             except Exception as error:
-                self.told.put(_Told(error=error))
-        return call
+                told = _Told(error=error)
 
     def keep(self, make: MakeWorld) -> MakeWorld:
         """Returns what makes worlds as `make` does, and keeps the last one to be looked at."""
@@ -180,9 +193,9 @@ class DrivenEpisode:
 class DrivenEpisodes:
     """Plays one episode after another for a loop outside.
 
-    World, renderer and rollout live on one thread from beginning to end, for GL contexts are bound to threads. The caller's thread waits while that
-    one works, and that one while the caller does. Whatever goes wrong there is raised here; where this object is forgotten or the process ends, the
-    episode under way is abandoned and everything is closed.
+    World, renderer and rollout live on one thread from beginning to end. The caller's thread waits while that one works, and that one while the
+    caller does; of several such threads of a process one works at a time, for they share its GL context. Whatever goes wrong there is raised here;
+    where this object is forgotten or the process ends, the episode under way is abandoned and everything is closed.
     """
 
     def __init__(self, policy: PolicySpec, opens: Open) -> None:
@@ -197,7 +210,8 @@ class DrivenEpisodes:
         """
         self._seat = Seat(policy)
         self._episode: DrivenEpisode | None = None
-        self._thread = threading.Thread(target=_work, args=(self._seat, opens), name="episodes", daemon=True)
+        self._thread = threading.Thread(target=_work, args=(self._seat, opens), name=_NAME, daemon=True)
+        _release()
         self._thread.start()
         self._end = weakref.finalize(self, _end, self._seat, self._thread)
         stage = self._wait().stage
@@ -255,6 +269,7 @@ class DrivenEpisodes:
     def _ask(self, call: _Call) -> _Told:
         if not self._end.alive:
             raise VlagymError("these episodes were closed")
+        _release()  # the caller may have rendered itself
         self._seat.calls.put(call)
         return self._wait()
 
@@ -334,22 +349,35 @@ class _Reporter:
         self.last[result.digest] = result
 
 
+def _release() -> None:
+    """Gives the GL context away, where this process has one."""
+    cameras = sys.modules.get("vlagym.envs.cameras")
+    if cameras is not None:
+        cameras.release()
+
+
 def _work(seat: Seat, opens: Open) -> None:
     """The thread: whatever happens, the outside is told."""
-    try:
-        with opens(seat) as stage:
-            seat.told.put(_Told(stage=stage))
-            while (spec := seat.next().begins) is not None:
-                seat.told.put(_Told(result=stage.play(spec)))
-        seat.told.put(_Told(is_last=True))
-    except BaseException as error:
-        seat.told.put(_Told(error=error, is_last=True))
+    last = _Told(is_last=True)
+    with _TURN:
+        try:
+            with opens(seat) as stage:
+                told = _Told(stage=stage)
+                while (spec := seat.hand_over(told).begins) is not None:
+                    told = _Told(result=stage.play(spec))
+        except BaseException as error:
+            last = _Told(error=error, is_last=True)
+        _release()
+    seat.told.put(last)
 
 
 def _end(seat: Seat, thread: threading.Thread) -> _Told | None:
     """Abandons what is under way and ends the thread; returns the last that it told."""
+    _release()
     seat.calls.put(_Call(leaves="the loop outside ended"))
     seat.calls.put(_Call())
+    if threading.current_thread().name == _NAME:
+        return None  # what is forgotten may be found out on any thread, on one that has the turn too: it must not wait
     thread.join(_JOIN_S)
     told: _Told | None = None
     while not seat.told.empty():

@@ -218,6 +218,28 @@ def make_current() -> None:
     _gl_context(os.getpid()).make_current()
 
 
+def release() -> None:
+    """Lets another thread of this process render: the GL context belongs to the thread that rendered last. Whoever renders next takes it."""
+    if not _gl_is_alive():
+        return
+    name = backend.wanted()
+    if name == "egl":
+        from mujoco.egl import EGL_DISPLAY
+        from OpenGL import EGL
+
+        EGL.eglBindAPI(EGL.EGL_OPENGL_API)  # of this thread; what is released is the context of that
+        EGL.eglMakeCurrent(EGL_DISPLAY, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, EGL.EGL_NO_CONTEXT)
+    elif name == "osmesa":
+        from OpenGL import GL, osmesa
+
+        osmesa.OSMesaMakeCurrent(None, None, GL.GL_FLOAT, 0, 0)
+    elif name == "glfw":
+        import glfw
+
+        none: Any = None  # its types know nothing of it
+        glfw.make_context_current(none)
+
+
 def _gl_is_alive() -> bool:
     return _gl_context.cache_info().currsize > 0
 
