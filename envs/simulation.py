@@ -369,11 +369,15 @@ def physics_digest(model: Any) -> str:
     """
     names = sorted(n for n in dir(model) if n.startswith(_PHYSICS_PREFIXES) and n not in _BOOKKEEPING)
     arrays = {n: getattr(model, n) for n in names}
-    collides = np.flatnonzero((model.geom_contype != 0) | (model.geom_conaffinity != 0))
+    may_collide = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
+    may_collide[[*model.pair_geom1, *model.pair_geom2]] = True
+    collides = np.flatnonzero(may_collide)
     parts: list[NDArray[Any]] = []
     for name, value in arrays.items():
         if not isinstance(value, np.ndarray):
             continue
+        if name in _GEOMS:
+            value = np.searchsorted(collides, value).astype(np.int32)
         parts.append(np.array(value[collides] if name.startswith("geom_") else value))
     for g in collides:
         mesh = int(model.geom_dataid[g])
@@ -390,6 +394,8 @@ def physics_digest(model: Any) -> str:
 
 _MESH = 7
 """mjGEOM_MESH"""
+_GEOMS = ("pair_geom1", "pair_geom2")
+"""Arrays that name geoms by their number, which depends on how many visual ones come before: those that may collide are counted alone."""
 _PHYSICS_PREFIXES = ("qpos", "body_", "jnt_", "dof_", "geom_", "actuator_", "eq_", "tendon_", "wrap_", "exclude_", "pair_", "site_")
 _BOOKKEEPING = frozenset(
     """

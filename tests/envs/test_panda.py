@@ -1,6 +1,7 @@
 """The Panda: the published kinematics, two looks with one physics, joints that reach and stay."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import mujoco
@@ -68,11 +69,14 @@ def test_the_look_changes_pixels_and_not_physics(two_blocks: EpisodeSpec, monkey
     assert np.mean(frames[0] != frames[1]) > 0.01
 
 
-def test_a_world_that_never_renders_moves_like_one_that_does(two_blocks: EpisodeSpec) -> None:
+@pytest.mark.parametrize("friction", [None, 0.3])
+def test_a_world_that_never_renders_moves_like_one_that_does(two_blocks: EpisodeSpec, friction: float | None) -> None:
+    props = tuple(replace(prop, friction=friction) for prop in two_blocks.scene.props)
+    spec = replace(two_blocks, scene=replace(two_blocks.scene, props=props))
     digests = []
     for render in (True, False):
         world = World(render=render)
-        world.start(two_blocks)
+        world.start(spec)
         for _ in range(20):
             world.advance([0.5, 0.3, -1, 0, 0, 0.3, 1])
             if render:
