@@ -93,7 +93,7 @@ class LeRobotEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         self.task, self.render_mode = task, render_mode
         self._suite: Suite = offer.suite_of(suite, task, episodes=episodes, first_seed=first_seed, **dict(changes or {}))
         if len(self._suite.entries) != 1 or self._suite.entries[0].vary:
-            raise BadData(f"{task!r} stands {len(self._suite.entries)} times in the suite {suite!r}, or is varied there: write a suite with one entry")
+            raise BadData(f"{task!r} stands {len(self._suite.entries)} times in the suite {suite!r}, or varied: write one with a single plain entry")
         (self._entry,) = self._suite.entries
         self._how, self._out, self._command = offer.How(quality=quality, look=look, safety=safety), out, tuple(command)
         self._spec = offer.policy_of(self.profile, policy, {"harness": "LeRobot"})
