@@ -156,6 +156,26 @@ class WebSocket:
         """
         return self._received(Deadline(self.limits.timeout_s if timeout_s is None else timeout_s), option)
 
+    def poll(self, timeout_s: float) -> bytes | str | None:
+        """Returns the next message, or None where none comes in that time; the connection stays open then.
+
+        Raises:
+          PolicyUnreachable: If the connection is not open, or is lost. It is closed then.
+          BadReply: If the message is larger than allowed. The connection is closed then.
+        """
+        connection, errors = self._opened(), _websockets()[1]
+        try:
+            message: bytes | str = connection.recv(timeout=timeout_s)
+            return message
+        except TimeoutError:
+            if self._stands():
+                return None
+            self.close()
+            raise self._ended(connection.protocol.close_exc) from None
+        except errors.ConnectionClosed as closed:
+            self.close()
+            raise self._ended(closed) from closed
+
     def close(self) -> None:
         """Closes the connection, if there is one."""
         self._connection = None
