@@ -10,7 +10,7 @@ from vla_eval.benchmarks.base import StepBenchmark, StepResult
 from vla_eval.specs import GRIPPER_CLOSE_POS, IMAGE_RGB, LANGUAGE, POSITION_DELTA, RAW, ROTATION_AA
 
 
-class Bench(StepBenchmark):
+class Bench(StepBenchmark):  # type: ignore[misc, unused-ignore]
     """Two tasks of five steps; succeeds when five actions of seven numbers have come."""
 
     told: ClassVar[list[tuple[str, list[Any]]]] = []

@@ -94,7 +94,7 @@ def test_its_images_of_every_format_are_read(images: str) -> None:
         return (await connection.act(seen()))["actions"]
 
     before = numpy_codec.get_image_format()
-    numpy_codec.set_image_format(images)  # type: ignore[arg-type]
+    numpy_codec.set_image_format(images)  # type: ignore[arg-type, unused-ignore]
     try:
         with SERVER(served.Echo(), "127.0.0.1", 0) as server:
             assert np.allclose(ask(server.url, talk), expected()[0], atol=0.02 if images == "jpeg" else 0.0)
@@ -145,7 +145,7 @@ def make_server(**options: Any) -> Any:
     from vla_eval.model_servers.predict import PredictModelServer
     from vla_eval.specs import GRIPPER_CLOSE_POS, IMAGE_RGB, LANGUAGE, POSITION_DELTA, RAW, ROTATION_AA
 
-    class Telling(PredictModelServer):
+    class Telling(PredictModelServer):  # type: ignore[misc, unused-ignore]
         steps = options.pop("steps", None)
         gripper = options.pop("gripper", GRIPPER_CLOSE_POS)
         starts: list[dict[str, Any]] = []

@@ -122,7 +122,8 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Vlagym]]:
     made: list[Vlagym] = []
 
     def one(**params: Any) -> Vlagym:
-        said = {"tasks": "stack", "suite": "smoke", "episodes": 2, "profile": "vlagym", "out": str(tmp_path / f"run{len(made)}"), "workers": 1}
+        said: dict[str, Any] = {"tasks": "stack", "suite": "smoke", "episodes": 2, "profile": "vlagym", "workers": 1}
+        said["out"] = str(tmp_path / f"run{len(made)}")
         made.append(Vlagym(**(said | params)))
         return made[-1]
 
@@ -166,8 +167,12 @@ def test_an_episode_ends_by_our_rules_and_the_task_is_told_its_digest(make: Call
 def test_a_chunk_an_answer_without_actions_and_a_wrong_one_are_errors_of_the_episode(make: Callable[..., Vlagym]) -> None:
     benchmark = make(episodes=3)
     (task,) = benchmark.get_tasks()
-    wrong = [({"actions": np.zeros((8, 7))}, BadData, "chunk of 8 actions"), ({"text": "no"}, Exception, "no 'actions'")]
-    for index, (answer, kind, told) in enumerate([*wrong, ({"actions": np.full(7, np.nan)}, EpisodeFailed, "BadPolicyOutput")]):
+    wrong: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"actions": np.zeros((8, 7))}, BadData, "chunk of 8 actions"),
+        ({"text": "no"}, Exception, "no 'actions'"),
+        ({"actions": np.full(7, np.nan)}, EpisodeFailed, "BadPolicyOutput"),
+    ]
+    for index, (answer, kind, told) in enumerate(wrong):
         benchmark.reset({**task, "episode_idx": index})
         with pytest.raises(kind, match=told):
             benchmark.step(answer)
