@@ -174,7 +174,7 @@ class Robot:
         while True:
             found = self._bridge.next(deadline.left_s())
             if found is None:
-                heard = f"{strays} came that echo another stamp, or none" if strays else "nothing came: is the node up, and does it hear these topics?"
+                heard = f"{strays} came that echo another stamp or none" if strays else "nothing came: is the node up, and does it hear these topics?"
                 raise PolicyUnreachable(
                     f"no command that echoes the stamp {ros.label(self._stamp_ns)} came on {', '.join(self._topics)} within {limit_s:g} s (option "
                     f"{option}=S); {heard}"
