@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vlagym.benchmark.check import Contract, NotCheckable, described, first_sentence_complaint
+from vlagym.benchmark.check import Contract, NotCheckable, Row, described, first_sentence_complaint
 from vlagym.benchmark.checks import _samples
+from vlagym.benchmark.probe.meeting import Asked, Where
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadAction, VlagymError
 from vlagym.envs.robot import Robot
@@ -30,21 +31,37 @@ class _Episode(NamedTuple):
     """What the policy is shown of it."""
 
 
-def _complaints(name: str) -> Iterator[str]:
-    policy = _load(name)
+def _complaints(name: str) -> Iterator[str | Row]:
+    return complaints(name)
+
+
+def complaints(name: str, options: Mapping[str, str] | None = None, asked: Asked | None = None) -> Iterator[str | Row]:
+    """Yields what is wrong with a policy.
+
+    Args:
+      name: As on the command line.
+      options: Of the policy.
+      asked: What its conventions are probed on besides; None: they are not.
+    """
+    policy = _load(name, options or {})
     yield from first_sentence_complaint("policy", split(name)[0])
+    where = None if asked is None or asked.where == Where() else asked.where
     try:
         yield from _about_options(name)
         yield from _about_spec(policy.spec)
-        yield from _about_answers(policy)
+        yield from _about_answers(policy, where)
+        if asked is not None:
+            from vlagym.benchmark.probe.report import probe
+
+            yield from probe(policy.spec, policy, asked)
     finally:
         policy.close()
 
 
-def _load(name: str) -> Policy:
+def _load(name: str, options: Mapping[str, str]) -> Policy:
     """Loads the policy; raises NotCheckable if it asks for an argument and says how to write it ("replay:RUN")."""
     try:
-        return load_policy(name)
+        return load_policy(name, options)
     except VlagymError as error:
         if split(name)[1] is None and re.search(rf"{re.escape(name)}:\w", str(error)):
             raise NotCheckable(f"{error}; check policy:{name}:… with the argument") from error
@@ -74,10 +91,10 @@ def _about_spec(spec: PolicySpec) -> Iterator[str]:
         yield f"its card cannot be written into a run header as JSON: {error}"
 
 
-def _about_answers(policy: Policy) -> Iterator[str]:
-    first, second = (_episode(policy, slot=slot, seed=slot) for slot in (0, 1))
+def _about_answers(policy: Policy, where: Where | None) -> Iterator[str]:
+    first, second = (_episode(policy, where, slot=slot, seed=slot) for slot in (0, 1))
     spec = first.context.action
-    pipeline = _pipeline(policy, _sampled(policy, 0))
+    pipeline = _pipeline(policy, _sampled(policy, 0, where))
     answers = _ask(policy, {0: first, 1: second})
     wanted = agreed_action(policy.spec, spec)
     check_chunks(answers, [0, 1], wanted)
@@ -124,9 +141,13 @@ def _difference(a: ActionChunk, b: ActionChunk) -> str:
 
 
 # -------------------------------------------------------------------------------------------------------------- what it is asked about
-def _sampled(policy: Policy, seed: int) -> EpisodeSpec:
+def _sampled(policy: Policy, seed: int, where: Where | None) -> EpisodeSpec:
     from vlagym.envs.sampling import sample
 
+    if where is not None:
+        from vlagym.benchmark.probe.report import ground_of
+
+        return ground_of(policy.spec, where, per_task=seed + 1).pairs[-1].policy
     met = _met_by(policy.spec)
     return sample(met.task, seed=seed, robot=met.robot, base=met.base, control=met.control)
 
@@ -178,10 +199,10 @@ def _sends(robot: Robot, base: Base, read: ObservationSpec) -> bool:
 
 
 def _pipeline(policy: Policy, spec: EpisodeSpec) -> Pipeline:
-    return connect(policy.spec, spec.control, _sent(spec))
+    return connect(policy.spec, spec.control, sent_in(spec))
 
 
-def _sent(spec: EpisodeSpec) -> ObservationSpec:
+def sent_in(spec: EpisodeSpec) -> ObservationSpec:
     """Returns what the environment sends in an episode."""
     from vlagym.envs.types import ImageComponent
     from vlagym.envs.proprioception import state_components
@@ -190,12 +211,12 @@ def _sent(spec: EpisodeSpec) -> ObservationSpec:
     return ObservationSpec(images=images, state=state_components(catalog.load("robot", spec.robot), spec.robot_base), rate_hz=spec.control.rate_hz)
 
 
-def _episode(policy: Policy, *, slot: int, seed: int) -> _Episode:
+def _episode(policy: Policy, where: Where | None, *, slot: int, seed: int) -> _Episode:
     """Returns an episode with a synthetic first observation, or a simulated one for a policy that sees the true state.
 
     Images are noise: that a policy does well is measured by running it. Arrays cannot be written to, for they are not the policy's.
     """
-    spec = _sampled(policy, seed)
+    spec = _sampled(policy, seed, where)
     context = EpisodeContext(
         slot=slot, instruction=spec.instruction, action=spec.control, digest=spec.digest(), spec=spec if policy.spec.privileged else None
     )
@@ -207,7 +228,7 @@ def _episode(policy: Policy, *, slot: int, seed: int) -> _Episode:
         observation = world.observe((), privileged=True)
         world.close()
     else:
-        sent, rng = _sent(spec), stream(seed, "checks", "images")
+        sent, rng = sent_in(spec), stream(seed, "checks", "images")
         observation = Observation(
             images={i.name: rng.integers(0, 256, (i.height, i.width, 3), np.uint8) for i in sent.images},
             proprio=_samples.proprio({s.name: s.size for s in sent.state}, seed),

@@ -1,0 +1,218 @@
+"""The probe of conventions: what it makes of numbers whose meaning is known, and of profiles that do not tell the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from mistaken import LIES, Turning, component
+from scipy.spatial.transform import Rotation
+
+from vlagym.benchmark.commands import check as check_command
+from vlagym.benchmark.probe import answers, pictures, replaying, sides
+from vlagym.benchmark.probe.demonstrations import Demonstration, record
+from vlagym.benchmark.probe.encoding import Encoder, normalised, still, written
+from vlagym.benchmark.probe.intents import Intents, correlations, losses_by_part, ratio
+from vlagym.benchmark.probe.meeting import Where, at, pairs
+from vlagym.benchmark.probe.suspicions import of_numbers, of_spec
+from vlagym.envs import catalog
+from vlagym.envs.control import action_spec
+from vlagym.envs.errors import BadData, BadSpec
+from vlagym.envs.types import ObservationSpec
+from vlagym.policies.base import Normalisation, PolicySpec
+from vlagym.policies.conversions import rotations, scales
+from vlagym.policies.loading import load_policy
+from vlagym.policies.profile import load_profile
+
+TURNS = Rotation.random(40, rng=np.random.default_rng(7))
+
+
+def wanted(seed: int = 1, num: int = 60) -> Intents:
+    rng = np.random.default_rng(seed)
+    closed = rng.integers(0, 2, (num, 1)).astype(float)
+    return Intents(parts={"translation": rng.normal(0, 0.05, (num, 3)), "rotation": rng.normal(0, 0.1, (num, 3)), "gripper": closed})
+
+
+def fit(said: Intents, right: Intents, suspicion: Any = None) -> answers.Fit:
+    return answers.Fit(suspicion=suspicion, parts=losses_by_part(said, right), said=said)
+
+
+def judged(said: Intents, right: Intents) -> str | None:
+    """Returns what is named where numbers alone are looked at."""
+    spec = load_profile("vlagym").spec("some")
+    fits = [fit(s.read(said), right, s) for s in of_numbers(spec, said, right) if s.read is not None]
+    best = answers.chosen(fit(said, right), fits, right)
+    return None if best is None or best.suspicion is None else best.suspicion.finding
+
+
+# ------------------------------------------------------------------------------------------------------------------------- numbers
+def test_what_says_the_same_as_the_expert_is_accused_of_nothing() -> None:
+    right = wanted()
+    noisy = right.replaced("translation", right.parts["translation"] * 0.8 + np.random.default_rng(2).normal(0, 0.01, (60, 3)))
+    assert judged(right, right) is None and judged(noisy, right) is None
+
+
+def test_an_inverted_number_exchanged_axes_and_a_scale_are_named() -> None:
+    right = wanted()
+    move = right.parts["translation"]
+    assert judged(right.replaced("translation", move * [1, -1, 1]), right) == "action translation: y looks inverted"
+    assert judged(right.replaced("translation", move[:, [0, 2, 1]]), right) == "action translation: y and z look exchanged"
+    told = judged(right.replaced("translation", 10 * move), right)
+    assert told is not None and "10 times as large as what the expert does" in told
+    told = judged(right.replaced("rotation", right.parts["rotation"] / 5), right)
+    assert told is not None and "action rotation" in told and "5 times as small" in told
+
+
+def test_noise_and_silence_follow_nobody_and_accuse_nobody() -> None:
+    right, noise = wanted(), wanted(seed=9)
+    silent = Intents(parts={name: np.zeros_like(v) for name, v in right.parts.items()})
+    for said in (noise, silent):
+        assert not answers.follows(said, right) and judged(said, right) is None
+
+
+def test_a_loss_is_0_for_the_same_1_for_silence_and_bounded() -> None:
+    right = wanted()
+    nothing = right.replaced("translation", np.zeros((60, 3)))
+    assert losses_by_part(right, right)["translation"].max() == 0
+    assert losses_by_part(nothing, right)["translation"].mean() == pytest.approx(1.0, abs=0.2)
+    assert losses_by_part(right.replaced("translation", right.parts["translation"] * 1e6), right)["translation"].max() == 4.0
+
+
+def test_correlation_of_what_does_not_vary_is_0() -> None:
+    assert correlations(np.zeros((5, 2)), np.arange(10.0).reshape(5, 2)).tolist() == [[0, 0], [0, 0]]
+    assert ratio(np.full((4, 3), 2.0), np.full((4, 3), 0.5)) == 4.0
+
+
+# ------------------------------------------------------------------------------------------------------------------------ encoding
+@pytest.mark.parametrize("form", [f for f in rotations.SIZES if f not in ("axis_angle_positive_w", "axis_angle_positive_x")])
+def test_what_scipy_writes_the_conversions_read_as_the_same_turn(form: str) -> None:
+    said = np.array([written(turn, form) for turn in TURNS])
+    read = Rotation.from_quat(np.roll(rotations.to_quaternions(said, form), -1, axis=1))
+    assert (read * TURNS.inv()).magnitude().max() < 1e-6
+
+
+def test_an_unknown_form_is_refused_with_those_there_are() -> None:
+    with pytest.raises(BadSpec, match=r"nothing can be said as 'rot7d'; known are quaternion_wxyz"):
+        written(Rotation.identity(), "rot7d")
+
+
+@pytest.mark.parametrize("kind", ["min_max", "q01_q99", "mean_std"])
+def test_statistics_written_down_anew_are_undone_by_the_conversion(kind: Any) -> None:
+    by = Normalisation(kind=kind, first=(-0.2, 0.1, 5.0), second=(0.6, 0.4, 9.0), mask=(True, True, False))
+    value = np.array([0.1, 0.3, 2.0])
+    assert scales.unnormalise(normalised(value, by), by) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(("profile", "open_", "closed"), [("vlagym", -1, 1), ("bridge_widowx", 1, 0), ("libero", -1, 1), ("droid", 0, 1)])
+def test_a_closed_hand_is_said_as_the_family_says_it(profile: str, open_: float, closed: float) -> None:
+    encoder = Encoder(load_profile(profile).spec("some"))
+    for share, number in ((0.0, open_), (1.0, closed)):
+        assert encoder.encode(still(np.zeros(3), Rotation.identity(), np.zeros(7), share))[-1] == number
+
+
+# ---------------------------------------------------------------------------------------------------------------------- suspicions
+def test_every_suspicion_of_a_profile_is_another_declaration() -> None:
+    spec = load_profile("libero").spec("some")
+    kinds = [s.kind for s in of_spec(spec, {})]
+    assert {"gripper", "image", "camera", "state", "frame", "rotation"} == set(kinds)
+    assert all(s.edit is not None and s.edit(spec) != spec for s in of_spec(spec, {}))
+
+
+def test_a_flipped_gripper_is_worth_a_remark_where_state_and_command_disagree() -> None:
+    spec = load_profile("libero").spec("some")
+    assert [text for text in sides.remarks(spec) if "rises in closing and the state state in opening" in text]
+    assert not list(sides.remarks(component(spec, "gripper", convention="gripper_open_positive")))
+
+
+def test_words_for_places_and_shares_for_differences() -> None:
+    plain, marked = np.zeros((20, 40, 3), np.uint8), np.zeros((20, 40, 3), np.uint8)
+    marked[0:4, 30:40] = 255
+    where = pictures.place_of(marked, plain)
+    assert where is not None and pictures.corner(*where) == "top right" and pictures.corner(0.5, 0.5) == "middle"
+    assert pictures.place_of(plain, plain) is None
+
+
+def test_how_many_replays_succeed_is_told_with_its_interval() -> None:
+    text, is_enough = replaying.told([True] * 12)
+    assert is_enough and text.startswith("12 of 12") and "(100 %, [76, 100]; wanted: 98 %)" in text
+    assert replaying.told([True] * 3 + [False])[1] is False
+
+
+def test_an_option_of_policies_needs_one_to_be_named() -> None:
+    with pytest.raises(BadData, match=r"--rig says how a policy is probed, and none is named: vlagym check policy:NAME --rig"):
+        check_command.main(["metric", "--rig", "libero"])
+
+
+# ------------------------------------------------------------------------------------------------------------------------ all of it
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", ["libero", "vlagym"])
+def test_a_profile_alone_is_probed_and_loses_nothing(profile: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_command.main(["--profile", profile, "--demonstrations", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "3 of 3 of the expert's episodes still succeed" in told and "what the robot has" in told and "hand moves" in told
+
+
+@pytest.fixture(scope="module")
+def shown() -> tuple[list[Demonstration], ObservationSpec]:
+    pytest.importorskip("torch")
+    from vlagym.envs.world import World
+
+    world, expert = World(), load_policy("expert")
+    found = [record(world, pair, expert, ("front", "wrist"), 8) for pair in pairs(Where(), "ee_delta", 2)]
+    sent = world.observation_spec()
+    world.close()
+    for one in found:
+        Turning.turns.update({(one.spec.digest(), step): one.turns_rad[step : step + 16] / 0.25 for step in one.seen})
+    return found, sent
+
+
+def judgement_of(policy: Any, shown: tuple[Sequence[Demonstration], ObservationSpec], control: str = "ee_delta") -> answers.Judgement:
+    robot = catalog.load("robot", "panda")
+    met = [replace(one, spec=replace(one.spec, control=action_spec(robot, control))) for one in shown[0]]
+    return answers.judge(policy, [answers.Sample(one, step) for one in met for step in one.seen], shown[1])
+
+
+NAMED = {
+    "gripper flipped": "gripper: looks inverted",
+    "image mirrored": "image front, wrist: looks mirrored",
+    "image turned by half a turn": "looks turned by half a turn",
+    "rotation forms swapped": "the form of its rotation looks wrong: declared delta_euler_zyx",
+    "delta declared absolute": "declared absolute, and its numbers go with displacements",
+    "absolute declared delta": "declared a displacement, and its numbers go with where the hand is to be",
+    "min/max for q99": "un-normalised by min_max, and its numbers fit as q01_q99",
+    "scale x 10": "10 times as large as what the expert does",
+    "frame ee for base": "declared in the frame 'ee', and fits in 'base'",
+    "quaternion order of the state": "the order of its quaternion looks wrong: declared quaternion_xyzw",
+    "cameras exchanged": "cameras look exchanged",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lie", LIES)
+def test_a_profile_that_does_not_tell_the_truth_is_told_what_is_wrong(lie: str, shown: tuple[list[Demonstration], ObservationSpec]) -> None:
+    policy = LIES[lie](load_policy("minivla"))
+    found = judgement_of(policy, shown, "ee_pose" if lie == "delta declared absolute" else "ee_delta")
+    assert [NAMED[lie] in s.finding for s in found.findings] == [True], [s.finding for s in found.findings]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "follows"), [("minivla", True), ("hold", False), ("uniform", False)])
+def test_who_tells_the_truth_is_accused_of_nothing(name: str, follows: bool, shown: tuple[list[Demonstration], ObservationSpec]) -> None:
+    found = judgement_of(load_policy(name), shown)
+    assert (found.findings, found.follows) == ((), follows)
+
+
+def test_an_episode_of_the_probe_is_the_same_under_any_control() -> None:
+    first = next(pairs(Where(), "ee_pose", 1))
+    assert first.policy.control.name == "ee_pose" and first.expert.control.name == "ee_delta"
+    assert replace(first.policy, control=first.expert.control) == first.expert
+    assert at(first.expert, Where(), "ee_delta") == first.expert
+
+
+def test_a_policy_without_a_convention_cannot_be_spoken_for() -> None:
+    spec = PolicySpec(name="hold", action=None, observation=ObservationSpec(images=(), state=(), rate_hz=0.0))
+    with pytest.raises(BadSpec, match="there is no convention to say anything in"):
+        Encoder(spec)
