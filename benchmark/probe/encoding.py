@@ -5,7 +5,7 @@ It shares no code with the conversions that it is held against: rotations are sc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,25 @@ def still(place_m: Array, hand: Rotation, joints: Array, closed: float) -> Wish:
     """Returns the wish that nothing moves."""
     return Wish(move_m=np.zeros(3), turn=Rotation.identity(), hand=hand, place_m=place_m, orientation=hand, joints_before=joints,
                 joints_after=joints, closed=closed, was_closed=closed)  # fmt: skip
+
+
+def within(policy: PolicySpec, wish: Wish) -> list[Wish]:
+    """Returns a wish as one, or as so many equal parts of it that each displacement lies within what the policy may say."""
+    assert policy.action is not None
+    row, times = Encoder(policy).encode(wish), 1.0
+    for c, at in zip(policy.action.components, policy.action.slices().values(), strict=True):
+        if c.convention.startswith(("delta_", "joint_delta", "joint_velocity")) and c.name not in policy.normalisation:
+            times = max(times, *(abs(v) / max(abs(low), abs(high), 1e-9) for v, low, high in zip(row[at], c.low, c.high, strict=True)))
+    num = int(np.ceil(times - 1e-4))
+    if num == 1:
+        return [wish]
+    part, out = Rotation.from_rotvec(wish.turn.as_rotvec() / num), []
+    joints = (wish.joints_after - wish.joints_before) / num
+    for k in range(num):
+        done = Rotation.from_rotvec(wish.turn.as_rotvec() * k / num)
+        out.append(replace(wish, move_m=wish.move_m / num, turn=part, hand=done * wish.hand, joints_before=wish.joints_before + k * joints,
+                           joints_after=wish.joints_before + (k + 1) * joints, closed=wish.closed if k == num - 1 else wish.was_closed))  # fmt: skip
+    return out
 
 
 class Encoder:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vlagym.benchmark.episode import asking
 from vlagym.benchmark.executor import LocalPort
 from vlagym.benchmark.probe.demonstrations import Demonstration
-from vlagym.benchmark.probe.encoding import Encoder, wishes
+from vlagym.benchmark.probe.encoding import Encoder, wishes, within
 from vlagym.benchmark.rollout import Rollout
 from vlagym.envs.types import ActionChunk, Observation, ObservationSpec
 from vlagym.policies.base import EpisodeContext, PolicySpec
@@ -70,12 +70,15 @@ def replayed(world: World, policy: PolicySpec, shown: Demonstration) -> bool:
     assert policy.action is not None
     repeats = round(shown.spec.control.rate_hz / policy.action.rate_hz)
     encoder = Encoder(policy)
+    # A family whose numbers go less far than the expert takes more steps for the same way.
     still_steps = int(np.ceil(STILL_S * policy.action.rate_hz))
-    speaker = Speaker(policy, np.array([encoder.encode(wish) for wish in wishes(shown, repeats, still_steps)]))
-    world.start(shown.spec)
-    pipeline = connect(speaker.spec, shown.spec.control, world.observation_spec())
+    parts = [part for wish in wishes(shown, repeats, still_steps) for part in within(policy, wish)]
+    speaker = Speaker(policy, np.array([encoder.encode(part) for part in parts]))
+    spec = replace(shown.spec, horizon_s=max(shown.spec.horizon_s, round(len(parts) / policy.action.rate_hz, 3)))
+    world.start(spec)
+    pipeline = connect(speaker.spec, spec.control, world.observation_spec())
     chunking = Chunking(mode="receding", execute_steps=speaker.spec.execute_steps)
-    rollout = Rollout(world, shown.spec, asking(LocalPort(speaker), speaker.spec, shown.spec), pipeline=pipeline, chunking=chunking).play()
+    rollout = Rollout(world, spec, asking(LocalPort(speaker), speaker.spec, spec), pipeline=pipeline, chunking=chunking).play()
     return rollout.ended_by == "goal"
 
 
