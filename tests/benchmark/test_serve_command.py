@@ -18,10 +18,17 @@ from vlagym.policies.adapters.vla_eval import POLICY
 DOUBLES = Path(__file__).resolve().parents[1] / "doubles"
 
 
+def _hears_ctrl_c() -> None:
+    """A shell's background jobs ignore Ctrl-C, and whatever is started by them does too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_a_policy_is_served_until_ctrl_c_which_ends_it_well(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vlagym.benchmark.cli", "serve", "--policy", "fakes:PIXELS", "--protocol", "vla_eval", "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(DOUBLES)}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path, preexec_fn=_hears_ctrl_c
+    )
     watchdog = threading.Timer(60, process.kill)
     watchdog.start()
     try:
