@@ -168,13 +168,14 @@ def test_an_answer_that_goes_wrong_costs_an_episode(load: Callable[..., Policy],
         if len(calls) > 1:
             return infer(timed, steps)
         first = vars(timed)["timestep"]
-        return {
+        answers: dict[str, Callable[[], bytes]] = {
             "another": lambda: server.answer(rows, first + 7),
             "short": lambda: server.answer(rows[:1], first),
             "narrow": lambda: server.answer(rows[:, :6], first),
             "evil": lambda: b"\x80\x04cposix\nsystem\n(X\x04\x00\x00\x00truetR.",
             "large": lambda: bytes(2**21),
-        }[how]()
+        }
+        return answers[how]()
 
     with server.serving(spoil) as there:
         policy = load(there.address, max_mib="1")

@@ -61,7 +61,7 @@ def load(bridge: ros.Bridge) -> Iterator[Callable[..., RosbridgePolicy]]:
 def seen(time_s: float = 0.0) -> Observation:
     shapes = {i.name: (i.height, i.width, 3) for i in SPEC.observation.images}
     images = {name: np.arange(np.prod(shape)).astype(np.uint8).reshape(shape) for name, shape in shapes.items()}
-    proprio = {s.name: np.arange(1, s.size + 1, dtype=np.float32) / 10 for s in SPEC.observation.state}
+    proprio = {s.name: np.linspace(0.1, s.size / 10, s.size, dtype=np.float32) for s in SPEC.observation.state}
     return Observation(images=images, proprio=proprio, instruction="lift the cube", time_s=time_s)
 
 
@@ -298,7 +298,7 @@ def test_images_may_be_compressed_topics_renamed_and_cameras_described(bridge: r
     pixels = imageio.imread(io.BytesIO(base64.b64decode(message["data"])))
     assert message["format"] == "png" and np.array_equal(pixels, seen().images["front"])
     info = met[0].messages["/camera/front/camera_info"]
-    assert np.allclose(np.reshape(info["k"], (3, 3)), [[128, 0, 127.5], [0, 128, 127.5], [0, 0, 1]])
+    assert np.allclose(np.asarray(info["k"], float).reshape(3, 3), np.array([[128, 0, 127.5], [0, 128, 127.5], [0, 0, 1]]))
 
 
 def relay(arm: Any, met: list[ros.Seen]) -> ros.Think:
