@@ -36,9 +36,9 @@ CONVENTIONS = (*GRIPPER_ENDS, *(f"{name}{_BINARY}" for name in GRIPPER_ENDS), OP
 """All that a policy may say; an environment takes one of GRIPPER_ENDS."""
 
 STICKY_FROM = 0.5
-"""A relative command that is held counts from here on, as in SimplerEnv's Google robot; what is smaller is noise about 0."""
+"""Beyond this a relative command is held, as SimplerEnv does for Octo on the Google robot (octo_model.py). What is smaller is heard once."""
 DEAD_BELOW = 1e-2
-"""A relative command that is not held counts from here on, as there."""
+"""Where none is held, a command below this is none, as SimplerEnv does for RT-1 on that robot (rt1_model.py)."""
 
 
 class Line(NamedTuple):
@@ -75,14 +75,17 @@ def binary(values: Any, ends: tuple[float, float]) -> NDArray[np.float64]:
 
 
 class RelativeGripper:
-    """What a gripper is asked for that is told how much further to close. It begins open."""
+    """What a gripper is asked for that is told how much further to close. It begins open.
+
+    With `sticky_steps` it does what SimplerEnv does for Octo there, not for RT-1, whose commands are each passed on.
+    """
 
     def __init__(self, ends: tuple[float, float], sticky_steps: int) -> None:
         """Begins an episode.
 
         Args:
           ends: The environment's values of (open, closed).
-          sticky_steps: A command is held for so many steps, and what comes meanwhile is not heard; 0: it is not held.
+          sticky_steps: A command beyond STICKY_FROM is done again in each of so many steps, and what comes meanwhile is not heard; 0: none is.
         """
         self._ends, self._sticky_steps = ends, sticky_steps
         self._closed = 0.0
@@ -95,7 +98,7 @@ class RelativeGripper:
         else:
             if not self._left and abs(command) > STICKY_FROM:
                 self._held, self._left = command, self._sticky_steps
-            change = self._held if self._left else 0.0
+            change = self._held if self._left else command
             self._left = max(0, self._left - 1)
         self._closed = min(1.0, max(0.0, self._closed + change))
         open_, closed = self._ends

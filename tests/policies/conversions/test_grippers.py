@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from vlagym.envs.types import ActionComponent
@@ -66,9 +67,25 @@ def test_a_sticky_command_is_held_and_what_comes_meanwhile_is_not_heard() -> Non
     assert [gripper.push(v) for v in (-0.6, 1.0, 1.0, 0.0)] == pytest.approx([-0.2, -1.0, -1.0, -1.0])
 
 
-def test_a_sticky_command_must_be_meant() -> None:
+def test_a_small_command_is_heard_once_where_large_ones_are_held() -> None:
     gripper = RelativeGripper(OURS, 15)
-    assert [gripper.push(v) for v in (0.5, 0.3, -0.4)] == [-1, -1, -1]
+    assert [gripper.push(v) for v in (0.5, 0.3, -0.4)] == pytest.approx([0.0, 0.6, -0.2])
+
+
+def test_sticky_commands_are_those_of_simplerenvs_octo() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(50):
+        commands = rng.uniform(-1, 1, 60)
+        gripper = RelativeGripper(OURS, 15)
+        held, times, closed, wanted = 0.0, 0, 0.0, []
+        for command in commands:  # its rule in its own terms: a flag, and how often the command was repeated
+            if not held and abs(command) > 0.5:
+                held = command
+            change, times = (held, times + 1) if held else (command, times)
+            held, times = (0.0, 0) if times == 15 else (held, times)
+            closed = min(1.0, max(0.0, closed + change))
+            wanted.append(2 * closed - 1)
+        assert [gripper.push(float(c)) for c in commands] == pytest.approx(wanted)
 
 
 def test_a_relative_gripper_speaks_the_environments_sign() -> None:
