@@ -182,14 +182,12 @@ def _unnormalised(step: ActionStep, size: int, by: Normalisation | None) -> tupl
 
 
 def _bounded(step: ActionStep, mine: ActionComponent, theirs: ActionComponent, terms: Terms) -> tuple[ActionStep, list[str]]:
-    """Lets the step clip to what both sides have bounds for, if it may; else complains where something that the policy may send would leave the
-    environment's."""
+    """Lets the step clip, if it may; else complains where something that the policy may send would leave the environment's bounds."""
+    if terms.policy.clip and step.name not in ("gripper_binary", "gripper_relative"):
+        return replace(step, clip=True, low=theirs.low, high=theirs.high), []
     low, high = _range(step, mine, theirs)
     if theirs.convention in scales.DISPLACEMENTS:
         low, high = low / terms.repeats, high / terms.repeats
-    if terms.policy.clip and step.name not in ("gripper_binary", "gripper_relative"):
-        bounds = np.maximum(low, theirs.low), np.minimum(high, theirs.high)
-        return replace(step, clip=True, low=tuple(bounds[0].tolist()), high=tuple(bounds[1].tolist())), []
     if np.all(low >= np.array(theirs.low) - 1e-6) and np.all(high <= np.array(theirs.high) + 1e-6):
         return step, []
     after = "" if step.name == "identity" else f" after {step.name}"

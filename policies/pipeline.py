@@ -16,10 +16,6 @@ from vlagym.policies.steps import HAND_ORIENTATION, ActionStep, ImageStep, State
 
 Array = NDArray[np.float64]
 
-_ROUNDING = 1e-6
-"""What is clipped by less than this is not counted: it comes of float32."""
-
-
 class Told(NamedTuple):
     """What happens to one part between policy and environment, in words."""
 
@@ -73,6 +69,10 @@ class Pipeline:
         """Returns what carries the conversions out through one episode."""
         return Link(self)
 
+    def without_clipping(self) -> Pipeline:
+        """Returns the same conversions, which let pass whatever goes too far."""
+        return replace(self, actions=tuple(replace(step, clip=False, low=(), high=()) for step in self.actions))
+
     def describe(self) -> dict[str, Any]:
         """Returns the conversions as plain data for the run header; `identity` is said too, so that nothing is left to guess."""
         extra: dict[str, Any] = {
@@ -107,7 +107,7 @@ class Pipeline:
             is_shared = _convention(self.environment, step.component) in scales.DISPLACEMENTS
             yield f"shared out over {self.repeats} steps" if is_shared else f"repeated for {self.repeats} steps"
         if step.clip:
-            yield "clip"
+            yield "clip to what the environment takes"
 
 
 class Link:
@@ -127,8 +127,13 @@ class Link:
         self._states = {step.name: step for step in pipeline.states}
         self._seen: dict[int, Observation] = {}
         """Step of the policy -> what it was, or might have been, shown then; only as far back as its history goes."""
+        self._is_cut = np.zeros(0, bool)
+        """(T,) of the last chunk: whether something that the policy sent was clipped before it was converted."""
+        self._cut_from, self._num_spread = 0, 0
+        """Step of the policy at which that chunk begins, and the present one."""
         self.clipped_steps = 0
-        """Steps of the environment in which something was clipped."""
+        """Steps of the environment in which something was clipped, before the conversion or after it. Where several chunks speak of a step, the last
+        one counts."""
 
     @property
     def pipeline(self) -> Pipeline:
@@ -176,6 +181,7 @@ class Link:
           BadPolicyOutput: If something in it is no rotation.
         """
         values = np.asarray(chunk.values)
+        self._is_cut, self._cut_from = np.zeros(len(values), bool), self._num_spread
         parts = {step.component: self._part(step, values[:, self._mine[step.component]]) for step in self._pipeline.actions}
         for array in dict.fromkeys(step.hand for step in self._pipeline.actions if step.hand is not None):
             self._turn_into_base(parts, array, np.asarray(observation.proprio[array], np.float64))
@@ -192,7 +198,8 @@ class Link:
         """
         repeats = self._pipeline.repeats
         out = np.repeat(np.asarray(action, np.float32)[None], repeats, axis=0)
-        is_clipped = np.zeros(repeats, bool)
+        is_clipped = np.full(repeats, self._is_cut[self._num_spread - self._cut_from :][:1].any())
+        self._num_spread += 1
         for step in self._pipeline.actions:
             at, takes = self._theirs[step.component], self._takes[step.component]
             if repeats > 1 and takes.convention in scales.DISPLACEMENTS:
@@ -202,7 +209,7 @@ class Link:
             if step.clip:
                 before = out[:, at].copy()
                 out[:, at] = np.clip(before, np.array(step.low, np.float32), np.array(step.high, np.float32))
-                is_clipped |= (np.abs(out[:, at] - before) > _ROUNDING).any(axis=1)
+                is_clipped |= (np.abs(out[:, at] - before) > scales.ROUNDING).any(axis=1)
         self.clipped_steps += int(is_clipped.sum())
         return out
 
@@ -229,11 +236,14 @@ class Link:
         return (value if step.normalisation is None else scales.normalise(value, step.normalisation)).astype(np.float32)
 
     def _part(self, step: ActionStep, sent: NDArray[Any]) -> Array:
-        """Returns one component of a chunk `(T, k)` in the environment's convention, but for its frame."""
+        """Returns one component of a chunk `(T, k)` in the environment's convention, but for its frame. Takes note of what is clipped of it."""
         values: Array = sent.astype(np.float64)
         if step.normalisation is not None:
             values = scales.unnormalise(values, step.normalisation)
         mine, theirs = self._sends[step.component], self._takes[step.component]
+        if step.clip:
+            values, is_cut = scales.within(values, mine.low, mine.high)
+            self._is_cut |= is_cut
         if step.form is not None and step.into is not None:
             return rotations.convert(values * mine.scale, step.form, step.into) / theirs.scale
         if step.name == "gripper_binary":

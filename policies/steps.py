@@ -38,16 +38,18 @@ class ActionStep:
     normalisation: Normalisation | None = None
     """Undone first."""
     clip: bool = False
-    """Done last: what leaves `low` and `high` is brought to them."""
+    """Done twice: what leaves the range that the policy declares is brought to it before anything is converted, number by number, as the environment
+    that it was trained in clipped there; and last, what leaves `low` and `high` to them."""
     low: tuple[float, ...] = ()
-    """Only where it clips: the least that each number may be, in the environment's convention and in one of its steps: the environment's own bound,
-    or what the policy declares where that is narrower, as the environment that it was trained in clipped there."""
+    """Only where it clips: the least that each number may be, in the environment's convention and in one of its steps."""
     high: tuple[float, ...] = ()
 
     def words(self) -> Iterator[str]:
         """Yields what is done to the component but for its share of the policy's steps, in order; nothing where it passes as it is."""
         if self.normalisation is not None:
             yield f"un-normalise by {self.normalisation.kind}"
+        if self.clip:
+            yield "clip to what it declares"
         if self.form is not None:
             yield f"{self.form} to {self.into}"
         if self.name == "gripper_binary":

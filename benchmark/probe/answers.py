@@ -129,10 +129,10 @@ class Interrogation:
         key = canonical_json(to_plain((spec.observation, {n: by for n, by in spec.normalisation.items() if n in pipeline.state})))
         if key not in self._answers:
             self._answers[key] = self._ask(pipeline)
-        rows = []
+        rows, listening = [], pipeline.without_clipping()  # what goes too far tells of a wrong scale
         for sample, values in zip(self._samples, self._answers[key], strict=True):
             observation = sample.observation
-            driven = pipeline.open().drive(ActionChunk(values=values[: self._rows], spec=pipeline.policy), observation).astype(np.float64)
+            driven = listening.open().drive(ActionChunk(values=values[: self._rows], spec=pipeline.policy), observation).astype(np.float64)
             row = of_chunk(driven, self._control, observation, sample.shown.joint_target_rad[sample.step])
             rows.append({name: row[name] for name in self._names})
         return stacked(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ Array = NDArray[np.float64]
 
 DISPLACEMENTS = frozenset({"delta_position", "delta_axis_angle", "joint_delta"})
 """Conventions whose values may be multiplied: zero means the same on both sides, and n times an n-th is the whole."""
+
+ROUNDING = 1e-6
+"""What is clipped by less than this, where the range is -1 to 1, is not counted: it comes of float32."""
 
 _RATE_TOLERANCE = 1e-6
 
@@ -36,6 +40,23 @@ def unnormalise(values: Any, by: Normalisation) -> Array:
     v, first, second = np.asarray(values, np.float64), np.array(by.first), np.array(by.second)
     out = v * second + first if by.kind == "mean_std" else 0.5 * (v + 1) * (second - first) + first
     return np.where(_mask(by), out, v)
+
+
+def within(values: Any, low: Sequence[float], high: Sequence[float]) -> tuple[Array, NDArray[np.bool_]]:
+    """Clips each number to its range.
+
+    Args:
+      values: `(T, D)`.
+      low: D numbers: one end of the range of each. A float32 that was rounded from it is on it.
+      high: The other ends.
+
+    Returns:
+      `(T, D)`, and `(T,)`: whether something in the row left its range by more than rounding does.
+    """
+    v, ends = np.asarray(values, np.float64), np.array([low, high], np.float32).astype(np.float64)
+    least, most = ends.min(axis=0), ends.max(axis=0)
+    out = np.clip(v, least, most)
+    return out, (np.abs(out - v) > ROUNDING * (most - least) / 2).any(axis=1)
 
 
 def whole_ratio(environment_hz: float, policy_hz: float) -> int | None:

@@ -141,7 +141,7 @@ def test_every_form_of_an_orientation_becomes_a_quaternion(convention: str) -> N
 
 
 def test_angles_are_scaled_before_they_are_turned_into_another_form() -> None:
-    spec = policy(TRANSLATION, part("rotation", 3, "delta_euler_xyz", "rad", scale=0.1), GRIPPER, clip=True)
+    spec = policy(TRANSLATION, part("rotation", 3, "delta_euler_xyz", "rad", scale=0.1, low=-2.0, high=2.0), GRIPPER, clip=True)
     (row,) = executed(connect(spec, DELTA, SENT).open(), [0, 0, 0, 1, 2, -1, 0])
     assert row[3:6] * 0.25 == pytest.approx(Rotation.from_euler("xyz", [0.1, 0.2, -0.1]).as_rotvec(), abs=1e-6)
 
@@ -276,6 +276,50 @@ def test_it_is_clipped_where_the_environment_that_a_policy_was_trained_in_clippe
     assert link.clipped_steps == 2, "what lies on the bound is not clipped"
 
 
+TURNED = part("rotation", 3, "delta_euler_xyz", "rad", low=-0.25, high=0.25)
+
+
+def test_what_is_to_be_turned_into_another_form_is_clipped_number_by_number_before() -> None:
+    link = connect(policy(WIDE, TURNED, GRIPPER, rate_hz=5.0, clip=True), DELTA, SENT).open()
+    wild = executed(link, [0, 0, 0, 0.7, 0, 0, 1])
+    assert sum_of_turns(wild).as_rotvec() == pytest.approx([0.25, 0, 0], abs=1e-6) and link.clipped_steps == 4
+    both = executed(link, [0, 0, 0, 0.9, -0.1, 0, 1], [0, 0, 0, 0.25, -0.25, 0.25, 1])
+    turn = Rotation.from_euler("xyz", [0.25, -0.25, 0.25]) * Rotation.from_euler("xyz", [0.25, -0.1, 0])
+    assert sum_of_turns(both).as_rotvec() == pytest.approx(turn.as_rotvec(), abs=2e-6) and link.clipped_steps == 8, "what lies on the bound is not"
+
+
+def test_what_is_said_in_the_hands_frame_is_clipped_there() -> None:
+    link = connect(policy(in_hand(replace(TRANSLATION, low=(-0.2,) * 3, high=(0.2,) * 3)), ROTATION, GRIPPER, clip=True), DELTA, SENT).open()
+    made = executed(link, [0.2, -0.2, 0.2, 0, 0, 0, 1], [5, 0, 0, 0, 0, 0, 1])
+    hand = Rotation.from_quat(np.roll(observation().proprio["ee_target_quat_base_wxyz"], -1))
+    assert made[:, :3] == pytest.approx(hand.apply([[0.2, -0.2, 0.2], [0.2, 0, 0]]), abs=1e-6) and link.clipped_steps == 1
+
+
+def test_what_fits_the_policys_range_is_clipped_to_the_environments_and_counted_once() -> None:
+    link = connect(policy(WIDE, ROTATION, GRIPPER, clip=True), DELTA, SENT).open()
+    made = executed(link, [0.3, 0, 0, 0, 0, 0, 1], [0.7, 0, 0, 2, 0, 0, 1], [0.03, 0, 0, 0, 0, 0, 1])
+    assert made[:, 0] == pytest.approx([1, 1, 0.6]) and made[1, 3] == 1 and link.clipped_steps == 2
+
+
+def test_of_chunks_that_are_not_played_to_their_end_only_what_is_played_is_counted() -> None:
+    pipeline = connect(policy(WIDE, ROTATION, GRIPPER, clip=True), DELTA, SENT)
+    link, wild, calm = pipeline.open(), [9, 0, 0, 0, 0, 0, 1], [0.0] * 7
+    for rows in ([calm, calm, wild], [wild, calm, wild]):
+        driven = link.drive(ActionChunk(values=np.array(rows, np.float32), spec=pipeline.policy), observation())
+        for row in driven[:2]:
+            link.spread(row)
+    assert link.clipped_steps == 1
+
+
+def test_numbers_within_the_range_pass_the_clipping_bit_for_bit() -> None:
+    spec = policy(replace(WIDE, low=(-0.05,) * 3, high=(0.05,) * 3), TURNED, GRIPPER, rate_hz=5.0)
+    rows = np.random.default_rng(7).uniform(-0.05, 0.05, (200, 7)).astype(np.float32)
+    rows[:2, :3] = [[0.05] * 3, [-0.05] * 3]
+    clipping = connect(replace(spec, clip=True), DELTA, SENT)
+    link = clipping.open()
+    assert np.array_equal(executed(link, *rows), executed(clipping.without_clipping().open(), *rows)) and link.clipped_steps == 0
+
+
 def test_normalised_actions_are_undone_first() -> None:
     by = Normalisation(kind="q01_q99", first=(-0.02, -0.02, -0.02), second=(0.04, 0.02, 0.02))
     spec = policy(WIDE, ROTATION, GRIPPER, clip=True, normalisation={"translation": by})
@@ -373,10 +417,12 @@ def foreign() -> tuple[PolicySpec, Pipeline]:
 
 def test_every_step_is_told() -> None:
     told = {told.part: "; ".join(told.steps) for told in foreign()[1].told()}
-    assert told["action translation"] == "un-normalise by q01_q99; scale: x 20; shared out over 4 steps; clip"
+    assert told["action translation"] == (
+        "un-normalise by q01_q99; clip to what it declares; scale: x 20; shared out over 4 steps; clip to what the environment takes"
+    )
     assert told["action rotation"] == (
-        "euler_xyz to axis_angle; turn from the hand's frame into the base's by ee_target_quat_base_wxyz, which is turned along the chunk; "
-        "shared out over 4 steps; clip"
+        "clip to what it declares; euler_xyz to axis_angle; turn from the hand's frame into the base's by ee_target_quat_base_wxyz, which is turned "
+        "along the chunk; shared out over 4 steps; clip to what the environment takes"
     )
     assert told["action gripper"] == "to the nearer end; gripper_binary: x 2 - 1; repeated for 4 steps"
     assert told["action terminate"] == "ignored"
