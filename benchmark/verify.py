@@ -23,8 +23,9 @@ from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, VlagymError
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, RunHeader, stream
 from vlagym.policies.chunking import parse
+from vlagym.results.published import VERIFIED
 from vlagym.results.schema import trace_from_bytes
-from vlagym.results.store import Store
+from vlagym.results.store import TRACES, Store
 
 
 class Checked(NamedTuple):
@@ -67,7 +68,7 @@ def verify(
       make_world: Builds the world in each worker.
 
     Raises:
-      BadData: If there is no run, or no episode in it; or an option makes no sense.
+      BadData: If there is no run, or no episode or no trace in it; or an option makes no sense.
       UnknownName: If the suite names what is not here.
     """
     store = Store.open(run)
@@ -81,6 +82,11 @@ def verify(
     results = store.results()
     if not results:
         raise BadData(f"{run} has not ended and holds no episode yet: there is nothing to verify. Go on with it: vlagym run --resume {run}")
+    if not (run / TRACES).is_dir() and any(r.outcome != "error" for r in results):
+        raise BadData(
+            f"{run} holds no traces (no folder {TRACES}), as published runs do not: no episode can be simulated again. "
+            f"What was verified before they were left out stands in {VERIFIED}; to confirm it, play the suite again with the policy"
+        )
     suite = suite_of(store.header)
     scoring.Scorer(names, suite.cost)  # refuses what is unknown before anything is simulated
     kept = Kept.of(results)

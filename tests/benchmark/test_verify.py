@@ -291,8 +291,15 @@ def test_the_trace_of_another_episode_is_found(stored: Path) -> None:
 
 
 def test_a_missing_trace_is_found(stored: Path) -> None:
-    shutil.rmtree(stored / "traces")
+    for trace in (stored / "traces").iterdir():
+        trace.unlink()
     assert "is missing" in differences(verdicts(stored)[0])["trace"]
+
+
+def test_a_run_without_any_traces_as_published_ones_are_is_refused_in_one_line(stored: Path) -> None:
+    shutil.rmtree(stored / "traces")
+    with pytest.raises(BadData, match=r"holds no traces \(no folder traces\), as published runs do not: no episode can be simulated again"):
+        verdicts(stored)
 
 
 def test_a_sample_is_drawn_without_replacement_and_the_same_every_time(made: Path) -> None:
