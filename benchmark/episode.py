@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from vlagym.benchmark.executor import Job, LocalPort, Port
+from vlagym.benchmark.patience import patiently
 from vlagym.benchmark.rollout import Decide, Decision, Guard, Playable, Rollout, Watch, record_of
 from vlagym.envs.safety import Mode, SafetyFilter
 from vlagym.envs.types import EndedBy, EpisodeResult, EpisodeSpec, ErrorRecord, Observation, Outcome, Trace, canonical_json, to_plain
@@ -147,6 +148,7 @@ class EpisodePlayer:
         known: Mapping[str, Pipeline],
         safety: Mode = "off",
         weights: Mapping[str, float] | None = None,
+        reconnect_s: float = 0.0,
     ) -> None:
         """Takes over the world and the policy; `close` closes them.
 
@@ -158,10 +160,11 @@ class EpisodePlayer:
           known: Pipelines by `Connections.key`.
           safety: What the safety filter does with an action that is not allowed.
           weights: Of the measure `cost`, where they differ from those of the house.
+          reconnect_s: How long its own policy is waited for where it cannot be reached when an episode begins.
         """
         self._guard, self._weights = guard_of(safety), weights
         self._world, self._policy, self._own, self._chunking = world, policy, own, chunking
-        self._port = None if own is None else LocalPort(own)
+        self._port = None if own is None else LocalPort(own, reconnect_s=reconnect_s)
         self._connections = Connections(policy, known)
 
     def play(self, job: Job, port: Port | None) -> Played:
@@ -193,13 +196,23 @@ class PlayerOptions:
     safety: Mode = "off"
     weights: Mapping[str, float] = field(default_factory=dict)
     """Of the measure `cost`, where they differ from those of the house."""
+    reconnect_s: float = 0.0
+    """How long a policy that is loaded into the worker is waited for where it cannot be reached, when it is loaded and when an episode begins."""
 
     def make(self) -> EpisodePlayer:
-        """Builds the player. Called in the worker."""
+        """Builds the player. Called in the worker.
+
+        Raises:
+          PolicyUnreachable: If its own policy cannot be reached in all that time.
+        """
         # The world first: it chooses the GL backend, which must be done before anything else imports mujoco.
         world = self.make_world(self.world)
-        own = None if self.load_own is None else self.load_own()
-        return EpisodePlayer(world, self.policy, own, self.chunking, self.known, self.safety, self.weights)
+        try:
+            own = None if self.load_own is None else patiently(self.load_own, self.policy.name, self.reconnect_s)
+        except BaseException:
+            world.close()
+            raise
+        return EpisodePlayer(world, self.policy, own, self.chunking, self.known, self.safety, self.weights, self.reconnect_s)
 
 
 def _play(
@@ -297,7 +310,7 @@ def conclude(
     return Played(result=result, trace=trace, said=tuple(rollout.said))
 
 
-def errored(spec: EpisodeSpec, error: ErrorRecord, attempt: int) -> EpisodeResult:
+def errored(spec: EpisodeSpec, error: ErrorRecord, attempt: int, ended_by: EndedBy = "env_error") -> EpisodeResult:
     """Returns the result of an episode of which nothing came back: its worker died, or something outside the rollout raised."""
     return EpisodeResult(
         digest=spec.digest(),
@@ -310,7 +323,7 @@ def errored(spec: EpisodeSpec, error: ErrorRecord, attempt: int) -> EpisodeResul
         seed=spec.seed,
         instruction=spec.instruction,
         outcome="error",
-        ended_by="env_error",
+        ended_by=ended_by,
         measures={},
         steps=0,
         time_s=0.0,

@@ -10,9 +10,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
+from vlagym.benchmark.patience import patiently
 from vlagym.benchmark.rollout import Decision, PolicyFailed, record_of
 from vlagym.envs.errors import BadData, BadPolicyOutput
-from vlagym.envs.types import ActionChunk, ActionSpec, ErrorRecord, Observation
+from vlagym.envs.types import ActionChunk, ActionSpec, EndedBy, ErrorRecord, Observation
 from vlagym.policies.base import EpisodeContext, Policy, check_chunks
 from vlagym.policies.conventions import agreed_action
 
@@ -41,7 +42,9 @@ class Finished:
     result: Any = None
     """What the player returned."""
     error: ErrorRecord | None = None
-    """Why there is no result: the player raised, or its process died (type "WorkerDied")."""
+    """Why there is no result: the player raised, or its process died (type "WorkerDied"), or no worker could reach its policy."""
+    ended_by: EndedBy = "env_error"
+    """To whom the error is laid."""
 
 
 class Port(Protocol):
@@ -87,6 +90,8 @@ class Crew(Generic[Result]):
     workers: int = 1
     job_timeout_s: float | None = None
     """Wall time after which a job is given up and its worker ended; None: never. It needs worker processes."""
+    reconnect_s: float = 0.0
+    """How long the policy is waited for where it cannot be reached when an episode begins."""
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -141,11 +146,22 @@ class Desk:
     A slot whose chunk is missing or bad pays alone; the policy is not asked again. Where the call itself raises, nobody can say which slot
     is to blame, nor what the call has done to what the policy remembers of the others. So all episodes of that call are begun again, and
     from then on each of them is asked in a call of its own: the one that raises then is to blame. Everybody else goes on in batches.
+
+    A policy that cannot be reached when an episode begins, which is until its first answer, is waited for: nothing has happened yet that it could
+    have forgotten. One that is lost later costs the episode.
     """
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, policy: Policy, reconnect_s: float = 0.0) -> None:
+        """Makes the desk of a policy.
+
+        Args:
+          policy: Is asked.
+          reconnect_s: How long it is waited for where it cannot be reached when an episode begins.
+        """
+        self._policy, self._reconnect_s = policy, reconnect_s
         self._agreed: dict[int, ActionSpec] = {}
+        self._fresh: dict[int, EpisodeContext] = {}
+        """Slot -> its episode, of which nothing was answered yet."""
         self._episode: dict[int, str] = {}
         """Slot -> digest."""
         self._suspects: set[str] = set()
@@ -155,8 +171,8 @@ class Desk:
         """Begins an episode; returns what the policy raised."""
         try:
             self._agreed[context.slot] = agreed_action(self._policy.spec, context.action)
-            self._episode[context.slot] = context.digest
-            self._policy.reset(context)
+            self._episode[context.slot], self._fresh[context.slot] = context.digest, context
+            patiently(lambda: self._policy.reset(context), self._policy.spec.name, self._reconnect_s)
         except (Exception, SystemExit) as error:
             return blamed(error)
         return None
@@ -172,16 +188,32 @@ class Desk:
         return answers
 
     def _ask(self, asked: Mapping[int, Observation]) -> dict[int, Answer]:
-        began_s = time.perf_counter()
         try:
-            chunks = self._policy.act(asked)
+            chunks, latency_s = self._chunks(asked)
         except (Exception, SystemExit) as error:
             if len(asked) == 1:
                 return dict.fromkeys(asked, blamed(error))
             self._suspects.update(self._episode[slot] for slot in asked)
             return {slot: StartAgain() for slot in asked}
-        latency_s = time.perf_counter() - began_s
         return {slot: self._checked(slot, chunks, latency_s) for slot in asked}
+
+    def _chunks(self, asked: Mapping[int, Observation]) -> tuple[Mapping[int, ActionChunk], float]:
+        """Returns what the policy answers and how long that call took; waits for it where none of these episodes has had an answer yet."""
+
+        def ask() -> tuple[Mapping[int, ActionChunk], float]:
+            began_s = time.perf_counter()
+            return self._policy.act(asked), time.perf_counter() - began_s
+
+        def begin_and_ask() -> tuple[Mapping[int, ActionChunk], float]:
+            for slot in asked:
+                self._policy.reset(self._fresh[slot])
+            return ask()
+
+        is_beginning = all(slot in self._fresh for slot in asked)
+        answer = patiently(ask, self._policy.spec.name, self._reconnect_s if is_beginning else 0.0, begin_and_ask)
+        for slot in asked:
+            self._fresh.pop(slot, None)
+        return answer
 
     def _checked(self, slot: int, chunks: Mapping[int, ActionChunk], latency_s: float) -> Answer:
         try:
@@ -204,8 +236,8 @@ def blamed(error: BaseException) -> ErrorRecord:
 class LocalPort:
     """A policy in the same process."""
 
-    def __init__(self, policy: Policy, slot: int = 0) -> None:
-        self._desk, self._slot = Desk(policy), slot
+    def __init__(self, policy: Policy, slot: int = 0, reconnect_s: float = 0.0) -> None:
+        self._desk, self._slot = Desk(policy, reconnect_s), slot
 
     @property
     def slot(self) -> int:

@@ -16,13 +16,14 @@ from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
 from vlagym.benchmark.header import differences, make_header, now, usable_cores
 from vlagym.benchmark.suite import Suite
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadData, ConventionMismatch, RunStopped
+from vlagym.envs.errors import BadData, ConventionMismatch, RunStopped, VlagymError
 from vlagym.envs.robot import look_of
 from vlagym.envs.safety import check_mode
 from vlagym.envs.safety_limits import limits_of
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, Outcome, RunHeader, Trace, stream
 from vlagym.policies.base import Policy
 from vlagym.policies.chunking import declared, parse
+from vlagym.policies.connections.limits import read_reconnect
 from vlagym.policies.conventions import Pipeline
 from vlagym.policies.loading import load_policy
 from vlagym.results.store import HEADER, Store
@@ -118,7 +119,7 @@ def run(options: RunOptions, episodes: Sequence[EpisodeSpec] | Callable[[], Sequ
       UnknownName: If there is no such policy, executor, quality or look.
       ConventionMismatch: If policy and environment do not fit; before anything is written.
       BadData: If the folder to resume belongs to another run; the message names each difference.
-      RunStopped: If the policy brought down `options.stop_after_errors` episodes in a row and others are still owed.
+      RunStopped: If the policy brought down `options.stop_after_errors` episodes in a row and others are still owed, or a worker cannot begin.
     """
     with session(options, episodes, reporter) as under_way:
         under_way.play()
@@ -166,14 +167,14 @@ class Session:
           digests: Those that are not owed are passed over. None: all.
 
         Raises:
-          RunStopped: If the policy keeps bringing episodes down; what has ended is stored.
+          RunStopped: If the policy keeps bringing episodes down, or a worker cannot begin; what has ended is stored.
         """
         due = [self._owed.pop(digest) for digest in list(self._owed if digests is None else digests) if digest in self._owed]
         for job in due:
             self._schedule.put(job)
         num_awaited = len(due)
         while num_awaited:
-            one = next(self._finished)
+            one = self._next()
             result = _keep(self._store, one)
             if result.outcome == "error" and result.attempt <= self._retries:
                 self._schedule.put(replace(one.job, attempt=one.job.attempt + 1))
@@ -183,6 +184,13 @@ class Session:
             self._count(result)
             if 0 < self._row_max <= len(self._row) and (num_awaited or self._owed):
                 raise _stopped(self._store.path, len(self._row), result)
+
+    def _next(self) -> Finished:
+        try:
+            return next(self._finished)
+        except VlagymError as error:
+            once, go_on = "that is mended", f"vlagym run --resume {self._store.path}"
+            raise RunStopped(str(error), ledger=f"{self._store.path}/episodes.jsonl", go_on=go_on, once=once) from error
 
     def _count(self, result: EpisodeResult) -> None:
         """Counts the episodes that the policy brought down since it last played one to the end; one that is tried again counts once."""
@@ -217,6 +225,7 @@ def session(
     executor: Executor = catalog.load("executor", options.executor)
     policy = _load(options)
     with contextlib.closing(policy):
+        reconnect_s = read_reconnect(options.policy, options.policy_options)
         if callable(episodes):
             episodes = episodes()
         if not episodes:
@@ -248,13 +257,14 @@ def session(
             make_world=options.make_world,
             safety=check_mode(options.safety),
             weights=options.suite.cost,
+            reconnect_s=reconnect_s,
         )
         with _store(options, header) as store:
             jobs = _jobs(options, episodes, store)
             workers = min(options.workers or min(usable_cores(), _WORKERS_MAX), max(1, len(jobs)))
             reporter.begins(store.path, len(episodes), len(episodes) - len(jobs), workers if options.executor != "serial" else 0)
             outside = None if policy.spec.runs_in_worker else policy
-            crew = Crew(make=player.make, policy=outside, workers=workers, job_timeout_s=options.episode_timeout_s)
+            crew = Crew(make=player.make, policy=outside, workers=workers, job_timeout_s=options.episode_timeout_s, reconnect_s=reconnect_s)
             with contextlib.ExitStack() as at_work:
 
                 def work(schedule: Schedule) -> Iterator[Finished]:
@@ -403,7 +413,7 @@ def _keep(store: Store, finished: Finished) -> EpisodeResult:
         played: Played = finished.result
         result, trace, said = played.result, played.trace, played.said
     else:
-        result = errored(finished.job.content, finished.error, finished.job.attempt)
+        result = errored(finished.job.content, finished.error, finished.job.attempt, finished.ended_by)
     store.append(result, trace, said)
     return result
 

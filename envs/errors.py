@@ -63,8 +63,8 @@ class ConventionMismatch(VlagymError):
 class RunStopped(VlagymError):
     """A run was ended before its last episode because its policy kept failing. What was played is stored, and the run can be resumed."""
 
-    def __init__(self, what: str, *, ledger: str, go_on: str) -> None:
-        super().__init__(f"{what}. All that was played is kept in {ledger}; once the policy answers, go on with: {go_on}")
+    def __init__(self, what: str, *, ledger: str, go_on: str, once: str = "the policy answers") -> None:
+        super().__init__(f"{what}. All that was played is kept in {ledger}; once {once}, go on with: {go_on}")
         self.what, self.ledger = what, ledger
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import logging
 import multiprocessing
 import signal
 import tempfile
@@ -17,10 +18,11 @@ from typing import Any
 
 from vlagym.benchmark.executor import Answer, Crew, Desk, Finished, Job, Schedule, StartAgain, one_thread_each, unpack
 from vlagym.benchmark.rollout import Decision, PolicyFailed, record_of
-from vlagym.envs.errors import VlagymError
+from vlagym.envs.errors import PolicyUnreachable, VlagymError
 from vlagym.envs.types import ErrorRecord, Observation
 from vlagym.policies.base import EpisodeContext
 
+_LOG = logging.getLogger(__name__)
 _STILLBORN_MAX = 3
 """Workers in a row that may die before they are ready. Then it is not an episode's fault."""
 
@@ -37,7 +39,7 @@ def EXECUTOR(crew: Crew[Any], schedule: Schedule) -> Generator[Finished, None, N
     Raises:
       VlagymError: If workers die, or fail, before they are ready.
     """
-    desk = None if crew.policy is None else Desk(crew.policy)
+    desk = None if crew.policy is None else Desk(crew.policy, crew.reconnect_s)
     floor = _Floor(crew, schedule)
     try:
         yield from floor.work(desk)
@@ -187,8 +189,12 @@ class _Floor:
         job = worker.job
         if kind == "ready":
             worker.is_ready, self._stillborn = True, 0
-        elif kind == "broken":
-            raise VlagymError(f"a worker could not begin: {content.type}: {content.message}\n{content.traceback}")
+        elif kind == "unreachable":
+            return self._do_without(worker, content)
+        elif kind in ("refused", "broken"):
+            if kind == "broken":
+                _LOG.error("a worker could not begin:\n%s", content.traceback)
+            raise VlagymError(f"a worker could not begin: {content.type}: {' '.join(content.message.split())}")
         elif kind == "began":
             worker.has_begun = True
         elif kind == "begin" and desk is not None:
@@ -204,6 +210,13 @@ class _Floor:
         else:
             raise AssertionError(f"worker {worker.slot} said {kind!r} while its job was {job}")
         return None
+
+    def _do_without(self, worker: _Worker, error: ErrorRecord) -> Finished | None:
+        """Ends a worker that has waited for its policy in vain; returns the job that it would have done, which has no policy."""
+        del self._workers[worker.slot]
+        worker.end()
+        job = self._schedule.take()
+        return None if job is None else Finished(job=job, error=error, ended_by="policy_error")
 
     def _bury(self, worker: _Worker) -> Finished | None:
         del self._workers[worker.slot]
@@ -264,7 +277,8 @@ def _serve(make: Any, pipe: Connection[Any, Any], slot: int, has_policy: bool, l
     try:
         player = make()
     except Exception as error:
-        pipe.send(("broken", record_of(error)))
+        is_ours = isinstance(error, VlagymError)
+        pipe.send(("unreachable" if isinstance(error, PolicyUnreachable) else "refused" if is_ours else "broken", record_of(error)))
         return
     port = _PipePort(pipe, slot) if has_policy else None
     try:

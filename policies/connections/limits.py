@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 from vlagym.envs.errors import BadData
 
-OPTIONS = ("timeout", "first_timeout", "connect_timeout", "max_mib")
-"""Names of the options that `read_limits` reads."""
+_BOUNDS = ("timeout", "first_timeout", "connect_timeout", "max_mib")
+OPTIONS = (*_BOUNDS, "reconnect")
+"""Names of the options that `read_limits` and `read_reconnect` read."""
+RECONNECT_S = 120.0
+"""How long a server that cannot be reached is waited for when an episode begins, unless told otherwise."""
 
 _MIB = 1 << 20
 
@@ -53,9 +56,10 @@ def read_limits(policy: str, options: Mapping[str, str]) -> Limits:
     Where only `timeout` is given and is longer than the usual time for a first answer, that one is as long.
 
     Raises:
-      BadData: If one of them is no number above 0.
+      BadData: If one of them, or `reconnect`, is not the number that it should be.
     """
-    said = {name: _positive(policy, name, options[name]) for name in OPTIONS if name in options}
+    said = {name: _positive(policy, name, options[name]) for name in _BOUNDS if name in options}
+    read_reconnect(policy, options)
     usual = Limits()
     timeout = said.get("timeout", usual.timeout_s)
     return Limits(
@@ -64,6 +68,22 @@ def read_limits(policy: str, options: Mapping[str, str]) -> Limits:
         connect_timeout_s=said.get("connect_timeout", usual.connect_timeout_s),
         max_bytes=int(said["max_mib"] * _MIB) if "max_mib" in said else usual.max_bytes,
     )
+
+
+def read_reconnect(policy: str, options: Mapping[str, str]) -> float:
+    """Returns how long a server that cannot be reached is waited for when an episode begins, in s. Who waits is whoever plays episodes.
+
+    Raises:
+      BadData: If the option `reconnect` is no number of 0 or more.
+    """
+    text = options.get("reconnect", f"{RECONNECT_S}")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise BadData(f"reconnect of {policy} is a number of seconds, 0 for none, not {text!r}")
+    return value
 
 
 def read_secret(policy: str, option: str, options: Mapping[str, str]) -> str | None:
