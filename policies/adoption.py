@@ -45,9 +45,14 @@ def adopt(policy: str, options: Mapping[str, str], announced: Any, url: str) -> 
 def read_execute(policy: str, options: Mapping[str, str]) -> int | None:
     """Returns how many actions of a chunk are executed; None: what the profile says.
 
+    Adapters read this before they contact anybody, so the profile that is named is read as well: a misspelt one is not to wait for a server.
+
     Raises:
-      BadData: If it is no whole number above 0.
+      BadData: If it is no whole number above 0, or the profile's file does not hold what it should.
+      UnknownName: If there is no such profile.
     """
+    if "profile" in options:
+        load_profile(options["profile"])
     text = options.get("execute")
     if text is None:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadData, UnknownName
+from vlagym.envs.errors import BadData, unknown_name
 from vlagym.policies.base import Policy, PolicySpec
 
 
@@ -66,7 +66,7 @@ def refuse_options(policy: str, options: Mapping[str, str], known: Sequence[str]
     """Raises UnknownName if there is an option that the policy does not know; for use in a policy's factory."""
     unknown = sorted(set(options) - set(known))
     if unknown:
-        raise UnknownName(f"policy {policy!r} has no option {unknown[0]!r}. Known: {', '.join(known) if known else 'none'}.")
+        raise unknown_name(f"option of policy {policy!r}", unknown[0], known)
 
 
 def refuse_argument(policy: str, argument: str | None) -> None:

@@ -91,8 +91,8 @@ def test_an_unknown_policy_is_answered_with_near_names() -> None:
     ("text", "options", "message"),
     [
         ("hold:still", {}, "policy 'hold' takes no argument; hold:still gives it one"),
-        ("hold", {"seed": "1"}, "policy 'hold' has no option 'seed'. Known: none."),
-        ("uniform", {"sead": "1"}, "policy 'uniform' has no option 'sead'. Known: seed."),
+        ("hold", {"seed": "1"}, "no option of policy 'hold' is called 'seed'. There are: none."),
+        ("uniform", {"sead": "1"}, "no option of policy 'uniform' is called 'sead'. Did you mean seed?"),
         ("uniform", {"seed": "one"}, "the seed of uniform is a whole number, not 'one'"),
         ("uniform", {"seed": "-1"}, "0 or more, not -1"),
         ("replay", {}, "replay needs a run folder: replay:RUN"),
@@ -191,3 +191,9 @@ def test_replay_sends_the_stored_actions_one_by_one_and_says_when_they_have_ende
         ask(policy)
     with pytest.raises(UnknownName, match="has no trace of the episode e"):
         begin(policy, controls()["ee_delta"], "e")
+
+
+@pytest.mark.parametrize("text", ["openpi:ws://127.0.0.1:1", "vla_eval:ws://127.0.0.1:1", "gr00t:tcp://127.0.0.1:1", "rest:http://127.0.0.1:1/act"])
+def test_a_misspelt_profile_is_told_before_a_server_is_asked_that_is_not_up(text: str) -> None:
+    with pytest.raises(UnknownName, match=r"no profile is called 'liberro'. Did you mean libero"):
+        load_policy(text, {"profile": "liberro"})

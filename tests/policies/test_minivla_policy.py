@@ -176,7 +176,7 @@ def test_the_number_of_executed_actions_can_be_said(folder: Path) -> None:
 
 
 def test_unknown_options_and_devices_are_refused(folder: Path) -> None:
-    with pytest.raises(UnknownName, match="has no option 'temperature'. Known: device, execute"):
+    with pytest.raises(UnknownName, match="is called 'temperature'. There are: device, execute"):
         load_policy(f"minivla:{folder}", {"temperature": "1"})
     with pytest.raises(BadData, match="the device of minivla is cpu, cuda or cuda:<number>, not 'tpu'"):
         load_policy(f"minivla:{folder}", {"device": "tpu"})

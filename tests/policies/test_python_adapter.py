@@ -102,12 +102,12 @@ def test_options_and_what_follows_a_further_colon_go_to_the_class() -> None:
 
 
 def test_an_option_that_the_class_does_not_take_is_refused_by_name() -> None:
-    with pytest.raises(UnknownName, match="has no option 'sped'. Known: profile, execute, checkpoint, speed"):
+    with pytest.raises(UnknownName, match="no option of policy 'python:classes_of_mine:Mine' is called 'sped'. Did you mean speed\\?"):
         load_policy("python:classes_of_mine:Mine", {"sped": "1"})
 
 
 def test_what_came_by_place_is_no_option_any_more() -> None:
-    with pytest.raises(UnknownName, match="has no option 'checkpoint'. Known: profile, execute, speed"):
+    with pytest.raises(UnknownName, match="is called 'checkpoint'. There are: execute, profile, speed"):
         load_policy("python:classes_of_mine:Mine:weights.pt", {"checkpoint": "other.pt"})
 
 

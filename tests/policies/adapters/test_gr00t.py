@@ -271,7 +271,7 @@ def test_modalities_that_come_as_a_pickle_are_not_read(load: Load) -> None:
     [
         ("gr00t", {}, BadData, "gr00t is the address of a server too: write gr00t:tcp://host:5555"),
         ("gr00t:host:5555", {}, BadData, "'host:5555' is no address of ZeroMQ: write tcp://host:port"),
-        ("gr00t:tcp://h:1", {"dialekt": "n1.6"}, UnknownName, "policy 'gr00t' has no option 'dialekt'. Known: dialect, api_token_env, batch"),
+        ("gr00t:tcp://h:1", {"dialekt": "n1.6"}, UnknownName, "no option of policy 'gr00t' is called 'dialekt'. Did you mean dialect?"),
         ("gr00t:tcp://h:1", {"dialect": "n1.4"}, UnknownName, "no dialect of gr00t is called 'n1.4'. Did you mean"),
         ("gr00t:tcp://h:1", {"batch": "0"}, BadData, "batch of gr00t is the number of observations in one request, not '0'"),
         ("gr00t:tcp://h:1", {"api_token_env": "NO_SUCH_VARIABLE"}, BadData, "'NO_SUCH_VARIABLE' does not exist"),

@@ -124,7 +124,7 @@ def test_pickles_are_off_unless_the_server_is_trusted(load: Callable[..., Policy
         ({"chunk": "0"}, r"chunk of lerobot_grpc is a number of actions, not '0'"),
         ({"execute": "9"}, r"9 actions of each chunk are to be executed, and a chunk"),
         ({"keys": "front=x"}, r"keys of lerobot_grpc sends the image 'front' as 'x'"),
-        ({"max_mb": "1"}, r"no option 'max_mb'"),
+        ({"max_mb": "1"}, r"no option of policy 'lerobot_grpc' is called 'max_mb'"),
     ],
 )
 def test_what_is_missing_or_cannot_be_is_said_before_anybody_is_asked(load: Callable[..., Policy], options: dict[str, str], complaint: str) -> None:

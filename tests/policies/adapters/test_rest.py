@@ -208,7 +208,7 @@ def test_a_server_that_answers_whatever_it_is_asked_announces_nothing(said: byte
     [
         ("rest", {}, BadData, "rest is the address of a server too: write rest:http://host:8000/act"),
         ("rest:host:8000", {}, BadData, "'host:8000' is no address of HTTP: write http://host:port"),
-        ("rest:http://h:1", {"dialekt": "oft"}, UnknownName, "policy 'rest' has no option 'dialekt'. Known: dialect, unnorm_key"),
+        ("rest:http://h:1", {"dialekt": "oft"}, UnknownName, "no option of policy 'rest' is called 'dialekt'. Did you mean dialect?"),
         ("rest:http://h:1", {"dialect": "ofd"}, UnknownName, "no dialect of rest is called 'ofd'. Did you mean oft"),
         ("rest:http://h:1", {"encoded": "yes"}, BadData, "encoded of rest is true or false, not 'yes'"),
         ("rest:http://h:1", {"timeout": "soon"}, BadData, "timeout of rest is a number of seconds above 0"),

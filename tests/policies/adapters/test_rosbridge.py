@@ -343,7 +343,7 @@ def test_two_episodes_at_once_are_two_robots(bridge: ros.Bridge, load: Callable[
         ({"fovy": "top:90"}, r"no image of the profile is called 'top'"),
         ({"fovy": "front:x"}, r"fovy of 'front' is an angle between 0 and 180 degrees, not 'x'"),
         ({"ros": "3"}, r"no ros of rosbridge is called '3'"),
-        ({"topics": "x"}, r"has no option 'topics'"),
+        ({"topics": "x"}, r"no option of policy 'rosbridge' is called 'topics'"),
         ({"profile": "libero", "fovy": "image:45"}, r"is cut, padded or turned: it has other intrinsics"),
     ],
 )

@@ -351,7 +351,7 @@ def test_a_server_that_is_another_one_after_a_while_is_refused(made: Callable[..
     [
         (None, {}, BadData, "vla_eval needs the address of a server: vla_eval:ws://host:8000"),
         ("localhost:8000", {}, BadData, "is no address of a WebSocket server: write ws://host:port/path"),
-        ("ws://h:1", {"profil": "x"}, UnknownName, "policy 'vla_eval' has no option 'profil'. Known: profile, execute"),
+        ("ws://h:1", {"profil": "x"}, UnknownName, "no option of policy 'vla_eval' is called 'profil'. Did you mean profile?"),
         ("ws://h:1", {"images": "gif"}, UnknownName, "no format of images is called 'gif'"),
         ("ws://h:1", {"announced": "yes"}, UnknownName, "no way to treat what a server announces is called 'yes'. There are: compare, ignore"),
         ("ws://h:1", {"execute": "0"}, BadData, "execute of vla_eval is the number of actions of a chunk that are executed, not '0'"),

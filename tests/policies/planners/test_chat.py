@@ -356,7 +356,7 @@ def test_a_key_comes_from_the_environment_and_goes_nowhere_else(monkeypatch: pyt
         ({"temperature": "hot"}, BadData, "temperature of chat is a number from 0 to 2, or none"),
         ({"max_calls": "0"}, BadData, "max_calls of chat is a whole number from 1"),
         ({"seed": "-1"}, BadData, "seed of chat is a whole number from 0"),
-        ({"speed": "1"}, UnknownName, "policy 'chat' has no option 'speed'"),
+        ({"speed": "1"}, UnknownName, "no option of policy 'chat' is called 'speed'"),
     ],
 )
 def test_an_option_that_is_none_is_refused_before_anybody_is_asked(options: dict[str, str], raised: type[VlagymError], why: str) -> None:
