@@ -8,6 +8,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -29,6 +30,7 @@ from vlagym.envs.types import (
     Trace,
     sha_arrays,
 )
+from vlagym.policies import ensemble
 from vlagym.policies.base import check_notes
 from vlagym.policies.chunking import Chunking, ChunkPlayer
 from vlagym.policies.conventions import Pipeline
@@ -149,7 +151,7 @@ class Rollout:
         self._link = pipeline.open()
         self._ready: deque[NDArray[np.float32]] = deque()
         """What is still to be executed of a step of the policy, which may last for several of the environment."""
-        self._player, self._watch, self._perturb, self._guard = ChunkPlayer(chunking), watch, perturb, guard
+        self._player, self._watch, self._perturb, self._guard = ChunkPlayer(chunking, partial(ensemble.mean, pipeline)), watch, perturb, guard
         self._verdicts: list[int] = []
         self._facts: list[Facts] = []
         self._actions: list[NDArray[np.float32]] = []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, NotReset, unknown_name
+from vlagym.policies import ensemble
 from vlagym.policies.base import PolicySpec
 
+Mean = Callable[[NDArray[Any], NDArray[np.float64]], NDArray[Any]]
+"""(what N chunks say of a step `(N, D)`, oldest first, weights `(N,)`) -> one action `(D,)`."""
 Mode = Literal["receding", "whole", "ensemble"]
 
 
@@ -20,7 +24,8 @@ class Chunking:
 
     mode: Mode
     """receding: `execute_steps` of a chunk, then a new one. whole: all of it. ensemble: a new chunk at every step, and the mean of what all
-    chunks that reach this step say of it (the temporal ensemble of ACT, Zhao et al. 2023)."""
+    chunks that reach this step say of it (the temporal ensemble of ACT, Zhao et al. 2023), which for orientations, turns and grippers that are only
+    open or closed is that of `vlagym.policies.ensemble`."""
     execute_steps: int = 1
     """Only for receding."""
     decay: float = 0.01
@@ -69,8 +74,14 @@ def parse(text: str) -> Chunking:
 class ChunkPlayer:
     """Turns the chunks of one episode into one action a control step."""
 
-    def __init__(self, chunking: Chunking) -> None:
-        self._chunking = chunking
+    def __init__(self, chunking: Chunking, mean: Mean = ensemble.plain) -> None:
+        """Begins an episode.
+
+        Args:
+          chunking: How its chunks become single actions.
+          mean: Only for an ensemble: makes one action of what several chunks say of a step.
+        """
+        self._chunking, self._mean = chunking, mean
         self._chunks: list[tuple[int, NDArray[np.float32]]] = []
         """The step at which each chunk begins, and its values; oldest first."""
         self._step = 0
@@ -117,4 +128,4 @@ class ChunkPlayer:
         if len(said) == 1:
             return np.array(said[0], np.float32)
         weights = np.exp(-self._chunking.decay * np.arange(len(said)))
-        return np.asarray((weights[:, None] * said).sum(axis=0) / weights.sum(), np.float32)
+        return np.asarray(self._mean(said, weights), np.float32)
