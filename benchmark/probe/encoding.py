@@ -5,6 +5,7 @@ It shares no code with the conversions that it is held against: rotations are sc
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,9 @@ Array = NDArray[np.float64]
 _RELATIVE, _OPENING = "gripper_closing_relative", "gripper_opening_m"
 _HEARD_FROM = 0.5
 """Of a gripper command that is held, as on the Google robot."""
+_GRASPING = 0.99
+"""The expert grasps with a hand that is told to close all of the way; half closed it is on its way to something narrow. Who can say only open or
+closed says open then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,27 +46,31 @@ class Wish:
 
 
 def wishes(shown: Demonstration, repeats: int, still_steps: int = 0) -> list[Wish]:
-    """Returns a demonstration in steps of a policy that last for `repeats` control steps each, with some at its end in which nothing moves."""
+    """Returns a demonstration in steps of a policy that last for `repeats` control steps each, with some at its end in which nothing moves.
+
+    What is asked for in a step is the way from one commanded pose to the next, not the sum of the expert's displacements: where its command ran
+    ahead of the hand, the world heard less than it said. Where the gripper is told something else a step begins, or it would close before
+    the hand is there: the step before lasts longer than the expert took for it.
+    """
     hands = Rotation.from_quat(np.roll(shown.target_quat_wxyz, -1, axis=1))
-    out, last = [], shown.num_steps
-    for first in range(0, last, repeats):
-        end = min(first + repeats, last)
-        turn = Rotation.identity()
-        for one in shown.turns_rad[first:end]:
-            turn = Rotation.from_rotvec(one) * turn
-        out.append(
-            Wish(
-                move_m=shown.moves_m[first:end].sum(axis=0),
-                turn=turn,
-                hand=hands[first],
-                place_m=shown.target_pos_m[end],
-                orientation=hands[end],
-                joints_before=shown.joint_target_rad[first],
-                joints_after=shown.joint_target_rad[end],
-                closed=float(shown.closed[end - 1]),
-                was_closed=float(shown.closed[first - 1]) if first else 0.0,
+    told_anew = np.flatnonzero(np.diff(shown.closed)) + 1
+    out = []
+    for begin, stop in itertools.pairwise([0, *told_anew.tolist(), shown.num_steps]):
+        for first in range(begin, stop, repeats):
+            end = min(first + repeats, stop)
+            out.append(
+                Wish(
+                    move_m=shown.target_pos_m[end] - shown.target_pos_m[first],
+                    turn=hands[end] * hands[first].inv(),
+                    hand=hands[first],
+                    place_m=shown.target_pos_m[end],
+                    orientation=hands[end],
+                    joints_before=shown.joint_target_rad[first],
+                    joints_after=shown.joint_target_rad[end],
+                    closed=float(shown.closed[first]),
+                    was_closed=float(shown.closed[first - 1]) if first else 0.0,
+                )
             )
-        )
     end_wish = still(shown.target_pos_m[-1], hands[-1], shown.joint_target_rad[-1], float(shown.closed[-1]))
     return out + [end_wish] * still_steps
 
@@ -75,12 +83,7 @@ def still(place_m: Array, hand: Rotation, joints: Array, closed: float) -> Wish:
 
 def within(policy: PolicySpec, wish: Wish) -> list[Wish]:
     """Returns a wish as one, or as so many equal parts of it that each displacement lies within what the policy may say."""
-    assert policy.action is not None
-    row, times = Encoder(policy).encode(wish), 1.0
-    for c, at in zip(policy.action.components, policy.action.slices().values(), strict=True):
-        if c.convention.startswith(("delta_", "joint_delta", "joint_velocity")) and c.name not in policy.normalisation:
-            times = max(times, *(abs(v) / max(abs(low), abs(high), 1e-9) for v, low, high in zip(row[at], c.low, c.high, strict=True)))
-    num = int(np.ceil(times - 1e-4))
+    num = int(np.ceil(max([1.0, *excesses(policy, wish).values()]) - 1e-4))
     if num == 1:
         return [wish]
     part, out = Rotation.from_rotvec(wish.turn.as_rotvec() / num), []
@@ -88,8 +91,24 @@ def within(policy: PolicySpec, wish: Wish) -> list[Wish]:
     for k in range(num):
         done = Rotation.from_rotvec(wish.turn.as_rotvec() * k / num)
         out.append(replace(wish, move_m=wish.move_m / num, turn=part, hand=done * wish.hand, joints_before=wish.joints_before + k * joints,
-                           joints_after=wish.joints_before + (k + 1) * joints, closed=wish.closed if k == num - 1 else wish.was_closed))  # fmt: skip
+                           joints_after=wish.joints_before + (k + 1) * joints, was_closed=wish.closed if k else wish.was_closed))  # fmt: skip
     return out
+
+
+def excesses(policy: PolicySpec, wish: Wish) -> dict[str, float]:
+    """Returns, of each displacement that a policy sends, how many times its range is asked for."""
+    said = Encoder(policy).said(wish)
+    assert policy.action is not None
+    return {
+        c.name: max(abs(v) / max(abs(low), abs(high), 1e-9) for v, low, high in zip(said[c.name], c.low, c.high, strict=True))
+        for c in policy.action.components
+        if c.convention.startswith(("delta_", "joint_delta", "joint_velocity"))
+    }
+
+
+def is_half_closed(wish: Wish) -> bool:
+    """Returns whether the expert's hand is closed in part: who can say only open or closed says open then."""
+    return 0.0 < wish.closed <= _GRASPING
 
 
 class Encoder:
@@ -108,13 +127,13 @@ class Encoder:
 
     def encode(self, wish: Wish) -> NDArray[np.float32]:
         """Returns one row `(D,)` as the policy would send it."""
-        row = [self._part(component, wish) for component in self._action.components]
+        by = self._policy.normalisation
+        row = [normalised(value, by[name]) if name in by else value for name, value in self.said(wish).items()]
         return np.concatenate(row).astype(np.float32)
 
-    def _part(self, c: ActionComponent, wish: Wish) -> Array:
-        statistics = self._policy.normalisation.get(c.name)
-        value = self._said(c, wish)
-        return value if statistics is None else normalised(value, statistics)
+    def said(self, wish: Wish) -> dict[str, Array]:
+        """Returns each component in its declared unit, in order, before the policy's statistics."""
+        return {c.name: self._said(c, wish) for c in self._action.components}
 
     def _said(self, c: ActionComponent, wish: Wish) -> Array:
         what, is_in_hand = c.convention, c.frame == "ee"
@@ -144,7 +163,8 @@ class Encoder:
         if what == _RELATIVE:
             return self._change(wish)
         lowest = 0.0 if what.endswith("_unit") else -1.0
-        share = wish.closed if what.startswith("gripper_closed") else 1 - wish.closed
+        closed = wish.closed if what == c.convention else float(wish.closed > _GRASPING)
+        share = closed if what.startswith("gripper_closed") else 1 - closed
         return lowest + share * (1.0 - lowest)
 
     def _change(self, wish: Wish) -> float:

@@ -139,12 +139,4 @@ def _demonstrations(world: World, ground: Ground, asked: Asked, is_asked: bool) 
 def _replays(world: World, spec: PolicySpec, shown: Sequence[Demonstration]) -> Iterator[str | Row]:
     kept = [replaying.replayed(world, spec, one) for one in shown if one.is_success]
     text, is_enough = replaying.told(kept)
-    assert spec.action is not None
-    is_alike = all(spec.action.rate_hz == one.spec.control.rate_hz for one in shown) and not any(c.name == "joints" for c in spec.action.components)
-    if is_enough or not kept:
-        yield Note(text)
-    elif is_alike:
-        yield f"too much is lost in conversion: {text}"
-    else:  # nobody corrects on the way: coarser steps and joints end elsewhere, with no conversion to blame
-        yield Note(f"look again: {text}; said in joints or in coarser steps than the expert's, which is no proof that the conversion is wrong")
-
+    yield Note(text) if is_enough or not kept else f"too much is lost in conversion: {text}"

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from vlagym.benchmark.commands import check as check_command
 from vlagym.benchmark.probe import answers, pictures, replaying, sides
 from vlagym.benchmark.probe.demonstrations import Demonstration, record
-from vlagym.benchmark.probe.encoding import Encoder, normalised, still, written
+from vlagym.benchmark.probe.encoding import Encoder, excesses, normalised, still, wishes, within, written
 from vlagym.benchmark.probe.intents import Intents, correlations, losses_by_part, ratio
 from vlagym.benchmark.probe.meeting import Where, at, pairs
 from vlagym.benchmark.probe.suspicions import of_numbers, of_spec
@@ -135,10 +135,50 @@ def test_words_for_places_and_shares_for_differences() -> None:
     assert pictures.place_of(plain, plain) is None
 
 
-def test_how_many_replays_succeed_is_told_with_its_interval() -> None:
-    text, is_enough = replaying.told([True] * 12)
-    assert is_enough and text.startswith("12 of 12") and "(100 %, [76, 100]; wanted: 98 %)" in text
-    assert replaying.told([True] * 3 + [False])[1] is False
+def test_how_many_replays_succeed_is_told_with_its_interval_and_what_was_said_otherwise() -> None:
+    kept, lost = replaying.Replay(True, ("half closed",)), replaying.Replay(False, ("4 control steps are said as one", "2 were clipped"))
+    text, is_enough = replaying.told([kept] * 12)
+    assert is_enough and text.startswith("12 of 12") and text.endswith("(100 %, [76, 100]; wanted: 98 %)")
+    text, is_enough = replaying.told([kept] * 3 + [lost])
+    assert not is_enough and text.endswith("wanted: 98 %). Of the first that was lost: 4 control steps are said as one; 2 were clipped")
+    assert replaying.told([replaying.Replay(False, ())])[0].endswith("so that it is a conversion that loses it")
+
+
+def demonstration(closed: list[float], moves_mm: list[float]) -> Demonstration:
+    """Returns one of a hand that moves along x, and that is told nothing else."""
+    num, zeros = len(closed), np.zeros((len(closed), 3))
+    x = np.cumsum([0.0, *moves_mm]) / 1000
+    return Demonstration(
+        spec=next(pairs(Where(), "ee_delta", 1)).policy,
+        moves_m=zeros + 9.0,  # said, and not heard
+        turns_rad=zeros,
+        closed=np.array(closed),
+        target_pos_m=np.stack([x, 0 * x, 0 * x], axis=1),
+        target_quat_wxyz=np.tile([0.0, 1.0, 0.0, 0.0], (num + 1, 1)),
+        joint_target_rad=np.zeros((num + 1, 7)),
+        seen={},
+        is_success=True,
+    )
+
+
+def test_a_coarser_step_begins_where_the_gripper_is_told_something_else_and_says_what_was_heard() -> None:
+    shown = demonstration([0, 0, 0, 0, 0, 1, 1, 1, 1], [10, 10, 10, 10, 10, 0, 0, 0, 30])
+    said = [(round(1000 * w.move_m[0]), w.was_closed, w.closed) for w in wishes(shown, 4)]
+    assert said == [(40, 0, 0), (10, 0, 0), (30, 0, 1)], "and not (40, 0, 0), (10, 0, 1): it would close on the way"
+
+
+def test_what_is_too_far_for_one_step_is_said_in_parts_that_close_at_once() -> None:
+    policy = load_profile("bridge_widowx").spec("some")
+    (wish,) = wishes(demonstration([1, 1], [60, 60]), 4)
+    assert excesses(policy, wish)["translation"] == pytest.approx(2.4)
+    assert [(round(1000 * w.move_m[0]), w.was_closed, w.closed) for w in within(policy, wish)] == [(40, 0, 1), (40, 1, 1), (40, 1, 1)]
+
+
+def test_a_hand_that_is_half_closed_is_open_for_who_can_say_only_open_or_closed() -> None:
+    for profile, open_, closed in (("droid", 0, 1), ("bridge_widowx", 1, 0)):
+        encoder = Encoder(load_profile(profile).spec("some"))
+        said = [encoder.encode(still(np.zeros(3), Rotation.identity(), np.zeros(7), share))[-1] for share in (0.0, 0.525, 1.0)]
+        assert said == [open_, open_, closed]
 
 
 def test_an_option_of_policies_needs_one_to_be_named() -> None:
@@ -148,7 +188,7 @@ def test_an_option_of_policies_needs_one_to_be_named() -> None:
 
 # ------------------------------------------------------------------------------------------------------------------------ all of it
 @pytest.mark.slow
-@pytest.mark.parametrize("profile", ["libero", "vlagym"])
+@pytest.mark.parametrize("profile", ["libero", "vlagym", "bridge_widowx", "droid"])
 def test_a_profile_alone_is_probed_and_loses_nothing(profile: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_command.main(["--profile", profile, "--demonstrations", "1"]) == 0
     told = capsys.readouterr().out
