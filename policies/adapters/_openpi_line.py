@@ -21,9 +21,8 @@ _LOG = logging.getLogger(__name__)
 class Line:
     """One connection to a server, and what the server has said of itself."""
 
-    def __init__(self, url: str, limits: Limits, headers: Mapping[str, str], dialect: Dialect | None) -> None:
-        self._socket = WebSocket(url, limits, headers=headers)
-        self._headers, self._said_dialect = headers, dialect
+    def __init__(self, plug: WebSocket, dialect: Dialect | None) -> None:
+        self._socket, self._said_dialect = plug, dialect
         self.metadata: dict[str, Any] | None = None
         """Of the first frame of the first connection."""
         self.dialect: Dialect = dialect or "openpi"
@@ -46,7 +45,7 @@ class Line:
 
     def again(self) -> Line:
         """Returns another line to the same server, which is not open."""
-        line = Line(self.url, self._socket.limits, self._headers, self._said_dialect)
+        line = Line(self._socket.again(), self._said_dialect)
         line.metadata, line.dialect = self.metadata, self.dialect
         return line
 

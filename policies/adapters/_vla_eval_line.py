@@ -26,14 +26,10 @@ class Line:
     start, is read and dropped; one to a question that was never asked closes the connection. An error that the server tells keeps it.
     """
 
-    def __init__(self, url: str, limits: Limits, images: wire.ImageFormat = "png") -> None:
-        """Makes a line; nothing is contacted.
-
-        Raises:
-          BadData: If the URL is none.
-        """
-        self._socket = WebSocket(url, limits)
-        self._limits, self._images = limits, images
+    def __init__(self, plug: WebSocket, images: wire.ImageFormat = "png") -> None:
+        """Makes a line; nothing is contacted."""
+        self._socket = plug
+        self._limits, self._images = plug.limits, images
         self._hello: dict[str, Any] | None = None
         """Of the first connection."""
         self._seq = 0
@@ -46,9 +42,14 @@ class Line:
         self._began_s = 0.0
         """When that began; time.monotonic()."""
 
+    @property
+    def url(self) -> str:
+        """Without its query."""
+        return self._socket.url
+
     def again(self) -> Line:
         """Returns another line to the same server, which is not connected."""
-        line = Line(self._socket.url, self._limits, self._images)
+        line = Line(self._socket.again(), self._images)
         line._hello = self._hello
         return line
 
@@ -69,7 +70,7 @@ class Line:
             limit_s, option = max((limits.timeout_s, "timeout"), (limits.connect_timeout_s, "connect_timeout"))
             answer = self._read(Deadline(limit_s), option)
             if answer.type != "hello" or answer.seq != seq:
-                raise BadReply(f"{self._socket.url} answers a hello of seq {seq} with {answer.type!r} {_told(answer)}")
+                raise BadReply(f"{self.url} answers a hello of seq {seq} with {answer.type!r} {_told(answer)}")
         except PolicyUnreachable as error:
             self.hang_up()
             raise PolicyUnreachable(f"{error}: a model server of vla-eval answers a hello") from error
@@ -79,7 +80,7 @@ class Line:
         hello = dict(answer.payload)
         if self._hello is not None and any(hello.get(key) != self._hello.get(key) for key in _LASTING):
             self.hang_up()
-            raise BadReply(f"the server at {self._socket.url} is another one than before: its hello has changed; begin a run of its own for it")
+            raise BadReply(f"the server at {self.url} is another one than before: its hello has changed; begin a run of its own for it")
         self._hello = hello
         self._open_questions.clear()
         self._is_up = True
@@ -109,7 +110,7 @@ class Line:
           PolicyUnreachable: If the connection is lost.
         """
         if not self._is_up:
-            raise PolicyUnreachable(f"the connection to {self._socket.url} was lost in this episode; the next one makes it again")
+            raise PolicyUnreachable(f"the connection to {self.url} was lost in this episode; the next one makes it again")
         self._steps = (self._steps or 0) + 1
         return self._say("observation", payload, is_answered=True)
 
@@ -127,18 +128,18 @@ class Line:
             if message.type == "error" and message.seq in self._open_questions:
                 # An error about the start of the episode is all that will be told of it; the answer to this question is dropped when it comes.
                 self._open_questions.discard(message.seq)
-                raise BadReply(f"{self._socket.url} tells of an error: {_told(message)}")
+                raise BadReply(f"{self.url} tells of an error: {_told(message)}")
             if message.seq not in self._open_questions:
                 self.hang_up()
                 found = f"{message.type!r} with seq {message.seq}"
-                raise BadReply(f"{self._socket.url} sent {found}, and was asked with {seq}; the connection was closed")
+                raise BadReply(f"{self.url} sent {found}, and was asked with {seq}; the connection was closed")
             self._open_questions.discard(message.seq)
             if message.seq != seq:
-                _log.info("dropped the late answer %d of %s", message.seq, self._socket.url)
+                _log.info("dropped the late answer %d of %s", message.seq, self.url)
                 continue
             if message.type != "action":
                 self.hang_up()
-                raise BadReply(f"{self._socket.url} answers an observation with {message.type!r} {_told(message)}")
+                raise BadReply(f"{self.url} answers an observation with {message.type!r} {_told(message)}")
             # What was asked before and is not answered by now, never will be: answers come in order.
             self._open_questions = {number for number in self._open_questions if number > seq}
             self._has_answered = True
@@ -181,7 +182,7 @@ class Line:
         except PolicyUnreachable as error:
             self.hang_up()
             if deadline.is_over:
-                raise PolicyUnreachable(f"{self._socket.url} has not answered within {deadline.seconds:g} s (option {option}=S)") from error
+                raise PolicyUnreachable(f"{self.url} has not answered within {deadline.seconds:g} s (option {option}=S)") from error
             raise
         except BadReply:
             self.hang_up()

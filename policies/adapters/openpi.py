@@ -12,6 +12,7 @@ from vlagym.envs.types import ActionChunk, Observation
 from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.adapters._openpi_line import Line, announced
 from vlagym.policies.connections import limits
+from vlagym.policies.connections.websocket import WebSocket
 from vlagym.policies.loading import refuse_options
 from vlagym.policies.wire import names, openpi, openpi_metadata
 from vlagym.policies.wire.names import Names
@@ -116,11 +117,10 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> OpenpiPolicy:
     refuse_options("openpi", options, known=known)
     if argument is None:
         raise BadData("openpi is the address of a server too: write openpi:ws://host:8000")
-    if "@" in urlsplit(argument).netloc:
-        raise BadData("the address of openpi is written into the run header, and holds no key: say api_key_env=NAME of a variable that does")
     dialect = openpi.check_dialect(options["dialect"]) if "dialect" in options else None
     execute = adoption.read_execute("openpi", options)
-    line = Line(argument, limits.read_limits("openpi", options), _headers(argument, options, dialect), dialect)
+    plug = WebSocket(argument, limits.read_limits("openpi", options), headers=_headers(argument, options, dialect))
+    line = Line(plug, dialect)
     try:
         line.ensure_open()
         metadata = line.metadata or {}

@@ -13,7 +13,8 @@ from vlagym.envs.errors import BadData, BadReply, NotReset, PolicyUnreachable, V
 from vlagym.envs.types import ActionChunk, Observation
 from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.connections import http, limits
-from vlagym.policies.connections.http import HttpConnection, told
+from vlagym.policies.connections.http import HttpConnection
+from vlagym.policies.foreign import told, without_query
 from vlagym.policies.loading import refuse_options
 from vlagym.policies.profile import Profile
 from vlagym.policies.wire import arrays, gr00t, gr00t_modality, rest
@@ -76,7 +77,7 @@ class RestPolicy:
             message = {rest.ENCODED: arrays.to_json(message)}
         try:
             said = self._server.ask("POST", self._path, arrays.to_json(message).encode())
-            _check_status(said, self._server.base + self._path)
+            _check_status(said, self._server.base + self._path.partition("?")[0])
             values = self._read(_decoded(said.body, self._server.base))
             if len(values) < self.spec.execute_steps:
                 raise BadReply(f"the server sent {len(values)} actions, and {self.spec.execute_steps} are executed of each chunk (option execute=N)")
@@ -118,7 +119,7 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> RestPolicy:
     is_encoded = options.get("encoded") == "true"
     said_dialect = rest.check_dialect(options["dialect"]) if "dialect" in options else None
     execute = adoption.read_execute("rest", options)
-    parts = http.split_url(argument)
+    parts = http.read_url(argument)
     path = (parts.path if parts.path.strip("/") else _PATH) + (f"?{parts.query}" if parts.query else "")
     key = limits.read_secret("rest", "api_key_env", options)
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
@@ -128,7 +129,7 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> RestPolicy:
         announced = _announcement(server, said_limits.timeout_s)
         profile = adoption.adopt("rest", options, announced.get("profile"), server.base)
         dialect = said_dialect or _announced_dialect(announced) or rest.usual_dialect(profile.observation)
-        card = {"url": server.base + path, "dialect": dialect, "profile": profile.name, "encoded": is_encoded}
+        card = {"url": server.base + path.partition("?")[0], "dialect": dialect, "profile": profile.name, "encoded": is_encoded}
         if "unnorm_key" in options:
             card["unnorm_key"] = options["unnorm_key"]
         spec = profile.spec("rest", card=card, execute_steps=execute, runs_in_worker=True)
@@ -182,6 +183,9 @@ def _check_status(said: http.Answer, url: str) -> None:
         raise BadReply(f"{url} answers with HTTP {said.status}: there is nothing to ask at this path; OpenVLA's and OFT's is /act")
     if said.status in _SECRET:
         raise PolicyUnreachable(f"{url} answers with HTTP {said.status} and wants a key: say api_key_env=NAME of a variable that holds it")
+    if said.location is not None:
+        where = told(without_query(said.location))
+        raise BadReply(f"{url} answers with HTTP {said.status} and sends its clients to {where}, where no request follows: write that address if you trust it")
     what = "refuses the request" if said.status < 500 else "failed"
     raise BadReply(f"{url} {what} with HTTP {said.status}: {text}")
 

@@ -10,6 +10,7 @@ from vlagym.envs.types import ActionChunk, Observation
 from vlagym.policies.adapters._vla_eval_line import Line
 from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.connections.limits import OPTIONS, read_limits
+from vlagym.policies.connections.websocket import WebSocket
 from vlagym.policies.loading import refuse_options
 from vlagym.policies.wire import vla_eval as wire
 from vlagym.policies.wire.names import Names
@@ -104,19 +105,19 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> VlaEval:
     if announced not in _ANNOUNCED:
         raise unknown_name("way to treat what a server announces", announced, _ANNOUNCED)
     execute = adoption.read_execute("vla_eval", options)
-    line = Line(argument, read_limits("vla_eval", options), images)
+    line = Line(WebSocket(argument, read_limits("vla_eval", options)), images)
     try:
         hello = line.dial()
-        profile = adoption.adopt("vla_eval", options, hello.get("vlagym"), argument)
+        profile = adoption.adopt("vla_eval", options, hello.get("vlagym"), line.url)
         wishes, complaints = compared(hello, profile.action, profile.observation)
         if hello.get("protocol_version") != wire.PROTOCOL_VERSION:
             complaints.append(f"protocol: it speaks version {hello.get('protocol_version')!r}, and {wire.PROTOCOL_VERSION} is known here")
         if complaints and announced == "compare":
-            told = "\n".join(f"- {line}" for line in complaints)
+            told = "\n".join(f"- {complaint}" for complaint in complaints)
             hint = "Choose the profile of what it was trained with; where the server is wrong about itself, add --policy-option announced=ignore"
-            raise ConventionMismatch(f"the server at {argument} and the profile {profile.name!r} do not fit:\n{told}\n{hint}")
+            raise ConventionMismatch(f"the server at {line.url} and the profile {profile.name!r} do not fit:\n{told}\n{hint}")
         card = {
-            "url": argument,
+            "url": line.url,
             "profile": profile.name,
             "server": {key: _plain(value) for key, value in hello.items() if key != "vlagym"},
             "sent": {"images": [i.name for i in profile.observation.images[: wishes.num_images]], "state": wishes.has_state, "format": images},

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyUnreachable
+from vlagym.policies.connections.address import refuse_login
 from vlagym.policies.connections.limits import Limits
+from vlagym.policies.foreign import told, without_query
 
 _SILENT = ("UNAVAILABLE", "CANCELLED")
 """Codes of a server that is not there, or goes away."""
@@ -25,9 +27,10 @@ class GrpcConnection:
         Raises:
           BadData: If the address is none.
         """
+        refuse_login(address)
         host, colon, port = address.rpartition(":")
-        if not colon or not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise BadData(f"{address!r} is no address of a gRPC server: write host:port")
+        if not colon or not host or set("/?#") & set(host) or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise BadData(f"{without_query(address)!r} is no address of a gRPC server: write host:port")
         self.address, self.limits = address, limits
         self._channel: Any = None
 
@@ -73,7 +76,7 @@ class GrpcConnection:
                 answer = self._channel.stream_unary(path)(iter(messages), timeout=timeout_s)
         except grpc.RpcError as error:
             self.close()
-            code, said = error.code().name, str(error.details() or "no reason given")[-300:]
+            code, said = error.code().name, told(error.details() or "no reason given", keep="end")
             if code == "DEADLINE_EXCEEDED":
                 raise PolicyUnreachable(f"{self.address} has not answered {path} within {timeout_s:g} s (option {option}=S)") from error
             if code in _SILENT:

@@ -10,17 +10,17 @@ import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, urlsplit
 
-from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable
+from vlagym.envs.errors import BadReply, PolicyUnreachable, VlagymError
+from vlagym.policies.connections import tls
+from vlagym.policies.connections.address import Address, read_address
 from vlagym.policies.connections.limits import Deadline, Limits
+from vlagym.policies.foreign import told
 
 _IDLE_S = 2.0
 """A connection that rested longer is made anew before the next request. uvicorn closes one after 5 s, and a request that meets the closing is lost,
 without a word on whether it was read; so it is never sent twice."""
 _PIECE = 1 << 16
-_TEXT = 300
-"""Letters of an answer that are told in an error."""
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -31,6 +31,8 @@ class Answer(NamedTuple):
     body: bytes
     retry_after: str | None = None
     """The header Retry-After, of a server that wants to be left alone for a while."""
+    location: str | None = None
+    """The header Location: where a server sends its clients instead. Nobody follows it by itself: the request may hold a key."""
 
 
 class HttpConnection:
@@ -40,18 +42,18 @@ class HttpConnection:
         """Reads the address; nothing is contacted yet.
 
         Args:
-          url: `http://host:port` or `https://host:port`; a path is the caller's to add to each request.
+          url: `http://host:port` or `https://host:port`; a path and a query are the caller's to add to each request.
           limits: How long it waits and how much it takes.
           headers: Sent with every request, keys for instance.
 
         Raises:
           BadData: If the address has no host, another scheme or an impossible port.
         """
-        parts = split_url(url)
-        self._is_tls = parts.scheme == "https"
-        self._host = str(parts.hostname)
-        self._port = parts.port or (443 if self._is_tls else 80)
-        self._base = f"{parts.scheme}://{parts.netloc}"
+        address = read_url(url)
+        self._is_tls = address.scheme == "https"
+        self._host = address.host
+        self._port = address.port or (443 if self._is_tls else 80)
+        self._base = address.base
         self._limits = limits
         self._headers = dict(headers)
         self._open: http.client.HTTPConnection | None = None
@@ -70,7 +72,7 @@ class HttpConnection:
 
         Args:
           method: GET or POST.
-          path: With its leading slash.
+          path: With its leading slash, and with its query, which stands in no message.
           body: JSON; None: there is none.
           timeout_s: Until the answer is there as a whole; None: as the limits say, longer for the first answer at a path.
 
@@ -80,23 +82,31 @@ class HttpConnection:
         """
         limit = timeout_s or (self._limits.timeout_s if path in self._answered else self._limits.first_timeout_s)
         deadline = Deadline(limit)
-        where = f"{method} {self._base}{path}"
+        where = f"{method} {self._base}{path.partition('?')[0]}"
         connection, line = self._connected()
         line.deadline = deadline
         headers = {**self._headers, **({} if body is None else {"Content-Type": "application/json"})}
         try:
             connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            answer = Answer(response.status, self._body(response, where), response.getheader("Retry-After"))
-        except TimeoutError as error:
+        except OSError as error:
             self.close()
-            raise PolicyUnreachable(f"{where} did not answer within {limit:g} s; the option timeout=S or first_timeout=S waits longer") from error
+            raise self._lost(where, error, limit) from error
+        except BaseException:
+            self.close()
+            raise
+        try:
+            response = connection.getresponse()
+            body_of_it = self._body(response, where)
+            answer = Answer(response.status, body_of_it, response.getheader("Retry-After"), response.getheader("Location"))
         except (http.client.RemoteDisconnected, http.client.IncompleteRead, OSError) as error:
             self.close()
-            raise PolicyUnreachable(f"{where} closed the connection before its answer was whole ({_named(error)})") from error
-        except http.client.HTTPException as error:
+            raise self._lost(where, error, limit) from error
+        except VlagymError:
             self.close()
-            raise BadReply(f"{where} sent something that is no answer of HTTP: {_named(error)}") from error
+            raise
+        except Exception as error:  # http.client raises what it meets: of its own errors, and ValueError of a chunk of -5 bytes
+            self.close()
+            raise self._no_http(where, error) from error
         except BaseException:
             self.close()
             raise
@@ -121,26 +131,28 @@ class HttpConnection:
             try:
                 plain = socket.create_connection((self._host, self._port), timeout=deadline.seconds)
                 plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._line = _Line(self._secured(plain, deadline))
             except (OSError, UnicodeError) as error:  # a name of a host may be one that cannot even be asked for
                 raise PolicyUnreachable(
                     f"nobody takes a connection at {self._base} ({_named(error)}): start the server first, or mend the address"
                 ) from error
+            try:
+                self._line = _Line(tls.secured(plain, self._host, deadline) if self._is_tls else plain)
+            except OSError as error:
+                raise PolicyUnreachable(tls.failure(error, self._base, "http")) from error
             self._open = http.client.HTTPConnection(self._host, self._port)
             self._open.sock = self._line  # of a socket it uses sendall, makefile and close
         return self._open, self._line
 
-    def _secured(self, plain: socket.socket, deadline: Deadline) -> socket.socket:
-        if not self._is_tls:
-            return plain
-        import ssl
+    def _lost(self, where: str, error: Exception, limit: float) -> PolicyUnreachable:
+        if isinstance(error, TimeoutError):
+            return PolicyUnreachable(f"{where} did not answer within {limit:g} s; the option timeout=S or first_timeout=S waits longer")
+        return PolicyUnreachable(f"{where} closed the connection before its answer was whole ({_named(error)})")
 
-        plain.settimeout(max(0.001, deadline.left_s()))
-        try:
-            return ssl.create_default_context().wrap_socket(plain, server_hostname=self._host)
-        except OSError:
-            plain.close()
-            raise
+    def _no_http(self, where: str, error: Exception) -> BadReply:
+        line = error.line if isinstance(error, http.client.BadStatusLine) else ""
+        if isinstance(line, str) and line.encode("latin-1", "replace").startswith(tls.ALERT):
+            return BadReply(f"who answers at {self._base} speaks TLS: write https://…")
+        return BadReply(f"{where} sent something that is no answer of HTTP: {_named(error)}")
 
     def _body(self, response: http.client.HTTPResponse, where: str) -> bytes:
         """Returns the body, in pieces, so that no memory is taken for what a header merely announces."""
@@ -157,32 +169,17 @@ class HttpConnection:
         return bytes(body)
 
 
-def split_url(url: str) -> SplitResult:
+def read_url(url: str) -> Address:
     """Returns the parts of an address.
 
     Raises:
-      BadData: If it is none of HTTP.
+      BadData: If it is none of HTTP, or holds a name and a password.
     """
-    parts = urlsplit(url)
-    try:
-        has_port = parts.port is None or parts.port > 0
-    except ValueError:
-        has_port = False
-    if parts.scheme not in ("http", "https") or not parts.hostname or not has_port:
-        raise BadData(f"{url!r} is no address of HTTP: write http://host:port")
-    if "@" in parts.netloc:
-        raise BadData("an address holds no name and no key (…@host): they would stand in the run header. Keys lie in environment variables")
-    return parts
-
-
-def told(body: bytes) -> str:
-    """Returns the beginning of an answer as it is told in an error: one line, and not all of it."""
-    text = " ".join(body[: 4 * _TEXT].decode("utf-8", "replace").split())
-    return text if len(text) <= _TEXT else f"{text[:_TEXT]} …"
+    return read_address(url, ("http", "https"), what="HTTP", write="http://host:port")
 
 
 def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{type(error).__name__}: {told(error)}" if str(error) else type(error).__name__
 
 
 class _Line:

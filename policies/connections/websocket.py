@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import select
 import socket
 import ssl
 import struct
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyUnreachable
+from vlagym.policies.connections import tls
+from vlagym.policies.connections.address import read_address
 from vlagym.policies.connections.limits import Deadline, Limits
+from vlagym.policies.foreign import told
 
 _CLOSE_TIMEOUT_S = 1.0
 """For the other side to say goodbye."""
@@ -24,6 +27,10 @@ _MAX_WAITING = 4
 _TOO_BIG = 1009
 """Close code of RFC 6455: a message is larger than its reader takes."""
 _SECRETS = (401, 403)
+_LISTEN_S = 0.02
+"""So long it is listened to who speaks before being asked; on the same machine that is there within 1 ms."""
+_ZMQ = b"\xff\x00"
+"""How a greeting of ZMTP begins."""
 
 
 class WebSocket:
@@ -37,20 +44,29 @@ class WebSocket:
         """Makes a client; nothing is contacted.
 
         Args:
-          url: `ws://host:port/path` or `wss://…`.
+          url: `ws://host:port/path` or `wss://…`. A query goes to the server, and stands in no message.
           limits: How long it waits, and how large a message may be.
           headers: Of the handshake.
 
         Raises:
           BadData: If the URL is none.
         """
-        self.url = url
+        address = read_address(url, ("ws", "wss"), what="a WebSocket server", write="ws://host:port/path, or wss://…")
+        if "#" in url:
+            raise BadData(f"{address.shown!r} is no address of a WebSocket server, which has no part after a #: write ws://host:port/path")
+        self.url = address.shown
+        """Without the query, as it stands in messages and cards."""
         self.limits = limits
-        self._headers = dict(headers or {})
-        self._host, self._port, self._is_secure = _address(url)
+        self._target, self._headers = url, dict(headers or {})
+        self._is_secure = address.scheme == "wss"
+        self._host, self._port = address.host, address.port or (443 if self._is_secure else 80)
         self._stack = contextlib.ExitStack()
         self._connection: Any = None
         self._has_answered = False
+
+    def again(self) -> WebSocket:
+        """Returns another client of the same server, which is not connected."""
+        return WebSocket(self._target, self.limits, headers=self._headers)
 
     def open(self, *, patience_s: float | None = None) -> None:
         """Connects, after closing what was open.
@@ -69,12 +85,13 @@ class WebSocket:
         try:
             plug = socket.create_connection((self._host, self._port), timeout=self.limits.connect_timeout_s)
         except OSError as error:
-            raise PolicyUnreachable(f"nobody answers at {self.url} ({_said(error)}): is the server up, and the address right?") from error
+            raise PolicyUnreachable(f"nobody answers at {self.url} ({self._said(error)}): is the server up, and the address right?") from error
+        self._refuse_talkers(plug)
         plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plug.settimeout(None)  # websockets 13 to 15 keep what it brings along, and take a silence of so long for the end of the connection
         try:
             made = connect(
-                self.url,
+                self._target,
                 sock=plug,
                 compression=None,
                 open_timeout=max(deadline.left_s(), 0.001) if patience_s is None else patience_s,
@@ -214,8 +231,26 @@ class WebSocket:
             return PolicyUnreachable(f"{self.url} answers the handshake with HTTP {response.status_code} and opens no WebSocket: {hint}")
         if isinstance(error, TimeoutError):
             limit_s, option = (self.limits.connect_timeout_s, "connect_timeout") if patience_s is None else (patience_s, "first_timeout")
-            return PolicyUnreachable(f"{self.url} took no WebSocket within {limit_s:g} s (option {option}=S)")
-        return PolicyUnreachable(f"what answers at {self.url} opens no WebSocket ({_said(error)})")
+            hint = "is it the right port?" if patience_s is None else "is it the right port, or does the server compute all that time?"
+            return PolicyUnreachable(f"{self.url} took no WebSocket within {limit_s:g} s (option {option}=S): {hint}")
+        if self._is_secure and isinstance(error, (ssl.SSLError, ConnectionError)):
+            return PolicyUnreachable(tls.failure(error, self.url, "ws"))
+        return PolicyUnreachable(f"what answers at {self.url} opens no WebSocket ({self._said(error)})")
+
+    def _refuse_talkers(self, plug: socket.socket) -> None:
+        """Refuses a server that speaks first, as those of ZeroMQ, SSH and mail do: no server of HTTP does, and a client of it would wait for ever."""
+        if not select.select([plug], [], [], _LISTEN_S)[0]:
+            return
+        with contextlib.suppress(OSError):  # it has hung up, which the handshake tells
+            if said := plug.recv(64, socket.MSG_PEEK):
+                plug.close()
+                kind = "ZeroMQ" if said.startswith(_ZMQ) else "something else"
+                raise PolicyUnreachable(f"who answers at {self.url} speaks {kind}, no WebSocket, and begins with {told(said, 40)!r}: is it the right port?")
+
+    def _said(self, error: BaseException) -> str:
+        """Returns what an error says, without the query of the address, which the library's own errors repeat."""
+        text = str(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+        return told(text.replace(self._target, self.url))
 
     def _ended(self, closed: Any) -> PolicyUnreachable | BadReply:
         """Returns the error that says how a connection ended."""
@@ -224,30 +259,15 @@ class WebSocket:
             size = self.limits.max_bytes / 2**20
             return BadReply(f"{self.url} announced a message that is larger than {size:g} MiB (option max_mib=N); it was not read")
         if theirs is not None:
-            return PolicyUnreachable(f"{self.url} closed the connection with code {theirs.code} ({theirs.reason or 'no reason given'})")
+            return PolicyUnreachable(f"{self.url} closed the connection with code {theirs.code} ({told(theirs.reason) or 'no reason given'})")
         if ours is not None:
-            return PolicyUnreachable(f"{self.url} broke the WebSocket protocol ({ours.reason or f'code {ours.code}'}); the connection was closed")
+            return PolicyUnreachable(f"{self.url} broke the WebSocket protocol ({told(ours.reason) or f'code {ours.code}'}); the connection was closed")
         return PolicyUnreachable(f"{self.url} dropped the connection without a word")
 
 
-def shortened(message: bytes | str, letters: int = 300) -> str:
+def shortened(message: bytes | str) -> str:
     """Returns what of a message can be shown in an error: the end of a text, which is where a traceback says what happened."""
-    if isinstance(message, bytes):
-        return f"{len(message)} bytes"
-    text = message.strip()
-    return text if len(text) <= letters else f"… {text[-letters:]}"
-
-
-def _address(url: str) -> tuple[str, int, bool]:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise BadData(f"{url!r} is no address of a WebSocket server ({error}): write ws://host:port/path") from error
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.fragment:
-        raise BadData(f"{url!r} is no address of a WebSocket server: write ws://host:port/path, or wss://…")
-    is_secure = parts.scheme == "wss"
-    return parts.hostname, port or (443 if is_secure else 80), is_secure
+    return f"{len(message)} bytes" if isinstance(message, bytes) else told(message, keep="end")
 
 
 def _websockets() -> tuple[Callable[..., Any], Any]:
@@ -270,7 +290,3 @@ def _limit_sending(plug: socket.socket, seconds: float) -> None:
     whole = int(seconds)
     value = struct.pack("@L", int(1000 * seconds)) if sys.platform == "win32" else struct.pack("@ll", whole, int(1e6 * (seconds - whole)))
     plug.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
-
-
-def _said(error: BaseException) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip()

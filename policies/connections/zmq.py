@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
 from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyUnreachable
+from vlagym.policies.connections.address import read_address
 from vlagym.policies.connections.limits import Deadline, Limits
 
 _LOOK_MS = 200
@@ -28,14 +28,10 @@ class ZmqConnection:
           BadData: If the address is none.
           MissingPackage: Without pyzmq.
         """
-        try:
-            parts = urlsplit(url)
-            is_whole = parts.scheme == "tcp" and bool(parts.hostname) and bool(parts.port) and not parts.path.strip("/")
-        except ValueError:
-            is_whole = False
-        if not is_whole:
-            raise BadData(f"{url!r} is no address of ZeroMQ: write tcp://host:port")
-        self._url = url.rstrip("/")
+        address = read_address(url, ("tcp",), what="ZeroMQ", write="tcp://host:port")
+        if address.port is None or address.path.strip("/") or address.query or "#" in url:
+            raise BadData(f"{address.shown!r} is no address of ZeroMQ: write tcp://host:port, and nothing after it")
+        self._url = address.base
         self._limits = limits
         self._zmq = _package()
         self._context: Any = None

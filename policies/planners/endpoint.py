@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from vlagym.envs.errors import BadReply, PolicyUnreachable
-from vlagym.policies.connections.http import Answer, HttpConnection, split_url
+from vlagym.policies.connections.http import Answer, HttpConnection, read_url
 from vlagym.policies.connections.limits import Limits
 from vlagym.policies.wire import openai_chat
 from vlagym.policies.wire.openai_chat import Asking, MaxTokensField, Reply
@@ -35,7 +35,7 @@ class Endpoint:
         Raises:
           BadData: If it is no address.
         """
-        parts = split_url(url)
+        parts = read_url(url)
         path = parts.path.rstrip("/").removesuffix("/chat/completions")
         self._root = path or "/v1"
         self._query = f"?{parts.query}" if parts.query else ""

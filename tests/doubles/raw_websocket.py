@@ -17,7 +17,7 @@ PATIENCE_S = 20.0
 
 @contextlib.contextmanager
 def raw_websocket(
-    act: Callable[[socket.socket, threading.Event], None], *, handshake: bytes | None = None, delay_s: float = 0.0
+    act: Callable[[socket.socket, threading.Event], None], *, handshake: bytes | None = None, delay_s: float = 0.0, heard: list[bytes] | None = None
 ) -> Iterator[str]:
     """Yields the address of a server that hands each connection over after the handshake.
 
@@ -25,6 +25,7 @@ def raw_websocket(
       act: What is done with a connection; the event says that the test is over. The connection is closed afterwards.
       handshake: What is answered to the request; None: that a WebSocket is open.
       delay_s: How long it takes to.
+      heard: Gets each request for a handshake.
     """
     over = threading.Event()
     server = socket.create_server(("127.0.0.1", 0))
@@ -37,6 +38,8 @@ def raw_websocket(
             request = b""
             while b"\r\n\r\n" not in request:
                 request += connection.recv(4096)
+            if heard is not None:
+                heard.append(request)
             over.wait(delay_s)
             connection.sendall(_accepted(request) if handshake is None else handshake)
             act(connection, over)

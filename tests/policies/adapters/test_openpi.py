@@ -238,7 +238,7 @@ def test_what_server_and_profile_say_must_fit(load: Callable[..., Policy]) -> No
     [
         ("openpi", {}, BadData, r"write openpi:ws://host:8000"),
         ("openpi:host:8000", {}, BadData, r"is no address of a WebSocket server"),
-        ("openpi:ws://me:secret@host:8000", {}, BadData, r"holds no key: say api_key_env=NAME"),
+        ("openpi:ws://me:secret@host:8000", {}, BadData, r"holds no name and no key.*: see the option api_key_env"),
         ("openpi:ws://host", {"no_such_option": "1"}, UnknownName, r"no option of policy 'openpi' is called 'no_such_option'. There are: "),
         ("openpi:ws://host", {"dialect": "open_pi"}, UnknownName, r"no dialect of openpi is called 'open_pi'. Did you mean openpi\?"),
         ("openpi:ws://host", {"execute": "0"}, BadData, r"execute of openpi is the number of actions"),

@@ -11,7 +11,7 @@ import pytest
 from raw_server import RawServer, Talk, http_answer, http_answers
 from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable
 from vlagym.policies.connections import http
-from vlagym.policies.connections.http import HttpConnection, told
+from vlagym.policies.connections.http import HttpConnection
 from vlagym.policies.connections.limits import Limits
 
 QUICK = Limits(timeout_s=0.3, first_timeout_s=0.3, connect_timeout_s=2.0, max_bytes=1000)
@@ -154,6 +154,57 @@ def test_a_key_in_an_address_is_refused() -> None:
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_long_answer_is_told_in_part() -> None:
-    assert told(b"Traceback:\n  it \xff broke") == "Traceback: it � broke"
-    assert told(b"x" * 5000) == "x" * 300 + " …"
+def test_a_query_goes_to_the_server_and_into_no_message() -> None:
+    with RawServer(http_answers(http_answer(b"one"))) as server:
+        connection = HttpConnection(f"http://127.0.0.1:{server.port}/act?token=s3cret", limits=QUICK)
+        connection.ask("POST", "/act?token=s3cret", b"{}")
+        assert server.requests[0].startswith(b"POST /act?token=s3cret HTTP/1.1") and "s3cret" not in connection.base
+    with pytest.raises(PolicyUnreachable) as caught:
+        connection.ask("POST", "/act?token=s3cret", b"{}")
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc", r"is no answer of HTTP: ValueError: "),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 70_000, r"is no answer of HTTP: LineTooLong: "),
+        (b"HTTP/9.9 two OK\r\n\r\n", r"is no answer of HTTP: BadStatusLine: HTTP/9.9 two OK$"),
+        (b"SSH-2.0-\x1b[31mOpenSSH_9.6\r\n", r"is no answer of HTTP: BadStatusLine: SSH-2.0-\\x1b\[31mOpenSSH_9.6$"),
+        (b"\x15\x03\x01\x00\x02\x02\x46\n", r"who answers at http://127.0.0.1:\d+ speaks TLS: write https://"),
+    ],
+)
+def test_malformed_http_is_a_bad_reply_of_one_printable_line(answer: bytes, words: str) -> None:
+    def talk(server: RawServer, line: socket.socket) -> None:
+        server.read_http(line)
+        line.sendall(answer)
+
+    fails(talk, BadReply, words)
+
+
+def test_a_server_without_tls_is_told_from_one_that_is_not_there() -> None:
+    def in_the_clear(server: RawServer, line: socket.socket) -> None:
+        line.recv(1000)
+        line.sendall(http_answer(b"what?", "400 Bad Request"))
+
+    def silent(server: RawServer, line: socket.socket) -> None:
+        server.is_over.wait(10)
+
+    def gone(server: RawServer, line: socket.socket) -> None:
+        line.recv(5)
+
+    for talk, words in (
+        (in_the_clear, r"who answers at https://127.0.0.1:\d+ speaks no TLS: write http://"),
+        (silent, r"shakes no hands of TLS in time: is it the right port\? Without TLS, write http://"),
+        (gone, r"hangs up when TLS begins, as a server does that speaks no TLS: write http://"),
+    ):
+        with RawServer(talk) as server:
+            connection = HttpConnection(f"https://127.0.0.1:{server.port}", limits=Limits(connect_timeout_s=0.5))
+            with pytest.raises(PolicyUnreachable, match=words):
+                connection.ask("GET", "/")
+
+
+def test_an_answer_tells_where_a_redirect_leads() -> None:
+    moved = http_answer(b"", "302 Found").replace(b"\r\n\r\n", b"\r\nLocation: http://elsewhere/\r\n\r\n", 1)
+    with RawServer(http_answers(moved)) as server:
+        assert connect(server).ask("GET", "/").location == "http://elsewhere/"

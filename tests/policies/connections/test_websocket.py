@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from raw_server import RawServer
 from raw_websocket import closed_port, frame, goodbye, raw_websocket, sends
 
 from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable, VlagymError
@@ -44,6 +45,55 @@ def answers(*parts: bytes) -> Act:
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(BadData, match=r"is no address of a WebSocket server.*: write ws://host:port/path"):
         WebSocket(url, LIMITS)
+
+
+def test_a_query_goes_to_the_server_and_into_no_message() -> None:
+    heard: list[bytes] = []
+
+    def listen(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(frame(b"?"))
+
+    with raw_websocket(listen, heard=heard) as url:
+        client = WebSocket(f"{url}/x?token=s3cret", LIMITS)
+        assert client.url == f"{url}/x" and client.again().url == client.url
+        client.open()
+        client.close()
+    assert heard[0].startswith(b"GET /x?token=s3cret HTTP/1.1")
+    for broken in (f"{closed_port()}/?token=s3cret", "ws://[::1%25zone]:1/?token=s3cret"):
+        with pytest.raises(VlagymError) as caught:
+            WebSocket(broken, LIMITS).open()
+        assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("greeting", "words"),
+    [(b"\xff" + bytes(8) + b"\x7f", r"speaks ZeroMQ, no WebSocket"), (b"SSH-2.0-Open\x1b[0mSSH\r\n", r"begins with 'SSH-2.0-Open\\\\x1b\[0mSSH'")],
+)
+def test_a_server_that_speaks_first_is_not_waited_for(greeting: bytes, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "_LISTEN_S", 5.0)  # of a machine that is busy with other tests
+
+    def talk(server: RawServer, line: socket.socket) -> None:
+        line.sendall(greeting)
+        server.is_over.wait(20)
+
+    with RawServer(talk) as server:
+        began_s = time.monotonic()
+        with pytest.raises(PolicyUnreachable, match=words + r".*is it the right port\?"):
+            WebSocket(f"ws://127.0.0.1:{server.port}", LIMITS).open(patience_s=600)
+        assert time.monotonic() - began_s < 10
+
+
+def test_a_server_without_tls_is_told() -> None:
+    def in_the_clear(server: RawServer, line: socket.socket) -> None:
+        line.recv(1000)
+        line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    def gone(server: RawServer, line: socket.socket) -> None:
+        line.recv(5)
+
+    for talk, words in ((in_the_clear, r"speaks no TLS: write ws://"), (gone, r"hangs up when TLS begins, .*: write ws://")):
+        with RawServer(talk) as server, pytest.raises(PolicyUnreachable, match=words):
+            WebSocket(f"wss://127.0.0.1:{server.port}", LIMITS).open()
 
 
 def test_a_question_is_answered() -> None:
