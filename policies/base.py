@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from vlagym.envs.errors import BadPolicyOutput, BadSpec
+from vlagym.envs.errors import BadPolicyOutput, BadSpec, unknown_name
 from vlagym.envs.types import ActionChunk, ActionSpec, EpisodeSpec, Observation, ObservationSpec, PolicyNotes
+
+
+_Kind = Literal["min_max", "q01_q99", "mean_std"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normalisation:
     """Statistics by which numbers on a wire are scaled: an action comes normalised, a state goes normalised."""
 
-    kind: Literal["min_max", "q01_q99", "mean_std"]
+    kind: _Kind
     """min_max and q01_q99: first is -1 and second is +1. mean_std: first is 0, and second is one unit."""
     first: tuple[float, ...]
     """Minimum, 1st percentile or mean of each number, in the declared unit."""
@@ -27,7 +30,9 @@ class Normalisation:
     """False: that number is raw. Empty: all are normalised."""
 
     def __post_init__(self) -> None:
-        """Raises BadSpec if its sizes or numbers cannot be."""
+        """Raises UnknownName if there is no such kind, and BadSpec if its sizes or numbers cannot be."""
+        if self.kind not in get_args(_Kind):
+            raise unknown_name("kind of normalisation", self.kind, get_args(_Kind))
         if len(self.first) != len(self.second) or (self.mask and len(self.mask) != len(self.first)):
             sizes = f"{len(self.first)}, {len(self.second)} and {len(self.mask)}"
             raise BadSpec(f"a normalisation holds as many first as second numbers, and as many in its mask or none; there are {sizes}")
@@ -80,6 +85,11 @@ class PolicySpec:
     """Which observations it is shown, counted in its own steps from the present one: (-1, 0) is the last and the present one."""
     profile: str | None = None
     """Name of the profile that it was made from."""
+    profile_digest: str | None = None
+    """Of all that this profile says, what things are called on a wire included: tells two of one name apart. None: it was made from none."""
+    rig: str | None = None
+    """The station that it was made for: a name of `vlagym list rigs`, or the path of a rig's file. Episodes at another one are not played unless
+    that is asked for (`vlagym run --any-rig`). None: it plays anywhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
