@@ -165,7 +165,8 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_thread")
 def test_episodes_are_those_of_the_checkpoint_in_process(tmp_path: Path, address: str) -> None:
-    head, _, tail = (ROOT / "policies/profiles/vlagym.toml").read_text().replace('name = "vlagym"', 'name = "joints"').partition("[[observation.state]]")
+    shipped = (ROOT / "policies" / "profiles" / "vlagym.toml").read_text().replace('name = "vlagym"', 'name = "joints"')
+    head, _, tail = shipped.partition("[[observation.state]]")
     assert tail.lstrip().startswith('name = "joint_pos_rad"')
     (tmp_path / "joints.toml").write_text(head + '[[observation.state]]\nname = "joint_pos_rad"\nsize = 7\n')
     checkpoint = write(tmp_path / "act", 7)
