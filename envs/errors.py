@@ -32,6 +32,10 @@ class BadReply(BadPolicyOutput):
     """What came back over a wire is no answer: text, an error of the other side, too long, or not what its protocol says."""
 
 
+class PolicyRaised(VlagymError):
+    """The code of a user's policy raised something; the message says what, and in which line of which file."""
+
+
 class PolicyUnreachable(VlagymError):
     """Nobody answers where a policy was said to be: there is no connection, it was closed, or an answer took too long."""
 
@@ -74,6 +78,12 @@ class MissingPackage(VlagymError):
 
 class NoRenderer(VlagymError):
     """No GL backend renders on this machine; the message says what to install."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns the known names that are near to one, as a question in brackets with a space before it; nothing where there is none."""
+    near = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 _MANY = 40

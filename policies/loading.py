@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadData, unknown_name
+from vlagym.envs.errors import BadData, VlagymError, unknown_name
 from vlagym.policies.base import Policy, PolicySpec
+from vlagym.policies.raised import told
 
 
 def load_policy(text: str, options: Mapping[str, str] | None = None) -> Policy:
@@ -20,13 +21,13 @@ def load_policy(text: str, options: Mapping[str, str] | None = None) -> Policy:
 
     Raises:
       UnknownName: If there is no such policy, module or attribute.
-      BadData: If the thing of that name builds no policy.
+      BadData: If the thing of that name builds no policy, or, where it is an outsider's, raises; the message says in which line of which file.
     """
     name, argument = split(text)
     factory = catalog.load("policy", name)
     if not callable(factory):
         raise BadData(f"{name} is {type(factory).__name__}, which builds no policy: it must be callable as factory(argument, options) -> Policy")
-    policy: Any = factory(argument, dict(options or {}))
+    policy = _built(name, factory, argument, dict(options or {}))
     missing = [m for m in ("spec", "reset", "act", "close") if not hasattr(policy, m)]
     if missing:
         raise BadData(f"{name} built {type(policy).__name__}, which is no policy: it lacks {', '.join(missing)} (see vlagym.policies.base.Policy)")
@@ -34,6 +35,18 @@ def load_policy(text: str, options: Mapping[str, str] | None = None) -> Policy:
         raise BadData(f"the spec of {name} is {type(policy.spec).__name__}; it must be a vlagym.policies.base.PolicySpec")
     result: Policy = policy
     return result
+
+
+def _built(name: str, factory: Callable[..., Any], argument: str | None, options: dict[str, str]) -> Any:
+    """Returns what a factory makes. What one of ours raises is a bug and keeps its traceback; what an outsider's raises is for them to mend."""
+    if ":" not in name:
+        return factory(argument, options)
+    try:
+        return factory(argument, options)
+    except VlagymError:
+        raise
+    except Exception as error:
+        raise BadData(f"{name} builds no policy: {told(error, factory)}") from error
 
 
 def split(text: str) -> tuple[str, str | None]:

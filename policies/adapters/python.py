@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadData, BadPolicyOutput
+from vlagym.envs.errors import BadData, BadPolicyOutput, VlagymError
 from vlagym.envs.types import ActionChunk, Observation
 from vlagym.policies.base import EpisodeContext
 from vlagym.policies.families.answers import as_chunk
 from vlagym.policies.families.options import profile_of, read_options
 from vlagym.policies.families.slots import Slots
 from vlagym.policies.loading import refuse_options
+from vlagym.policies.raised import blamed, told as told_of
 
 _SHARED = ("profile", "execute")
 
@@ -61,12 +62,14 @@ class PythonPolicy:
             mine = self._spare.pop() if self._spare else self._one_more()
         self._slots.begin(context, mine)
         if callable(getattr(mine, "reset", None)):
-            mine.reset(context.instruction)
+            with blamed(self._who, "reset", type(mine)):
+                mine.reset(context.instruction)
 
     def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
         """Returns what each slot's object answers.
 
         Raises:
+          PolicyRaised: If the user's code raises; the message says in which line of which file.
           NotReset: If a slot's episode was not begun.
           BadPolicyOutput: If an answer is no chunk of the profile's actions.
         """
@@ -74,7 +77,9 @@ class PythonPolicy:
         assert action is not None
         chunks = {}
         for slot, observation in observations.items():
-            answer = self._slots[slot].memory.act(told(observation))
+            mine, shown = self._slots[slot].memory, told(observation)
+            with blamed(self._who, "act", type(mine)):
+                answer = mine.act(shown)
             if answer is None:
                 wanted = f"({action.size},) or ({self.spec.chunk_steps}, {action.size})"
                 raise BadPolicyOutput(f"{self._who} returned None from act: return {wanted} numbers")
@@ -120,7 +125,7 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> PythonPolicy:
       options: "profile", "execute", and whatever the class takes by name; it gets that as text.
 
     Raises:
-      BadData: If no class is named, or it is none that acts.
+      BadData: If no class is named, it is none that acts, or its constructor raises.
       UnknownName: If there is no such module or attribute, or an option that the class does not take.
     """
     module, _, rest = (argument or "").partition(":")
@@ -139,7 +144,16 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> PythonPolicy:
         inspect.signature(kind).bind(*positional, **own)
     except TypeError as error:
         raise BadData(f"{name} cannot be called so: {error}. What follows a further colon comes first, options come by name") from error
-    return PythonPolicy(name, lambda: kind(*positional, **own), said.profile, said.execute_steps)
+
+    def make() -> Any:
+        try:
+            return kind(*positional, **own)
+        except VlagymError:
+            raise
+        except Exception as error:
+            raise BadData(f"{name} cannot be made: {told_of(error, kind)}") from error
+
+    return PythonPolicy(name, make, said.profile, said.execute_steps)
 
 
 def _takes(kind: Callable[..., Any], given: int) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vlagym.benchmark.checks.policy import CONTRACT
-from vlagym.envs.errors import BadData, BadPolicyOutput, NotReset, UnknownName
+from vlagym.envs.errors import BadData, BadPolicyOutput, NotReset, PolicyRaised, UnknownName
 from vlagym.envs.types import Observation
 from vlagym.policies.base import EpisodeContext, Policy
 from vlagym.policies.loading import load_policy
@@ -50,7 +50,28 @@ class Unknown(Unsaid):
 
 class Long(Mine):
     execute_steps = 3
+
+class Broken(Answers):
+    def __init__(self):
+        raise ValueError("no weights\\nin the folder")
+
+class Stumbles(Answers):
+    def reset(self, instruction):
+        if instruction == "reset":
+            raise RuntimeError
+    def act(self, observation):
+        if observation["instruction"] == "deep":
+            np.zeros(7).reshape(2, 2)  # raises within a library
+        return observation["images"]["middle"]
+
+def factory(argument, options):
+    return {}[argument]
 '''
+
+
+def line_of(text: str) -> int:
+    """Returns the line of the user's file that holds a text."""
+    return next(number for number, line in enumerate(CLASSES.splitlines(), 1) if text in line)
 
 
 @pytest.fixture(autouse=True)
@@ -160,3 +181,30 @@ def test_a_slot_whose_episode_was_not_begun_is_refused() -> None:
     policy = load_policy("python:classes_of_mine:Mine")
     with pytest.raises(NotReset, match="slot 3"):
         policy.act({3: seen(policy)})
+
+
+def test_a_constructor_that_raises_is_told_with_its_file_and_line() -> None:
+    where = rf"classes_of_mine.py, line {line_of('raise ValueError')}"
+    with pytest.raises(BadData, match=rf"^classes_of_mine:Broken cannot be made: ValueError: no weights in the folder \({where}\)$"):
+        load_policy("python:classes_of_mine:Broken")
+
+
+@pytest.mark.parametrize(
+    ("instruction", "message", "line"),
+    [
+        ("go", "act of python:classes_of_mine:Stumbles raised KeyError: 'middle'", "middle"),
+        ("deep", "act of python:classes_of_mine:Stumbles raised ValueError: cannot reshape array of size 7", "reshape"),
+        ("reset", "reset of python:classes_of_mine:Stumbles raised RuntimeError", "raise RuntimeError"),
+    ],
+)
+def test_what_the_class_raises_is_told_with_its_file_and_line(instruction: str, message: str, line: str) -> None:
+    policy = load_policy("python:classes_of_mine:Stumbles")
+    with pytest.raises(PolicyRaised, match=rf"^{message}.* \(classes_of_mine.py, line {line_of(line)}\)$"):
+        begin(policy, instruction=instruction)
+        policy.act({0: seen(policy, instruction)})
+
+
+def test_an_outsiders_factory_that_raises_is_told_with_its_file_and_line() -> None:
+    where = rf"classes_of_mine.py, line {line_of('{}[argument]')}"
+    with pytest.raises(BadData, match=rf"^classes_of_mine:factory builds no policy: KeyError: 'x' \({where}\)$"):
+        load_policy("classes_of_mine:factory:x")
