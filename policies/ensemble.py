@@ -23,7 +23,7 @@ def mean(pipeline: Pipeline, said: NDArray[Any], weights: Array) -> Array:
 
     Numbers are averaged one by one, but for three kinds of parts. Of orientations it is a rotation between them. Turns are averaged as axis-angles,
     of the two that lead to the same the one that is nearer to what the oldest chunk says. A gripper of which only the side of the middle counts goes
-    to the end on whose side the mean is, and opens where it is in the middle.
+    to the end on whose side the mean is, and stays as it was where that is the middle.
 
     Args:
       pipeline: Says what the parts are.

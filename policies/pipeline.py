@@ -119,11 +119,12 @@ class Link:
         self._mine, self._theirs = pipeline.policy.slices(), pipeline.environment.slices()
         self._sends = {c.name: c for c in pipeline.policy.components}
         self._takes = {c.name: c for c in pipeline.environment.components}
-        self._grippers = {
-            step.component: grippers.RelativeGripper(_ends(pipeline.environment, step.component), pipeline.sticky_steps)
-            for step in pipeline.actions
-            if step.name == "gripper_relative"
-        }
+        self._grippers: dict[str, grippers.RelativeGripper | grippers.BinaryGripper] = {}
+        for step in pipeline.actions:
+            if step.name == "gripper_relative":
+                self._grippers[step.component] = grippers.RelativeGripper(_ends(pipeline.environment, step.component), pipeline.sticky_steps)
+            elif step.name == "gripper_binary":
+                self._grippers[step.component] = grippers.BinaryGripper(_ends(pipeline.environment, step.component))
         self._states = {step.name: step for step in pipeline.states}
         self._seen: dict[int, Observation] = {}
         """Step of the policy -> what it was, or might have been, shown then; only as far back as its history goes."""
@@ -274,5 +275,5 @@ def _convention(spec: ActionSpec, component: str) -> str:
 
 def _ends(spec: ActionSpec, component: str) -> tuple[float, float]:
     ends = grippers.ends(next(c for c in spec.components if c.name == component))
-    assert ends is not None, "connect lets a relative gripper through only to one with ends"
+    assert ends is not None, "connect lets a gripper that remembers through only to one with ends"
     return ends

@@ -2,7 +2,7 @@
 
   gripper_closed_positive, gripper_open_positive   -1 to 1
   gripper_closed_unit, gripper_open_unit           0 to 1
-  … with "_binary" behind                          the same, of which only the side of the middle counts: half open is not meant
+  … with "_binary" behind                          the same, of which only the side of the middle counts, and the middle says nothing new
   gripper_opening_m                                how far it is open: the declared low is closed, the declared high is open
   gripper_closing_relative                         how much further it closes (RT-1): 1 is all of the way, below 0 it opens
 """
@@ -68,10 +68,29 @@ def line(mine: tuple[float, float], theirs: tuple[float, float]) -> Line:
 
 
 def binary(values: Any, ends: tuple[float, float]) -> NDArray[np.float64]:
-    """Returns each command as the end on whose side of the middle it is; the middle itself is open, as nothing was held before."""
+    """Returns each command as the end on whose side of the middle it is; the middle itself stays: `BinaryGripper` knows what was said before."""
     open_, closed = ends
-    is_closed = (np.asarray(values, np.float64) - (open_ + closed) / 2) * (closed - open_) > 0
-    return np.where(is_closed, closed, open_)
+    middle = (open_ + closed) / 2
+    side = (np.asarray(values, np.float64) - middle) * (closed - open_)
+    return np.where(side > 0, closed, np.where(side < 0, open_, middle))
+
+
+class BinaryGripper:
+    """What a gripper is asked for that is only opened or closed. It begins open, and the middle leaves it as it is, as robosuite's sign of 0 does."""
+
+    def __init__(self, ends: tuple[float, float]) -> None:
+        """Begins an episode.
+
+        Args:
+          ends: The environment's values of (open, closed).
+        """
+        self._middle, self._last = sum(ends) / 2, ends[0]
+
+    def push(self, command: float) -> float:
+        """Takes the command of one step of the policy, an end or the middle, and returns what the environment is asked for."""
+        if command != self._middle:
+            self._last = command
+        return self._last
 
 
 class RelativeGripper:

@@ -192,6 +192,13 @@ def test_the_gripper_of_libero_opens_and_closes_the_right_way(name: str, opened:
     assert asked[:, 6].tolist() == [-1.0, 1.0]
 
 
+def test_of_liberos_gripper_the_sign_counts_and_0_leaves_it_as_it_is() -> None:
+    asked = executed("libero", *([0.0] * 6 + [g] for g in (0.0, 0.1, 0.0, -0.02, 0.0, 1e-3)))
+    assert asked[:, 6].tolist() == [-1.0, 1.0, 1.0, -1.0, -1.0, 1.0]
+    for name in ("libero", "libero_rlds", "openvla_libero"):
+        assert any("0.4 s from open to closed" in gap for gap in load_profile(name).gaps)
+
+
 def test_an_action_of_libero_is_passed_on_at_its_rig_and_scaled_elsewhere() -> None:
     action = [1.0, -0.5, 0.0, 0.25, 0.0, -1.0, -1.0]
     assert drive("libero", action)[0].tolist() == pytest.approx(action)

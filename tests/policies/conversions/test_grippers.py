@@ -46,7 +46,14 @@ def test_of_a_binary_command_only_the_side_of_the_middle_counts(convention: str)
     assert grippers.is_binary(f"{convention}_binary") and not grippers.is_binary(convention)
     opened, closed = ends = GRIPPER_ENDS[convention]
     middle, a_little = (opened + closed) / 2, 0.01 * (closed - opened)
-    assert grippers.binary([opened, middle - a_little, middle, middle + a_little, closed], ends).tolist() == [opened, opened, opened, closed, closed]
+    assert grippers.binary([opened, middle - a_little, middle, middle + a_little, closed], ends).tolist() == [opened, opened, middle, closed, closed]
+
+
+@pytest.mark.parametrize("ends", GRIPPER_ENDS.values())
+def test_a_binary_gripper_begins_open_and_the_middle_leaves_it_as_it_is(ends: tuple[float, float]) -> None:
+    opened, closed = ends
+    gripper, middle = grippers.BinaryGripper(ends), (opened + closed) / 2
+    assert [gripper.push(v) for v in (middle, closed, middle, opened, middle)] == [opened, closed, closed, opened, opened]
 
 
 # ------------------------------------------------------------------------------------------------------------------------ relative
