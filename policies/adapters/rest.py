@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from vlagym.envs.types import ActionChunk, Observation
 from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.connections import http, limits
 from vlagym.policies.connections.http import HttpConnection
-from vlagym.policies.foreign import told, without_query
+from vlagym.policies.foreign import NAME_MAX, told, without_query
 from vlagym.policies.loading import refuse_options
 from vlagym.policies.profile import Profile
 from vlagym.policies.wire import arrays, gr00t, gr00t_modality, rest
@@ -25,6 +26,11 @@ ANNOUNCEMENT = "/vlagym"
 _PATH = "/act"
 _NOT_THERE = (404, 405)
 _SECRET = (401, 403)
+_ABSENT, _UPGRADE, _NO_SUCH_METHOD = 404, 426, 501
+_FASTAPI_ABSENT = b'{"detail":"NotFound"}'
+"""The body of FastAPI's 404, without spaces. At a path that takes another method it answers 405 instead."""
+
+_LOG = logging.getLogger(__name__)
 
 Write = Callable[[Observation], Any]
 Read = Callable[[Any], NDArray[np.float32]]
@@ -127,6 +133,7 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> RestPolicy:
     server = HttpConnection(argument, limits=said_limits, headers=headers)
     try:
         announced = _announcement(server, said_limits.timeout_s)
+        _check_path(server, path, said_limits.timeout_s)
         profile = adoption.adopt("rest", options, announced.get("profile"), server.base)
         dialect = said_dialect or _announced_dialect(announced) or rest.usual_dialect(profile.observation)
         card = {"url": server.base + path.partition("?")[0], "dialect": dialect, "profile": profile.name, "encoded": is_encoded}
@@ -161,6 +168,8 @@ def _announcement(server: HttpConnection, timeout_s: float) -> dict[str, Any]:
     said = server.ask("GET", ANNOUNCEMENT, timeout_s=timeout_s)
     if said.status in _SECRET:
         _check_status(said, server.base + ANNOUNCEMENT)
+    if said.status == _UPGRADE:
+        raise BadReply(f"{server.base} speaks WebSocket and no plain HTTP: is it the right port? Such servers are openpi:ws://… or vla_eval:ws://…")
     if said.status != 200:
         return {}
     try:
@@ -170,9 +179,24 @@ def _announcement(server: HttpConnection, timeout_s: float) -> dict[str, Any]:
     return found if isinstance(found, dict) and "profile" in found else {}
 
 
+def _check_path(server: HttpConnection, path: str, timeout_s: float) -> None:
+    """Looks whether there is anything at a path, as far as a GET tells, which asks for no actions: who takes a POST there alone answers 405.
+
+    Raises:
+      BadReply: If there is nothing: FastAPI, in which the servers of this protocol are written, says so in words of its own. Of anybody else's 404
+        nobody can know whether it is one of a POST too, so that it is logged.
+    """
+    said = server.ask("GET", path, timeout_s=timeout_s)
+    url = server.base + path.partition("?")[0]
+    if said.status == _ABSENT and said.body.replace(b" ", b"") == _FASTAPI_ABSENT:
+        raise BadReply(f"{url} answers with HTTP {_ABSENT}: there is nothing at this path; is it the right port? OpenVLA's and OFT's path is /act")
+    if said.status == _ABSENT:
+        _LOG.warning("%s answers a GET with HTTP %d: if the first episodes are errors, is it the right port and path?", url, _ABSENT)
+
+
 def _announced_dialect(announced: Mapping[str, Any]) -> Dialect | None:
     said = announced.get("dialect")
-    return None if said is None else rest.check_dialect(str(said))
+    return None if said is None else rest.check_dialect(told(said, NAME_MAX))
 
 
 def _check_status(said: http.Answer, url: str) -> None:
@@ -180,14 +204,15 @@ def _check_status(said: http.Answer, url: str) -> None:
         return
     text = told(said.body) or "nothing"
     if said.status in _NOT_THERE:
-        raise BadReply(f"{url} answers with HTTP {said.status}: there is nothing to ask at this path; OpenVLA's and OFT's is /act")
+        raise BadReply(f"{url} answers with HTTP {said.status}: there is nothing to ask at this path; is it the right port? OpenVLA's and OFT's path is /act")
     if said.status in _SECRET:
         raise PolicyUnreachable(f"{url} answers with HTTP {said.status} and wants a key: say api_key_env=NAME of a variable that holds it")
     if said.location is not None:
-        where = told(without_query(said.location))
-        raise BadReply(f"{url} answers with HTTP {said.status} and sends its clients to {where}, where no request follows: write that address if you trust it")
+        where = f"sends its clients to {told(without_query(said.location))}, where no request follows"
+        raise BadReply(f"{url} answers with HTTP {said.status} and {where}: write that address if you trust it")
     what = "refuses the request" if said.status < 500 else "failed"
-    raise BadReply(f"{url} {what} with HTTP {said.status}: {text}")
+    hint = "; is it the right port?" if said.status == _NO_SUCH_METHOD else ""
+    raise BadReply(f"{url} {what} with HTTP {said.status}: {text}{hint}")
 
 
 def _decoded(body: bytes, url: str) -> Any:

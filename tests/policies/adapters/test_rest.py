@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import pickle
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +27,8 @@ from vlagym.policies.wire import arrays
 
 NOT_FOUND = http_answer(b'{"detail":"Not Found"}', "404 Not Found")
 """What OpenVLA's and OFT's servers answer where ours announce themselves."""
+NOT_POST = http_answer(b'{"detail":"Method Not Allowed"}', "405 Method Not Allowed")
+"""And what they answer who does not POST to /act."""
 ROWS = [np.arange(7) / 10, np.arange(7) / 20, np.zeros(7), np.ones(7)]
 GOOD = http_answer(arrays.to_json(ROWS).encode())
 QUICK = {"timeout": "0.4", "first_timeout": "0.4", "connect_timeout": "2"}
@@ -38,7 +42,7 @@ def foreign(*answers: bytes) -> Talk:
     def talk(server: RawServer, line: socket.socket) -> None:
         while server.read_http(line) is not None:
             if server.requests[-1].startswith(b"GET"):
-                line.sendall(NOT_FOUND)
+                line.sendall(NOT_POST if server.requests[-1].startswith(b"GET /act ") else NOT_FOUND)
                 continue
             answer = left.pop(0)
             if not answer:
@@ -163,7 +167,7 @@ def test_an_answer_that_never_comes_is_not_waited_for(load: Load) -> None:
             if body and server.num_connections == 1:
                 server.is_over.wait(10)
                 return
-            line.sendall(GOOD if body else NOT_FOUND)
+            line.sendall(GOOD if body else NOT_POST)
 
     with RawServer(hangs) as server:
         policy, began_s = load(server.port), time.monotonic()
@@ -195,6 +199,34 @@ def test_a_profile_that_the_server_contradicts_is_refused(tmp_path: Path) -> Non
 def test_an_announcement_that_is_none_is_told(said: bytes) -> None:
     with RawServer(http_answers(http_answer(said))) as server, pytest.raises(BadReply, match="announces what is no profile"):
         load_policy(f"rest:http://127.0.0.1:{server.port}/act", QUICK)
+
+
+def test_a_port_that_speaks_websocket_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
+    from vlagym.policies.serving.openpi import SERVER as openpi
+
+    with openpi(Echo(), "127.0.0.1", 0) as server, pytest.raises(BadReply, match=r"speaks WebSocket .*is it the right port\? Such servers are openpi:ws"):
+        load_policy(f"rest:{server.url.replace('ws:', 'http:')}", {"profile": echo_profile.write(tmp_path), **QUICK})
+
+
+def test_a_path_at_which_there_is_nothing_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
+    wrong = r"/nope answers with HTTP 404: there is nothing at this path; is it the right port\? OpenVLA's and OFT's path is /act"
+    with SERVER(Echo(), "127.0.0.1", 0) as ours, pytest.raises(BadReply, match=wrong):
+        load_policy(f"rest:{ours.url.replace('/act', '/nope')}", QUICK)
+    with RawServer(foreign()) as theirs, pytest.raises(BadReply, match=wrong):
+        load_policy(f"rest:http://127.0.0.1:{theirs.port}/nope?key=1", {"profile": echo_profile.write(tmp_path), **QUICK})
+
+
+def test_a_server_of_files_is_suspected_when_it_is_loaded_and_told_with_the_first_request(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        policy = load(server.server_port)
+        assert "answers a GET with HTTP 404: if the first episodes are errors, is it the right port and path?" in caplog.text
+        with pytest.raises(BadReply, match=r"failed with HTTP 501: .*; is it the right port\?$"):
+            policy.act({0: observation()})
+        server.shutdown()
 
 
 @pytest.mark.parametrize("said", [b"<html>welcome</html>", b"[1]", b'{"hello": 1}'])
