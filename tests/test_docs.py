@@ -49,3 +49,34 @@ def test_the_page_draws_the_layout_that_is_used_and_names_the_arenas_that_are_ke
     drawn = next(block for block in re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S) if block.startswith("[layout]"))
     assert tomllib.loads(drawn)["layout"]["cells"] == list(split.rules().layout.cells)
     assert f"| {', '.join(split.arenas_of('unseen'))} |" in page
+
+
+FAMILIES = (
+    *("OpenVLA", "OpenVLA-OFT", "Octo", "π0", "π0.5", "RT-1", "RT-1-X", "RT-2", "RT-X", "BC-Z", "GR-2", "PaLM-E", "Instruct2Act", "Mobile ALOHA"),
+    *("GPT-4V-style", "SmolVLA", "GR00T"),
+)
+
+
+def test_the_table_of_models_has_every_family_and_names_tests_commands_and_profiles_that_exist() -> None:
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in page.splitlines() if line.startswith("| ")][2:]
+    assert {len(row) for row in rows} == {6}
+    families = [name.strip() for row in rows for name in row[0].split(",")]
+    assert [f for f in FAMILIES if not any(f in name for name in families)] == []
+    assert [path for path in re.findall(r"tests/[\w/]+\.py", page) if not (ROOT / path).is_file()] == []
+    commands = [command for row in rows for command in re.findall(r"`(vlagym [^`]+)`", row[3])]
+    assert len(commands) > 15
+    known: dict[str, set[str]] = {}
+    for verb, *words in (shlex.split(command)[1:] for command in commands):
+        if verb not in known:
+            run = [sys.executable, "-m", "vlagym.benchmark.cli", verb, "--help"]
+            told = subprocess.run(run, capture_output=True, text=True, timeout=60, check=True).stdout
+            known[verb] = set(re.findall(r"--[a-z-]+", told))
+        assert {w for w in words if w.startswith("--")} <= known[verb]
+        after = dict(zip(words, words[1:], strict=False))
+        for option, folder in (("--suite", "suites"), ("--rig", "rigs")):
+            assert option not in after or (ROOT / "benchmark" / folder / f"{after[option]}.toml").is_file()
+        assert after.get("--robot", "panda") in catalog.names("robot")
+        profiles = [word.removeprefix("profile=") for word in words if word.startswith("profile=")]
+        assert all(name == "mine.toml" or (ROOT / "policies" / "profiles" / f"{name}.toml").is_file() for name in profiles)
+        assert "--policy" not in after or after["--policy"].partition(":")[0] in catalog.names("policy")
