@@ -28,6 +28,7 @@ from vlagym.envs.split import digest as split_digest
 from vlagym.envs.types import ActionSpec, EpisodeSpec, stream, to_plain
 from vlagym.policies.base import Policy
 from vlagym.policies.chunking import declared
+from vlagym.policies.foreign import without_query
 from vlagym.policies.loading import load_policy
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
 from vlagym.results.format import DatasetWriter, Format, NoDataset
@@ -160,7 +161,7 @@ class Collection:
                 attempt, demonstration = _outcome(finished, options)
                 if demonstration is not None:
                     if writer is None:
-                        writer = stack.enter_context(fmt.write(options.out, _info(options, demonstration.spec.control)))
+                        writer = stack.enter_context(fmt.write(options.out, _info(options, demonstration.episode.control)))
                     if demonstration.digest not in writer.digests:
                         writer.append(demonstration)
                 _write_line(lines, to_plain(attempt))
@@ -220,7 +221,7 @@ def _info(options: DemoOptions, action: ActionSpec) -> DatasetInfo:
         images={camera: ImagePreprocessing(crop=s.crop, size=s.size) for camera, s in options.images.items()},
         frame_stride=options.frame_stride,
         provenance={
-            "command": list(options.command),
+            "command": [without_query(word) for word in options.command],
             "packages": packages(),
             "held_out": held_out(options.entries),
             **_fingerprint(options),
@@ -232,7 +233,7 @@ def _info(options: DemoOptions, action: ActionSpec) -> DatasetInfo:
 def _fingerprint(options: DemoOptions) -> dict[str, Any]:
     """Returns all that the content of an attempt depends on; the first line of the list."""
     return {
-        "policy": options.policy,
+        "policy": without_query(options.policy),
         "noise": to_plain(options.noise),
         "images": to_plain(options.images),
         "frame_stride": options.frame_stride,

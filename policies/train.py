@@ -25,7 +25,10 @@ class DemonstrationLike(Protocol):
     """What training reads of a demonstration: T control steps, of which T' were rendered."""
 
     @property
-    def spec(self) -> EpisodeSpec: ...
+    def episode(self) -> EpisodeSpec:
+        """Raises BadData where it was recorded elsewhere and has none."""
+        ...
+
     @property
     def digest(self) -> str:
         """Of the spec."""

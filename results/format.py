@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration
@@ -16,8 +16,35 @@ class NoDataset(BadData):
     """There is no dataset where one was looked for."""
 
 
+FIELDS = (
+    "spec",
+    "executed_actions",
+    "proprio",
+    "privileged",
+    "depth",
+    "commands",
+    "stages",
+    "paraphrases",
+    "certificate",
+    "timestamps_s",
+    "extra",
+    "frame_stride",
+)
+"""What a demonstration may hold that not every format has a place for; "frame_stride": fewer images than steps."""
+
+
+class Part(NamedTuple):
+    """A demonstration that lies whole on the disk beside its dataset, and waits to be listed in it."""
+
+    digest: str
+    path: Path
+
+
 class DatasetWriter(Protocol):
-    """Appends demonstrations to a dataset. Use it in a `with` statement."""
+    """Appends demonstrations to a dataset. Use it in a `with` statement.
+
+    Until it is closed everything lies in `<dataset>.parts`; the dataset appears under its name only when it is whole.
+    """
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -26,6 +53,10 @@ class DatasetWriter(Protocol):
 
     def append(self, demonstration: Demonstration) -> None:
         """Stores one demonstration; when this returns, a kill no longer loses it."""
+        ...
+
+    def take(self, part: Part) -> None:
+        """Lists what another process has stored with `Format.store`; when this returns, a kill no longer loses it."""
         ...
 
     def close(self) -> None:
@@ -69,3 +100,12 @@ class Format:
     """Raises NoDataset where nothing has been stored."""
     read: Callable[[Path], Iterator[Demonstration]]
     """One demonstration after the other, each fully in memory."""
+    store: Callable[[Path, DatasetInfo, Demonstration], Part]
+    """Encodes a demonstration and writes it whole beside the dataset, in whichever process: the writer, in another, takes the part.
+
+    Raises BadData for what does not fit the dataset or the format.
+    """
+    holds: frozenset[str] = frozenset(FIELDS)
+    """Which of FIELDS it gives back as they were written."""
+    images: Literal["exact", "jpeg", "h264"] = "exact"
+    """How it stores images; what is not exact differs a little when it is read back."""

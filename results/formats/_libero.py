@@ -104,11 +104,11 @@ def write_demo(group: Any, d: Demonstration) -> None:
             "num_samples": steps,
             "language_instruction": d.instruction,
             "digest": d.digest,
-            "spec": d.spec.to_json(),
+            "spec": d.episode.to_json(),
             "success": d.is_success,
-            "seed": d.spec.seed,
-            "task": d.spec.task,
-            "fps": d.spec.control.rate_hz,
+            "seed": d.episode.seed,
+            "task": d.episode.task,
+            "fps": d.episode.control.rate_hz,
         }
     )
     group["actions"] = d.actions.astype(np.float64)
@@ -171,7 +171,7 @@ def _has_two_hands(proprio: Mapping[str, NDArray[np.float32]]) -> bool:
 
 def _states(d: Demonstration) -> dict[str, NDArray[np.float64]]:
     """Returns the parts of the flat state, each (T, k): time, then proprioception and privileged arrays in the order of their names."""
-    parts: dict[str, NDArray[Any]] = {"time_s": np.arange(d.num_steps) / d.spec.control.rate_hz}
+    parts: dict[str, NDArray[Any]] = {"time_s": np.arange(d.num_steps) / d.episode.control.rate_hz}
     for group, arrays in (("proprio", d.proprio), ("privileged", d.privileged)):
         parts |= {f"{group}/{name}": array for name, array in sorted(arrays.items())}
     # Not reshape(steps, -1): the width of an array without entries cannot be told so.

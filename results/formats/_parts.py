@@ -33,16 +33,9 @@ class Parts:
         self._descriptor = _hold(path, self._folder)
         self._count = len(self._files())
 
-    def append(self, demonstration: Demonstration, info: DatasetInfo) -> None:
-        """Stores a demonstration; when this returns it is on the disk."""
-        writing = self._folder / "writing"
-        with open_file(writing, "w") as file:
-            data = file.create_group("data")
-            data.attrs.update(_libero.info_attributes(info))
-            group = data.create_group("demo_0")
-            _libero.write_demo(group, demonstration)
-            group.attrs["complete"] = True
-        _replace(writing, self._folder / f"{self._count:06d}.hdf5")
+    def take(self, waiting: Path) -> None:
+        """Gives a part that was written its place among the others."""
+        waiting.replace(self._folder / f"{self._count:06d}.hdf5")
         self._count += 1
 
     def join(self, info: DatasetInfo | None = None) -> None:
@@ -85,6 +78,22 @@ class Parts:
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("*.hdf5"))
+
+
+def write_part(path: Path, demonstration: Demonstration, info: DatasetInfo) -> Path:
+    """Writes a demonstration into a file of its own beside a dataset, in any process; when this returns it is on the disk, and waits to be taken."""
+    folder = folder_of(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting = folder / f"{demonstration.digest}.waiting"
+    writing = waiting.with_suffix(f".{os.getpid()}")
+    with open_file(writing, "w") as file:
+        data = file.create_group("data")
+        data.attrs.update(_libero.info_attributes(info))
+        group = data.create_group("demo_0")
+        _libero.write_demo(group, demonstration)
+        group.attrs["complete"] = True
+    _replace(writing, waiting)
+    return waiting
 
 
 def folder_of(path: Path) -> Path:

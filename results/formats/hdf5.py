@@ -33,10 +33,10 @@ from numpy.typing import NDArray
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import EpisodeSpec
 from vlagym.results.demonstration import DatasetInfo, Demonstration, check_demonstration
-from vlagym.results.format import Format, NoDataset
+from vlagym.results.format import Format, NoDataset, Part
 from vlagym.results.formats import _libero
 from vlagym.results.formats._file import demo_names, open_file, reading
-from vlagym.results.formats._parts import Parts, recover
+from vlagym.results.formats._parts import Parts, recover, write_part
 
 
 # -------------------------------------------------------------------------------------------------------------------------- writing
@@ -76,12 +76,20 @@ class Writer:
         Raises:
           BadData: If it does not fit the dataset, is stored already, or lacks proprioception that the layout needs.
         """
-        check_demonstration(demonstration, self._info)
         if demonstration.digest in self._digests:
             raise BadData(f"{self.path} holds the demonstration {demonstration.digest} already")
-        _libero.check_proprio(demonstration)
-        self._parts.append(demonstration, self._info)
-        self._digests.append(demonstration.digest)
+        self.take(store(self.path, self._info, demonstration))
+
+    def take(self, part: Part) -> None:
+        """Lists a demonstration that `store` has written.
+
+        Raises:
+          BadData: If it is stored already.
+        """
+        if part.digest in self._digests:
+            raise BadData(f"{self.path} holds the demonstration {part.digest} already")
+        self._parts.take(part.path)
+        self._digests.append(part.digest)
 
     def close(self) -> None:
         """Puts everything into the one file. Harmless when it was closed before.
@@ -102,6 +110,17 @@ class Writer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def store(path: Path, info: DatasetInfo, demonstration: Demonstration) -> Part:
+    """Writes a demonstration whole beside the dataset at `path`, for its writer to take.
+
+    Raises:
+      BadData: If it does not fit the dataset, or lacks proprioception that the layout needs.
+    """
+    check_demonstration(demonstration, info)
+    _libero.check_proprio(demonstration)
+    return Part(demonstration.digest, write_part(path, demonstration, info))
 
 
 # -------------------------------------------------------------------------------------------------------------------------- reading
@@ -226,4 +245,11 @@ def read(path: Path) -> Iterator[Demonstration]:
             yield dataclasses.replace(demonstration, images=dict(demonstration.images))
 
 
-FORMAT = Format(suffix=".hdf5", write=Writer, open=Reader, read=read)
+FORMAT = Format(
+    suffix=".hdf5",
+    write=Writer,
+    open=Reader,
+    read=read,
+    store=store,
+    holds=frozenset({"spec", "executed_actions", "proprio", "privileged", "frame_stride"}),
+)

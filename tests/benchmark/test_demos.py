@@ -63,7 +63,7 @@ def test_only_successes_are_kept_and_the_yield_is_told(tmp_path: Path) -> None:
     found = [(a.seed - FIRST_DEMO_SEED, a.kept, a.how) for a in attempts]
     assert found == [(0, True, "goal"), (1, True, "goal"), (2, True, "goal"), (3, False, "horizon")]
     assert collection.report().by_task() == {"place_on": (3, 4)}
-    assert [d.spec.seed - FIRST_DEMO_SEED for d in read(tmp_path / f"d{SUFFIX}")] == [0, 1, 2]
+    assert [d.episode.seed - FIRST_DEMO_SEED for d in read(tmp_path / f"d{SUFFIX}")] == [0, 1, 2]
 
 
 def test_a_demonstration_holds_what_was_seen_before_each_action(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_demonstration_holds_what_was_seen_before_each_action(tmp_path: Path) 
     assert demo.image_steps.tolist() == list(range(0, steps, 3)) and demo.images["front"].shape == (len(demo.image_steps), 8, 8, 3)
     assert set(demo.proprio) == {s.name for s in fakes.STATE} and len(demo.proprio["ee_pos_base_m"]) == steps
     assert demo.privileged["target_pos_world_m"].shape == (steps, 2, 3) and demo.privileged["target_yaw_rad"].shape == (steps,)
-    block, plate = (np.array(p.pos_world) for p in demo.spec.scene.props)
+    block, plate = (np.array(p.pos_world) for p in demo.episode.scene.props)
     assert np.allclose(demo.privileged["target_pos_world_m"][0], [block, plate])
     assert demo.proprio["gripper_command"][0, 0] == -1
     assert np.array_equal(demo.actions, demo.executed_actions)
@@ -109,7 +109,7 @@ def test_a_collection_goes_on_where_it_was_left_and_can_be_extended(tmp_path: Pa
     collection = Collection(options(out, episodes=6))
     assert (collection.done, collection.total) == (2, 6)
     assert [a.seed - FIRST_DEMO_SEED for a in collection] == [2, 3, 4, 5]
-    assert [d.spec.seed - FIRST_DEMO_SEED for d in read(out)] == [0, 1, 2, 4, 5]
+    assert [d.episode.seed - FIRST_DEMO_SEED for d in read(out)] == [0, 1, 2, 4, 5]
     assert list(Collection(options(out, episodes=6))) == []
 
 
@@ -138,7 +138,7 @@ for attempt in Collection(options(Path({str(out)!r}))):
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
     again = Collection(options(out))
     assert again.done == 2 and [a.seed - FIRST_DEMO_SEED for a in again] == [2, 3]
-    assert [d.spec.seed - FIRST_DEMO_SEED for d in read(out)] == [0, 1, 2]
+    assert [d.episode.seed - FIRST_DEMO_SEED for d in read(out)] == [0, 1, 2]
 
 
 def test_a_dataset_that_was_deleted_is_made_again_whatever_the_list_says(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ ASSETS = ("block_red", "block_green", "block_blue", "block_yellow")
 class Recorded:
     """A demonstration, as far as training looks at it."""
 
-    spec: EpisodeSpec
+    episode: EpisodeSpec
     digest: str
     instruction: str
     actions: NDArray[np.float32]
@@ -87,7 +87,7 @@ def make_recorded(seed: int) -> Recorded:
         front[:, max(0, int(y) - 4) : int(y) + 4, max(0, int(x) - 4) : int(x) + 4] = colour
     targets = np.broadcast_to(np.stack([goal, place]), (STEPS, 2, 3))
     return Recorded(
-        spec=spec,
+        episode=spec,
         digest=spec.digest(),
         instruction=spec.instruction,
         actions=actions,

@@ -246,7 +246,7 @@ def test_sizes_that_do_not_fit_together_are_refused(config: MiniVlaConfig, messa
 
 
 def test_actions_without_a_gripper_at_their_end_are_refused(recorded: Callable[[int], list[Any]]) -> None:
-    spec = recorded(1)[0].spec.control
+    spec = recorded(1)[0].episode.control
     check_action(spec, CONFIG)
     with pytest.raises(BadData, match="end with one gripper command, closed positive; ee_delta ends with rotation"):
         check_action(dataclasses.replace(spec, components=spec.components[:2]), CONFIG)

@@ -38,7 +38,7 @@ def test_the_manifest_says_what_there_is(frames: Frames, recorded: Recorded) -> 
     manifest = frames.manifest
     assert len(frames) == manifest.frames == 24 and manifest.demonstrations == 3 and manifest.tasks == {"stack": 3}
     assert manifest.data == data_digest(d.digest for d in recorded(3))
-    assert manifest.action == recorded(1)[0].spec.control and manifest.rate_hz == 20.0
+    assert manifest.action == recorded(1)[0].episode.control and manifest.rate_hz == 20.0
 
 
 def test_frames_are_found_again_by_opening_the_folder(frames: Frames, tmp_path: Path, recorded: Recorded) -> None:
@@ -102,7 +102,7 @@ def test_positions_are_relative_to_the_mean_and_told_ones_are_near(frames: Frame
 
 def test_pixels_are_where_the_camera_of_the_spec_sees_the_targets(frames: Frames, recorded: Recorded) -> None:
     for index, demonstration in enumerate(recorded(3)):
-        wanted = project(demonstration.privileged["target_pos_world_m"][0], demonstration.spec.scene.cameras[0], crop=192)
+        wanted = project(demonstration.privileged["target_pos_world_m"][0], demonstration.episode.scene.cameras[0], crop=192)
         row = int(np.flatnonzero(frames.columns.frame_demo == index)[0])
         assert frames.columns.image_xy[row] == pytest.approx(wanted.image_xy, abs=1e-6)
         assert frames.columns.is_inside[row].tolist() == wanted.is_inside.tolist()
@@ -157,7 +157,7 @@ def without(key: str) -> Callable[[Any], Any]:
             r"has targets of shape .* they must be finite, \(T, 2, 3\) and \(T,\)",
         ),
         (
-            lambda d: dataclasses.replace(d, spec=dataclasses.replace(d.spec, scene=dataclasses.replace(d.spec.scene, cameras=()))),
+            lambda d: dataclasses.replace(d, episode=dataclasses.replace(d.episode, scene=dataclasses.replace(d.episode.scene, cameras=()))),
             "the scene of 'stack' has no camera 'front'; it has none",
         ),
     ],
@@ -171,9 +171,9 @@ def test_a_demonstration_that_does_not_fit_is_named(recorded: Recorded, tmp_path
 
 def test_demonstrations_of_another_action_are_refused(recorded: Recorded, tmp_path: Path) -> None:
     first, second = recorded(2)
-    slower = dataclasses.replace(second.spec, control=dataclasses.replace(second.spec.control, rate_hz=10.0))
+    slower = dataclasses.replace(second.episode, control=dataclasses.replace(second.episode.control, rate_hz=10.0))
     with pytest.raises(BadData, match="acts by ee_delta of another convention than those before it"):
-        prepare([first, dataclasses.replace(second, spec=slower)], tmp_path, CONFIG, say=say, sentences=1, seed=0)
+        prepare([first, dataclasses.replace(second, episode=slower)], tmp_path, CONFIG, say=say, sentences=1, seed=0)
 
 
 def test_no_demonstrations_are_refused(tmp_path: Path) -> None:
@@ -212,8 +212,8 @@ def with_wrist_camera(demonstrations: list[Any], **changes: Any) -> list[Any]:
     wrist = dataclasses.replace(ROBOT.cameras[0], **changes)
 
     def one(d: Any) -> Any:
-        scene = dataclasses.replace(d.spec.scene, cameras=(*d.spec.scene.cameras, wrist))
-        return dataclasses.replace(d, spec=dataclasses.replace(d.spec, scene=scene))
+        scene = dataclasses.replace(d.episode.scene, cameras=(*d.episode.scene.cameras, wrist))
+        return dataclasses.replace(d, episode=dataclasses.replace(d.episode, scene=scene))
 
     return [one(d) for d in demonstrations]
 
@@ -259,7 +259,7 @@ def test_a_mirrored_batch_shows_and_says_everything_left_for_right(symmetric: Fr
 def test_mirrored_targets_appear_where_the_camera_would_see_them(symmetric: Frames, recorded: Recorded) -> None:
     batch = symmetric.batch(0, 0, 8, mirrored=1.0)
     metres = batch.pos * POSITION_UNIT_M + symmetric.pos_mean
-    seen = project(metres, recorded(1)[0].spec.scene.cameras[0], crop=192)
+    seen = project(metres, recorded(1)[0].episode.scene.cameras[0], crop=192)
     assert batch.image_xy == pytest.approx(seen.image_xy, abs=1e-4)
 
 

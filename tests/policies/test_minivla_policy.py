@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, recorded: Callable[[int], l
     network = card.build(config, statistics, seed=5)
     rng = torch.Generator().manual_seed(5)
     weights = {name: p.detach() + 0.05 * torch.randn(p.shape, generator=rng) for name, p in network.named_parameters()}
-    action = recorded(1)[0].spec.control
+    action = recorded(1)[0].episode.control
     observation = card.observation_spec(config, action.rate_hz)
     about = Card(config=config, action=action, observation=observation, statistics=statistics, training={"steps": 0})
     card.save(path, about, weights)

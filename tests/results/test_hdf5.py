@@ -173,7 +173,7 @@ def test_a_kill_costs_no_demonstration_that_was_stored(traces: ModuleType, path:
         process.kill()
         told += map(int, process.stdout.read().splitlines())
         process.wait()
-        stored = [d.spec.seed for d in hdf5.read(path)]
+        stored = [d.episode.seed for d in hdf5.read(path)]
         assert set(told) <= set(stored) and len(stored) == len(set(stored))
         told = stored
     assert not path.with_name("demos.hdf5.parts").exists()

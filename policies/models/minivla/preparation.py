@@ -77,7 +77,7 @@ def prepare(
     action: ActionSpec | None = None
     with (folder / image_file(config.front)).open("wb") as front, (folder / image_file(config.wrist)).open("wb") as wrist:
         for index, demonstration in enumerate(demonstrations):
-            spec = demonstration.spec
+            spec = demonstration.episode
             action = action or spec.control
             if spec.control != action:
                 raise BadData(f"demonstration {demonstration.digest} acts by {spec.control.name} of another convention than those before it")
@@ -143,7 +143,7 @@ class _Rows:
         self._actions = 0
 
     def add(self, demonstration: DemonstrationLike, index: int, sentences: list[str], lexicon: _Lexicon, config: MiniVlaConfig) -> None:
-        who, spec = f"demonstration {demonstration.digest}", demonstration.spec
+        who, spec = f"demonstration {demonstration.digest}", demonstration.episode
         actions = np.asarray(demonstration.actions, np.float32)
         at = np.asarray(demonstration.image_steps, np.int64)
         if actions.ndim != 2 or not len(at) or at.min() < 0 or at.max() >= len(actions):
