@@ -245,9 +245,31 @@ def _gl_is_alive() -> bool:
 
 
 def _free(context: Any, pid: int) -> None:
-    if pid == os.getpid():
-        _gl_context.cache_clear()
+    """Frees the GL context at exit. A forked process leaves it alone, for it is not its own."""
+    if pid != os.getpid():
+        return
+    _gl_context.cache_clear()
+    if _display_has_ended():
+        context._context = None  # went with the display; else freeing it would raise, here and again when the object is collected
+    else:
         context.free()
+
+
+def _display_has_ended() -> bool:
+    """Returns whether somebody has ended the EGL display, which is one for all of a process.
+
+    dm_control's renderer does so at exit if it was imported, and before us if that was after our first frame.
+    """
+    if backend.wanted() != "egl":
+        return False
+    from mujoco import egl
+    from OpenGL import EGL
+    from OpenGL.error import GLError
+
+    try:
+        return not EGL.eglQueryString(egl.EGL_DISPLAY, EGL.EGL_VENDOR)
+    except GLError as error:
+        return bool(error.err == EGL.EGL_NOT_INITIALIZED)
 
 
 def gl_renderer() -> str | None:

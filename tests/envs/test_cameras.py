@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -63,3 +65,10 @@ def test_a_repainted_thing_keeps_its_picture_on_the_new_colour(two_blocks: Episo
     assert changed.any()
     assert (red_frame[changed][:, 0] > red_frame[changed][:, 2]).mean() > 0.9
     assert (blue_frame[changed][:, 2] > blue_frame[changed][:, 0]).mean() > 0.9
+
+
+@pytest.mark.gl
+def test_a_process_that_has_rendered_ends_without_a_word_also_where_another_renderer_ends_the_display_first() -> None:
+    code = "from vlagym.envs import cameras; cameras.make_current(); from dm_control import _render"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
