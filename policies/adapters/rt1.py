@@ -21,8 +21,9 @@ from vlagym.policies.families.slots import Slots
 _OPTIONS = ("profile", "embedding")
 _OBSERVATION, _STATE = "0/observation/", "1/"
 _IMAGE, _EMBEDDING, _SENTENCE = "image", "natural_language_embedding", "natural_language_instruction"
-_FIRST, _MID = 0, 1
-"""Kinds of a time step: the first one of an episode, and one in its middle."""
+_MID = 1
+"""Kind of a time step in the middle of an episode. SimplerEnv's rt1_model.py says so of the first one too (`ts.transition`), and its scores are the
+published ones; the network of robotics_transformer is not told (`TransformerNetwork.call`)."""
 
 
 class _Memory(NamedTuple):
@@ -31,7 +32,6 @@ class _Memory(NamedTuple):
     embedding: NDArray[np.float32]
     state: Mapping[str, Any]
     """The policy's own: the last six images, their tokens, and where it stands among them."""
-    kind: int
 
 
 class Rt1Policy:
@@ -80,7 +80,7 @@ class Rt1Policy:
         """Begins an episode: embeds its sentence, and empties the policy's history."""
         wants_size = "batch_size" in self._begin.structured_input_signature[1]
         state = self._begin(**({"batch_size": self._tf.constant(1, self._tf.int32)} if wants_size else {}))
-        self._slots.begin(context, _Memory(self._embed(context.instruction), dict(state), _FIRST))
+        self._slots.begin(context, _Memory(self._embed(context.instruction), dict(state)))
 
     def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
         """Returns one action for each slot.
@@ -100,7 +100,7 @@ class Rt1Policy:
         assert action is not None
         answer = self._step(**self._fed(episode.memory, observation))
         state = {key.removeprefix("state/"): value for key, value in answer.items() if key.startswith("state/")}
-        episode.memory = episode.memory._replace(state=state, kind=_MID)
+        episode.memory = episode.memory._replace(state=state)
         parts = [np.array(answer[f"action/{key}"], np.float64).reshape(-1) for key in self._actions]
         sizes = [len(part) for part in parts]
         if sizes != [c.size for c in action.components]:
@@ -111,7 +111,7 @@ class Rt1Policy:
         """Returns every input of the signature."""
         said: dict[str, Any] = {_OBSERVATION + key: observation.images[name][None] for name, key in self._images.items()}
         said |= {_OBSERVATION + _EMBEDDING: memory.embedding[None], _OBSERVATION + _SENTENCE: np.array([observation.instruction.encode()])}
-        said |= {"0/step_type": np.array([memory.kind]), "0/reward": np.zeros(1), "0/discount": np.ones(1)}
+        said |= {"0/step_type": np.array([_MID]), "0/reward": np.zeros(1), "0/discount": np.ones(1)}
         said |= {_STATE + key: value for key, value in memory.state.items()}
         return {self._arguments[key]: self._tensor(said.get(key), spec) for key, spec in self._inputs.items()}
 
@@ -170,7 +170,7 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> Policy:
 
     Args:
       argument: Its folder.
-      options: "profile" (rt1_google); "embedding": the folder of the SavedModel that embeds sentences, for published checkpoints the Universal
+      options: "profile" (rt1_google, bridge_widowx_rt1); "embedding": the folder of the SavedModel that embeds sentences, for published checkpoints the Universal
         Sentence Encoder large/5, or an .npz file of sentences and their embeddings.
 
     Raises:
