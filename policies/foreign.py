@@ -12,6 +12,8 @@ import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 TOLD_MAX = 300
 """Letters of a text that are told unless said otherwise."""
 NAME_MAX = 60
@@ -133,6 +135,7 @@ def _kept(value: Any, room: list[int], left_out: list[str], depth: int) -> Any:
                 break
             items.append(_kept(inner, room, left_out, depth - 1))
         return items if len(items) == len(value) else [*items, f"(and {len(value) - len(items)} more)"]
+    value = value.item() if isinstance(value, np.generic) else value
     if value is None or isinstance(value, bool):
         return _counted(value, room)
     if isinstance(value, int) and abs(value) < _INTEGER_MAX:

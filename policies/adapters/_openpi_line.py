@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable
 from vlagym.policies.connections.limits import Limits
 from vlagym.policies.connections.websocket import WebSocket
+from vlagym.policies.foreign import told
 from vlagym.policies.wire import arrays, openpi
 from vlagym.policies.wire.openpi import ANNOUNCEMENT, Dialect
 
@@ -65,7 +66,7 @@ class Line:
         found = self._read(frame)
         error = openpi.read_error(found)
         if error is not None or not isinstance(found, dict):
-            what = error or f"{type(found).__name__}, which is no map"
+            what = told(error, keep="end") if error else f"{type(found).__name__}, which is no map"
             raise BadReply(f"the first frame of {self.url} says what the server is; this one holds {what}")
         if self.metadata is None:
             self.metadata = found
@@ -128,7 +129,7 @@ class Line:
     def _checked(self, answer: Any) -> Any:
         error = None if isinstance(answer, str) else openpi.read_error(answer)
         if error is not None:
-            raise BadReply(f"{self.url} answers a reset with an error: {error}")
+            raise BadReply(f"{self.url} answers a reset with an error: {told(error, keep='end')}")
         return answer
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import vlagym
 from vlagym.envs.errors import BadReply, PolicyUnreachable
 from vlagym.policies.connections.limits import Deadline, Limits
-from vlagym.policies.connections.websocket import WebSocket, shortened
+from vlagym.policies.connections.websocket import WebSocket
+from vlagym.policies.foreign import told, told_names
 from vlagym.policies.wire import vla_eval as wire
 
 _LASTING = ("protocol_version", "model_server", "observation_params", "action_spec", "observation_spec", "vlagym")
@@ -192,5 +193,4 @@ class Line:
 def _told(message: wire.Message) -> str:
     """Returns what an error says, shortened; of any other message, its number and what it holds."""
     said = message.payload.get("error") if message.type == "error" else None
-    text = said if isinstance(said, str) else f"of seq {message.seq}, which holds {', '.join(map(str, message.payload)) or 'nothing'}"
-    return " ".join(shortened(text).split())
+    return told(said, keep="end") if isinstance(said, str) else f"of seq {told(message.seq, 20)}, which holds {told_names(message.payload)}"

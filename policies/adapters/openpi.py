@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.adapters._openpi_line import Line, announced
 from vlagym.policies.connections import limits
 from vlagym.policies.connections.websocket import WebSocket
+from vlagym.policies.foreign import kept
 from vlagym.policies.loading import refuse_options
 from vlagym.policies.wire import names, openpi, openpi_metadata
 from vlagym.policies.wire.names import Names
@@ -153,12 +153,6 @@ def _headers(url: str, options: Mapping[str, str], dialect: Dialect | None) -> d
 
 
 def _card(line: Line, profile: str) -> dict[str, Any]:
-    """Returns what the run header says of a server: where it was, and what it said of itself, as far as that is plain data."""
-    said = {str(key): value for key, value in (line.metadata or {}).items() if key != ANNOUNCEMENT and _is_plain(value)}
-    return {"url": line.url, "dialect": line.dialect, "profile": profile, "server": said}
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(_is_plain(inner) for inner in value)
-    return value is None or isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value))
+    """Returns what the run header says of a server: where it was, and what it said of itself, bounded and without secrets."""
+    said = {key: value for key, value in (line.metadata or {}).items() if key != ANNOUNCEMENT}
+    return {"url": line.url, "dialect": line.dialect, "profile": profile, "server": kept(said)}

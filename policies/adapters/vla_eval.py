@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from vlagym.envs.errors import BadData, ConventionMismatch, NotReset, VlagymError, unknown_name
 from vlagym.envs.types import ActionChunk, Observation
@@ -11,6 +10,7 @@ from vlagym.policies.adapters._vla_eval_line import Line
 from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.connections.limits import OPTIONS, read_limits
 from vlagym.policies.connections.websocket import WebSocket
+from vlagym.policies.foreign import NAME_MAX, kept, told
 from vlagym.policies.loading import refuse_options
 from vlagym.policies.wire import vla_eval as wire
 from vlagym.policies.wire.names import Names
@@ -111,17 +111,18 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> VlaEval:
         profile = adoption.adopt("vla_eval", options, hello.get("vlagym"), line.url)
         wishes, complaints = compared(hello, profile.action, profile.observation)
         if hello.get("protocol_version") != wire.PROTOCOL_VERSION:
-            complaints.append(f"protocol: it speaks version {hello.get('protocol_version')!r}, and {wire.PROTOCOL_VERSION} is known here")
+            version = told(hello.get("protocol_version"), NAME_MAX)
+            complaints.append(f"protocol: it speaks version {version}, and {wire.PROTOCOL_VERSION} is known here")
         if complaints and announced == "compare":
-            told = "\n".join(f"- {complaint}" for complaint in complaints)
+            listed = "\n".join(f"- {complaint}" for complaint in complaints)
             hint = "Choose the profile of what it was trained with; where the server is wrong about itself, add --policy-option announced=ignore"
-            raise ConventionMismatch(f"the server at {line.url} and the profile {profile.name!r} do not fit:\n{told}\n{hint}")
+            raise ConventionMismatch(f"the server at {line.url} and the profile {profile.name!r} do not fit:\n{listed}\n{hint}")
         card = {
             "url": line.url,
             "profile": profile.name,
-            "server": {key: _plain(value) for key, value in hello.items() if key != "vlagym"},
+            "server": kept({key: value for key, value in hello.items() if key != "vlagym"}),
             "sent": {"images": [i.name for i in profile.observation.images[: wishes.num_images]], "state": wishes.has_state, "format": images},
-            "not_followed": {key: _plain(value) for key, value in wishes.unfollowed.items()},
+            "not_followed": kept(wishes.unfollowed),
             "not_compared": list(wishes.unsaid),
             "ignored": complaints,
         }
@@ -133,12 +134,3 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> VlaEval:
     except VlagymError:
         line.close()
         raise
-
-
-def _plain(value: Any) -> Any:
-    """Returns plain data as it is, and a word for anything else."""
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value if isinstance(value, (str, int, float, bool, type(None))) else f"({type(value).__name__})"

@@ -68,4 +68,7 @@ def refuse_login(address: str) -> None:
     rest = address.partition("://")[2] or address
     host = rest.replace("?", "/").replace("#", "/").replace("\\", "/").partition("/")[0]
     if "@" in host:
-        raise BadData("an address holds no name and no key (…@host): they would stand in the run header. Keys lie in environment variables: see the option api_key_env")
+        raise BadData(
+            "an address holds no name and no key (…@host): they would stand in the run header. Keys lie in environment variables: see the option "
+            "api_key_env"
+        )

@@ -245,7 +245,8 @@ class WebSocket:
             if said := plug.recv(64, socket.MSG_PEEK):
                 plug.close()
                 kind = "ZeroMQ" if said.startswith(_ZMQ) else "something else"
-                raise PolicyUnreachable(f"who answers at {self.url} speaks {kind}, no WebSocket, and begins with {told(said, 40)!r}: is it the right port?")
+                begin = f"who answers at {self.url} speaks {kind}, no WebSocket, and begins with {told(said, 40)!r}"
+                raise PolicyUnreachable(f"{begin}: is it the right port?")
 
     def _said(self, error: BaseException) -> str:
         """Returns what an error says, without the query of the address, which the library's own errors repeat."""
@@ -261,7 +262,8 @@ class WebSocket:
         if theirs is not None:
             return PolicyUnreachable(f"{self.url} closed the connection with code {theirs.code} ({told(theirs.reason) or 'no reason given'})")
         if ours is not None:
-            return PolicyUnreachable(f"{self.url} broke the WebSocket protocol ({told(ours.reason) or f'code {ours.code}'}); the connection was closed")
+            how = told(ours.reason) or f"code {ours.code}"
+            return PolicyUnreachable(f"{self.url} broke the WebSocket protocol ({how}); the connection was closed")
         return PolicyUnreachable(f"{self.url} dropped the connection without a word")
 
 

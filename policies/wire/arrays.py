@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, MissingPackage, unknown_name
+from vlagym.policies.foreign import told
 from vlagym.policies.wire import structure
 
 Dialect = Literal["vla_eval", "openpi", "gr00t"]
@@ -24,6 +25,7 @@ MAX_BYTES = 64 * 2**20
 """Of a message, unless told otherwise: three images of 1080p and all that goes with them have 20 MB."""
 _MAX_DIMENSIONS = 16
 _MAX_DTYPE_LETTERS = 16
+_MAX_SIDE = 1 << 62
 _KINDS = "biuf"
 """Kinds of numbers that travel: truth, integers and floats. No objects, which would be pickled, no strings, no structures."""
 
@@ -69,7 +71,28 @@ def unpack(data: bytes, *, max_bytes: int = MAX_BYTES) -> Any:
     except BadData:
         raise
     except Exception as error:  # msgpack's own errors have no common base
-        raise BadData(f"a message of {len(data)} bytes is no msgpack that can be read: {type(error).__name__}: {error}") from error
+        raise BadData(f"a message of {len(data)} bytes is no msgpack that can be read: {type(error).__name__}: {told(error)}") from error
+
+
+def numbers(value: Any) -> NDArray[Any] | None:
+    """Returns numbers, an array of them, or a list of either, however deep, as an array; None where anything else is among them.
+
+    Numpy itself would make a number of a truth value that stands among numbers, and give each of a million empty texts the room of the longest.
+
+    Raises:
+      ValueError: If the lists have different lengths.
+    """
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, (list, tuple)):
+            left.extend(one)
+        elif isinstance(one, (bool, np.bool_)) or not isinstance(one, (int, float, np.ndarray, np.generic)):
+            return None
+        elif isinstance(one, (np.ndarray, np.generic)) and one.dtype.kind not in "fiu":
+            return None
+    array = np.asarray(value)
+    return array if array.dtype.kind in "fiu" else None  # integers beyond 64 bits are objects to numpy
 
 
 def to_json(value: Any) -> str:
@@ -102,7 +125,7 @@ def from_json(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Any:
     except RecursionError as error:
         raise BadData("maps and lists of a JSON message lie too deep in each other") from error
     except ValueError as error:
-        raise BadData(f"a message of {len(text)} bytes is no JSON: {error}") from error
+        raise BadData(f"a message of {len(text)} bytes is no JSON: {told(error)}") from error
 
 
 # ------------------------------------------------------------------------------------------------------------------------- writing
@@ -207,7 +230,7 @@ def _from_npy(data: Any) -> NDArray[Any]:
             raise BadData(f"as_npy is a file of numpy of the version {version}; 1.0 and 2.0 are read")
         shape, is_fortran, dtype = readers[version](file)
     except ValueError as error:
-        raise BadData(f"as_npy is no file of numpy: {error}") from error
+        raise BadData(f"as_npy is no file of numpy: {told(error)}") from error
     return _filled(data[file.tell() :], _allowed(dtype), _shape(shape), "F" if is_fortran else "C")
 
 
@@ -228,29 +251,30 @@ def _scalar(value: Any, dtype: Any) -> Any:
     try:
         return np.asarray(value, _dtype(dtype).newbyteorder("="))[()]
     except OverflowError as error:
-        raise BadData(f"a number of a message is {value}, which is no {dtype}: {error}") from error
+        raise BadData(f"a number of a message is {told(value, 40)}, which is no {told(dtype, 40)}: {told(error)}") from error
 
 
 def _dtype(said: Any) -> np.dtype[Any]:
     text = said.decode("ascii", "replace") if isinstance(said, bytes) else said
     if not isinstance(text, str) or len(text) > _MAX_DTYPE_LETTERS:
-        raise BadData(f"the dtype of an array is {str(said)[:40]!r} in a message; one like '<f4' is wanted")
+        raise BadData(f"the dtype of an array is {told(said, 40)!r} in a message; one like '<f4' is wanted")
     try:
         return _allowed(np.dtype(text))
     except (TypeError, ValueError, SyntaxError) as error:
-        raise BadData(f"the dtype of an array is {text!r} in a message, which numpy does not know: {error}") from error
+        raise BadData(f"the dtype of an array is {text!r} in a message, which numpy does not know: {told(error)}") from error
 
 
 def _allowed(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind not in _KINDS or dtype.hasobject:
-        raise BadData(f"an array of a message holds {dtype}: only truth values, integers and floats are read, and nothing is unpickled")
+        kind = told(str(dtype), 80)
+        raise BadData(f"an array of a message holds {kind}: only truth values, integers and floats are read, and nothing is unpickled")
     return dtype
 
 
 def _shape(said: Any) -> tuple[int, ...]:
     is_list = isinstance(said, (list, tuple)) and len(said) <= _MAX_DIMENSIONS
-    if not is_list or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in said):
-        raise BadData(f"the shape of an array is {str(said)[:60]} in a message; a list of at most {_MAX_DIMENSIONS} whole numbers is wanted")
+    if not is_list or not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= _MAX_SIDE for n in said):
+        raise BadData(f"the shape of an array is {told(said, 60)} in a message; a list of at most {_MAX_DIMENSIONS} whole numbers is wanted")
     return tuple(said)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, BadReply
 from vlagym.envs.types import Observation
+from vlagym.policies.foreign import told, told_names
 from vlagym.policies.wire.gr00t_modality import FLAT, PREFIXES, Dialect, Keys, Piece, bare
 
 ENDPOINT_PROFILE = "vlagym"
@@ -39,9 +40,9 @@ def check_answer(answer: Any, endpoint: str, url: str) -> Any:
       BadReply: If it is an error.
     """
     if isinstance(answer, Mapping) and set(map(str, answer)) == {"error"}:
-        said = " ".join(str(answer["error"]).split())
+        said = told(answer["error"], keep="end")
         hint = " (option api_token_env=NAME of an environment variable that holds the token)" if "API token" in said else ""
-        raise BadReply(f"{url} answers {endpoint} with an error: {said[-300:] or 'one without words'}{hint}")
+        raise BadReply(f"{url} answers {endpoint} with an error: {said or 'one without words'}{hint}")
     return answer
 
 
@@ -179,7 +180,7 @@ def read_actions(said: Any, keys: Keys, rows: int) -> NDArray[np.float32]:
     sent = {bare(str(k)): v for k, v in found.items()}
     missing = [piece.key for piece in keys.action if piece.key not in sent]
     if missing:
-        raise BadReply(f"get_action is answered with {', '.join(map(str, found)) or 'nothing'}; there is no {', '.join(missing)}")
+        raise BadReply(f"get_action is answered with {told_names(found)}; there is no {', '.join(missing)}")
     parts = [_part(sent[piece.key], piece, rows) for piece in keys.action]
     lengths = {part.shape[1] for part in parts}
     if len(lengths) != 1:

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from vlagym.envs.errors import BadData, BadReply, ConventionMismatch, unknown_name
 from vlagym.policies.base import PolicySpec
+from vlagym.policies.foreign import NAME_MAX, told, told_names
 
 Dialect = Literal["n1.5", "n1.6", "n1.6_sim", "n1.7"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
@@ -29,6 +30,8 @@ LANGUAGE = "annotation.human.action.task_description"
 _CLASSES = ("__ModalityConfig_class__", "__ModalityConfig__")
 FLAT = ("n1.5", "n1.6_sim")
 PREFIXES = ("video.", "state.", "action.")
+_MODALITIES_MAX, _STEPS_MAX, _KEYS_MAX, _LETTERS_MAX = 16, 1024, 64, 128
+"""What a server may say of itself. GR00T's releases have 4 modalities of at most 16 steps and 10 keys."""
 _PIECE = re.compile(r"(?P<key>[^:,\s]+)(:(?P<size>[1-9][0-9]{0,3}))?")
 
 
@@ -104,14 +107,23 @@ def read_modalities(answer: Any) -> Served:
             dialect, inner = "n1.5", _json(inner)
         elif found[0] == _CLASSES[1]:
             dialect = "n1.7"
+        if len(modalities) >= _MODALITIES_MAX:
+            raise BadReply(f"get_modality_config is answered with more than {_MODALITIES_MAX} modalities")
         steps, keys = (inner.get(k) for k in ("delta_indices", "modality_keys")) if isinstance(inner, Mapping) else (None, None)
-        are_steps = isinstance(steps, list) and all(isinstance(i, int) for i in steps)
-        if not are_steps or not isinstance(keys, list) or not all(isinstance(k, str) for k in keys):
-            raise BadReply(f"get_modality_config says of {name!r} neither delta_indices nor modality_keys: {str(inner)[:120]}")
+        are_steps = isinstance(steps, list) and len(steps) <= _STEPS_MAX and all(type(i) is int and abs(i) <= _STEPS_MAX for i in steps)
+        are_keys = isinstance(keys, list) and len(keys) <= _KEYS_MAX and all(isinstance(k, str) and _is_key(k) for k in keys)
+        if not are_steps or not are_keys:
+            limits = f"at most {_STEPS_MAX} and {_KEYS_MAX} of them, keys of at most {_LETTERS_MAX} letters"
+            what = f"says of '{told(str(name), NAME_MAX)}' neither delta_indices nor modality_keys ({limits}): {told(inner, 120)}"
+            raise BadReply(f"get_modality_config {what}")
         modalities[str(name)] = Modality(steps=tuple(steps or ()), keys=tuple(bare(k) for k in keys))
     if not modalities:
-        raise BadReply(f"get_modality_config is answered with {', '.join(map(str, answer))}, of which none is a modality: a map with {_CLASSES[0]}")
+        raise BadReply(f"get_modality_config is answered with {told_names(answer)}, of which none is a modality: a map with {_CLASSES[0]}")
     return Served(dialect, modalities)
+
+
+def _is_key(text: str) -> bool:
+    return len(text) <= _LETTERS_MAX and text.isprintable()
 
 
 def modality_answer(modalities: Mapping[str, Modality], dialect: Dialect) -> dict[str, Any]:
@@ -211,4 +223,4 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise BadReply(f"get_modality_config holds what is no JSON: {error}") from error
+        raise BadReply(f"get_modality_config holds what is no JSON: {told(error)}") from error

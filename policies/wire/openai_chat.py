@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, BadReply
+from vlagym.policies.foreign import told
 from vlagym.policies.wire.structure import MAX_ITEMS
 
 MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
 RETRIED = (408, 409, 429, 500, 502, 503, 504, 529)
 """Statuses after which it is worth asking again: too busy, or failed this once."""
-_TOLD = 300
+_TOLD, _NAME_MAX = 300, 200
 """Characters of an answer that an error repeats."""
 _OBJECTS = 200
 """Braces at which a JSON object is looked for in a text."""
@@ -169,13 +170,14 @@ def wants_other_field(status: int, error: str, field: MaxTokensField) -> MaxToke
 
 
 def read_models(body: bytes) -> list[str]:
-    """Returns the models that a server lists at /models; none where the answer is of another form."""
+    """Returns the models that a server lists at /models; none where the answer is of another form. What cannot be a name is left out."""
     try:
         data = _json(body)
     except BadReply:
         return []
     rows = data.get("data") if isinstance(data, dict) else None
-    return [str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id")] if isinstance(rows, list) else []
+    names = [str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id")] if isinstance(rows, list) else []
+    return [name for name in names if len(name) <= _NAME_MAX and name.isprintable()]
 
 
 def retry_after_s(text: str | None) -> float | None:
@@ -284,5 +286,4 @@ def _json(body: bytes) -> Any:
 
 
 def _short(body: bytes) -> str:
-    text = " ".join(body[: 4 * _TOLD].decode("utf-8", "replace").split())
-    return text if len(text) <= _TOLD else f"{text[:_TOLD]} …"
+    return told(body, _TOLD)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadReply, unknown_name
 from vlagym.envs.types import ActionSpec, Observation, ObservationSpec
-from vlagym.policies.wire import names
+from vlagym.policies.foreign import told, told_names
+from vlagym.policies.wire import arrays, names
 from vlagym.policies.wire.names import Names
 
 Dialect = Literal["openpi", "roboarena", "vllm_omni", "sglang"]
@@ -32,7 +33,7 @@ SGLANG_PATH = "/openpi/policy"
 _ROBOARENA_FIELDS = ("needs_session_id", "n_external_cameras", "needs_wrist_camera", "needs_stereo_camera")
 _VLLM_FIELDS = ("action_horizon", "max_action_horizon", "action_dim", "action_keys", "embodiment_tag")
 _SESSIONS = ("roboarena", "vllm_omni")
-_MAX_STEPS = 1024
+MAX_STEPS = 1024
 """Of a chunk: the longest of a published checkpoint has 50."""
 
 
@@ -155,19 +156,19 @@ def read_actions(answer: Any, called: Names, action: ActionSpec) -> NDArray[np.f
     """
     error = read_error(answer)
     if error is not None:
-        raise BadReply(f"the server answers with an error: {_end(error)}")
+        raise BadReply(f"the server answers with an error: {told(error, keep='end')}")
     if not isinstance(answer, Mapping):
         return _chunk(answer, action.size, "the answer")
     for key in (called.actions, "action"):
         if key in answer and not isinstance(answer[key], Mapping):
             return _chunk(answer[key], action.size, repr(key))
     inner = answer.get(called.actions)
-    arrays: Mapping[str, Any] = inner if isinstance(inner, Mapping) else answer
-    missing = [place for place in called.parts.values() if place not in arrays]
+    held: Mapping[str, Any] = inner if isinstance(inner, Mapping) else answer
+    missing = [place for place in called.parts.values() if place not in held]
     if missing:
         wanted = f"{called.actions!r}, or {', '.join(map(repr, called.parts.values()))}"
-        raise BadReply(f"the answer holds {', '.join(map(repr, arrays)) or 'nothing'}, and no actions: {wanted} is wanted")
-    parts = [_chunk(arrays[called.parts[c.name]], c.size, repr(called.parts[c.name])) for c in action.components]
+        raise BadReply(f"the answer holds {told_names(map(repr, held))}, and no actions: {wanted} is wanted")
+    parts = [_chunk(held[called.parts[c.name]], c.size, repr(called.parts[c.name])) for c in action.components]
     steps = {len(part) for part in parts}
     if len(steps) > 1:
         raise BadReply(f"the components of the answer have different numbers of steps: {', '.join(str(len(part)) for part in parts)}")
@@ -176,18 +177,18 @@ def read_actions(answer: Any, called: Names, action: ActionSpec) -> NDArray[np.f
 
 def _chunk(value: Any, size: int, what: str) -> NDArray[np.float32]:
     try:
-        array = np.asarray(value)
+        array = arrays.numbers(value)
     except ValueError as error:
         raise BadReply(f"{what} holds no array: {error}") from error
-    if array.dtype.kind not in "fiu":
+    if array is None:
         raise BadReply(f"{what} holds {_shown(value)}; numbers are wanted")
     found = array.shape
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]
     if array.ndim == 1:
         array = array[None] if size == len(array) else array[:, None]
-    if array.ndim != 2 or array.shape[1] != size or not 0 < array.shape[0] <= _MAX_STEPS:
-        raise BadReply(f"{what} has the shape {found}; (T, {size}) with T from 1 to {_MAX_STEPS} is wanted")
+    if array.ndim != 2 or array.shape[1] != size or not 0 < array.shape[0] <= MAX_STEPS:
+        raise BadReply(f"{what} has the shape {found}; (T, {size}) with T from 1 to {MAX_STEPS} is wanted")
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
         return array.astype(np.float32)
 
@@ -195,9 +196,4 @@ def _chunk(value: Any, size: int, what: str) -> NDArray[np.float32]:
 def _shown(value: Any) -> str:
     if isinstance(value, (bytes, np.ndarray)):
         return f"{type(value).__name__} of {len(value) if isinstance(value, bytes) else value.shape}"
-    return repr(_end(value, 80)) if isinstance(value, str) else f"{type(value).__name__} {str(value)[:80]}"
-
-
-def _end(text: str, letters: int = 300) -> str:
-    """Returns the end of a text, which is where a traceback says what happened."""
-    return text if len(text) <= letters else f"… {text[-letters:]}"
+    return f"'{told(value, 80, keep='end')}'" if isinstance(value, str) else f"{type(value).__name__} {told(value, 80)}"

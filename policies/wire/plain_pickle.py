@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vlagym.envs.errors import BadData
+from vlagym.policies.foreign import told
 
 MAX_OPCODES = 50_000
 """In one message, pickles within it included. A chunk of 100 actions of LeRobot has 6000."""
@@ -32,7 +33,7 @@ class Name(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"[:_SHOWN]
+        return told(f"{self.module}.{self.name}", _SHOWN)
 
 
 @dataclass
@@ -91,7 +92,7 @@ def read(stream: io.BytesIO, *, records: frozenset[Name], names: frozenset[Name]
                 return machine.result()
             machine.step(opcode.name, argument)
     except (ValueError, struct.error, UnicodeError) as error:
-        raise BadData(f"a pickle is damaged: {str(error)[:_SHOWN]}") from error
+        raise BadData(f"a pickle is damaged: {told(error, _SHOWN)}") from error
     raise BadData("a pickle ends before its end")
 
 

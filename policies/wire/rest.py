@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, BadReply, unknown_name
 from vlagym.envs.types import ActionSpec, Observation, ObservationSpec
+from vlagym.policies.foreign import told
 from vlagym.policies.wire import arrays, names
 from vlagym.policies.wire.names import Names, read_names
 
@@ -175,13 +176,13 @@ def read_actions(said: Any, action: ActionSpec) -> NDArray[np.float32]:
             "that are not uint8"
         )
     if isinstance(said, Mapping) and "detail" in said:
-        raise BadReply(f"the server refuses the request: {str(said['detail'])[:300]}")
+        raise BadReply(f"the server refuses the request: {told(said['detail'])}")
     try:
-        found = np.asarray(said)
+        found = arrays.numbers(said)
     except ValueError as error:
         raise BadReply(f"the server answers with actions of different lengths; each is {action.size} numbers") from error
-    if found.dtype.kind not in "fiu":
-        raise BadReply(f"the server answers with {type(said).__name__} {str(said)[:80]!r}, not with actions")
+    if found is None:
+        raise BadReply(f"the server answers with {type(said).__name__} '{told(said, 80)}', not with actions")
     steps = found[None] if found.ndim == 1 else found
     if steps.ndim != 2 or steps.shape[1] != action.size or not 0 < len(steps) <= _MAX_STEPS:
         wanted = f"({action.size},) or (T, {action.size}) with T from 1 to {_MAX_STEPS}"
@@ -219,9 +220,9 @@ def _inner(text: str) -> Any:
 
 def _numbers(value: Any) -> NDArray[Any]:
     try:
-        array = np.asarray(value)
+        array = arrays.numbers(value)
     except ValueError as error:
         raise BadData(f"{STATE} holds no vector of numbers: {error}") from error
-    if array.dtype.kind not in "fiu":
+    if array is None:
         raise BadData(f"{STATE} holds {type(value).__name__}; numbers are wanted")
     return array

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadReply
+from vlagym.policies.foreign import NAME_MAX, told
 
 Message = dict[str, Any]
 Encoding = Literal["raw", "jpeg", "png"]
@@ -113,7 +114,8 @@ def read_array(message: Any, size: int) -> Command:
     said = [d.get("size") for d in dims]
     steps, rest = divmod(len(values), size)
     if rest or not 0 < steps <= _MAX_STEPS or said not in ([], [len(values)], [steps, size]):
-        raise BadReply(f"a command holds {len(values)} numbers in the layout {said}; {size} are wanted, or T times {size} in the layout [T, {size}]")
+        found = f"{len(values)} numbers in the layout {told(said, NAME_MAX)}"
+        raise BadReply(f"a command holds {found}; {size} are wanted, or T times {size} in the layout [T, {size}]")
     return Command(_stamp_of(dims[0].get("label")) if dims else None, values.reshape(steps, size))
 
 
@@ -124,8 +126,8 @@ def read_trajectory(message: Any, joints: Sequence[str], rate_hz: float) -> Comm
       BadReply: If it names other joints, or its points are not one step apart.
     """
     names, points = message.get("joint_names"), message.get("points")
-    if not isinstance(names, list) or sorted(map(str, names)) != sorted(joints):
-        raise BadReply(f"a trajectory moves {names}; {', '.join(joints)} are wanted")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or sorted(names) != sorted(joints):
+        raise BadReply(f"a trajectory moves {told(names)}; {', '.join(joints)} are wanted")
     if not isinstance(points, list) or not 0 < len(points) <= _MAX_STEPS:
         raise BadReply("a trajectory has no points")
     rows = [_numbers(_mapping(p).get("positions"), "positions of a point") for p in points]

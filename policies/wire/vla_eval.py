@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, BadReply, unknown_name
 from vlagym.envs.types import ActionSpec, Observation, ObservationSpec
+from vlagym.policies.foreign import told, told_names
 from vlagym.policies.wire import arrays, names
 from vlagym.policies.wire.names import Names
 
@@ -27,6 +28,9 @@ ImageFormat = Literal["png", "jpeg", "raw", "array"]
 """How images travel. png: a lossless file. jpeg: a file of quality 95, which is not the image any more. raw: bare bytes in an envelope of images.
 array: like any other array."""
 
+_MAX_STEPS = 1024
+"""Of a chunk: the longest of a published checkpoint has 50."""
+_DIMENSIONS_MAX = 4
 _JPEG_QUALITY = 95  # vla-eval 0.8.0, protocol/image_codec.py
 _IMAGE_DEPTHS = (3, 4)
 _PIXELS_MAX = 32 * 2**20
@@ -80,15 +84,15 @@ def unpack(data: bytes | str, *, max_bytes: int = arrays.MAX_BYTES) -> Message:
       BadReply: If it is none.
     """
     if isinstance(data, str):
-        raise BadReply(f"a text came where messages are binary: {data[-300:]!r}")
+        raise BadReply(f"a text came where messages are binary: '{told(data, keep='end')}'")
     try:
         raw = arrays.unpack(data, max_bytes=max_bytes)
         if not isinstance(raw, dict) or not {"type", "payload", "seq", "timestamp"} <= set(raw):
-            found = f"a map of {', '.join(map(str, list(raw)[:8])) or 'nothing'}" if isinstance(raw, dict) else type(raw).__name__
+            found = f"a map of {told_names(raw)}" if isinstance(raw, dict) else type(raw).__name__
             raise BadReply(f"what came is no message of vla-eval, which has type, payload, seq and timestamp; it is {found}")
         kind, payload, seq, timestamp = raw["type"], raw["payload"], raw["seq"], raw["timestamp"]
         if kind not in get_args(Type):
-            raise BadReply(f"a message is of the type {str(kind)[:40]!r}; there are {', '.join(get_args(Type))}")
+            raise BadReply(f"a message is of the type '{told(kind, 40)}'; there are {', '.join(get_args(Type))}")
         if not isinstance(payload, dict) or not isinstance(seq, int) or isinstance(seq, bool) or not isinstance(timestamp, (int, float)):
             raise BadReply(f"a message of the type {kind!r} has payload, seq and timestamp of other types than map, whole number and number")
         return Message(kind, _without_files(payload), seq, float(timestamp))
@@ -184,14 +188,18 @@ def read_actions(payload: Mapping[str, Any], key: str = ACTIONS) -> NDArray[np.f
     """
     said = payload.get(key, payload.get("action"))
     if said is None:
-        raise BadReply(f"the answer has no {key!r}; it has {', '.join(map(str, payload)) or 'nothing'}")
+        raise BadReply(f"the answer has no {key!r}; it has {told_names(payload)}")
     try:
-        values = np.asarray(said)
+        values = arrays.numbers(said)
     except ValueError as error:
         raise BadReply(f"the {key} of the answer are no array: {error}") from error
-    if values.dtype.kind not in "fiu" or values.ndim not in (1, 2):
-        raise BadReply(f"the {key} of the answer are {values.shape} {values.dtype}; (D,) or (T, D) numbers are wanted")
-    return np.atleast_2d(values).astype(np.float32)
+    wanted = f"(D,) or (T, D) numbers are wanted, with T from 1 to {_MAX_STEPS}"
+    if values is None:
+        raise BadReply(f"the {key} of the answer are {type(said).__name__} {told(said, 80)}; {wanted}")
+    if values.ndim not in (1, 2) or not 0 < len(values) <= _MAX_STEPS:
+        raise BadReply(f"the {key} of the answer are {values.shape} {values.dtype}; {wanted}")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+        return np.atleast_2d(values).astype(np.float32)
 
 
 # ---------------------------------------------------------------------------------------------------------------------------- images
@@ -226,14 +234,15 @@ def _without_files(value: Any) -> Any:
 
 def _pixels(said: Mapping[str, Any]) -> NDArray[np.uint8]:
     kind, data, shape = said.get("format"), said.get("data"), said.get("shape")
-    if not isinstance(data, bytes) or not isinstance(shape, list) or not all(isinstance(n, int) and n >= 0 for n in shape):
+    is_shape = isinstance(shape, list) and len(shape) <= _DIMENSIONS_MAX and all(isinstance(n, int) and n >= 0 for n in shape)
+    if not isinstance(data, bytes) or not isinstance(shape, list) or not is_shape:
         raise BadData("an image of a message has no data or no shape")
     if kind == "raw":
         if said.get("dtype") != "|u1" or len(data) != np.prod(shape, dtype=object):
-            raise BadData(f"a raw image declares {shape} of {str(said.get('dtype'))[:16]!r} and brings {len(data)} bytes; uint8 is wanted")
+            raise BadData(f"a raw image declares {shape} of {told(said.get('dtype'), 16)!r} and brings {len(data)} bytes; uint8 is wanted")
         return np.frombuffer(data, np.uint8).reshape(shape).copy()
     if kind not in ("png", "jpeg"):
-        raise BadData(f"an image of a message has the format {str(kind)[:16]!r}; png, jpeg and raw are read")
+        raise BadData(f"an image of a message has the format {told(kind, 16)!r}; png, jpeg and raw are read")
     return _unpacked(data, kind, shape)
 
 
@@ -248,7 +257,7 @@ def _unpacked(data: bytes, kind: str, shape: list[int]) -> NDArray[np.uint8]:
     except BadData:
         raise
     except Exception as error:  # a decoder raises whatever it likes about a broken file
-        raise BadData(f"an image of a message is no {kind} that can be read: {type(error).__name__}: {error}") from error
+        raise BadData(f"an image of a message is no {kind} that can be read: {type(error).__name__}: {told(error)}") from error
     if list(pixels.shape) != shape or pixels.dtype != np.uint8:
         raise BadData(f"an image of a message declares {shape} uint8 and is {list(pixels.shape)} {pixels.dtype}")
     return pixels

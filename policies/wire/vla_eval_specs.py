@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+from vlagym.envs.errors import BadReply
 from vlagym.envs.types import ActionComponent, ActionSpec, ObservationSpec, StateComponent
 from vlagym.policies.conversions import grippers, rotations
+from vlagym.policies.foreign import NAME_MAX, told
 
 RAW = "raw"
 """A format that says nothing."""
@@ -28,6 +30,8 @@ _GRIPPERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _ROTATIONS = frozenset(("axis_angle", "euler_xyz", "quaternion_xyzw", "rot6d_interleaved"))
 _UNFOLLOWED = frozenset(("seed", "env_seed", "max_steps", "max_episode_steps", "success_mode", "deterministic_episodes", "num_steps_wait"))
 """What a server may ask of a benchmark that changes nothing of what is sent. Here the episode says all of that."""
+_PARTS_MAX = 64
+"""Of what a server says of itself."""
 _LONG_WAY = ("axis_angle_positive_w", "axis_angle_positive_x")
 """Forms of a state's orientation that robosuite's formula writes, whose angle goes up to 2 pi."""
 
@@ -105,6 +109,9 @@ def compared(hello: Mapping[str, Any], action: ActionSpec, observation: Observat
 
     Returns:
       What to send it, and a complaint for each part that does not fit.
+
+    Raises:
+      BadReply: If it describes more than any policy has.
     """
     said_action, said_observation, params = (_map(hello, key) for key in ("action_spec", "observation_spec", "observation_params"))
     unsaid: list[str] = []
@@ -192,7 +199,7 @@ def _about_params(params: Mapping[str, Any], action: ActionSpec, observation: Ob
             if bool(value) != is_absolute:
                 yield f"action position: it sends {'absolute' if value else 'relative'} ones, and the profile declares the other"
         elif value:
-            yield f"{key}: it asks for {key}={value!r}, which is not known here"
+            yield f"{key}: it asks for {key}={told(value, NAME_MAX)}, which is not known here"
 
 
 def _role(convention: str) -> Role | None:
@@ -214,12 +221,14 @@ def _formats(convention: str) -> tuple[str, ...]:
 
 def _map(hello: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = hello.get(key)
-    return {str(k): v for k, v in found.items()} if isinstance(found, Mapping) else {}
+    if isinstance(found, Mapping) and len(found) > _PARTS_MAX:
+        raise BadReply(f"its hello describes {len(found)} parts as {key}; at most {_PARTS_MAX} are read")
+    return {told(str(k), NAME_MAX): v for k, v in found.items()} if isinstance(found, Mapping) else {}
 
 
 def _word(spec: Any, key: str) -> str:
     found = spec.get(key) if isinstance(spec, Mapping) else None
-    return found if isinstance(found, str) else RAW
+    return told(found, NAME_MAX) if isinstance(found, str) else RAW
 
 
 def _dims(spec: Any) -> int:

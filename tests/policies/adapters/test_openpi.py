@@ -133,7 +133,7 @@ def test_openpi_is_asked_with_the_names_of_the_profile(load: Callable[..., Polic
         assert server.requests[0]["prompt"] == SEEN.instruction
     spec = policy.spec
     assert (spec.chunk_steps, spec.execute_steps, spec.runs_in_worker, spec.profile) == (10, 7, True, "seven")
-    assert spec.card == {"url": server.url, "dialect": "openpi", "profile": "seven", "server": {"reset_pose": [0, -1.5]}}
+    assert spec.card == {"url": server.url, "dialect": "openpi", "profile": "seven", "server": {"reset_pose": [0, -1.5], "odd": "nan"}}
 
 
 def test_roboarena_is_told_of_episodes(load: Callable[..., Policy]) -> None:
@@ -219,7 +219,7 @@ def test_a_server_that_announces_a_profile_needs_none(load: Callable[..., Policy
         assert np.array_equal(play(policy).values, CHUNK)
         assert policy.spec.action == profile.action and policy.spec.observation == profile.observation
         assert server.requests[0]["session_id"] == "0a" * 16, "a server of ours is told which episode it is"
-        with pytest.raises(ConventionMismatch, match=r"announces the profile 'seven' with other actions and observations than the profile 'libero'"):
+        with pytest.raises(ConventionMismatch, match=r"announces the profile 'seven', and the profile 'libero' that was named says otherwise: action"):
             load(server.url, profile="libero")
     with servers.openpi(answer, {"vlagym": {"name": "half"}}) as server, pytest.raises(BadReply, match=r"announces what is no profile"):
         load(server.url, profile="")
@@ -342,7 +342,7 @@ METADATA = frame(b"\x80")
 @pytest.mark.parametrize(
     ("reply", "kind", "complaint"),
     [
-        (frame(b"Traceback\nKeyError: 'observation/state'", opcode=1) + goodbye(1011, "x"), BadReply, r"answers with an error: Traceback\nKeyError"),
+        (frame(b"Traceback\nKeyError: 'observation/state'", opcode=1) + goodbye(1011, "x"), BadReply, r"answers with an error: Traceback KeyError"),
         (frame(pickle.dumps({"actions": CHUNK})), BadReply, r"sent what is no answer: "),
         (frame(servers.pack({"actions": CHUNK})[:-9]), BadReply, r"sent what is no answer: "),
         (frame(b"x", announced=HUGE), BadReply, r"announced a message that is larger than 64 MiB \(option max_mib=N\)"),

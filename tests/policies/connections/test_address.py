@@ -42,7 +42,15 @@ def test_no_transport_takes_a_login(make: object, address: str, login: str) -> N
 
 @pytest.mark.parametrize(
     "url",
-    ["ws://user:p/s3cret@h", "ws://user:p?s3cret@h", "http://h?s3cret", "ws://h/?s3cret\nX: 1", "ws://h /s3 cret?s3cret", "ws://h/?s3crét", "ws://h:0?s3cret"],
+    [
+        "ws://user:p/s3cret@h",
+        "ws://user:p?s3cret@h",
+        "http://h?s3cret",
+        "ws://h/?s3cret\nX: 1",
+        "ws://h /s3 cret?s3cret",
+        "ws://h/?s3crét",
+        "ws://h:0?s3cret",
+    ],
 )
 def test_an_address_that_is_none_is_refused_without_its_secrets(url: str) -> None:
     with pytest.raises(BadData, match="is no address of a server") as caught:

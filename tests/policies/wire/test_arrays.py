@@ -17,7 +17,7 @@ import pytest
 from vlagym.envs.errors import BadData, UnknownName
 from vlagym.envs.types import stream
 from vlagym.policies.wire import structure
-from vlagym.policies.wire.arrays import Dialect, from_json, pack, to_json, unpack
+from vlagym.policies.wire.arrays import Dialect, from_json, numbers, pack, to_json, unpack
 
 ARRAY = np.array([1.0, 5.0], np.float32)
 # Captured from the original encoders, each with numpy 2.4 and this array.
@@ -213,3 +213,28 @@ def test_every_kind_of_msgpack_value_passes_the_look_at_its_structure() -> None:
     message = [None, True, -1, -200, 200, 70_000, 2**40, -(2**40), 1.5, "x" * 20, "x" * 40, "x" * 300, long_text, b"x", b"x" * 300, b"x" * 70_000]
     message += [[1] * 20, long_list, {"a": 1}, {str(i): i for i in range(20)}, long_map]  # type: ignore[list-item]
     assert unpack(msgpack.packb(message)) == message
+
+
+@pytest.mark.parametrize("value", [[True, 1.5], [[0.0, 1.0], [0.0, np.True_]], (1, [2, [False]]), [np.zeros(2, bool), 1.0], True])
+def test_a_truth_value_among_numbers_is_no_number(value: Any) -> None:
+    assert numbers(value) is None
+
+
+@pytest.mark.parametrize("value", [[0, 1.5], [[0.0, 1.0], [0.0, np.float32(1)]], np.ones(2, np.uint8), [], 1, [np.ones(2), [0, 1]]])
+def test_numbers_are_numbers_however_deep_they_lie(value: Any) -> None:
+    found = numbers(value)
+    assert found is not None and np.array_equal(found, np.asarray(value))
+
+
+@pytest.mark.parametrize("value", [None, "1", b"1", [1, "2"], {"a": 1}, [10**30], np.array(["1"]), ["x" * 10**5, *([""] * 10**6)]])
+def test_nothing_else_is_a_number_and_costs_no_memory(value: Any) -> None:
+    tracemalloc.start()
+    assert numbers(value) is None
+    assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
+    tracemalloc.stop()
+
+
+def test_a_shape_that_no_array_has_is_told_in_part() -> None:
+    with pytest.raises(BadData) as caught:
+        from_json('{"__numpy__": "AAAA", "dtype": "<f4", "shape": [1' + "0" * 400 + "]}")
+    assert "the shape of an array is" in str(caught.value) and len(str(caught.value)) < 300

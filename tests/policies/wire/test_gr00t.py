@@ -71,6 +71,10 @@ def test_a_token_stands_beside_the_endpoint() -> None:
     assert gr00t.call("ping", token="s3cret") == {"endpoint": "ping", "api_token": "s3cret"}
 
 
+def described(as_json: dict[str, Any]) -> dict[str, Any]:
+    return {"video": {"__ModalityConfig_class__": True, "as_json": as_json}}
+
+
 @pytest.mark.parametrize(("dialect", "captured"), [("n1.5", GET_ACTION_N15), ("n1.6", GET_ACTION_N16)])
 def test_a_request_for_actions_begins_as_that_of_the_original(dialect: Dialect, captured: str) -> None:
     video = {"front": "image"} if dialect == "n1.5" else {"front": "image", "wrist": "wrist_image"}
@@ -113,6 +117,9 @@ def test_the_envelope_of_n17_is_known_by_its_name() -> None:
         ("text", "is answered with str"),
         ({"video": {"delta_indices": [0]}}, "is answered with video, of which none is a modality"),
         ({"video": {"__ModalityConfig_class__": True, "as_json": "{"}}, "holds what is no JSON"),
+        (described({"delta_indices": [0] * 10**5, "modality_keys": ["a"]}), r"at most 1024 and 64 of them"),
+        (described({"delta_indices": [0], "modality_keys": ["\x1b]0;x"]}), r"at most 128 letters\): \{.*\\x1b"),
+        ({f"m{k}": described({"delta_indices": [0], "modality_keys": ["a"]})["video"] for k in range(100)}, r"more than 16 modalities"),
         ({"video": {"__ModalityConfig_class__": True, "as_json": {"delta_indices": "0"}}}, "says of 'video' neither delta_indices nor modality_keys"),
     ],
 )

@@ -162,7 +162,7 @@ def test_parts_are_called_as_the_table_says() -> None:
 @pytest.mark.parametrize(
     ("answer", "complaint"),
     [
-        ("Traceback …\nKeyError: 'observation/state'\n", r"answers with an error: Traceback …\nKeyError: 'observation/state'"),
+        ("Traceback …\nKeyError: 'observation/state'\n", r"answers with an error: Traceback … KeyError: 'observation/state'"),
         ("x" * 2000 + "ValueError: bad", r"answers with an error: … x+ValueError: bad"),
         ({"error": "Traceback: boom"}, r"answers with an error: Traceback: boom"),
         ({"type": "error", "message": "no such model"}, r"answers with an error: no such model"),
@@ -178,6 +178,10 @@ def test_parts_are_called_as_the_table_says() -> None:
         ({"motion": CHUNK[:, :6], "gripper": CHUNK[:3, 6:]}, r"different numbers of steps: 10, 3"),
         (None, r"the answer holds NoneType None"),
         (b"raw", r"the answer holds bytes of 3; numbers are wanted"),
+        ({"actions": [[True, 1.5, 0, 0, 0, 0, 0]]}, r"'actions' holds list \[\[True, 1.5, 0, 0, 0, 0, 0\]\]; numbers are wanted"),
+        ({"k" * 5_000_000: 1}, r"the answer holds 'k+ …, and no actions"),
+        ({"actions": ["x" * 10_000, *([""] * 900_000)]}, r"'actions' holds list \['x+"),
+        ({"error": "\x1b]0;pwn\x07"}, r"answers with an error: \\x1b\]0;pwn\\x07$"),
         (np.array([True]), r"the answer holds ndarray of \(1,\)"),
     ],
 )
@@ -268,4 +272,6 @@ def test_a_profile_that_does_not_fit_is_told_in_what(metadata: dict[str, Any], d
 
 def test_the_length_of_a_chunk_is_read_where_it_is_said() -> None:
     assert openpi_metadata.horizon({"action_horizon": 24}) == 24 and openpi_metadata.horizon(sglang()) == 10
+    with pytest.raises(BadReply, match="its chunks have 1025 actions; at most 1024 are read"):
+        openpi_metadata.horizon({"action_horizon": 1025})
     assert openpi_metadata.horizon({}) is None and openpi_metadata.horizon({"action_horizon": "many"}) is None

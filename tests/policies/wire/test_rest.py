@@ -145,6 +145,8 @@ def test_a_state_vector_of_another_length_is_told_with_what_is_wanted() -> None:
         pytest.param(b"[[1, 2, 3], [1, 2]]", "actions of different lengths; each is 7 numbers", id="ragged"),
         pytest.param(b"[[[1, 2, 3, 4, 5, 6, 7]]]", r"actions of the shape \(1, 1, 7\)", id="too deep"),
         pytest.param(b"[true, true, true, true, true, true, true]", "not with actions", id="truth"),
+        pytest.param(b"[true, 1.5, 0, 0, 0, 0, 0]", r"answers with list '\[True, 1.5, 0, 0, 0, 0, 0\]', not with actions", id="truth among numbers"),
+        pytest.param(b'{"detail": "\\u001b[31mred"}', r"refuses the request: \\x1b\[31mred$", id="colours"),
     ],
 )
 def test_what_are_no_actions_is_told(answer: bytes, words: str) -> None:

@@ -247,10 +247,13 @@ def test_actions_are_one_or_several(said: Any, shape: tuple[int, int]) -> None:
     ("payload", "message"),
     [
         ({"reward": 1}, "the answer has no 'actions'; it has reward"),
-        ({"actions": "none"}, r"the actions of the answer are \(\) <U4"),
+        ({"actions": "none"}, r"the actions of the answer are str none; \(D,\) or \(T, D\) numbers are wanted"),
         ({"actions": np.zeros((1, 5, 7))}, r"are \(1, 5, 7\) float64; \(D,\) or \(T, D\) numbers are wanted"),
         ({"actions": [[1.0], [1.0, 2.0]]}, "the actions of the answer are no array"),
-        ({"actions": {"a": [1.0]}}, "object"),
+        ({"actions": {"a": [1.0]}}, "are dict {'a': \\[1.0\\]}; "),
+        ({"actions": [True, 1.5, 0.0]}, r"are list \[True, 1.5, 0.0\]; "),
+        ({"actions": np.zeros((2000, 7))}, r"are \(2000, 7\) float64; .* with T from 1 to 1024"),
+        ({"k" * 5_000_000: 1}, r"it has k{60} …$"),
     ],
 )
 def test_answers_without_actions_are_refused(payload: dict[str, Any], message: str) -> None:
@@ -410,3 +413,11 @@ def test_garbage_in_a_hello_is_no_crash() -> None:
     assert specs.compared(said, *GOOD)[1] == ["observation image: it reads the format 'raw', which has no meaning here"] + [
         "observation x: it reads the format 'raw', which has no meaning here"
     ]
+
+
+def test_a_hello_that_describes_what_no_policy_has_is_refused_or_told_in_part() -> None:
+    with pytest.raises(BadReply, match="its hello describes 1000 parts as action_spec; at most 64 are read"):
+        specs.compared({"action_spec": {f"a{k}": {} for k in range(1000)}}, *GOOD)
+    said = {"observation_spec": {"x" * 5_000_000: {"format": "\x1b[31m" + "y" * 5_000_000}}}
+    (complaint,) = specs.compared(said, *GOOD)[1]
+    assert len(complaint) < 300 and complaint.isprintable()
