@@ -17,6 +17,7 @@ from vlagym.benchmark.suite import Suite, digest_of
 from vlagym.benchmark.suite_files import suite_from_plain, suite_to_plain
 from vlagym.envs.errors import BadData, RunStopped
 from vlagym.envs.types import EpisodeSpec, canonical_json, stream
+from vlagym.policies.foreign import has_query, without_query
 from vlagym.results.comparison import looked_at, shared
 from vlagym.results.sequential import Decision, SequentialComparison, State
 from vlagym.results.store import HEADER
@@ -60,6 +61,13 @@ class Design:
         SequentialComparison(alpha=self.alpha, difference=self.difference)  # refuses what is no alpha or no difference
         if self.order_seed is not None and self.order_seed < 0:
             raise BadData(f"the seed of the order is 0 or more, not {self.order_seed}")
+
+        asking = [c.policy for c in (self.first, self.second) if has_query(c.policy)]
+        if asking:
+            raise BadData(
+                f"the address of {without_query(asking[0])} has a query, which may hold a key, and a comparison writes down what it compares: "
+                "leave it out; keys lie in environment variables (option api_key_env)"
+            )
 
     def plain(self) -> dict[str, Any]:
         """Returns it as JSON holds it."""

@@ -19,12 +19,15 @@ from vlagym.envs.types import EpisodeSpec, RunHeader, SensorSpec, canonical_json
 from vlagym.policies.base import PolicySpec
 from vlagym.policies.chunking import Chunking
 from vlagym.policies.conventions import Pipeline
+from vlagym.policies.foreign import has_query, without_query
 from vlagym.results.pooling import METRICS, PACKAGES_OF_IMAGES, packages_that_score
 from vlagym.results.schema import RUN_SCHEMA
 
 _OTHERS = ("vlagym", "mujoco", "numpy", "gymnasium", "gymnasium-robotics", "mujoco-menagerie", "torch", "dm_control", "mink", "daqp")
 _PACKAGES = (*_OTHERS, *PACKAGES_OF_IMAGES)
 """Those whose version may matter to whoever repeats a run; absent ones are left out."""
+QUERY_LEFT_OUT = "query_left_out"
+"""Key of a header's policy whose address has a query, which may hold a key and is stored nowhere: it has to be said again to go on."""
 
 
 def packages() -> dict[str, str]:
@@ -101,8 +104,9 @@ def make_header(
         schema=RUN_SCHEMA,
         suite={**suite_to_plain(suite), "digest": digest_of(episodes), "episodes": len(episodes)},
         policy={
-            "name": policy_text,
-            "options": dict(policy_options),
+            "name": without_query(policy_text),
+            "options": {name: without_query(value) for name, value in policy_options.items()},
+            **({QUERY_LEFT_OUT: True} if has_query(policy_text) else {}),
             "card": to_plain(policy.card),
             "privileged": policy.privileged,
             "chunking": str(chunking),
@@ -119,7 +123,7 @@ def make_header(
         packages={**_packages_of(episodes, pipelines.values()), METRICS: str(METRICS_VERSION)},
         gl_renderer=gl_renderer,
         machine={**machine(), **({} if gl_renderer is None else {"gl_backend": backend.wanted()})},
-        command=tuple(command),
+        command=tuple(map(without_query, command)),
         started=now(),
         robot_bases=bases_of(episodes),
         safety=_safety(episodes, safety),

@@ -25,6 +25,7 @@ from vlagym.policies.base import Policy
 from vlagym.policies.chunking import declared, parse
 from vlagym.policies.connections.limits import read_reconnect
 from vlagym.policies.conventions import Pipeline
+from vlagym.policies.foreign import without_query
 from vlagym.policies.loading import load_policy
 from vlagym.results.store import HEADER, Store
 
@@ -286,7 +287,7 @@ def expand(suite: Suite, workers: int | None = None, advance: Callable[[], None]
 
 def default_folder(policy: str, suite: str) -> Path:
     """Returns where a run goes that was not told: runs/<UTC time>-<policy>-<suite>."""
-    words = [re.sub(r"[^A-Za-z0-9._+]+", "_", word).strip("_") for word in (policy, suite)]
+    words = [re.sub(r"[^A-Za-z0-9._+]+", "_", word).strip("_") for word in (without_query(policy), suite)]
     moment = now().split("+")[0].replace(":", "").replace("-", "")
     return Path("runs") / "-".join([moment, *words])
 

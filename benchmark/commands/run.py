@@ -118,12 +118,15 @@ def _fresh(options: Namespace, args: Sequence[str]) -> RunOptions:
 
 def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
     """Returns what the header of a run says, with what the command line says instead; the runner refuses if that makes another run of it."""
+    from vlagym.benchmark.header import QUERY_LEFT_OUT
     from vlagym.benchmark.runner import RunOptions
     from vlagym.benchmark.suite_files import suite_from_plain
     from vlagym.policies.loading import parse_options
     from vlagym.results.store import Store
 
     header = Store.open(options.resume).header
+    if options.policy is None and header.policy.get(QUERY_LEFT_OUT):
+        raise BadData(f"the address of this run's policy, {header.policy['name']}, had a query, which is not stored: say it again with --policy")
     plain = {k: v for k, v in header.suite.items() if k not in ("digest", "episodes")}
     suite = _suite(options) if options.suite or options.task else _changed(suite_from_plain(plain, f"{options.resume} suite"), options)
     looks = ",".join(f"{robot}={look}" for robot, look in sorted(header.robot_looks.items()))

@@ -68,6 +68,12 @@ def test_it_stops_when_the_better_one_is_known_and_leaves_two_ordinary_run_folde
     assert [look["episodes"] for look in looks] == [4, 8, 12] and [look["decided"] for look in looks] == [None, None, "first"]
 
 
+def test_an_address_with_a_query_is_refused_for_it_would_be_written_down() -> None:
+    with pytest.raises(BadData, match=r"the address of openpi:ws://h/ has a query, which may hold a key.*option api_key_env") as caught:
+        Design(first=CARRIER, second=Contender(policy="openpi:ws://h/?api_key=s3cret"), suite=SUITE)
+    assert "s3cret" not in str(caught.value)
+
+
 def test_called_again_it_plays_nothing_and_says_the_same(whole: Verdict) -> None:
     told = Told()
     again = play(whole.path, told)
