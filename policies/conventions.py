@@ -6,14 +6,13 @@ the conversions themselves, each a pure function, in `vlagym.policies.conversion
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from vlagym.envs.errors import BadSpec, ConventionMismatch
 from vlagym.envs.types import ActionSpec, ObservationSpec
 from vlagym.policies import matching, matching_observations
 from vlagym.policies.base import PolicySpec
-from vlagym.policies.conversions import grippers
+from vlagym.policies.contradictions import contradictions
 from vlagym.policies.conversions.grippers import GRIPPER_ENDS as GRIPPER_ENDS
 from vlagym.policies.conversions.scales import DISPLACEMENTS
 from vlagym.policies.matching import IGNORED as IGNORED
@@ -46,14 +45,13 @@ def connect(policy: PolicySpec, action: ActionSpec, observation: ObservationSpec
       observation: What the environment sends.
 
     Raises:
-      BadSpec: If a policy contradicts itself: it asks for all of proprioception and has no reason to, or for a history that cannot be, or it
-        declares statistics or sticky steps of nothing.
+      BadSpec: If a policy declares what cannot be, whatever the environment: see `vlagym.policies.contradictions`.
       ConventionMismatch: If any part differs in a way that no conversion is known for. The message holds both sides as a table and says
         what is wrong with each part that does not fit, and what would fit.
     """
-    contradictions = list(_contradictions(policy))
-    if contradictions:
-        raise BadSpec(f"policy {policy.name!r} {'; it '.join(contradictions)}")
+    impossible = contradictions(policy)
+    if impossible:
+        raise BadSpec(f"policy {policy.name!r} {'; it '.join(impossible)}")
     sends, reads = agreed_action(policy, action), policy.observation
     if policy.action is None and reads.rate_hz == 0:
         reads = replace(reads, rate_hz=observation.rate_hz)
@@ -81,38 +79,18 @@ def connect(policy: PolicySpec, action: ActionSpec, observation: ObservationSpec
         states=tuple(step for step, _ in state_matches if step is not None),
         ignored=tuple(c.name for c in sends.components if c.convention == IGNORED),
         repeats=repeats,
-        history=policy.history,
+        history=tuple(policy.history),
         sticky_steps=policy.sticky_steps,
     )
-
-
-def _contradictions(policy: PolicySpec) -> Iterator[str]:
-    """Yields, as the ends of a sentence, what a policy declares that cannot be, whatever the environment."""
-    components = () if policy.action is None else policy.action.components
-    if policy.reads_all_state and (policy.action is not None or policy.observation.state):
-        yield (
-            "asks for all of proprioception (reads_all_state) and declares what it sends or reads: "
-            "declare the arrays that it reads in the observation's state"
-        )
-    history = policy.history
-    if not history or history[-1] != 0 or any(a >= b for a, b in zip(history, history[1:], strict=False)):
-        yield f"declares the history {history}: it rises to 0, the present step, as in (-1, 0)"
-    if policy.sticky_steps < 0 or (policy.sticky_steps and grippers.RELATIVE not in [c.convention for c in components]):
-        yield f"holds gripper commands for {policy.sticky_steps} steps and sends none of the convention {grippers.RELATIVE}"
-    acts, reads = {c.name for c in components}, {s.name for s in policy.observation.state}
-    for name in policy.normalisation:
-        if (name in acts) == (name in reads):
-            what = "both of an action and of a state; name one of them otherwise" if name in acts else "neither of its action nor of its state"
-            yield f"has statistics of {name!r}, which is the name {what}. It has: {', '.join([*acts, *reads]) or 'none'}"
 
 
 def _observation_rate(sends: ActionSpec, reads: ObservationSpec, action: ActionSpec, observation: ObservationSpec) -> Row:
     """Compares the rate at which the policy reads with that at which it acts: there is one step for both."""
     row = Row("observation rate", f"{reads.rate_hz:g} Hz", f"{observation.rate_hz:g} Hz")
-    if abs(reads.rate_hz - sends.rate_hz) > 1e-6:
+    if not abs(reads.rate_hz - sends.rate_hz) <= 1e-6:
         wrong = f"{reads.rate_hz:g} Hz is not {sends.rate_hz:g} Hz, at which it acts: a policy is asked once for each of its steps"
         return row._replace(wrong=wrong)
-    if abs(action.rate_hz - observation.rate_hz) > 1e-6:
+    if not abs(action.rate_hz - observation.rate_hz) <= 1e-6:
         return row._replace(wrong=f"the environment sends at {observation.rate_hz:g} Hz and takes actions at {action.rate_hz:g} Hz")
     return row
 

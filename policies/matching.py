@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vlagym.envs.errors import did_you_mean
 from vlagym.envs.types import ActionComponent
 from vlagym.policies.base import Normalisation, PolicySpec
 from vlagym.policies.conversions import grippers, rotations, scales
@@ -72,15 +73,6 @@ def action(mine: ActionComponent | None, theirs: ActionComponent, terms: Terms) 
         wrong = "the policy does not send it" if mine is None else "the policy sends it to be ignored, and the environment needs it"
         return step, Row(part, "-" if mine is None else say_action(mine), say_action(theirs), wrong)
     row = Row(part, say_action(mine), say_action(theirs))
-    malformed = [
-        f"it declares {what} of {len(bounds)} numbers, and has {mine.size}"
-        for what, bounds in (("low", mine.low), ("high", mine.high))
-        if len(bounds) != mine.size
-    ]
-    if not malformed and not np.isfinite([*mine.low, *mine.high]).all():
-        malformed = ["its range is not finite: declare what it sends at most, and clip = true where that is more than the environment takes"]
-    if malformed:
-        return step, row._replace(wrong="; ".join(malformed))
     if mine.convention in grippers.CONVENTIONS and theirs.convention in grippers.GRIPPER_ENDS:
         step, wrongs = _gripper(step, mine, theirs)
     elif mine.convention == theirs.convention:
@@ -121,8 +113,6 @@ def _gripper(step: ActionStep, mine: ActionComponent, theirs: ActionComponent) -
     assert ends is not None
     if my_ends is None:
         return replace(step, name="gripper_relative"), wrongs
-    if my_ends[0] == my_ends[1]:
-        return step, [*wrongs, "its low is its high: declare the openings that are closed and fully open"]
     gain, offset = grippers.line(my_ends, ends)
     if grippers.is_binary(mine.convention):
         return replace(step, name="gripper_binary", gain=gain, offset=offset), wrongs
@@ -227,7 +217,8 @@ def _no_conversion(mine: ActionComponent, theirs: ActionComponent) -> str:
     wanted, there = control_of(mine), control_of(theirs)
     if wanted is not None and there is not None and wanted != there:
         return f"{told}; an episode that is controlled by {wanted} takes it: choose --control {wanted}"
-    return f"{told}; what is known to become {theirs.convention} is {', '.join(_known_to_become(theirs))}"
+    known = list(_known_to_become(theirs))
+    return f"{told}{did_you_mean(mine.convention, known)}; what is known to become {theirs.convention} is {', '.join(known)}"
 
 
 def _known_to_become(theirs: ActionComponent) -> Iterator[str]:

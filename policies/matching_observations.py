@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import get_args, get_type_hints
 
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.images import Shrink
@@ -28,18 +27,6 @@ def image(wanted: ImageComponent, streams: Mapping[str, ImageComponent]) -> tupl
         return step, Row(part, mine, "-", f"no camera is called {called}; there are: {', '.join(streams) or 'none'}{hint}")
     there = streams[camera]
     row = Row(part, mine, say_image(there))
-    unknown = [f"no orientation is called {o!r}; known are {', '.join(ORIENTATIONS)}" for o in (wanted.orientation, there.orientation)
-               if o not in ORIENTATIONS]  # fmt: skip
-    hints = get_type_hints(ImageComponent)
-    unknown += [
-        f"{field} is {getattr(wanted, field)!r}; known are {', '.join(get_args(hints[field]))}"
-        for field in ("fit", "filter", "values")
-        if getattr(wanted, field) not in get_args(hints[field])
-    ]
-    if wanted.centre_share is not None and not 0 < wanted.centre_share <= 1:
-        unknown.append(f"centre_share is {wanted.centre_share:g}; it is a share of the area, more than 0 and at most 1")
-    if unknown:
-        return step, row._replace(wrong=unknown[0])
     flips = tuple(sorted(ORIENTATIONS[wanted.orientation] ^ ORIENTATIONS[there.orientation]))
     step = replace(step, flips=flips, centre_share=wanted.centre_share)
     if wanted.crop is not None:
@@ -49,8 +36,6 @@ def image(wanted: ImageComponent, streams: Mapping[str, ImageComponent]) -> tupl
     if wanted.fit == "exact":
         wrong = "another size; a policy that wants a centre crop and an area mean of it declares the crop, else it says fit = stretch or pad"
         return step, row._replace(wrong=wrong)
-    if min(wanted.width, wanted.height) < 1:
-        return step, row._replace(wrong="a size is at least 1 x 1")
     return replace(step, size=(wanted.width, wanted.height), fit=wanted.fit, filter=wanted.filter), row
 
 

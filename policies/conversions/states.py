@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlagym.envs.errors import did_you_mean
 from vlagym.envs.types import StatePart
 from vlagym.policies.conversions import rotations
 
@@ -53,10 +54,13 @@ def complaints(parts: tuple[StatePart, ...], size: int, there: Mapping[str, int]
         yield f"its parts have {total} numbers together, and it declares {size}"
     for part in parts:
         if part.form not in FORMS:
-            yield f"no form is called {part.form!r}; known are {', '.join(FORMS)}"
+            yield f"no form is called {part.form!r}{did_you_mean(part.form, FORMS)}; known are {', '.join(FORMS)}"
             continue
         if part.form != "zeros" and part.array not in there:
-            yield f"the environment has no array {part.array!r}; it has {', '.join(there) or 'none'}"
+            yield f"the environment has no array {part.array!r}{did_you_mean(part.array, there)}; it has {', '.join(there) or 'none'}"
+            continue
+        if part.form == "two_finger_joints" and not part.array.endswith("opening_m"):
+            yield f"two_finger_joints is made of an opening in m, and {part.array} is none: such an array ends in opening_m"
             continue
         wanted, gives = _sizes(part, there)
         if wanted is not None and there[part.array] != wanted:

@@ -218,10 +218,6 @@ def test_a_privileged_policy_is_shown_the_true_state() -> None:
         (ImageComponent(name="front", width=100, height=100, crop=192), "the size must divide it"),
         (ImageComponent(name="front", width=96, height=96, crop=384), "a centre crop of 384 does not fit an image of 256x256"),
         (ImageComponent(name="front", width=96, height=48, crop=192), "a centre crop is square"),
-        (
-            ImageComponent(name="front", width=256, height=256, orientation="sideways"),  # type: ignore[arg-type]
-            "no orientation is called 'sideways'; known are upright, flipped_vertical, mirrored, rotated_180",
-        ),
     ],
 )
 def test_an_image_that_cannot_be_made_is_refused(image: ImageComponent, message: str) -> None:
