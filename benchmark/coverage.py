@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vlagym.benchmark.header import bases_of
 from vlagym.benchmark.suite import Suite, digest_of
-from vlagym.benchmark.suite_files import suite_from_plain
+from vlagym.benchmark.suite_files import suite_of_header
 from vlagym.envs.types import EpisodeResult, EpisodeSpec, RunHeader, to_plain
 
 _NAMED = 4
@@ -30,8 +30,7 @@ def suite_of(header: RunHeader) -> Suite:
       BadData: If the header holds no suite.
       UnknownName: If it names a task, robot or axis that is not here.
     """
-    plain = {name: value for name, value in header.suite.items() if name not in ("digest", "episodes")}
-    return suite_from_plain(plain, "the suite of the run's header").check()
+    return suite_of_header(header.suite, "the suite of the run's header").check()
 
 
 def coverage(header: RunHeader, results: Sequence[EpisodeResult], episodes: Sequence[EpisodeSpec]) -> list[Difference]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from vlagym.benchmark.metric import METRICS_VERSION
 from vlagym.benchmark.suite import Suite, digest_of
-from vlagym.benchmark.suite_files import suite_to_plain
+from vlagym.benchmark.suite_files import rigs_of, suite_to_plain
 from vlagym.envs import backend
 from vlagym.envs.safety import Mode
 from vlagym.envs.safety_limits import limits_of
@@ -20,9 +20,11 @@ from vlagym.policies.base import PolicySpec
 from vlagym.policies.chunking import Chunking
 from vlagym.policies.conventions import Pipeline
 from vlagym.policies.foreign import has_query, without_query
-from vlagym.results.pooling import METRICS, PACKAGES_OF_IMAGES, packages_that_score
+from vlagym.results.pooling import ANY_RIG, METRICS, PACKAGES_OF_IMAGES, packages_that_score
 from vlagym.results.schema import RUN_SCHEMA
 
+_SELDOM = ("normalisation", "clip", "sticky_steps", "history")
+"""What few policies declare of their conventions besides action and observation."""
 _OTHERS = ("vlagym", "mujoco", "numpy", "gymnasium", "gymnasium-robotics", "mujoco-menagerie", "torch", "dm_control", "mink", "daqp")
 _PACKAGES = (*_OTHERS, *PACKAGES_OF_IMAGES)
 """Those whose version may matter to whoever repeats a run; absent ones are left out."""
@@ -80,6 +82,7 @@ def make_header(
     retries: int,
     command: Sequence[str],
     safety: Mode = "off",
+    is_elsewhere: bool = False,
 ) -> RunHeader:
     """Returns the header of a run that begins now.
 
@@ -98,11 +101,17 @@ def make_header(
       retries: Further attempts of an episode that ended in an error.
       command: The words of the command line.
       safety: Mode of the safety filter.
+      is_elsewhere: Whether episodes are made at another station than the policy's own, which was asked for.
     """
     seeds = [e.seed for e in episodes]
     return RunHeader(
         schema=RUN_SCHEMA,
-        suite={**suite_to_plain(suite), "digest": digest_of(episodes), "episodes": len(episodes)},
+        suite={
+            **suite_to_plain(suite),
+            "digest": digest_of(episodes),
+            "episodes": len(episodes),
+            **({"rigs": rigs} if (rigs := rigs_of(suite)) else {}),
+        },
         policy={
             "name": without_query(policy_text),
             "options": {name: without_query(value) for name, value in policy_options.items()},
@@ -112,11 +121,13 @@ def make_header(
             "chunking": str(chunking),
             "retries": retries,
             **({} if policy.profile is None else {"profile": {"name": policy.profile, "digest": _digest_of_profile(policy)}}),
+            **({} if policy.rig is None else {"rig": policy.rig}),
+            **({ANY_RIG: True} if is_elsewhere else {}),
         },
         robot_looks=dict(looks),
         quality=quality,
         conventions={
-            "policy": {"action": to_plain(policy.action), "observation": to_plain(policy.observation)},
+            "policy": _conventions_of(policy),
             "environments": [{"action": to_plain(p.environment), "pipeline": p.describe()} for p in pipelines.values()],
         },
         seeds={"first": min(seeds), "last": max(seeds), **({} if shuffle is None else {"shuffle": shuffle})},
@@ -131,9 +142,22 @@ def make_header(
 
 
 def _digest_of_profile(policy: PolicySpec) -> str:
-    """Returns what tells two profiles of one name apart: a file may have been changed between two runs."""
-    said = (policy.action, policy.observation, policy.normalisation, policy.clip, policy.sticky_steps, policy.history)
+    """Returns what tells two profiles of one name apart: a file may have been changed between two runs.
+
+    It is of what the policy declares, and of all that the profile itself says: what things are called on a wire is no part of a declaration.
+    """
+    said = (policy.action, policy.observation, policy.normalisation, policy.clip, policy.sticky_steps, policy.history, policy.profile_digest)
     return sha(canonical_json([to_plain(part) for part in said]).encode())
+
+
+def _conventions_of(policy: PolicySpec) -> dict[str, Any]:
+    """Returns what a policy declares of its conventions: action and observation, and the rest where it is not as of most policies.
+
+    Headers from before the rest was written say nothing of it, and neither do those of policies that declare nothing else: they are alike.
+    """
+    plain = PolicySpec(name="plain", action=None, observation=policy.observation)
+    rest = {name: getattr(policy, name) for name in _SELDOM if getattr(policy, name) != getattr(plain, name)}
+    return {"action": to_plain(policy.action), "observation": to_plain(policy.observation), **to_plain(rest)}
 
 
 def _packages_of(episodes: Sequence[EpisodeSpec], pipelines: Iterable[Pipeline]) -> dict[str, str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, BadSpec, VlagymError, unknown_name
-from vlagym.envs.types import ActionSpec, CameraSpec, EpisodeSpec, from_plain
+from vlagym.envs.types import ActionSpec, CameraSpec, EpisodeSpec, canonical_json, from_plain, sha, to_plain
 
 if TYPE_CHECKING:
     from vlagym.envs.robot import Robot
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FOLDER = "benchmark/rigs"
 NO_RIG = "none"
 """What a suite says whose episodes stay as they are."""
+_PROSE = ("name", "about", "sources", "gaps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,11 @@ class Rig:
             self.control.spec(robot)
         except BadSpec as error:
             raise BadData(f"the rig {self.name!r}: {error}") from error
+
+    def digest(self) -> str:
+        """Returns what tells it from others: all that it says but its name and its prose."""
+        said = {key: value for key, value in to_plain(self).items() if key not in _PROSE}
+        return sha(canonical_json(said).encode())
 
     def apply(self, spec: EpisodeSpec, control: str = "default") -> EpisodeSpec:
         """Returns the episode at this station: the same things in the same places, goal, sentence and seed.

@@ -14,6 +14,7 @@ from vlagym.benchmark import scoring
 from vlagym.benchmark.episode import Connections, MakeWorld, Played, PlayerOptions, WorldOptions, errored, make_world
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
 from vlagym.benchmark.header import differences, make_header, now, usable_cores
+from vlagym.benchmark.station import refuse_elsewhere
 from vlagym.benchmark.suite import Suite
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, ConventionMismatch, RunStopped, VlagymError
@@ -73,6 +74,8 @@ class RunOptions:
     command: tuple[str, ...] = ()
     make_world: MakeWorld = make_world
     """Builds the world in each worker; importable there."""
+    any_rig: bool = False
+    """Whether a policy that was made for a rig may play at another one; the header says so where it does."""
     load: Callable[[], Policy] | None = None
     """Makes the policy, where `policy` is only what it is called; None: it is loaded by that name."""
 
@@ -227,6 +230,7 @@ def session(
     policy = _load(options)
     with contextlib.closing(policy):
         reconnect_s = read_reconnect(options.policy, options.policy_options)
+        is_elsewhere = refuse_elsewhere(policy.spec, options.suite.entries, any_rig=options.any_rig)
         if callable(episodes):
             episodes = episodes()
         if not episodes:
@@ -248,6 +252,7 @@ def session(
             retries=options.retries,
             command=options.command,
             safety=check_mode(options.safety),
+            is_elsewhere=is_elsewhere,
         )
         player = PlayerOptions(
             policy=policy.spec,

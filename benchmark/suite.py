@@ -59,7 +59,7 @@ class Suite:
         rig: str | None = None,
     ) -> Suite:
         """Returns the suite with some of its tasks, or with another robot, control, base, catalogue, arena, level, layout, rig, number of episodes
-        or first seed in each entry, or with further axes. At another rig it bears another name: smoke@libero.
+        or first seed in each entry, or with further axes. At another rig it bears another name: smoke@libero, or smoke@mine.toml at one of a file.
 
         Raises:
           UnknownName: If a task is not in the suite.
@@ -168,9 +168,9 @@ class Suite:
 
 
 def _at_rig(name: str, rig: str) -> str:
-    """Returns the name of a suite at a rig."""
+    """Returns the name of a suite at a rig: smoke@libero of one that ships, smoke@libero.toml of anyone's file."""
     plain = name.partition("@")[0]
-    return plain if rig == NO_RIG else f"{plain}@{Path(rig).stem}"
+    return plain if rig == NO_RIG else f"{plain}@{Path(rig).name}"
 
 
 def digest_of(specs: Sequence[EpisodeSpec]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlagym.benchmark.entry import Entry
-from vlagym.benchmark.rig import NO_RIG
+from vlagym.benchmark.rig import NO_RIG, load_rig
 from vlagym.benchmark.suite import Suite
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, UnknownName, unknown_name
@@ -92,6 +92,27 @@ def suite_to_plain(suite: Suite) -> dict[str, Any]:
     younger: dict[str, Any] = {"cost": dict(suite.cost), "season": suite.season}
     return {"name": suite.name, "version": suite.version, "about": suite.about, **{k: v for k, v in younger.items() if v}, "entry": entries}
 
+
+def suite_of_header(told: Mapping[str, Any], where: str) -> Suite:
+    """Reads the suite of a run's header, which says more of it than a file does.
+
+    Raises:
+      BadData: As `read_suite`.
+    """
+    return suite_from_plain({key: value for key, value in told.items() if key not in _TOLD_BESIDES}, where)
+
+
+def rigs_of(suite: Suite) -> dict[str, str]:
+    """Returns path -> digest of the rigs of files at which episodes of a suite are made; those that ship are known by their names.
+
+    Raises:
+      BadData: If such a file cannot be read.
+    """
+    return {path: load_rig(path).digest() for path in sorted({e.rig for e in suite.entries if e.rig.endswith(".toml")})}
+
+
+_TOLD_BESIDES = ("digest", "episodes", "rigs")
+"""What a run's header says of a suite besides its tables."""
 
 _KINDS: Mapping[str, tuple[type, str]] = {
     "name": (str, "a text"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,11 +11,14 @@ from typing import Any, ClassVar
 
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, BadSpec, UnknownName, unknown_name
-from vlagym.envs.types import ActionSpec, ObservationSpec, from_plain, to_plain
+from vlagym.envs.types import ActionSpec, ObservationSpec, from_plain, sha, to_plain
 from vlagym.policies.base import Normalisation, PolicySpec
-from vlagym.policies.contradictions import contradictions
 
 FOLDER = "policies/profiles"
+RIGS = "benchmark/rigs"
+"""Where the rigs lie that ship with vlagym, below the package."""
+_PROSE = ("name", "about", "sources", "gaps")
+"""What a profile says and no number depends on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,8 @@ class Profile:
     gaps: tuple[str, ...] = ()
     """What of it cannot be had here, or is not known, each in a sentence."""
     rig: str | None = None
-    """The rig whose episodes look and move as those that it was trained on; None: there is none."""
+    """The rig whose episodes look and move as those that it was trained on: a name, or the path of a file, in a profile's file seen from there.
+    None: there is none, and a policy of this profile plays anywhere."""
     action: ActionSpec
     """What it sends, after whatever it un-normalises itself."""
     observation: ObservationSpec
@@ -51,15 +56,27 @@ class Profile:
     that is absent calls things in its own usual way, which its adapter says."""
 
     def __post_init__(self) -> None:
-        """Looks whether it can be.
+        """Looks at numbers that `connect` takes for granted.
 
         Raises:
-          BadData: If a policy that declares this could not be connected to any environment; it says all that cannot be.
+          BadData: If a component has other numbers of bounds than its size, a name stands twice, or a chunk is shorter than what is executed of it.
+          UnknownName: If it is of a rig that does not exist.
         """
-        impossible = contradictions(replace(self.spec(self.name, execute_steps=1, chunk_steps=1), chunk_steps=self.chunk_steps,
-                                            execute_steps=self.execute_steps))  # fmt: skip
-        if impossible:
-            raise BadData(f"the profile {self.name!r} {'; it '.join(impossible)}")
+        if self.rig is not None and not self.rig.endswith(".toml") and self.rig not in catalog.toml_names(RIGS):
+            advice = f"The profile {self.name!r} names it; one of your own is written as the path of its .toml file."
+            raise unknown_name("rig", self.rig, catalog.toml_names(RIGS), advice)
+        parts = [("component", c.name) for c in self.action.components]
+        parts += [("image", i.name) for i in self.observation.images] + [("state", s.name) for s in self.observation.state]
+        for part in parts:
+            if parts.count(part) > 1:
+                raise BadData(f"the profile {self.name!r} has two parts of one name: {part[0]} {part[1]!r}")
+        for c in self.action.components:
+            if (len(c.low), len(c.high)) != (c.size, c.size):
+                raise BadData(f"the profile {self.name!r}: {c.name} has {c.size} numbers, and {len(c.low)} of low and {len(c.high)} of high")
+        if not 1 <= self.execute_steps <= self.chunk_steps:
+            raise BadData(f"the profile {self.name!r} executes {self.execute_steps} of {self.chunk_steps} actions; it must be 1 to chunk_steps")
+        if not self.action.rate_hz > 0:
+            raise BadData(f"the profile {self.name!r} acts at {self.action.rate_hz:g} Hz; the rate must be more than 0")
 
     def spec(
         self,
@@ -99,7 +116,14 @@ class Profile:
             sticky_steps=self.sticky_steps,
             history=self.history,
             profile=self.name,
+            profile_digest=self.digest(),
+            rig=self.rig,
         )
+
+    def digest(self) -> str:
+        """Returns what tells it from others: all that it says but its name and its prose, what things are called on each wire included."""
+        said = {key: value for key, value in self.to_plain().items() if key not in _PROSE}
+        return sha(json.dumps(said, sort_keys=True, separators=(",", ":")).encode())  # also of one that cannot be, which is refused later
 
     @classmethod
     def of(cls, spec: PolicySpec) -> Profile:
@@ -114,6 +138,7 @@ class Profile:
         return cls(
             name=spec.profile or spec.name,
             about=f"what {spec.name} reads and sends",
+            rig=Path(spec.rig).name if spec.rig else None,  # where a file lies on this machine is nobody else's business
             action=spec.action,
             observation=spec.observation,
             normalisation=dict(spec.normalisation),
@@ -142,6 +167,7 @@ class Profile:
         Raises:
           BadData: If a key is missing, unknown or of another type, or numbers contradict each other.
           BadSpec: If statistics cannot be.
+          UnknownName: If it is of a rig that does not exist.
         """
         return from_plain(cls, _completed(data), where)
 
@@ -191,4 +217,9 @@ def read_profile(path: Path) -> Profile:
         raise BadData(f"{path}: {error}") from error
     if profile.name != path.stem:
         raise BadData(f"{path} calls its profile {profile.name!r}; a profile bears the name of its file, {path.stem!r}")
-    return profile
+    if profile.rig is None or not profile.rig.endswith(".toml"):
+        return profile
+    rig = path.parent / profile.rig
+    if not rig.is_file():
+        raise BadData(f"{path} names the rig {profile.rig!r}, and there is no file {rig}; a rig that ships is written without .toml")
+    return replace(profile, rig=str(rig))

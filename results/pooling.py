@@ -17,6 +17,9 @@ from vlagym.results.store import Store
 METRICS = "vlagym metrics"
 """Key of `RunHeader.packages` that holds the version of the metrics' definitions; headers from before there was one are of version 1."""
 
+ANY_RIG = "any_rig"
+"""Key of `RunHeader.policy` of runs whose policy was made for the rig of the key "rig", and was played elsewhere because that was asked for."""
+
 _PACKAGES_THAT_SCORE = ("vlagym", "mujoco")
 _PACKAGES_OF_TWO_HANDS = ("mink", "daqp")
 PACKAGES_OF_IMAGES = ("pillow", "scipy")

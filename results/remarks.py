@@ -1,4 +1,4 @@
-"""What a reader of a table must know besides its numbers: unfinished runs, errors, episodes that no row counts, privileged policies, strangers."""
+"""What a reader of a table must know besides its numbers: unfinished runs, errors, episodes that no row counts, clipped actions, strangers …"""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
+from vlagym.results.clipping import clipping_remarks
 from vlagym.results.counted import is_control, plain_episodes, rate
 from vlagym.results.groupings import counted_of, parts_axes
 from vlagym.results.intervals import MeanInterval
-from vlagym.results.pooling import Pool, Run
+from vlagym.results.pooling import ANY_RIG, Pool, Run
 
 FEW = 10
 """Rows of fewer episodes, or pairs, say little: their intervals span half of what is possible."""
@@ -29,12 +30,14 @@ def remarks(
     """
     errors = [text for pool in of_rows if (text := _errors(pool, by, errors_as_failures))]
     left_out = dict.fromkeys(text for pool in of_rows if (text := _left_out(pool, by)))
-    return (*_of_runs(of_rows), *left_out, *_strangers(of_rows, by), *errors, *_of_policies(of_rows), *_verified(runs), *_unknown(runs, measures))
+    of_episodes = (*_of_runs(of_rows), *left_out, *_strangers(of_rows, by), *errors)
+    return (*of_episodes, *clipping_remarks(of_rows), *_of_policies(of_rows), *_verified(runs), *_unknown(runs, measures))
 
 
 def remarks_on_runs(runs: Sequence[Run], of_rows: Sequence[Pool], measures: Collection[str]) -> tuple[str, ...]:
     """Returns what must be said of any table of the runs: not which episodes it counts, nor its errors, which each table tells of itself."""
-    return (*_of_runs(of_rows), *_strangers(of_rows, ()), *_of_policies(of_rows), *_verified(runs), *_unknown(runs, measures))
+    of_episodes = (*_of_runs(of_rows), *_strangers(of_rows, ()))
+    return (*of_episodes, *clipping_remarks(of_rows), *_of_policies(of_rows), *_verified(runs), *_unknown(runs, measures))
 
 
 def few_remark(counts: Iterable[int], of: str) -> tuple[str, ...]:
@@ -68,6 +71,9 @@ def _of_policies(of_rows: Sequence[Pool]) -> list[str]:
     notes: list[str] = []
     for policy in sorted({pool.policy for pool in of_rows if pool.is_privileged}):
         notes.append(f"{policy} reads the true state of the scene: it bounds what a policy that sees pixels can reach")
+    for policy, rig in sorted({(pool.policy, str(h.policy.get("rig"))) for pool in of_rows if (h := pool.runs[0].header).policy.get(ANY_RIG)}):
+        of = "its numbers are of cameras and a control that it does not know"
+        notes.append(f"{policy} was made for the rig {rig!r} and played elsewhere (--any-rig): {of}")
     for policy, mode in sorted({(pool.policy, str(pool.runs[0].header.safety.get("mode"))) for pool in of_rows}):
         if mode != "off":
             what = "scaled back what was not allowed" if mode == "clip" else "ended the episode at what was not allowed"

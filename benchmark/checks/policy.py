@@ -41,9 +41,11 @@ def complaints(name: str, options: Mapping[str, str] | None = None, asked: Asked
     Args:
       name: As on the command line.
       options: Of the policy.
-      asked: What its conventions are probed on besides; None: they are not.
+      asked: What its conventions are probed on besides, where no rig is named at the one that the policy was made for; None: they are not.
     """
     policy = _load(name, options or {})
+    if asked is not None and asked.where.rig is None:
+        asked = asked._replace(where=asked.where._replace(rig=policy.spec.rig))
     yield from first_sentence_complaint("policy", split(name)[0])
     where = None if asked is None or asked.where == Where() else asked.where
     try:

@@ -36,7 +36,7 @@ def main(args: Sequence[str]) -> int:
     policies = parser.add_argument_group("policies", "A policy that is named is probed: what it is shown, what its actions do.")
     policies.add_argument("--policy-option", action="append", default=[], metavar="KEY=VALUE", help="is passed to the policy; may be repeated")
     policies.add_argument("--profile", metavar="NAME", help="probes a profile, or a .toml file, with no policy behind it")
-    policies.add_argument("--rig", metavar="NAME", help="the station that it is probed at; default of a profile: the rig that it names")
+    policies.add_argument("--rig", metavar="NAME", help="the station that it is probed at; default: the rig that the policy or profile was made for")
     policies.add_argument("--control", metavar="NAME", help="the episodes' action convention; default: the first that takes what is sent")
     policies.add_argument("--demonstrations", type=int, metavar="N", help="of the expert, of each of three tasks (4)")
     policies.add_argument("--png", metavar="FILE", help="writes what the policy is shown")

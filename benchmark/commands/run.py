@@ -62,6 +62,8 @@ def _parse(args: Sequence[str]) -> Namespace:
     what.add_argument("--level", metavar="L", help="of the sentences, instead of the suite's: plain, paraphrase, compositional, indirect or mixed")
     what.add_argument("--layout", metavar="L", help="the places in which things start, instead of the suite's: any, seen or unseen")
     what.add_argument("--rig", metavar="R", help="the station of foreign checkpoints: of `vlagym list rigs`, a path that ends in .toml, or none")
+    elsewhere = "plays a policy that was made for a rig at another one, or at none; without it that is refused, and the table says it"
+    what.add_argument("--any-rig", action="store_true", help=elsewhere)
     what.add_argument("--episodes", type=int, metavar="N", help="of each task; without a suite, 10")
     what.add_argument("--seed", type=int, metavar="N", help="first seed of each task; without a suite, 0")
     axis = "varies every episode along an axis, to level 1 by default; may be repeated"
@@ -112,6 +114,7 @@ def _fresh(options: Namespace, args: Sequence[str]) -> RunOptions:
         episode_timeout_s=options.episode_timeout,
         shuffle=options.shuffle,
         out=options.out,
+        any_rig=options.any_rig,
         command=("vlagym", "run", *args),
     )
 
@@ -120,15 +123,16 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
     """Returns what the header of a run says, with what the command line says instead; the runner refuses if that makes another run of it."""
     from vlagym.benchmark.header import QUERY_LEFT_OUT
     from vlagym.benchmark.runner import RunOptions
-    from vlagym.benchmark.suite_files import suite_from_plain
+    from vlagym.benchmark.suite_files import suite_of_header
     from vlagym.policies.loading import parse_options
+    from vlagym.results.pooling import ANY_RIG
     from vlagym.results.store import Store
 
     header = Store.open(options.resume).header
     if options.policy is None and header.policy.get(QUERY_LEFT_OUT):
         raise BadData(f"the address of this run's policy, {header.policy['name']}, had a query, which is not stored: say it again with --policy")
-    plain = {k: v for k, v in header.suite.items() if k not in ("digest", "episodes")}
-    suite = _suite(options) if options.suite or options.task else _changed(suite_from_plain(plain, f"{options.resume} suite"), options)
+    begun = suite_of_header(header.suite, f"{options.resume} suite")
+    suite = _suite(options) if options.suite or options.task else _changed(begun, options)
     looks = ",".join(f"{robot}={look}" for robot, look in sorted(header.robot_looks.items()))
     return RunOptions(
         policy=options.policy or str(header.policy["name"]),
@@ -147,6 +151,7 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
         out=options.out,
         resume=options.resume,
         retry_errors=options.retry_errors,
+        any_rig=options.any_rig or bool(header.policy.get(ANY_RIG)),
         command=("vlagym", "run", *args),
     )
 
@@ -244,12 +249,16 @@ def _film(report: RunReport, options: RunOptions, which: str) -> None:
 def _answer(report: RunReport, *, as_json: bool) -> None:
     from vlagym.benchmark import scoring
     from vlagym.results import aggregate, leaderboard
+    from vlagym.results.clipping import clipping_remarks
     from vlagym.results.counted import variation_words
+    from vlagym.results.pooling import pools
 
     run, columns = aggregate.Run.load(report.path), (*scoring.columns(), *scoring.stated(report.results))
     total = aggregate.aggregate([run], columns)
     by_task = aggregate.aggregate([run], columns, ["task"])
     counts = report.tally()
+    for remark in clipping_remarks(pools([run])):
+        console.note(remark)
     if as_json:
         rows = {"total": leaderboard.rows(total), "rows": leaderboard.rows(by_task)}
         console.answer(json.dumps({"run": str(report.path), "episodes": len(report.results), **counts, **rows}, indent=2))

@@ -39,7 +39,8 @@ def main(args: Sequence[str]) -> int:
         with server_of(policy, options.host, options.port) as server:
             console.answer(server.url)
             reached = f"{options.protocol}:{server.url}"  # the adapter bears the name of the protocol
-            console.note(f"{policy.spec.name} is served by {options.protocol}. Try it: vlagym run --policy {reached} --suite smoke")
+            rig = "" if policy.spec.rig is None else f" --rig {policy.spec.rig}"  # at its own station, for elsewhere it is not played
+            console.note(f"{policy.spec.name} is served by {options.protocol}. Try it: vlagym run --policy {reached} --suite smoke{rig}")
             with contextlib.suppress(KeyboardInterrupt):
                 server.serve_forever()
             console.note("interrupted; the server ends")

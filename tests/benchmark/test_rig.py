@@ -226,7 +226,7 @@ def test_a_suite_that_ships_is_known_at_a_rig_that_ships_and_at_no_other(tmp_pat
     (part,) = _suite(smoke.restrict(rig="libero", episodes=1))
     assert "these are not the episodes of the suite 'smoke@libero' as it ships (3 episodes there, 30 here)" in part
     (other,) = _suite(smoke.restrict(rig=str(changed(tmp_path, "width = 256", "width = 128"))))
-    assert other == "the rig 'mine' is none that ships: nobody but its author says what is in it"
+    assert other == "the rig 'mine.toml' is none that ships: nobody but its author says what is in it"
 
 
 def test_episodes_of_an_entry_at_a_rig_are_those_of_the_entry_moved_there() -> None:
@@ -279,7 +279,7 @@ def test_a_rig_of_ones_own_is_the_path_of_a_file(tmp_path: Path) -> None:
     path = changed(tmp_path, "width = 256", "width = 128")
     assert load_rig(str(path)).camera[0].width == 128
     assert Entry(task="stack", episodes=1, rig=str(path)).sample(0).scene.cameras[0].width == 128
-    assert load_suite("smoke").restrict(rig=str(path)).name == "smoke@mine"
+    assert load_suite("smoke").restrict(rig=str(path)).name == "smoke@mine.toml"
 
 
 @pytest.mark.parametrize(
