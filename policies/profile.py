@@ -13,6 +13,7 @@ from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, BadSpec, UnknownName, unknown_name
 from vlagym.envs.types import ActionSpec, ObservationSpec, from_plain, sha, to_plain
 from vlagym.policies.base import Normalisation, PolicySpec
+from vlagym.policies.contradictions import contradictions
 
 FOLDER = "policies/profiles"
 RIGS = "benchmark/rigs"
@@ -56,27 +57,19 @@ class Profile:
     that is absent calls things in its own usual way, which its adapter says."""
 
     def __post_init__(self) -> None:
-        """Looks at numbers that `connect` takes for granted.
+        """Looks whether it can be.
 
         Raises:
-          BadData: If a component has other numbers of bounds than its size, a name stands twice, or a chunk is shorter than what is executed of it.
+          BadData: If a policy that declares this could not be connected to any environment; it says all that cannot be.
           UnknownName: If it is of a rig that does not exist.
         """
         if self.rig is not None and not self.rig.endswith(".toml") and self.rig not in catalog.toml_names(RIGS):
             advice = f"The profile {self.name!r} names it; one of your own is written as the path of its .toml file."
             raise unknown_name("rig", self.rig, catalog.toml_names(RIGS), advice)
-        parts = [("component", c.name) for c in self.action.components]
-        parts += [("image", i.name) for i in self.observation.images] + [("state", s.name) for s in self.observation.state]
-        for part in parts:
-            if parts.count(part) > 1:
-                raise BadData(f"the profile {self.name!r} has two parts of one name: {part[0]} {part[1]!r}")
-        for c in self.action.components:
-            if (len(c.low), len(c.high)) != (c.size, c.size):
-                raise BadData(f"the profile {self.name!r}: {c.name} has {c.size} numbers, and {len(c.low)} of low and {len(c.high)} of high")
-        if not 1 <= self.execute_steps <= self.chunk_steps:
-            raise BadData(f"the profile {self.name!r} executes {self.execute_steps} of {self.chunk_steps} actions; it must be 1 to chunk_steps")
-        if not self.action.rate_hz > 0:
-            raise BadData(f"the profile {self.name!r} acts at {self.action.rate_hz:g} Hz; the rate must be more than 0")
+        impossible = contradictions(replace(self.spec(self.name, execute_steps=1, chunk_steps=1), chunk_steps=self.chunk_steps,
+                                            execute_steps=self.execute_steps))  # fmt: skip
+        if impossible:
+            raise BadData(f"the profile {self.name!r} {'; it '.join(impossible)}")
 
     def spec(
         self,
