@@ -30,8 +30,10 @@ def told(error: BaseException, code: Any) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     home = _home(code)
     theirs = [frame for frame in frames if home is not None and _is_in(Path(frame.filename), home)]
-    frame = (theirs or list(frames) or [None])[-1]
-    return what if frame is None else f"{what} ({Path(frame.filename).name}, line {frame.lineno})"
+    if not frames:
+        return what
+    frame = (theirs or frames)[-1]
+    return f"{what} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 @contextlib.contextmanager
