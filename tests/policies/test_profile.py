@@ -32,6 +32,7 @@ PLAYED_AT: dict[str, tuple[str, str, str]] = {
     "libero_rlds": ("panda", "libero", "default"),
     "openvla_libero": ("panda", "libero", "default"),
     "bridge_widowx": ("panda", "", "ee_delta"),
+    "bridge_widowx_rt1": ("panda", "", "ee_delta"),
     "octo": ("panda", "", "ee_delta"),
     "droid": ("panda", "droid", "default"),
     "droid_jointpos": ("panda", "droid", "joint_position"),
@@ -241,6 +242,22 @@ def test_an_action_of_bridge_lasts_four_steps_and_its_gripper_counts_by_halves()
     assert steps[:, :3].sum(axis=0) * 0.05 == pytest.approx([0.02, 0.0, 0.0], abs=1e-6), "metres"
     assert steps[:, 3:6].sum(axis=0) * 0.25 == pytest.approx([0.0, 0.0, 0.2], abs=1e-6), "rad"
     assert (steps[:, 6] == -1.0).all(), "1 is open there"
+
+
+def test_rt1_x_on_bridge_is_heard_in_its_own_numbers_and_closes_above_0() -> None:
+    rest = [0.0] * 6
+    steps = executed("bridge_widowx_rt1", [0.35, -3.0, 0, 0.7, 0, 0, 0.2, *rest], [0] * 6 + [-0.2, *rest])
+    assert steps[:4, :3].sum(axis=0) * 0.05 == pytest.approx([0.01, -0.05, 0.0], abs=1e-6), "0.35 of 1.75 are 10 mm; more than 1.75 is 50"
+    assert steps[:4, 3:6].sum(axis=0) * 0.25 == pytest.approx([0.125, 0.0, 0.0], abs=1e-6), "0.7 of 1.4"
+    assert steps[:, 6].tolist() == [1.0] * 4 + [-1.0] * 4
+    assert "RT-1-X" not in load_profile("bridge_widowx").about and "bridge_widowx_rt1" in load_profile("bridge_widowx").gaps[0]
+
+
+def test_aloha_is_told_of_its_grippers_in_shares_as_it_says_them() -> None:
+    (state,) = load_profile("aloha").observation.state
+    hands = [part for part in state.parts if part.array.endswith("hand_opening_m")]
+    assert len(hands) == 2 and all(0.0791 * hand.gain == pytest.approx(1.0, abs=1e-3) for hand in hands), "twice 0.058 less 0.01844 m"
+    assert any("is a guess" in gap for gap in load_profile("aloha").gaps)
 
 
 def test_the_google_robot_closes_by_so_much_further_and_hears_each_command() -> None:
