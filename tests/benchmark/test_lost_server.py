@@ -98,3 +98,31 @@ def test_a_server_that_goes_down_stops_the_run_which_goes_on_when_it_is_up_again
     with model_server(lambda talk, m: talk.act(m), port=port):
         report = play(url, range(8), resume=tmp_path / "run", retry_errors=True)
     assert {r.digest: r.certificate for r in report.results} == {r.digest: r.certificate for r in whole.results}
+
+
+def test_what_the_environment_does_wrong_is_not_laid_to_the_server_nor_counted_nor_waited_for(tmp_path: Path) -> None:
+    troubles = {1: "env_error:0", 2: "env_error:1", 3: "unstartable", 4: "env_error:1", 5: "unsettled", 6: "env_error:0"}
+    specs = [fakes.spec(seed, horizon_s=0.2, trouble=troubles.get(seed, "")) for seed in range(8)]
+    said = {"profile": profile_file(tmp_path), "timeout": "20", "reconnect": "20"}
+    with model_server(lambda talk, message: talk.act(message)) as heard:
+        options = RunOptions(
+            policy=f"vla_eval:{heard.url}",
+            policy_options=said,
+            suite=SUITE,
+            make_world=fakes.make_world,
+            out=tmp_path / "run",
+            executor="serial",
+            stop_after_errors=2,
+        )
+        report = run(options, specs, Silent())
+        begun, connections = len(heard.of("episode_start")), heard.num_connections
+    assert [r.ended_by for r in report.results] == ["horizon", *["env_error"] * 6, "horizon"]
+    assert {r.error.type for r in report.results if r.error} == {"RuntimeError", "BadSpec", "Divergence"}
+    assert begun == 8 - 2, "the server is not told of episodes that the world could not start"
+    assert connections == 2, "one to look who is there, one of the worker: an environment that fails costs no connection"
+
+
+def test_an_action_that_the_environment_refuses_is_the_servers(play: Callable[..., RunReport]) -> None:
+    with model_server(lambda talk, message: talk.act(message, values=[9.0] * 7)) as heard:
+        report = play(heard.url, range(2), stop_after_errors=0)
+    assert [(r.ended_by, r.error and r.error.type) for r in report.results] == [("policy_error", "BadAction")] * 2
