@@ -15,6 +15,7 @@ import numpy as np
 import openpi_servers as servers
 import pytest
 from raw_websocket import closed_port, frame, goodbye, raw_websocket, sends
+from vla_eval_servers import model_server
 
 from vlagym.envs.errors import BadData, BadPolicyOutput, BadReply, ConventionMismatch, NotReset, PolicyUnreachable, UnknownName, VlagymError
 from vlagym.envs.types import ActionChunk, Observation
@@ -395,6 +396,24 @@ def test_a_server_that_never_answers_is_given_up(load: Callable[..., Policy]) ->
     with raw_websocket(sends()) as url:
         with pytest.raises(PolicyUnreachable, match=r"has not answered within 0.6 s \(option first_timeout=S\)"):
             load(url, first_timeout="0.6")
+
+
+def test_a_server_that_is_not_busy_and_says_nothing_is_not_waited_for(load: Callable[..., Policy]) -> None:
+    began_s = time.monotonic()
+    with model_server(lambda talk, message: None) as heard, pytest.raises(BadReply, match=r"says nothing within 0.4 s .*it is not busy.*vla_eval:ws://"):
+        load(heard.url, first_timeout="600", connect_timeout="0.4")
+    assert time.monotonic() - began_s < 20
+
+
+def test_a_server_that_may_be_busy_is_waited_for_and_told_of(load: Callable[..., Policy], caplog: pytest.LogCaptureFixture) -> None:
+    def late(connection: socket.socket, over: threading.Event) -> None:
+        over.wait(2.5)
+        connection.sendall(METADATA)
+        over.wait(20)
+
+    with caplog.at_level("WARNING"), raw_websocket(late) as url:
+        load(url, first_timeout="60", connect_timeout="0.2").close()
+    assert "has taken the connection and says nothing yet" in caplog.text
 
 
 @pytest.mark.parametrize(
