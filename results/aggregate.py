@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.types import EpisodeResult
 from vlagym.results import remarks, standings
+from vlagym.results.clipping import CLIPPED_SHARE as CLIPPED_SHARE
+from vlagym.results.clipping import share_of
 from vlagym.results.counted import low_first as low_first
 from vlagym.results.counted import rate as rate
 from vlagym.results.counted import variation_words
@@ -163,6 +165,8 @@ def _row(results: Sequence[EpisodeResult], measures: Sequence[Column], errors_as
     for column in measures:
         if column.name == SENSITIVITY:
             interval = rate(successes, len(results))
+        elif column.name == CLIPPED_SHARE:
+            interval = _mean(column, [(value, r.task) for r in counted if (value := share_of(r)) is not None])
         else:
             interval = _mean(column, [(value, r.task) for r in counted if (value := r.measures.get(column.name)) is not None])
         name = column.name

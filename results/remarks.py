@@ -1,4 +1,4 @@
-"""What a reader of a table must know besides its numbers: unfinished runs, errors, episodes that no row counts, privileged policies, strangers."""
+"""What a reader of a table must know besides its numbers: unfinished runs, errors, episodes that no row counts, clipped actions, strangers …"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
+from vlagym.results.clipping import clipping_remarks
 from vlagym.results.counted import is_control, plain_episodes, rate
 from vlagym.results.groupings import counted_of, parts_axes
 from vlagym.results.intervals import MeanInterval
@@ -29,12 +30,14 @@ def remarks(
     """
     errors = [text for pool in of_rows if (text := _errors(pool, by, errors_as_failures))]
     left_out = dict.fromkeys(text for pool in of_rows if (text := _left_out(pool, by)))
-    return (*_of_runs(of_rows), *left_out, *_strangers(of_rows, by), *errors, *_of_policies(of_rows), *_verified(runs), *_unknown(runs, measures))
+    of_episodes = (*_of_runs(of_rows), *left_out, *_strangers(of_rows, by), *errors)
+    return (*of_episodes, *clipping_remarks(of_rows), *_of_policies(of_rows), *_verified(runs), *_unknown(runs, measures))
 
 
 def remarks_on_runs(runs: Sequence[Run], of_rows: Sequence[Pool], measures: Collection[str]) -> tuple[str, ...]:
     """Returns what must be said of any table of the runs: not which episodes it counts, nor its errors, which each table tells of itself."""
-    return (*_of_runs(of_rows), *_strangers(of_rows, ()), *_of_policies(of_rows), *_verified(runs), *_unknown(runs, measures))
+    of_episodes = (*_of_runs(of_rows), *_strangers(of_rows, ()))
+    return (*of_episodes, *clipping_remarks(of_rows), *_of_policies(of_rows), *_verified(runs), *_unknown(runs, measures))
 
 
 def few_remark(counts: Iterable[int], of: str) -> tuple[str, ...]:

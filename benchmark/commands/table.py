@@ -224,7 +224,8 @@ def _table(runs: Sequence[Run], columns: Sequence[Column], options: argparse.Nam
     for_reading = options.format in ("md", "tex")
     whole = ceiling.with_expert(runs)
     if not for_reading:
-        columns = [aggregate.Column(name=aggregate.SENSITIVITY, unit="share", better="higher", kind="rate"), *columns]
+        sensitivity = aggregate.Column(name=aggregate.SENSITIVITY, unit="share", better="higher", kind="rate")
+        columns = [sensitivity, *columns, aggregate.Column(name=aggregate.CLIPPED_SHARE, unit="share", better="lower", kind="mean")]
     table = aggregate.aggregate(whole, columns, options.by, errors_as_failures=options.errors_as_failures)
     return leaderboard.sheet(table, options.show)
 

@@ -57,6 +57,24 @@ def test_the_json_of_a_table_is_the_list_of_rows_that_it_was(run: Path, capsys: 
     assert all(set(value) == {"mean", "low", "high", "n"} for key, value in row.items() if isinstance(value, dict))
 
 
+def test_a_policy_whose_actions_are_clipped_all_the_time_is_told_at_the_end_of_its_run_and_below_its_table(
+    traces: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from vlagym.benchmark.commands.run import _answer
+    from vlagym.benchmark.runner import RunReport
+
+    told = "smoke: policy minimal: 75 % of its steps asked for more than its range and were clipped: are its actions un-normalised?"
+    with Store.create(tmp_path / "minimal", traces.make_header(policy="minimal")) as store:
+        store.append(traces.make_result(outcome="failure", clipped_steps=3), None)
+    for as_json in (False, True):
+        _answer(RunReport(tmp_path / "minimal", Store.open(tmp_path / "minimal").results()), as_json=as_json)
+        said = capsys.readouterr()
+        assert told in said.err and (as_json or told in said.out)
+    assert cli.main(["table", str(tmp_path / "minimal"), "--format", "json"]) == cli.DONE
+    (row,) = json.loads(out(capsys))
+    assert row["clipped_share"]["mean"] == 0.75
+
+
 def test_what_is_asked_for_is_shown_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["table", str(run), "--gaps", "--per", "level", "--format", "csv"]) == cli.DONE
     (row,) = csv.DictReader(io.StringIO(out(capsys)))

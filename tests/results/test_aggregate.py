@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vlagym.envs.errors import BadData, UnknownName
-from vlagym.results.aggregate import SENSITIVITY, Column, Run, Table, aggregate, with_total
+from vlagym.results.aggregate import CLIPPED_SHARE, SENSITIVITY, Column, Run, Table, aggregate, with_total
 from vlagym.results.leaderboard import rows
 from vlagym.results.schema import result_from_line, result_to_line
 from vlagym.results.store import Store
@@ -170,6 +170,28 @@ def test_a_total_stands_below_the_groups(traces: ModuleType) -> None:
     both = dataclasses.replace(stack, results=[*stack.results, *make_run(traces, "f", spec={"task": "place_on"}).results])
     whole = with_total(aggregate([both], COLUMNS, ["task"]), aggregate([both], COLUMNS), "task")
     assert [(row["task"], row["n"]) for row in rows(whole)] == [("place_on", 1), ("stack", 2), ("all", 3)]
+
+
+def clipped_run(traces: ModuleType, *clipped_of_4: int | None, outcome: str = "failure") -> Run:
+    """Returns a run of episodes of 4 steps, of each of which so many were clipped; None: nothing may be."""
+    results = [traces.make_result(traces.make_spec(seed=i), outcome=outcome, clipped_steps=n) for i, n in enumerate(clipped_of_4)]
+    return Run(name="run", header=traces.make_header(), results=results)
+
+
+def test_a_policy_whose_actions_are_clipped_in_a_fifth_of_its_steps_is_told(traces: ModuleType) -> None:
+    (note,) = aggregate([clipped_run(traces, 4, 4, 4, 3)], COLUMNS).notes
+    assert note == "smoke: policy hold: 94 % of its steps asked for more than its range and were clipped: are its actions un-normalised?"
+    assert aggregate([clipped_run(traces, 1, 1, 1, 1, 0)], COLUMNS).notes == (note.replace("94", "20"),)
+    assert aggregate([clipped_run(traces, 1, 1, 1, 0, 0)], COLUMNS).notes == (), "3 of 20"
+    assert aggregate([clipped_run(traces, None, None)], COLUMNS).notes == (), "nothing may be clipped"
+    errors = aggregate([clipped_run(traces, 4, outcome="error")], COLUMNS).notes
+    assert any("100 % of its steps" in text for text in errors), "an episode that ended in an error counts as far as it went"
+
+
+def test_the_share_of_clipped_steps_is_a_measure_for_machines(traces: ModuleType) -> None:
+    column = Column(name=CLIPPED_SHARE, unit="share", better="lower", kind="mean")
+    row = only_row(aggregate([clipped_run(traces, 4, 0, None)], [*COLUMNS, column]))
+    assert (row[CLIPPED_SHARE]["mean"], row[CLIPPED_SHARE]["n"]) == (0.5, 2)
 
 
 def test_a_table_says_that_a_safety_filter_stood_before_the_robot(traces: ModuleType) -> None:
