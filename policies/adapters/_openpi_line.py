@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable
-from vlagym.policies.connections.limits import Limits
+from vlagym.policies.connections.http import HttpConnection
+from vlagym.policies.connections.limits import Deadline, Limits
+from vlagym.policies.connections.silence import told_when_silent
 from vlagym.policies.connections.websocket import WebSocket
 from vlagym.policies.foreign import told
 from vlagym.policies.wire import arrays, openpi
 from vlagym.policies.wire.openpi import ANNOUNCEMENT, Dialect
 
 _LOG = logging.getLogger(__name__)
+_SILENT = "%s has taken the connection and says nothing yet: it answers somebody else, or is no server of openpi's kind. It has up to %g s"
+_HEALTH, _HEALTH_S = "/healthz", 2.0
+"""Where openpi's servers say that they are well, and how long one that is not busy takes to."""
+_LOOK_S = 0.2
+"""While waiting for the first frame it is looked so often whether the connection still stands."""
 
 
 class Line:
@@ -55,14 +61,14 @@ class Line:
 
         Raises:
           PolicyUnreachable: If the server is not there.
-          BadReply: If its first frame is none, or another one than that of the first connection.
+          BadReply: If its first frame is none, does not come though the server is not busy, or is another one than that of the first connection.
         """
         if self._socket.is_open():
             return
         patience = self._socket.limits
-        with _told_when_slow(self.url, patience):
+        with told_when_silent(_LOG, patience.connect_timeout_s, _SILENT, self.url, patience.first_timeout_s):
             self._socket.open(patience_s=patience.first_timeout_s)
-            frame = self._socket.receive(patience.first_timeout_s, option="first_timeout")
+            frame = self._first_frame(patience)
         found = self._read(frame)
         error = openpi.read_error(found)
         if error is not None or not isinstance(found, dict):
@@ -118,6 +124,36 @@ class Line:
         """Hangs up."""
         self._socket.close()
 
+    def _first_frame(self, patience: Limits) -> bytes | str:
+        """Waits for what a server says unasked. One that computes in its event loop says nothing for minutes, and answers nobody else either."""
+        deadline = Deadline(min(patience.connect_timeout_s, patience.first_timeout_s))
+        while not deadline.is_over:
+            frame = self._socket.poll(min(_LOOK_S, deadline.left_s()))
+            if frame is not None:
+                return frame
+        left_s = patience.first_timeout_s - deadline.seconds
+        if left_s > 0 and self._answers_others():
+            self._socket.close()
+            limit = f"{patience.connect_timeout_s:g} s (option connect_timeout=S)"
+            raise BadReply(
+                f"{self.url} opens a WebSocket and says nothing within {limit}, though it is not busy: a server of openpi's kind begins with what it "
+                "is. Is it the right port? Those of vla-eval are reached by vla_eval:ws://…"
+            )
+        return self._socket.receive(patience.first_timeout_s, option="first_timeout", waited_s=deadline.seconds)
+
+    def _answers_others(self) -> bool:
+        """Returns whether the server answers HTTP beside the WebSocket at once, whatever it answers: its event loop is free then."""
+        parts = urlsplit(self.url)
+        limit = Limits(connect_timeout_s=_HEALTH_S, timeout_s=_HEALTH_S, first_timeout_s=_HEALTH_S)
+        beside = HttpConnection(f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}", limits=limit)
+        try:
+            beside.ask("GET", _HEALTH)
+        except (PolicyUnreachable, BadReply):
+            return False
+        finally:
+            beside.close()
+        return True
+
     def _read(self, frame: bytes | str) -> Any:
         if isinstance(frame, str):
             return frame
@@ -131,19 +167,6 @@ class Line:
         if error is not None:
             raise BadReply(f"{self.url} answers a reset with an error: {told(error, keep='end')}")
         return answer
-
-
-@contextlib.contextmanager
-def _told_when_slow(url: str, patience: Limits) -> Iterator[None]:
-    """Logs that a server has taken the connection and says nothing: it may be busy, or none of this family, and only a person can tell."""
-    words = "%s has taken the connection and says nothing yet: it answers somebody else, or is no server of openpi's kind. It has up to %g s"
-    timer = threading.Timer(patience.connect_timeout_s, _LOG.warning, (words, url, patience.first_timeout_s))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def announced(metadata: Mapping[str, Any]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import vlagym
 from vlagym.envs.errors import BadReply, PolicyUnreachable
 from vlagym.policies.connections.limits import Deadline, Limits
+from vlagym.policies.connections.silence import told_when_silent
 from vlagym.policies.connections.websocket import WebSocket
 from vlagym.policies.foreign import told, told_names
 from vlagym.policies.wire import vla_eval as wire
@@ -18,6 +19,8 @@ _LASTING = ("protocol_version", "model_server", "observation_params", "action_sp
 """What of a server's hello may not change while a run goes on."""
 
 _log = logging.getLogger(__name__)
+_SILENT = "%s has taken the connection and opens no WebSocket yet: is it the right port? It has up to %g s (option connect_timeout=S)"
+_TELL_AFTER_S = 2.0
 
 
 class Line:
@@ -63,7 +66,8 @@ class Line:
         """
         self.hang_up()
         limits = self._limits
-        self._socket.open(patience_s=max(limits.first_timeout_s, limits.connect_timeout_s))
+        with told_when_silent(_log, min(_TELL_AFTER_S, limits.connect_timeout_s / 2), _SILENT, self.url, limits.connect_timeout_s):
+            self._socket.open()  # vla-eval predicts on a thread, so that its handshake waits for no model
         self._seq, self._open_questions, self._has_answered = 0, set(), False
         try:
             payload = {"harness_version": f"vlagym {vlagym.__version__}", "protocol_version": wire.PROTOCOL_VERSION, "vlagym": {"plays_chunks": True}}

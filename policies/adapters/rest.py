@@ -204,7 +204,8 @@ def _check_status(said: http.Answer, url: str) -> None:
         return
     text = told(said.body) or "nothing"
     if said.status in _NOT_THERE:
-        raise BadReply(f"{url} answers with HTTP {said.status}: there is nothing to ask at this path; is it the right port? OpenVLA's and OFT's path is /act")
+        hint = "there is nothing to ask at this path; is it the right port? OpenVLA's and OFT's path is /act"
+        raise BadReply(f"{url} answers with HTTP {said.status}: {hint}")
     if said.status in _SECRET:
         raise PolicyUnreachable(f"{url} answers with HTTP {said.status} and wants a key: say api_key_env=NAME of a variable that holds it")
     if said.location is not None:

@@ -36,10 +36,10 @@ class Limits:
 class Deadline:
     """A moment by which something has to be done."""
 
-    def __init__(self, seconds: float) -> None:
-        """Sets the moment that many seconds from now."""
+    def __init__(self, seconds: float, waited_s: float = 0.0) -> None:
+        """Sets the moment that many seconds from now, less those that were waited before."""
         self.seconds = seconds
-        self._at = time.monotonic() + seconds
+        self._at = time.monotonic() + seconds - waited_s
 
     def left_s(self) -> float:
         """Returns the time that is left; 0 where none is."""

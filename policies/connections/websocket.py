@@ -160,18 +160,19 @@ class WebSocket:
                 raise PolicyUnreachable(f"{self.url} did not take a message of {len(message)} bytes within {limit_s:g} s") from closed
             raise self._ended(closed) from closed
 
-    def receive(self, timeout_s: float | None = None, *, option: str = "timeout") -> bytes | str:
+    def receive(self, timeout_s: float | None = None, *, option: str = "timeout", waited_s: float = 0.0) -> bytes | str:
         """Returns the next message; bytes of a binary one, a string of a text.
 
         Args:
           timeout_s: How long it is waited for; None: the usual limit.
           option: Which option sets that limit, for the error.
+          waited_s: How much of that time was waited already.
 
         Raises:
           PolicyUnreachable: If the connection is not open, is lost, or no message comes in time. It is closed then.
           BadReply: If the message is larger than allowed. The connection is closed then.
         """
-        return self._received(Deadline(self.limits.timeout_s if timeout_s is None else timeout_s), option)
+        return self._received(Deadline(self.limits.timeout_s if timeout_s is None else timeout_s, waited_s), option)
 
     def poll(self, timeout_s: float) -> bytes | str | None:
         """Returns the next message, or None where none comes in that time; the connection stays open then.

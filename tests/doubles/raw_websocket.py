@@ -37,7 +37,13 @@ def raw_websocket(
             connection.settimeout(PATIENCE_S)
             request = b""
             while b"\r\n\r\n" not in request:
-                request += connection.recv(4096)
+                piece = connection.recv(4096)
+                if not piece:
+                    return
+                request += piece
+            if b"sec-websocket-key:" not in request.lower():
+                over.wait(PATIENCE_S)  # busy: it answers nobody else
+                return
             if heard is not None:
                 heard.append(request)
             over.wait(delay_s)

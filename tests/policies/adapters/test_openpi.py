@@ -405,17 +405,6 @@ def test_a_server_that_is_not_busy_and_says_nothing_is_not_waited_for(load: Call
     assert time.monotonic() - began_s < 20
 
 
-def test_a_server_that_may_be_busy_is_waited_for_and_told_of(load: Callable[..., Policy], caplog: pytest.LogCaptureFixture) -> None:
-    def late(connection: socket.socket, over: threading.Event) -> None:
-        over.wait(2.5)
-        connection.sendall(METADATA)
-        over.wait(20)
-
-    with caplog.at_level("WARNING"), raw_websocket(late) as url:
-        load(url, first_timeout="60", connect_timeout="0.2").close()
-    assert "has taken the connection and says nothing yet" in caplog.text
-
-
 @pytest.mark.parametrize(
     ("first", "complaint"), [(frame(b"busy", opcode=1), r"this one holds busy"), (frame(b"\x90"), r"this one holds list, which is no map")]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import served
+from raw_server import RawServer
 from raw_websocket import closed_port, frame, raw_websocket
 from vla_eval_servers import Reply, Talk, greet, model_server, profile_file
 
@@ -368,3 +370,15 @@ def test_an_episode_that_was_not_begun_is_not_asked_about(made: Callable[..., Vl
         policy = made(heard.url, profile=profile)
         with pytest.raises(NotReset, match="slot 3 was asked for actions before it was told its episode"):
             policy.act({3: SEEN})
+
+
+def test_a_port_that_says_nothing_is_given_up_soon_and_told_of_before(profile: str, caplog: pytest.LogCaptureFixture) -> None:
+    def silent(server: RawServer, line: socket.socket) -> None:
+        server.is_over.wait(20)
+
+    began_s = time.monotonic()
+    with caplog.at_level("WARNING"), RawServer(silent) as server:
+        with pytest.raises(PolicyUnreachable, match=r"took no WebSocket within 0.6 s \(option connect_timeout=S\): is it the right port\?"):
+            POLICY(f"ws://127.0.0.1:{server.port}", {"profile": profile, "connect_timeout": "0.6"})
+    assert time.monotonic() - began_s < 10
+    assert "opens no WebSocket yet: is it the right port? It has up to 0.6 s (option connect_timeout=S)" in caplog.text
