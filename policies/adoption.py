@@ -9,10 +9,13 @@ from typing import Any
 
 from vlagym.envs.errors import BadData, BadReply, ConventionMismatch, VlagymError
 from vlagym.envs.types import ActionComponent, ImageComponent, StateComponent, to_plain
+from vlagym.policies.foreign import told
 from vlagym.policies.profile import Profile, load_profile, profile_names
 
 OPTIONS = ("profile", "execute")
 """Names of the options that `adopt` and `read_execute` read."""
+_TOLD_MAX = 600
+"""Letters of what is wrong with an announcement."""
 _TOLD = 6
 """Differences that a refusal names."""
 
@@ -74,7 +77,7 @@ def _read(announced: Any, url: str) -> Profile:
     try:
         return Profile.from_plain(announced)
     except VlagymError as error:
-        raise BadReply(f"the server at {url} announces what is no profile: {error}") from error
+        raise BadReply(f"the server at {url} announces what is no profile: {told(error, _TOLD_MAX)}") from error
 
 
 def _check_same(named: Profile, said: Profile, url: str, *, is_told_execute: bool) -> None:

@@ -14,6 +14,7 @@ from vlagym.envs.errors import BadData, BadSpec, UnknownName, unknown_name
 from vlagym.envs.types import ActionSpec, ObservationSpec, from_plain, sha, to_plain
 from vlagym.policies.base import Normalisation, PolicySpec
 from vlagym.policies.contradictions import contradictions
+from vlagym.policies.profile_bounds import check_bounds
 
 FOLDER = "policies/profiles"
 RIGS = "benchmark/rigs"
@@ -158,10 +159,11 @@ class Profile:
           where: What it is called in errors.
 
         Raises:
-          BadData: If a key is missing, unknown or of another type, or numbers contradict each other.
+          BadData: If a key is missing, unknown or of another type, numbers contradict each other, or it is larger than a profile may be.
           BadSpec: If statistics cannot be.
           UnknownName: If it is of a rig that does not exist.
         """
+        check_bounds(data, where)
         return from_plain(cls, _completed(data), where)
 
 
