@@ -16,13 +16,16 @@ from vla_eval_servers import Talk, model_server, profile_file
 
 from vlagym.benchmark import patience
 from vlagym.benchmark.entry import Entry
-from vlagym.benchmark.executor import Crew, Desk, Schedule
+from vlagym.benchmark.episode import PlayerOptions, WorldOptions
+from vlagym.benchmark.executor import Crew, Desk, Job, Schedule
+from vlagym.benchmark.executors import serial
 from vlagym.benchmark.patience import patiently
 from vlagym.benchmark.runner import RunOptions, RunReport, run
 from vlagym.benchmark.suite import Suite
 from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable, RunStopped
 from vlagym.envs.types import ActionChunk, EpisodeResult, Observation
 from vlagym.policies.base import EpisodeContext
+from vlagym.policies.chunking import declared
 from vlagym.results.store import Store
 
 SUITE = Suite(name="tiny", version=1, entries=(Entry(task="place_on", episodes=8),))
@@ -51,7 +54,7 @@ def failing(times: int, error: type[Exception] = PolicyUnreachable) -> Callable[
 
 def test_one_waits_with_growing_pauses_and_says_for_whom(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(patience.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     with caplog.at_level(logging.WARNING):
         assert patiently(failing(6), "openpi", 60.0) == 7
     assert pauses == sorted(pauses) and pauses[0] < pauses[3] and pauses[-1] == patience.LONGEST_PAUSE_S
@@ -111,11 +114,6 @@ class Lost(fakes.Carrier):
 
 
 def outcomes(policy: Lost, reconnect_s: float) -> list[str]:
-    from vlagym.benchmark.episode import PlayerOptions, WorldOptions
-    from vlagym.benchmark.executor import Job
-    from vlagym.benchmark.executors import serial
-    from vlagym.policies.chunking import declared
-
     options = PlayerOptions(
         policy=policy.spec, load_own=None, chunking=declared(policy.spec), known={}, world=WorldOptions(), make_world=fakes.make_world
     )
@@ -143,7 +141,7 @@ def test_the_time_that_one_waits_is_no_latency_of_the_policy() -> None:
     desk = Desk(policy, reconnect_s=5.0)
     spec = fakes.spec(0)
     assert desk.begin(EpisodeContext(slot=0, instruction=spec.instruction, action=spec.control, digest=spec.digest(), spec=spec)) is None
-    world = fakes.make_world(fakes.WorldOptions())
+    world = fakes.make_world(WorldOptions())
     world.start(spec)
     began_s = time.perf_counter()
     answer = desk.answer({0: world.observe(privileged=True)})[0]
