@@ -17,6 +17,8 @@ from vlagym.results.store import Store
 METRICS = "vlagym metrics"
 """Key of `RunHeader.packages` that holds the version of the metrics' definitions; headers from before there was one are of version 1."""
 
+ADDRESSES = "addresses"
+"""Key of `RunHeader.policy` of runs that went on with a server at another address than that of the policy's name: all others, in order."""
 ANY_RIG = "any_rig"
 """Key of `RunHeader.policy` of runs whose policy was made for the rig of the key "rig", and was played elsewhere because that was asked for."""
 
@@ -82,7 +84,7 @@ class Pool:
 def pools(runs: Sequence[Run]) -> list[Pool]:
     """Returns the sets of runs whose episodes may be counted together.
 
-    Runs are put together if they agree in policy (options and card included), suite (name, version, digest, season, weights of the cost), quality,
+    Runs are put together if they agree in policy (options, card and declared conventions included), suite (name, version, digest, season, weights of the cost), quality,
     robot looks and bases, safety filter, the kind of renderer where the policy reads pixels, schema, the metrics' definitions and the packages that a
     score depends on, and share no episode. Where rows of one policy and suite differ in any of this, or rows of one suite in anything but the
     policy, `differs` says in what: nothing that is unlike stands in one column silently. A run that another vlagym wrote says so alone: those of this
@@ -118,11 +120,13 @@ def pools(runs: Sequence[Run]) -> list[Pool]:
 def identity(header: RunHeader) -> dict[str, Any]:
     """Returns all that two runs must share for their episodes to be counted together, as JSON could hold it.
 
-    What the machine is, when the run was and how many episodes were scheduled are not in it.
+    What the machine is, when the run was and how many episodes were scheduled are not in it, nor where a server was to which the run moved. Of what
+    the policy declares about its numbers there are digests: a header that says nothing of a part is alike to those that say nothing of it either,
+    as those from before it was written.
     """
     plain: dict[str, Any] = to_plain(
         {
-            "policy": header.policy,
+            "policy": {**{k: v for k, v in header.policy.items() if k != ADDRESSES}, **_conventions(header)},
             "suite": {**{k: header.suite[k] for k in ("name", "version", "digest", "season") if k in header.suite}, "cost": _weights(header)},
             "quality": header.quality,
             "look": header.robot_looks,
@@ -136,6 +140,14 @@ def identity(header: RunHeader) -> dict[str, Any]:
         }
     )
     return plain
+
+
+def _conventions(header: RunHeader) -> dict[str, dict[str, str]]:
+    """Returns a digest of each part of what the policy declares: its actions, its observations, and what else it says of them."""
+    declared = header.conventions.get("policy")
+    if not isinstance(declared, Mapping):
+        return {}
+    return {"conventions": {part: sha(canonical_json(to_plain(said)).encode()) for part, said in declared.items()}}
 
 
 def _weights(header: RunHeader) -> str:

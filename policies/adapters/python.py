@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from vlagym.envs.errors import BadData, BadPolicyOutput, VlagymError
 from vlagym.envs.types import ActionChunk, Observation
 from vlagym.policies.base import EpisodeContext
 from vlagym.policies.families.answers import as_chunk
+from vlagym.policies.families.digests import digest_of
 from vlagym.policies.families.options import profile_of, read_options
 from vlagym.policies.families.slots import Slots
 from vlagym.policies.loading import refuse_options
@@ -38,7 +41,9 @@ class PythonPolicy:
       close(), if it has one.
     """
 
-    def __init__(self, name: str, make: Callable[[], Any], profile: str | None, execute_steps: int | None) -> None:
+    def __init__(
+        self, name: str, make: Callable[[], Any], profile: str | None, execute_steps: int | None, source: str | None = None
+    ) -> None:
         self._make, self._who = make, f"python:{name}"
         self._spare: list[Any] = [make()]
         """Objects that no slot has asked for yet: the first is made at once, so that what is wrong with it is known before the first episode."""
@@ -50,7 +55,7 @@ class PythonPolicy:
         execute = execute_steps or _steps(name, "execute_steps", getattr(first, "execute_steps", steps))
         if execute > steps:
             raise BadData(f"{name} sends chunks of {steps} actions; {execute} of them cannot be executed. Declare chunk_steps in the class")
-        card = {"about": "a class of the user's", "class": name, "profile": found.name}
+        card = {"about": "a class of the user's", "class": name, "source": source, "profile": found.name}
         self.spec = found.spec("python", card=card, chunk_steps=steps, execute_steps=execute, runs_in_worker=True)
         self._slots: Slots[Any] = Slots(self._who)
         self._made: list[Any] = [first]
@@ -153,7 +158,17 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> PythonPolicy:
         except Exception as error:
             raise BadData(f"{name} cannot be made: {told_of(error, kind)}") from error
 
-    return PythonPolicy(name, make, said.profile, said.execute_steps)
+    return PythonPolicy(name, make, said.profile, said.execute_steps, _digest_of_source(module, kind))
+
+
+def _digest_of_source(module: str, kind: Callable[..., Any]) -> str | None:
+    """Returns the digest of the file in which a class stands, and of the module that names it; None where neither lies in a file.
+
+    What these import is not in it.
+    """
+    names = sorted({module, getattr(kind, "__module__", None) or module})
+    paths = [Path(path) for name in names if (path := getattr(sys.modules.get(name), "__file__", None))]
+    return digest_of(path for path in paths if path.is_file()) if paths else None
 
 
 def _takes(kind: Callable[..., Any], given: int) -> list[str]:

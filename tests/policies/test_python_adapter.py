@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -99,6 +100,17 @@ def test_the_class_declares_a_profile_and_its_chunks() -> None:
     profile = load_profile("vlagym")
     assert (spec.action, spec.observation, spec.chunk_steps, spec.execute_steps) == (profile.action, profile.observation, 2, 2)
     assert spec.runs_in_worker and spec.card["class"] == "classes_of_mine:Mine" and spec.card["profile"] == "vlagym"
+
+
+def test_the_card_knows_the_file_in_which_the_class_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for name, speed in (("card_a", "0.1"), ("card_b", "0.1"), ("card_a", "0.2")):
+        (tmp_path / f"{name}.py").write_text(CLASSES.replace('speed="0.1"', f'speed="{speed}"'), encoding="utf-8")
+        sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        found.append(load_policy(f"python:{name}:Mine").spec.card["source"])
+    assert len({*found}) == 3 and all(len(digest) == 32 for digest in found), "the file's name and what is in it"
 
 
 def test_it_fulfils_the_contract_of_a_policy() -> None:

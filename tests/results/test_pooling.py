@@ -88,6 +88,23 @@ def test_of_runs_with_several_schemas_only_those_of_another_vlagym_say_so(traces
     assert many["minivla"].startswith(told) and "schema" not in many["hold"], "it is told first, and not cut off where much is unlike"
 
 
+def test_what_a_policy_declares_of_its_numbers_is_part_of_a_row(traces: ModuleType) -> None:
+    def declaring(seed: int, name: str = "mine:POLICY", **said: Any) -> Run:
+        return run_of(traces, name, first_seed=seed, conventions={"policy": {"action": {"scale": 0.05}, "observation": {}, **said}})
+
+    assert len(pools([declaring(0), declaring(9)])) == 1
+    assert len(pools([declaring(0), declaring(9, action={"scale": 0.01})])) == 2
+    two = differences(declaring(0), declaring(9, clip=True))
+    assert [told.startswith("policy.conventions.clip=") for _, told in two] == [True, True] and two[0][1] == "policy.conventions.clip=none"
+    other = differences(declaring(0), declaring(9, "other:POLICY", clip=True))
+    assert other == [("mine:POLICY", ""), ("other:POLICY", "")], "of two policies it is what they are"
+
+
+def test_headers_of_before_that_say_nothing_of_clipping_are_alike_to_those_that_have_nothing_to_say(traces: ModuleType) -> None:
+    before = run_of(traces, conventions={"policy": {"action": None, "observation": {"images": []}}})
+    assert len(pools([before, run_of(traces, first_seed=9, conventions=before.header.conventions)])) == 1
+
+
 def test_headers_without_a_version_of_the_metrics_are_of_the_first(traces: ModuleType) -> None:
     first = run_of(traces, first_seed=9, packages={"vlagym": "0.1.0", "mujoco": "3.17.0", METRICS: "1"})
     assert differences(run_of(traces), first) == [("hold", "")]

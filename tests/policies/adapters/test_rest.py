@@ -191,7 +191,7 @@ def test_a_server_that_says_nothing_of_itself_wants_a_profile() -> None:
 
 
 def test_a_profile_that_the_server_contradicts_is_refused(tmp_path: Path) -> None:
-    with SERVER(Echo(), "127.0.0.1", 0) as server, pytest.raises(ConventionMismatch, match="announces the profile 'echo' with other observations"):
+    with SERVER(Echo(), "127.0.0.1", 0) as server, pytest.raises(ConventionMismatch, match="announces the profile 'echo', and .* says otherwise: "):
         load_policy(f"rest:{server.url}", {"profile": echo_profile.write(tmp_path, state=False)})
 
 
