@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
+from vlagym.benchmark import relocation
 from vlagym.benchmark.metric import METRICS_VERSION
 from vlagym.benchmark.suite import Suite, digest_of
 from vlagym.benchmark.suite_files import rigs_of, suite_to_plain
@@ -190,7 +191,11 @@ DECISIVE = ("suite", "policy", "quality", "robot_looks", "robot_bases", "safety"
 
 
 def differences(before: RunHeader, after: RunHeader) -> list[str]:
-    """Returns, in words, what of all that numbers depend on differs between two headers."""
+    """Returns, in words, what of all that numbers depend on differs between two headers.
+
+    Where a server stands is nothing of that: its host and port may differ where all else that is known of it is the same.
+    """
+    before, after = relocation.at_home(before, before), relocation.at_home(after, before)
     pairs: list[tuple[str, Any, Any]] = [(name, to_plain(getattr(before, name)), to_plain(getattr(after, name))) for name in DECISIVE]
     pairs += [(f"packages.{name}", before.packages.get(name), after.packages.get(name)) for name in packages_that_score(after)]
     pairs.append((f"packages.{METRICS}", before.packages.get(METRICS, "1"), after.packages.get(METRICS, "1")))

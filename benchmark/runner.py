@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, get_args
 
-from vlagym.benchmark import scoring
+from vlagym.benchmark import relocation, scoring
 from vlagym.benchmark.episode import Connections, MakeWorld, Played, PlayerOptions, WorldOptions, errored, make_world
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
 from vlagym.benchmark.header import differences, make_header, now, usable_cores
@@ -390,6 +390,8 @@ def _store(options: RunOptions, header: RunHeader) -> Store:
             + (f"; and {len(different) - 4} more" if len(different) > 4 else "")
             + f". Resume it as it was begun (`vlagym run --resume {options.resume}`), or begin another run"
         )
+    if (going_on := relocation.noted(store.header, header)) is not store.header:
+        store.update_header(going_on)
     return store
 
 

@@ -122,6 +122,7 @@ def _fresh(options: Namespace, args: Sequence[str]) -> RunOptions:
 def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
     """Returns what the header of a run says, with what the command line says instead; the runner refuses if that makes another run of it."""
     from vlagym.benchmark.header import QUERY_LEFT_OUT
+    from vlagym.benchmark.relocation import address_of
     from vlagym.benchmark.runner import RunOptions
     from vlagym.benchmark.suite_files import suite_of_header
     from vlagym.policies.loading import parse_options
@@ -135,7 +136,7 @@ def _resumed(options: Namespace, args: Sequence[str]) -> RunOptions:
     suite = _suite(options) if options.suite or options.task else _changed(begun, options)
     looks = ",".join(f"{robot}={look}" for robot, look in sorted(header.robot_looks.items()))
     return RunOptions(
-        policy=options.policy or str(header.policy["name"]),
+        policy=options.policy or address_of(header),
         policy_options=parse_options(options.policy_option) if options.policy_option else dict(header.policy["options"]),
         suite=suite,
         chunking=options.chunking or str(header.policy["chunking"]),

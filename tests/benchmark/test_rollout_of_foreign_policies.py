@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import fakes
@@ -14,13 +15,14 @@ import pytest
 from vlagym.benchmark.episode import Connections, WorldOptions, asking, play_episode
 from vlagym.benchmark.entry import Entry
 from vlagym.benchmark.executor import LocalPort
-from vlagym.benchmark.header import differences
+from vlagym.benchmark.header import _digest_of_profile, differences
 from vlagym.benchmark.rollout import Rollout
 from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.suite import Suite
 from vlagym.envs.types import ActionChunk, ActionSpec, EpisodeResult, EpisodeSpec, ImageComponent, Observation, RunHeader, sha_arrays
 from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.chunking import Chunking, declared
+from vlagym.policies.profile import load_profile
 from vlagym.results.pooling import identity
 from vlagym.results.schema import result_from_line, result_to_line
 from vlagym.results.store import Store
@@ -208,3 +210,18 @@ def test_a_profile_that_was_changed_is_another_row_and_is_not_resumed(tmp_path: 
     same = replace(second, policy={**second.policy, "name": first.policy["name"]})  # as if the file had been changed under its name
     assert identity(first) != identity(same)
     assert any(line.startswith("policy.profile.digest was") for line in differences(first, same))
+
+
+def test_what_few_policies_declare_stands_in_the_header_of_those_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    foreign, native = header(tmp_path / "foreign", "0.15"), header(tmp_path / "native", "native")
+    assert foreign.conventions["policy"]["clip"] is True and set(native.conventions["policy"]) == {"action", "observation"}
+
+
+def test_a_run_is_not_resumed_where_the_profile_calls_things_otherwise_on_a_wire(traces: ModuleType) -> None:
+    said = load_profile("libero")
+    swapped = {**said.wire["openpi"], "image": said.wire["openpi"]["wrist_image"], "wrist_image": said.wire["openpi"]["image"]}
+    digests = [_digest_of_profile(p.spec("openpi")) for p in (said, replace(said, wire={**said.wire, "openpi": swapped}))]
+    plain = traces.make_header(policy="openpi")
+    before, after = (replace(plain, policy={**plain.policy, "profile": {"name": "libero", "digest": digest}}) for digest in digests)
+    assert [line.partition(" ")[0] for line in differences(before, after)] == ["policy.profile.digest"] and identity(before) != identity(after)
