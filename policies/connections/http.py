@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import select
 import socket
 import time
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 from vlagym.envs.errors import BadReply, PolicyUnreachable, VlagymError
 from vlagym.policies.connections import tls
 from vlagym.policies.connections.address import Address, read_address
-from vlagym.policies.connections.limits import Deadline, Limits
+from vlagym.policies.connections.limits import Deadline, Limits, has_come
 from vlagym.policies.foreign import told
 
 _IDLE_S = 2.0
@@ -194,7 +193,7 @@ class _Line:
     @property
     def has_something(self) -> bool:
         """Whether something came in that nobody asked for: the end of the connection."""
-        return bool(select.select([self._plain], [], [], 0)[0])
+        return has_come(self._plain, 0.0)
 
     def sendall(self, data: Any) -> None:
         self._wait()

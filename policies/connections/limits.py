@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import selectors
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,6 +50,13 @@ class Deadline:
     @property
     def is_over(self) -> bool:
         return self.left_s() == 0.0
+
+
+def has_come(line: socket.socket, seconds: float) -> bool:
+    """Returns whether something came in over a socket, or its end, within so many seconds. Unlike select, of a process with any number of files."""
+    with selectors.DefaultSelector() as looks:
+        looks.register(line, selectors.EVENT_READ)
+        return bool(looks.select(seconds))
 
 
 def read_limits(policy: str, options: Mapping[str, str]) -> Limits:

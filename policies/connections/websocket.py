@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import select
 import socket
 import ssl
 import struct
@@ -15,7 +14,7 @@ from typing import Any
 from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyUnreachable
 from vlagym.policies.connections import tls
 from vlagym.policies.connections.address import read_address
-from vlagym.policies.connections.limits import Deadline, Limits
+from vlagym.policies.connections.limits import Deadline, Limits, has_come
 from vlagym.policies.foreign import told
 
 _CLOSE_TIMEOUT_S = 1.0
@@ -240,7 +239,7 @@ class WebSocket:
 
     def _refuse_talkers(self, plug: socket.socket) -> None:
         """Refuses a server that speaks first, as those of ZeroMQ, SSH and mail do: no server of HTTP does, and a client of it would wait for ever."""
-        if not select.select([plug], [], [], _LISTEN_S)[0]:
+        if not has_come(plug, _LISTEN_S):
             return
         with contextlib.suppress(OSError):  # it has hung up, which the handshake tells
             if said := plug.recv(64, socket.MSG_PEEK):

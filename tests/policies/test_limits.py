@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from vlagym.envs.errors import BadData
-from vlagym.policies.connections.limits import Deadline, Limits, read_limits, read_secret
+from vlagym.policies.connections.limits import Deadline, Limits, has_come, read_limits, read_reconnect, read_secret
 
 
 def test_without_options_an_answer_has_a_minute_and_the_first_one_ten() -> None:
@@ -45,3 +47,20 @@ def test_a_variable_that_is_not_there_is_told_apart_from_an_empty_one(monkeypatc
     monkeypatch.delenv("ROBOT_KEY")
     with pytest.raises(BadData, match="'ROBOT_KEY' does not exist"):
         read_secret("rest", "api_key_env", {"api_key_env": "ROBOT_KEY"})
+
+
+def test_a_socket_is_looked_at_also_in_a_process_with_more_than_a_thousand_files() -> None:
+    fcntl, resource = pytest.importorskip("fcntl"), pytest.importorskip("resource")
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 1100:
+        pytest.skip("this process may not open so many files")
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.socket(fileno=fcntl.fcntl(ours.fileno(), fcntl.F_DUPFD, 1100)) as high:
+        assert high.fileno() > 1024 and not has_come(high, 0.0)
+        theirs.send(b"x")
+        assert has_come(high, 1.0)
+
+
+def test_a_lost_server_is_waited_for_two_minutes_unless_told_otherwise() -> None:
+    assert read_reconnect("rest", {}) == 120.0 and read_reconnect("rest", {"reconnect": "0"}) == 0.0
+    with pytest.raises(BadData, match="reconnect of rest is a number of seconds, 0 for none, not 'ever'"):
+        read_limits("rest", {"reconnect": "ever"})
