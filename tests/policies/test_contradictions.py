@@ -46,6 +46,11 @@ def policy(*components: ActionComponent, **fields: Any) -> PolicySpec:
     return PolicySpec(**{"name": "mine", "action": action, "observation": observation, "clip": True, **fields})
 
 
+def mistaken(value: Any, **fields: Any) -> Any:
+    """Returns a value with fields whose types a checker would refuse, as one who uses none may write them."""
+    return replace(value, **fields)
+
+
 def seeing(**fields: Any) -> PolicySpec:
     return policy(observation=replace(policy().observation, **fields))
 
@@ -95,8 +100,8 @@ CANNOT_BE = [
     (seeing(images=(replace(FRONT, crop=0),)), "declares image 'front' with the crop 0: it must be at least 1"),
     (seeing(images=(replace(FRONT, centre_share=1.5),)), "with the centre_share 1.5: it is a share of the area, more than 0 and at most 1"),
     (seeing(images=(replace(FRONT, centre_share=NAN),)), "with the centre_share nan"),
-    (seeing(images=(replace(FRONT, fit="squeeze"),)), r"spec.observation.images\[0\].fit is 'squeeze'; it must be one of 'exact', 'stretch', 'pad'"),
-    (seeing(images=(replace(FRONT, orientation="sideways"),)), r"orientation is 'sideways'; it must be one of 'upright', .*'mirrored'"),
+    (seeing(images=(mistaken(FRONT, fit="squeeze"),)), r"spec.observation.images\[0\].fit is 'squeeze'; it must be one of 'exact', 'stretch', 'pad'"),
+    (seeing(images=(mistaken(FRONT, orientation="sideways"),)), r"orientation is 'sideways'; it must be one of 'upright', .*'mirrored'"),
     (seeing(state=(replace(STATE, size=0),)), "declares state 'state' with the size 0"),
     (reading(replace(PLACE, gain=NAN), HAND), r"state 'state' with, in part 0 \(ee_pos_base_m\), the gain nan: it must be a finite number"),
     (reading(replace(PLACE, gain=0.0), HAND), "the gain 0: "),
@@ -118,8 +123,8 @@ CANNOT_BE = [
     (policy(normalisation={"gripper": statistics("q01_q99", (1.0,), (1.0,))}), "'gripper' by which .*: all of its first numbers are its second ones"),
     (policy(card={"loss": NAN}), "has a card that cannot be written as JSON"),
     (policy(card={"weights": np.zeros(2)}), "has a card that cannot be written as JSON .*: it must hold words, finite numbers, lists and tables"),
-    (policy(replace(MOVE, scale="0.05"), TURN, GRIPPER), r"spec.action.components\[0\].scale must be a number, not '0.05'"),
-    (policy(replace(MOVE, low=np.zeros(3)), TURN, GRIPPER), r"spec.action.components\[0\].low must be a list, not ndarray"),
+    (policy(mistaken(MOVE, scale="0.05"), TURN, GRIPPER), r"spec.action.components\[0\].scale must be a number, not '0.05'"),
+    (policy(mistaken(MOVE, low=np.zeros(3)), TURN, GRIPPER), r"spec.action.components\[0\].low must be a list, not ndarray"),
 ]
 
 
