@@ -21,7 +21,7 @@ from vlagym.policies.families.openvla_statistics import Unnormaliser, choose, re
 from vlagym.policies.families.options import ForeignOptions, flag, profile_of, read_options, reading, refuse_normalisation
 from vlagym.policies.families.slots import Slots
 
-_OPTIONS = ("profile", "device", "unnorm_key", "image", "center_crop", "trust_remote_code")
+_OPTIONS = ("profile", "device", "unnorm_key", "any_range", "image", "center_crop", "trust_remote_code")
 _PROMPT = "In: What action should the robot take to {instruction}?\nOut:"
 _PROMPT_V01 = (
     "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the "
@@ -42,7 +42,9 @@ class OpenVlaPolicy:
     arithmetic. Both un-normalise by the statistics of one dataset.
     """
 
-    def __init__(self, folder: Path, options: ForeignOptions, *, unnorm_key: str | None, image: str | None, center_crop: bool) -> None:
+    def __init__(
+        self, folder: Path, options: ForeignOptions, *, unnorm_key: str | None, any_range: bool, image: str | None, center_crop: bool
+    ) -> None:
         self._who = f"openvla:{folder.name}"
         config = language_model.read_config("openvla", folder)
         profile = profile_of("openvla", options.profile)
@@ -53,6 +55,12 @@ class OpenVlaPolicy:
         if self._unnormaliser.size != profile.action.size:
             there = f"those of the profile {profile.name!r} have {profile.action.size}"
             raise BadData(f"{self._who} sends actions of {self._unnormaliser.size} numbers ({self._key}); {there}")
+        unlike = list(self._unnormaliser.other_ranges(profile.action))
+        if unlike and not any_range:
+            raise BadData(
+                f"{self._who}: the statistics of {self._key!r} (q01, q99) are of other units than the profile {profile.name!r}, or of another robot: "
+                f"{'; '.join(unlike)}. Say the unnorm_key and the profile that belong together, or any_range=true if they do"
+            )
         self._image = _one_image(self._who, [i.name for i in profile.observation.images], image)
         self._device = find_device("openvla", options.device)
         self._model = language_model.load("openvla", folder, self._device, trust_remote_code=options.trust_remote_code, install=_INSTALL)
@@ -71,6 +79,7 @@ class OpenVlaPolicy:
             "unnorm_key": self._key,
             "decoded_by": "its own predict_action" if self._predicts else "vlagym",
             "profile": profile.name,
+            **({"any_range": unlike} if unlike else {}),
             **({"trust_remote_code": True} if options.trust_remote_code else {}),
         }
         spec = profile.spec("openvla", card=card, chunk_steps=1, execute_steps=1, runs_in_worker=False)
@@ -144,8 +153,9 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> Policy:
     Args:
       argument: Its folder; nothing is downloaded.
       options: "profile" (openvla_libero, bridge_widowx …) and "device"; "unnorm_key": the dataset whose statistics count, needed where there are
-        several; "image": which image of the profile, where that has several; "center_crop": true cuts out 0.9 of the area, as fine-tuned checkpoints
-        want it where the profile does not say so; "trust_remote_code": true runs the checkpoint's own code, and the run header says so.
+        several; "any_range": true lets those statistics and the profile's range differ by more than a factor of 3, and the run header says so;
+        "image": which image of the profile, where that has several; "center_crop": true cuts out 0.9 of the area, as fine-tuned checkpoints want it
+        where the profile does not say so; "trust_remote_code": true runs the checkpoint's own code, and the run header says so.
 
     Raises:
       BadData: If it is no such checkpoint, needs code that is not trusted, does not fit the profile, or an option makes no sense.
@@ -156,4 +166,7 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> Policy:
     if argument is None:
         raise BadData("openvla needs the folder of a checkpoint: openvla:DIR")
     crop = flag("openvla", "center_crop", options.get("center_crop", "false"))
-    return OpenVlaPolicy(Path(argument), said, unnorm_key=options.get("unnorm_key"), image=options.get("image"), center_crop=crop)
+    any_range = flag("openvla", "any_range", options.get("any_range", "false"))
+    return OpenVlaPolicy(
+        Path(argument), said, unnorm_key=options.get("unnorm_key"), any_range=any_range, image=options.get("image"), center_crop=crop
+    )

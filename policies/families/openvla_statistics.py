@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, unknown_name
+from vlagym.envs.types import ActionSpec
 
 FINE_TUNED = "dataset_statistics.json"
 """What a fine-tuned checkpoint holds beside config.json; it has precedence."""
+FAR_APART = 3.0
+"""Percentiles and a profile's range that differ by more than that are of other units, or of another robot."""
 _SUFFIX = "_no_noops"
+_PLACES = ("delta_position", "position")
 
 
 def read_statistics(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,3 +88,24 @@ class Unnormaliser:
     def apply(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns actions `(T, D)` in the dataset's units; what the mask leaves out passes as it is."""
         return np.where(self._mask, 0.5 * (unit + 1.0) * (self._high - self._low) + self._low, unit)
+
+    def other_ranges(self, action: ActionSpec) -> Iterator[str]:
+        """Yields where what the dataset's actions reach and what a profile declares differ by more than FAR_APART, each in a few words.
+
+        Percentiles beyond a range count in every part. Those far within it count in displacements of place alone, or in any part where there are
+        none: LIBERO's turns reach 0.1 to 0.4 of its 1 (q01, q99 of openvla's dataset_statistics), and its displacements 0.9.
+
+        Args:
+          action: What the profile declares, of as many numbers.
+        """
+        reach = np.where(self._mask, np.maximum(np.abs(self._low), np.abs(self._high)), 0.0)
+        parts = [c for c in action.components if not c.convention.startswith(("gripper", "ignored"))]
+        places = [c.name for c in parts if c.convention in _PLACES] or [c.name for c in parts]
+        slices = action.slices()
+        for c in parts:
+            numbers, ends = reach[slices[c.name]], np.maximum(np.abs(c.low), np.abs(c.high))
+            if not numbers.any():
+                continue
+            told = f"{c.name} reaches {numbers.max():.3g} there and {ends.max():g} in the profile"
+            if (numbers > FAR_APART * ends).any() or (c.name in places and (FAR_APART * numbers < ends).all()):
+                yield told

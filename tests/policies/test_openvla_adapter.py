@@ -19,10 +19,14 @@ from vlagym.envs.types import Observation
 from vlagym.policies.base import EpisodeContext, Policy
 from vlagym.policies.families.openvla_statistics import Unnormaliser, choose, read_statistics
 from vlagym.policies.loading import load_policy
+from vlagym.policies.profile import load_profile
 
 pytest.importorskip("transformers", reason="transformers is not installed: pip install 'vlagym[hf]'")
 
 LIBERO: dict[str, Any] = {"q01": [-0.5] * 6 + [0.0], "q99": [0.9] * 6 + [1.0], "mask": [True] * 6 + [False]}
+LIBERO_GOAL = [0.9375, 0.9107, 0.9375, 0.2036, 0.2636, 0.375]
+BRIDGE_ORIG = [0.0287, 0.0417, 0.0402, 0.0816, 0.0929, 0.2067]
+"""How far the percentiles of published checkpoints reach."""
 BRIDGE: dict[str, Any] = {"q01": [-0.02] * 6 + [0.0], "q99": [0.02] * 6 + [1.0], "mask": [True] * 6 + [False]}
 CODE = '''
 import numpy as np
@@ -157,6 +161,30 @@ def test_statistics_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         Unnormaliser({"a": {"action": {"mean": [1]}}}, "a")
     with pytest.raises(BadData, match="numbers"):
         Unnormaliser({"a": {"action": {"q01": [1], "q99": [1, 2]}}}, "a")
+
+
+@pytest.mark.parametrize(
+    ("profile", "reach", "unlike"),
+    [
+        ("openvla_libero", LIBERO_GOAL, []),
+        ("bridge_widowx", BRIDGE_ORIG, []),
+        ("openvla_libero", BRIDGE_ORIG, ["translation reaches 0.0417 there and 1 in the profile"]),
+        ("bridge_widowx", LIBERO_GOAL, ["translation reaches 0.938 there and 0.05 in the profile"]),
+        ("bridge_widowx", [*BRIDGE_ORIG[:3], *[0.8] * 3], ["rotation reaches 0.8 there and 0.25 in the profile"]),
+        ("bridge_widowx", [0.0] * 6, []),
+    ],
+)  # fmt: skip
+def test_statistics_of_other_units_than_the_profiles_are_told(profile: str, reach: list[float], unlike: list[str]) -> None:
+    action = {"q01": [-r for r in reach] + [0.0], "q99": [*reach, 1.0], "mask": [True] * 6 + [False]}
+    assert list(Unnormaliser({"some": {"action": action}}, "some").other_ranges(load_profile(profile).action)) == unlike
+
+
+def test_a_dataset_of_another_robot_is_refused_unless_it_is_insisted_on(plain: tuple[Path, int]) -> None:
+    told = "translation reaches 0.02 there and 1 in the profile"
+    with pytest.raises(BadData, match=f"'bridge_orig' .* are of other units than the profile 'openvla_libero'.*{told}.*any_range=true if they do"):
+        load(plain[0], unnorm_key="bridge_orig")
+    assert load(plain[0], unnorm_key="bridge_orig", any_range="true").spec.card["any_range"] == [told]
+    assert "any_range" not in load(plain[0], any_range="true").spec.card, "there was nothing to insist on"
 
 
 def test_what_does_not_fit_the_profile_is_refused(plain: tuple[Path, int], tmp_path: Path) -> None:
