@@ -43,7 +43,8 @@ class Part(NamedTuple):
 class DatasetWriter(Protocol):
     """Appends demonstrations to a dataset. Use it in a `with` statement.
 
-    Until it is closed everything lies in `<dataset>.parts`; the dataset appears under its name only when it is whole.
+    Until it is closed everything lies in `<dataset>.parts`; the dataset appears under its name only when it is whole. A `with` statement that is
+    left by an exception keeps what was taken, for the next writer of the same dataset to go on with. A folder dataset that is whole is not extended.
     """
 
     @property
@@ -60,7 +61,7 @@ class DatasetWriter(Protocol):
         ...
 
     def close(self) -> None:
-        """Finishes the files."""
+        """Makes the dataset whole, and gives it its name."""
         ...
 
     def __enter__(self) -> DatasetWriter: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -72,8 +73,9 @@ def _about_file(format_: Format, path: Path, stride: int) -> Iterator[str]:
     info = _info(stride, format_)
     demonstrations = [_demonstration(i, info, format_) for i in range(NUM_DEMONSTRATIONS)]
     digests = tuple(d.digest for d in demonstrations)
-    with format_.write(path, info) as writer:
+    with contextlib.suppress(_Interrupted), format_.write(path, info) as writer:
         writer.append(demonstrations[0])
+        raise _Interrupted
     with format_.write(path, info) as writer:
         if writer.digests != digests[:1]:
             yield f"opened again, the writer lists the digests {list(writer.digests)} instead of {list(digests[:1])}: a run could not be resumed"
@@ -99,6 +101,10 @@ def _about_file(format_: Format, path: Path, stride: int) -> Iterator[str]:
         yield f"read gives {len(read)} demonstrations; {len(demonstrations)} were written"
     for index, (written, found) in enumerate(zip(demonstrations, read, strict=False)):
         yield from (f"demonstration {index}, read in order: {difference}" for difference in _differences(written, found, format_))
+
+
+class _Interrupted(Exception):
+    """Stands for whatever ends a collection before its last demonstration."""
 
 
 def _differences(written: Demonstration, found: Demonstration, format_: Format) -> Iterator[str]:

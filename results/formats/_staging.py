@@ -60,7 +60,7 @@ class Staging:
             self._parts = {digest: Part(digest, self._folder / digest) for digest in taken(path)}
             lost = [part.digest for part in self._parts.values() if not part.path.is_dir()]
             if lost:
-                raise BadData(f"{self._folder} lacks {len(lost)} of the demonstrations that it lists, {lost[0]} first. Remove it and collect them again")
+                raise BadData(f"{self._folder} lacks {len(lost)} of the demonstrations that it lists, {lost[0]} first. Remove it and collect again")
             self._clear_what_was_not_taken()
             self._journal = _open_journal(self._folder / _JOURNAL)
         except BaseException as error:
@@ -128,7 +128,7 @@ class Staging:
             self._let_go()
 
     def leave(self) -> None:
-        """Lets go of the folder. What was taken is kept for the next writer; a folder without a demonstration is removed. Harmless when it was left."""
+        """Lets go of the folder. What was taken is kept for the next writer; a folder without a demonstration is removed. Harmless twice."""
         if self._descriptor < 0:
             return
         if not self._parts:
@@ -262,9 +262,8 @@ def no_dataset(path: Path, what: str = "") -> NoDataset:
       what: What was looked for in it, where the folder is there: "meta/info.json".
     """
     if not path.exists() and (waiting := taken(path)):
-        return NoDataset(
-            f"the dataset at {path} was not finished: {len(waiting)} demonstrations wait in {folder_of(path).name}. Go on with the command that began it"
-        )
+        where = folder_of(path).name
+        return NoDataset(f"the dataset at {path} was not finished: {len(waiting)} demonstrations wait in {where}. Give the command that began it again")
     lacks = f" ({path} has no {what})" if what and path.exists() else ""
     return NoDataset(f"there is no dataset at {path}{lacks}. Make one with vlagym demo")
 
