@@ -11,12 +11,13 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration
-from vlagym.results.formats import _libero
+from vlagym.results.formats import _libero, _libero_demo, _masks
 from vlagym.results.formats._file import demo_names, in_use, open_file, reading
 
 
@@ -60,12 +61,34 @@ class Parts:
                 for source in sources:
                     _copy(source, file, digests)
                 _count(data)
+                if _masks.SHARE in data.attrs:
+                    _masks.put_masks(file)
             _replace(joining, self._path)
         except (OSError, RuntimeError) as error:
             raise BadData(f"the parts of {self._path} could not be joined: {error}. They are kept in {self._folder}") from error
         for part in self._files():
             part.unlink()
         self._count = 0
+
+    def rewrite(self, change: Callable[[Any], None]) -> None:
+        """Changes the dataset as a whole: in a copy, which takes its name in one step.
+
+        Args:
+          change: Is given the open copy.
+
+        Raises:
+          BadData: If the dataset is damaged, or the disk is full; it is then as it was.
+        """
+        joining = self._folder / "joining"
+        try:
+            shutil.copyfile(self._path, joining)
+            with open_file(joining, "r+") as file, reading(str(self._path)):
+                change(file)
+            _replace(joining, self._path)
+        except (OSError, RuntimeError) as error:
+            raise BadData(f"{self._path} could not be changed: {error}. It is as it was") from error
+        finally:
+            joining.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Lets go of the folder, and removes it if no part is left in it. Harmless when it was closed before."""
@@ -90,7 +113,7 @@ def write_part(path: Path, demonstration: Demonstration, info: DatasetInfo) -> P
         data = file.create_group("data")
         data.attrs.update(_libero.info_attributes(info))
         group = data.create_group("demo_0")
-        _libero.write_demo(group, demonstration)
+        _libero_demo.write_demo(group, demonstration, info)
         group.attrs["complete"] = True
     _replace(writing, waiting)
     return waiting
@@ -138,6 +161,8 @@ def _copy(source: Path, target: Any, digests: set[str]) -> None:
     """Copies the whole demonstrations of a file to the end of another, except those that it holds already."""
     with open_file(source, "r") as file, reading(str(source)):
         data = file["data"]
+        if not _libero.is_ours(data):
+            raise BadData(f"{source} was not written by vlagym, and is not extended. Write to another file")
         if not digests and not len(target["data"].attrs):
             target["data"].attrs.update(dict(data.attrs))
         for name in demo_names(data):
@@ -154,6 +179,7 @@ def _count(data: Any) -> None:
     sentence = sentences.pop() if len(sentences) == 1 else ""
     data.attrs["total"] = sum(int(d.attrs["num_samples"]) for d in demos)
     data.attrs["num_demos"] = len(demos)
+    data.attrs["vlagym_schema"] = _libero.SCHEMA  # what was written in a version before is read as part of this one
     data.attrs["problem_info"] = json.dumps({"problem_name": "vlagym", "domain_name": "vlagym", "language_instruction": sentence})
 
 

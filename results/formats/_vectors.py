@@ -74,14 +74,26 @@ def has_two_hands(proprio: Proprio) -> bool:
     return any(name.startswith(f"{side}_ee_pos_") for name in proprio for side in SIDES)
 
 
+def places(proprio: Proprio) -> list[tuple[str, str]]:
+    """Returns for each hand, left before right, what the names of its arrays begin with, and the name of its opening."""
+    return [(f"{side}_", f"{side}_hand_opening_m") for side in SIDES] if has_two_hands(proprio) else [("", "gripper_opening_m")]
+
+
+def frame_of(proprio: Proprio, prefix: str) -> str:
+    """Returns the frame of FRAMES in which the pose of a hand is told: the first in which both its parts are."""
+    return next((f for f in FRAMES if all(name in proprio for name in pose_names(prefix, f))), FRAMES[0])
+
+
+def pose_names(prefix: str, frame: str) -> tuple[str, str]:
+    """Returns the names of the arrays that hold a hand's position and its orientation."""
+    return f"{prefix}ee_pos_{frame}_m", f"{prefix}ee_quat_{frame}_wxyz"
+
+
 def missing(proprio: Proprio) -> list[str]:
-    """Returns the arrays that `hands` and `joints` need and that are not there."""
+    """Returns the arrays that `hands` and joint states are made of and that are not there."""
     lacks = [] if joint_groups(proprio) else [JOINTS]
-    for prefix, opening in _places(proprio):
-        for quantity in ("ee_pos", "ee_quat"):
-            if not any(f"{prefix}{quantity}_{_UNITS[quantity].format(frame=frame)}" in proprio for frame in FRAMES):
-                lacks.append(f"{prefix}{quantity}_{_UNITS[quantity].format(frame=FRAMES[0])}")
-        lacks += [opening] if opening not in proprio else []
+    for prefix, opening in places(proprio):
+        lacks += [name for name in (*pose_names(prefix, frame_of(proprio, prefix)), opening) if name not in proprio]
     return lacks
 
 
@@ -91,15 +103,16 @@ def hands(demonstration: Demonstration) -> list[Hand]:
     Raises:
       BadData: If an array is missing or of another width.
     """
-    proprio, found = demonstration.proprio, []
-    for prefix, opening in _places(proprio):
-        frame = next((f for f in FRAMES if f"{prefix}ee_pos_{f}_m" in proprio), FRAMES[0])
+    found = []
+    for prefix, opening in places(demonstration.proprio):
+        frame = frame_of(demonstration.proprio, prefix)
+        position, orientation = pose_names(prefix, frame)
         found.append(
             Hand(
                 side=prefix.removesuffix("_"),
                 frame=frame,
-                positions=_array(demonstration, f"{prefix}ee_pos_{frame}_m", 3),
-                quats_wxyz=_array(demonstration, f"{prefix}ee_quat_{frame}_wxyz", 4),
+                positions=_array(demonstration, position, 3),
+                quats_wxyz=_array(demonstration, orientation, 4),
                 openings=_array(demonstration, opening, 1),
             )
         )
@@ -164,7 +177,7 @@ def _joints(demonstration: Demonstration) -> list[Vector]:
     names = joint_groups(proprio)
     if not names:
         raise BadData(f"demonstration {demonstration.digest} lacks the proprioception {JOINTS!r}. It has: {', '.join(proprio) or 'none'}")
-    openings = [opening for _, opening in _places(proprio)]
+    openings = [opening for _, opening in places(proprio)]
     for opening in openings:
         _array(demonstration, opening, 1)
     return [_flat(demonstration, name) for name in (*names, *openings)]
@@ -178,14 +191,6 @@ def _all(demonstration: Demonstration) -> list[Vector]:
 
 STATES: Mapping[str, Callable[[Demonstration], list[Vector]]] = {"libero": _libero, "joints": _joints, "all": _all}
 """The forms of a state vector, by the name that a dataset gives them."""
-
-_UNITS = {"ee_pos": "{frame}_m", "ee_quat": "{frame}_wxyz"}
-
-
-def _places(proprio: Proprio) -> list[tuple[str, str]]:
-    """Returns for each hand what its arrays begin with, and the name of its opening."""
-    return [(f"{side}_", f"{side}_hand_opening_m") for side in SIDES] if has_two_hands(proprio) else [("", "gripper_opening_m")]
-
 
 def _flat(demonstration: Demonstration, name: str) -> Vector:
     array = demonstration.proprio[name]

@@ -2,17 +2,22 @@
 
 What their readers find: data (attributes total, env_args, problem_info, num_demos, tag, macros_image_convention) and in each demo actions, rewards,
 dones, states, robot_states, obs/{joint_states, ee_pos, ee_ori, ee_states, gripper_states, agentview_rgb (our `front`), eye_in_hand_rgb (our `wrist`),
-<camera>_rgb}.
+<camera>_rgb, agentview_depth and so on (uint16, mm)}; `write_masks` adds mask/train and mask/valid.
 
-Besides, obs holds every array of proprioception under our name for it, privileged what no policy may see, and executed_actions what was sent to
-the robot where noise was added to the label. What differs from files of LIBERO's own, and is said in attributes of `data`:
+Besides, obs holds every array of proprioception under our name for it, commands the motion in other conventions, privileged what no policy may see,
+timestamps the seconds of a recording in real time, and executed_actions what was sent to the robot where noise was added to the label; attributes of
+the demo hold its spec, certificate, stages, paraphrases and what else is said, as JSON. What differs from files of LIBERO's own, and is said in
+attributes of `data`:
   images are upright, RGB, row 0 on top (macros_image_convention "opencv"): they must not be flipped or turned;
   row t holds what was seen before action t;
   one file may hold many sentences: each demo has the attribute language_instruction;
   positions are in the frame of the robot's base (ee_frame);
   `states` is no MuJoCo state: states_layout names its parts; an episode is repeated from the attribute spec and executed_actions;
-  with frame_stride k > 1 the images have one row for each k-th step, and obs_index says which: only readers that know it can use them.
+  with frame_stride k > 1 the images have one row for each k-th step, and obs_index says which: only readers that know it can use them;
+  there is no next_obs, which would double the file: ask robomimic for none (hdf5_use_swmr False, load_next_obs False).
 A demo whose attribute `complete` is missing was cut off by a kill; it is not read, and is removed when the file is next extended.
+
+Files that others wrote in the layout of LIBERO or robomimic are read as well: see `_libero_others`. They are not extended.
 
 While demonstrations are being collected they lie beside the file, one each, in `<name>.hdf5.parts/`; they are joined when the writer is closed, or,
 where it was killed, when the dataset is next opened.
@@ -21,21 +26,18 @@ where it was killed, when the dataset is next opened.
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vlagym.envs.errors import BadData
-from vlagym.envs.types import EpisodeSpec
 from vlagym.results.demonstration import DatasetInfo, Demonstration, check_demonstration
 from vlagym.results.format import Format, NoDataset, Part
-from vlagym.results.formats import _libero
+from vlagym.results.formats import _libero, _masks
 from vlagym.results.formats._file import demo_names, open_file, reading
+from vlagym.results.formats._libero_demo import read_demo
+from vlagym.results.formats._libero_others import Others
 from vlagym.results.formats._parts import Parts, recover, write_part
 
 
@@ -58,6 +60,8 @@ class Writer:
             self._parts.join()
             if path.exists():
                 with Reader(path, recovers=False) as before:
+                    if not before.is_ours:
+                        raise BadData(f"{path} was not written by vlagym, and is not extended. Write to another file")
                     _libero.check_same(str(path), before.info, info)
                     self._digests.extend(before.digests)
         except BaseException:
@@ -148,12 +152,24 @@ class Reader:
             with reading(str(path)):
                 if "data" not in self._file:
                     raise BadData(f"{path} has no group 'data': it is no robomimic dataset")
-                self._info = _libero.read_info(self._file["data"], str(path))
-                self._names = demo_names(self._file["data"])
-                self._digests = tuple(str(self._file["data"][n].attrs["digest"]) for n in self._names)
+                data = self._file["data"]
+                if _libero.is_ours(data):
+                    info = _libero.read_info(data, str(path))
+                    self._info = info
+                    self._names = demo_names(data)
+                    self._digests = tuple(str(data[n].attrs["digest"]) for n in self._names)
+                    self._make: Callable[[Any, str], Demonstration] = lambda group, where: read_demo(group, info, where)
+                else:
+                    others = Others(data, path)
+                    self._info, self._names, self._digests, self._make = others.info, others.names, others.digests, others.demonstration
         except BaseException:
             self._file.close()
             raise
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether vlagym wrote it."""
+        return _libero.is_ours(self._file["data"])
 
     @property
     def info(self) -> DatasetInfo:
@@ -176,23 +192,9 @@ class Reader:
           BadData: If it does not hold what the layout asks for.
         """
         name = self._names[index]
-        where = f"{self.path} {name}"
-        with reading(where):
+        with reading(f"{self.path} {name}"):
             group = self._file["data"][name]
-            obs = group["obs"]
-            lazy = _LazyImages({camera: _loader(obs[_libero.obs_name(camera)], f"{where}, camera {camera!r}") for camera in self._info.images})
-            return Demonstration(
-                spec=EpisodeSpec.from_json(str(group.attrs["spec"])),
-                digest=str(group.attrs["digest"]),
-                instruction=str(group.attrs["language_instruction"]),
-                actions=group["actions"][()].astype(np.float32),
-                executed_actions=group["executed_actions"][()].astype(np.float32),
-                images=lazy,
-                image_steps=group["obs_index"][()],
-                proprio={name: obs[name][()] for name in json.loads(obs.attrs["proprio"])},
-                privileged={name: array[()] for name, array in group["privileged"].items()},
-                is_success=bool(group.attrs["success"]),
-            )
+        return self._make(group, f"{self.path} {name}")
 
     def close(self) -> None:
         """Closes the file. Harmless when it was closed before."""
@@ -206,33 +208,6 @@ class Reader:
         self.close()
 
 
-class _LazyImages(Mapping[str, NDArray[np.uint8]]):
-    """Images of the cameras, read each time they are looked up."""
-
-    def __init__(self, loaders: Mapping[str, Callable[[], NDArray[np.uint8]]]) -> None:
-        self._loaders = dict(loaders)
-
-    def __getitem__(self, camera: str) -> NDArray[np.uint8]:
-        return self._loaders[camera]()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._loaders)
-
-    def __len__(self) -> int:
-        return len(self._loaders)
-
-
-def _loader(dataset: Any, where: str) -> Callable[[], NDArray[np.uint8]]:
-    def load() -> NDArray[np.uint8]:
-        if not dataset:
-            raise BadData(f"{where}: the images can no longer be read, for the file was closed. Look at them while it is open, or use read()")
-        with reading(where):
-            images: NDArray[np.uint8] = dataset[()]
-        return images
-
-    return load
-
-
 def read(path: Path) -> Iterator[Demonstration]:
     """Yields the demonstrations of a file, one after the other, each fully in memory.
 
@@ -242,7 +217,44 @@ def read(path: Path) -> Iterator[Demonstration]:
     with Reader(path) as reader:
         for index in range(len(reader)):
             demonstration = reader[index]
-            yield dataclasses.replace(demonstration, images=dict(demonstration.images))
+            yield dataclasses.replace(demonstration, images=dict(demonstration.images), depth=dict(demonstration.depth))
+
+
+# --------------------------------------------------------------------------------------------------------------------- validation
+def write_masks(path: Path, valid_share: float) -> tuple[int, int]:
+    """Divides the demonstrations of a file into those for training and those for validation.
+
+    It goes by their digests: the same demonstration falls on the same side in every file, and stays there when the file is extended.
+
+    Args:
+      path: Of a file that vlagym wrote.
+      valid_share: Of the demonstrations that are for validation, above 0 and below 1; in the mean, but at least one on each side.
+
+    Returns:
+      How many are for training, and how many for validation.
+
+    Raises:
+      NoDataset: If there is no file.
+      BadData: If the share is none, the file has fewer than two demonstrations that vlagym wrote, or another process holds it.
+    """
+    if not 0.0 < valid_share < 1.0:
+        raise BadData(f"the share of demonstrations for validation is {valid_share:g}; it must lie between 0 and 1")
+    if not path.is_file():
+        raise NoDataset(f"there is no dataset at {path}. Make one with vlagym demo")
+    counts = (0, 0)
+
+    def change(file: Any) -> None:
+        nonlocal counts
+        file["data"].attrs[_masks.SHARE] = valid_share
+        counts = _masks.put_masks(file)
+
+    parts = Parts(path)
+    try:
+        parts.join()
+        parts.rewrite(change)
+    finally:
+        parts.close()
+    return counts
 
 
 FORMAT = Format(
@@ -251,5 +263,4 @@ FORMAT = Format(
     open=Reader,
     read=read,
     store=store,
-    holds=frozenset({"spec", "executed_actions", "proprio", "privileged", "frame_stride"}),
 )

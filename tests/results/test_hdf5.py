@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
@@ -10,12 +11,16 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
 from vlagym.envs.errors import BadData
+from vlagym.envs.types import ActionSpec, Certificate, stream
+from vlagym.results.demonstration import DatasetInfo, Demonstration, Stage
+from vlagym.results.format import NoDataset
 from vlagym.results.formats import hdf5
 
 
@@ -243,11 +248,11 @@ def test_strangers_and_damage_are_told_apart(traces: ModuleType, path: Path) -> 
         hdf5.Reader(path)
     with h5py.File(path, "a") as file:
         file.create_group("data")
-    with pytest.raises(BadData, match="was not written by vlagym: it has no action_spec and no episode specs"):
+    with pytest.raises(BadData, match="holds no demonstrations: its group 'data' has no group demo_0, demo_1"):
         hdf5.Reader(path)
     with h5py.File(path, "a") as file:
-        file["data"].attrs["vlagym_schema"] = 2
-    with pytest.raises(BadData, match="has schema 2; this version of vlagym reads 1. It was written by a newer vlagym"):
+        file["data"].attrs["vlagym_schema"] = 3
+    with pytest.raises(BadData, match="has schema 3; this version of vlagym reads 1 and 2. It was written by a newer vlagym"):
         hdf5.Reader(path)
 
 
@@ -283,3 +288,126 @@ def test_two_cameras_cannot_share_a_key(traces: ModuleType, path: Path) -> None:
     with pytest.raises(BadData, match="the cameras 'front' and 'agentview' would both be stored as agentview_rgb; rename one"):
         hdf5.Writer(path, traces.make_dataset_info(images={**images, "agentview": images["front"]}))
     assert not path.exists()
+
+
+def full(traces: ModuleType, info: DatasetInfo, seed: int = 0, **changes: Any) -> Demonstration:
+    """Returns a demonstration that holds everything."""
+    rng = stream(seed, "full")
+    bare = traces.make_demonstration(seed, info=info)
+    told: dict[str, Any] = {
+        "depth": {"wrist": rng.integers(0, 5000, (7, 4, 4), np.uint16)},
+        "commands": {"joint_delta": rng.uniform(-1, 1, (7, 8)).astype(np.float32)},
+        "stages": (Stage(0, "reach"), Stage(3, "grasp")),
+        "paraphrases": ("the café mug goes onto the plate",),
+        "certificate": Certificate(spec=bare.digest, model="1" * 32, initial_state="2" * 32, actions="3" * 32, final_state="4" * 32, frames=None),
+        "timestamps_s": np.arange(7) * 0.05 + 0.001,
+        "extra": {"operator": "nobody", "attempts": [1, None]},
+    }
+    made: Demonstration = dataclasses.replace(bare, **{**told, **changes})
+    return made
+
+
+def full_info(traces: ModuleType) -> DatasetInfo:
+    made: DatasetInfo = traces.make_dataset_info(robot="panda", state="joints", depth=("wrist",), commands={"joint_delta": joint_delta(traces)})
+    return made
+
+
+def joint_delta(traces: ModuleType) -> ActionSpec:
+    joints = dataclasses.replace(traces.EE_DELTA.components[0], name="joints", size=7, convention="joint_delta", low=(-1.0,) * 7, high=(1.0,) * 7)
+    return ActionSpec(name="joint_delta", components=(joints, traces.EE_DELTA.components[2]), rate_hz=20.0)
+
+
+def test_all_that_a_demonstration_may_hold_is_given_back(traces: ModuleType, path: Path) -> None:
+    info = full_info(traces)
+    written = full(traces, info)
+    elsewhere = full(traces, info, 1, spec=None, digest="e" * 32, stages=(), certificate=None, timestamps_s=None, extra={})
+    with hdf5.Writer(path, info) as writer:
+        writer.append(written)
+        writer.append(elsewhere)
+    with hdf5.Reader(path) as reader:
+        assert reader.info == info and reader.is_ours
+    for before, after in zip((written, elsewhere), hdf5.read(path), strict=True):
+        for name in ("spec", "digest", "stages", "paraphrases", "certificate", "extra", "is_success"):
+            assert getattr(after, name) == getattr(before, name)
+        np.testing.assert_array_equal(after.depth["wrist"], before.depth["wrist"], strict=True)
+        np.testing.assert_array_equal(after.commands["joint_delta"], before.commands["joint_delta"], strict=True)
+        np.testing.assert_array_equal(after.timestamps_s, before.timestamps_s)  # type: ignore[arg-type]
+    with h5py.File(path) as file:
+        demo = file["data/demo_0"]
+        assert (demo["obs/eye_in_hand_depth"].dtype, demo["obs/eye_in_hand_depth"].shape) == (np.uint16, (7, 4, 4))
+        assert demo["timestamps"][0] == demo["states"][0, 0] == 0.001 and demo["commands/joint_delta"].shape == (7, 8)
+        assert "timestamps" not in file["data/demo_1"] and file["data/demo_1"].attrs["spec"] == ""
+
+
+def test_a_recording_of_others_has_the_keys_that_can_be_made_of_it(traces: ModuleType, path: Path) -> None:
+    bare = traces.make_demonstration(spec=None, digest="e" * 32, proprio={"joint_pos_rad": np.ones((7, 6), np.float32)}, privileged={})
+    write(traces, path, bare)
+    with h5py.File(path) as file:
+        assert sorted(file["data/demo_0/obs"]) == ["agentview_rgb", "eye_in_hand_rgb", "joint_pos_rad", "joint_states"]
+        assert "robot_states" not in file["data/demo_0"]
+    (again,) = hdf5.read(path)
+    assert again.spec is None and list(again.proprio) == ["joint_pos_rad"]
+    with pytest.raises(BadData, match=f"demonstration {'e' * 32} was not recorded in vlagym"):
+        _ = again.episode
+
+
+def as_schema_1(path: Path) -> None:
+    """Takes from a file what files of the first schema did not have."""
+    with h5py.File(path, "a") as file:
+        data = file["data"]
+        data.attrs["vlagym_schema"] = 1
+        for name in ("robot", "state", "depth", "commands"):
+            del data.attrs[name]
+        for demo in data.values():
+            del demo["commands"]
+            for name in ("stages", "paraphrases", "certificate", "extra"):
+                del demo.attrs[name]
+
+
+def test_files_of_the_first_schema_are_read_and_extended(traces: ModuleType, path: Path) -> None:
+    first, second = traces.make_demonstration(0), traces.make_demonstration(1, stages=(Stage(0, "reach"),))
+    write(traces, path, first)
+    as_schema_1(path)
+    (again,) = hdf5.read(path)
+    assert (again.digest, again.stages, again.certificate, dict(again.depth), again.spec) == (first.digest, (), None, {}, first.spec)
+    write(traces, path, second)
+    assert [d.stages for d in hdf5.read(path)] == [(), (Stage(0, "reach"),)]
+    with h5py.File(path) as file:
+        assert file["data"].attrs["vlagym_schema"] == 2
+
+
+def test_masks_divide_by_digest_and_stay_when_the_file_is_extended(traces: ModuleType, path: Path) -> None:
+    demonstrations = [traces.make_demonstration(i, steps=2) for i in range(16)]
+    write(traces, path, *demonstrations[:10])
+
+    def divided() -> tuple[set[str], set[str]]:
+        with h5py.File(path) as file:
+            return tuple({str(file["data"][n.decode()].attrs["digest"]) for n in file[f"mask/{k}"][()]} for k in ("train", "valid"))  # type: ignore[return-value]
+
+    counts = hdf5.write_masks(path, 0.25)
+    train, valid = divided()
+    assert counts == (len(train), len(valid)) and len(train | valid) == 10 and not train & valid and 1 <= len(valid) <= 6
+    write(traces, path, *demonstrations[10:])
+    train_now, valid_now = divided()
+    assert train < train_now and valid <= valid_now and len(train_now | valid_now) == 16
+    assert [d.digest for d in hdf5.read(path)] == [d.digest for d in demonstrations]
+    with pytest.raises(BadData, match="the share of demonstrations for validation is 1; it must lie between 0 and 1"):
+        hdf5.write_masks(path, 1.0)
+
+
+def test_masks_need_two_demonstrations(traces: ModuleType, path: Path) -> None:
+    with pytest.raises(NoDataset, match="there is no dataset at .*demos.hdf5"):
+        hdf5.write_masks(path, 0.5)
+    write(traces, path, traces.make_demonstration())
+    before = path.read_bytes()
+    with pytest.raises(BadData, match="the dataset holds 1 demonstrations of vlagym; at least 2 are needed"):
+        hdf5.write_masks(path, 0.5)
+    assert path.read_bytes() == before and not path.with_name("demos.hdf5.parts").exists()
+
+
+def test_a_damaged_attribute_is_named(traces: ModuleType, path: Path) -> None:
+    write(traces, path, traces.make_demonstration())
+    with h5py.File(path, "a") as file:
+        file["data/demo_0"].attrs["stages"] = "[[0,"
+    with pytest.raises(BadData, match="demo_0: its attribute stages is damaged"):
+        list(hdf5.read(path))
