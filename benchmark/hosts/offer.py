@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vlagym.benchmark import station
 from vlagym.benchmark.episode import WorldOptions
 from vlagym.benchmark.runner import RunOptions
 from vlagym.benchmark.suite import Suite
@@ -98,6 +99,16 @@ def profile_of(said: str | Mapping[str, Any] | None, host: str) -> Profile:
         with contextlib.closing(load_policy(said.removeprefix(OF_POLICY))) as policy:
             return Profile.of(policy.spec)
     return load_profile(said)
+
+
+def refuse_elsewhere(policy: PolicySpec, suite: Suite) -> None:
+    """Refuses episodes at another station than that of the policy's profile.
+
+    Raises:
+      ConventionMismatch: As `vlagym.benchmark.station.refuse_elsewhere`. A harness cannot insist, for nothing would say so afterwards.
+    """
+    way_out = "to measure how it does elsewhere all the same, give a profile of your own that names no rig"
+    station.refuse_elsewhere(policy, suite.entries, option="rig=", way_out=way_out)
 
 
 def policy_of(profile: Profile, name: str, host: Mapping[str, Any]) -> PolicySpec:

@@ -130,6 +130,7 @@ class Vlagym(StepBenchmark):  # type: ignore[misc]  # vla-eval is absent where t
         chosen = offer.suite_of(
             suite, tasks, episodes=episodes, first_seed=first_seed, axes=tuple(axes) or None, season=season, **changes
         )
+        offer.refuse_elsewhere(self._spec, chosen)
         self._suite = chosen.name
         self._episodes: dict[str, list[EpisodeSpec]] = {}
         every = expand(chosen, workers)

@@ -12,7 +12,7 @@ import pytest
 
 from vlagym.benchmark.hosts.lerobot.environment import EpisodeFailed, LeRobotEnv, observation_space, selected
 from vlagym.benchmark.suite_files import load_suite
-from vlagym.envs.errors import BadData, UnknownName
+from vlagym.envs.errors import BadData, ConventionMismatch, UnknownName
 from vlagym.policies.profile import load_profile
 from vlagym.results.store import Store
 
@@ -86,3 +86,10 @@ def test_images_and_states_are_chosen_by_name_and_in_that_order() -> None:
         selected(PROFILE, "frnt", None)
     with pytest.raises(BadData, match="LeRobot does not tell what its policy reads"):
         LeRobotEnv(task="stack", profile=None)  # type: ignore[arg-type]
+
+
+def test_an_environment_elsewhere_than_at_the_profiles_rig_is_refused() -> None:
+    told = "was made for the rig 'libero', and stack is played without a rig.*write rig=libero; .*a profile of your own that names no rig"
+    with pytest.raises(ConventionMismatch, match=told):
+        LeRobotEnv(task="stack", profile="libero")
+    assert LeRobotEnv(task="stack", profile="libero", changes={"rig": "libero"}).profile.rig == "libero"

@@ -97,6 +97,7 @@ class LeRobotEnv(gymnasium.Env[Obs, NDArray[np.float32]]):
         (self._entry,) = self._suite.entries
         self._how, self._out, self._command = offer.How(quality=quality, look=look, safety=safety), out, tuple(command)
         self._spec = offer.policy_of(self.profile, policy, {"harness": "LeRobot"})
+        offer.refuse_elsewhere(self._spec, self._suite)
         self._rests, self._raises = rests, on_error == "raise"
         self._listed = out is not None or suite is not None or episodes is not None
         self._known: dict[int, EpisodeSpec] = {}
