@@ -21,6 +21,8 @@ from vlagym.policies.families.calls import call, find_device
 from vlagym.policies.families.digests import digest_of_folder
 from vlagym.policies.families.options import ForeignOptions, flag, profile_of, read_options, refuse_normalisation
 from vlagym.policies.families.slots import Slots
+from vlagym.policies.families.weights_file import check_weights
+from vlagym.policies.foreign import told
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +47,7 @@ class LeRobotPolicy:
         if not options.trust_remote_code:
             features.refuse_foreign_steps(folder)
         self._who, self._device = who, find_device("lerobot", options.device)
+        check_weights(folder)
         self._policy, self._before, self._after = _load(folder, self._device, strict)
         config = self._policy.config
         inputs = {key: features.Feature(_word(f.type), tuple(f.shape)) for key, f in (config.input_features or {}).items()}
@@ -125,6 +128,7 @@ def _load(folder: Path, device: torch.device, strict: bool) -> tuple[Any, Any, A
     try:
         from lerobot.configs.policies import PreTrainedConfig
         from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+        from safetensors import SafetensorError
     except ImportError as missing:
         line = "python -m venv lerobot && lerobot/bin/pip install 'lerobot>=0.4.4' vlagym"
         raise MissingPackage(f"lerobot:DIR needs LeRobot, best in an environment of its own: {line} ({missing})") from missing
@@ -138,9 +142,9 @@ def _load(folder: Path, device: torch.device, strict: bool) -> tuple[Any, Any, A
             policy = get_policy_class(config.type).from_pretrained(place, config=config, strict=strict)
             moved = {"device_processor": {"device": str(device)}}
             before, after = make_pre_post_processors(policy.config, pretrained_path=place, preprocessor_overrides=moved)
-        except (OSError, RuntimeError, ValueError, KeyError, ImportError, AttributeError) as error:
-            told = " ".join(str(error).split())[:600]
-            raise BadData(f"{folder} does not load as a checkpoint of LeRobot: {type(error).__name__}: {told}") from error
+        except (OSError, RuntimeError, ValueError, KeyError, ImportError, AttributeError, SafetensorError) as error:
+            what = f"{type(error).__name__}: {told(error, 600)}"
+            raise BadData(f"{folder} does not load as a checkpoint of LeRobot: {what}") from error
     return policy.to(device).eval(), before, after
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, MissingPackage
+from vlagym.policies.families.weights_file import check_weights
+from vlagym.policies.foreign import told
 
 if TYPE_CHECKING:
     import torch
@@ -82,10 +84,12 @@ def load(family: str, folder: Path, device: torch.device, *, trust_remote_code: 
     """
     try:
         import transformers
+        from safetensors import SafetensorError
     except ImportError as missing:
         raise MissingPackage(f"{family} needs transformers: {install}") from missing
     config = read_config(family, folder)
     refuse_code(family, folder, trust_remote_code)
+    check_weights(folder)
     library: Any = transformers
     how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     try:
@@ -93,8 +97,8 @@ def load(family: str, folder: Path, device: torch.device, *, trust_remote_code: 
         loader = _loader(library, config.get("auto_map", {}) if trust_remote_code else {}, folder)
         precision = "dtype" if int(library.__version__.split(".")[0]) >= 5 else "torch_dtype"
         model, info = loader.from_pretrained(str(folder), use_safetensors=True, output_loading_info=True, **{precision: "auto"}, **how)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError) as error:
-        raise BadData(f"{folder} does not load for {family}: {type(error).__name__}: {' '.join(str(error).split())[:600]}") from error
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError, SafetensorError) as error:
+        raise BadData(f"{folder} does not load for {family}: {type(error).__name__}: {told(error, 600)}") from error
     missing_weights = sorted(info["missing_keys"])
     if missing_weights:
         raise BadData(f"{folder} lacks {len(missing_weights)} weights, which would be random: {', '.join(missing_weights[:3])}")

@@ -192,6 +192,19 @@ class _Seeds:
         return self._slot.next_seed()
 
 
+def test_a_damaged_file_of_weights_is_one_line(act: str, tmp_path: Path) -> None:
+    folder = Path(act.removeprefix("lerobot:"))
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    whole = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes((10 * 2**30).to_bytes(8, "little") + whole[8:])
+    with pytest.raises(BadData, match=r"model.safetensors has \d+ bytes and announces a header of 10737418240: it is damaged"):
+        load_policy(f"lerobot:{tmp_path}", OPTIONS)
+    (tmp_path / "model.safetensors").write_bytes(whole[:-100])
+    with pytest.raises(BadData, match="does not load as a checkpoint of LeRobot: SafetensorError"):
+        load_policy(f"lerobot:{tmp_path}", OPTIONS)
+
+
 @pytest.mark.parametrize("kind", ["act", "diffusion", "smolvla"])
 def test_a_slot_is_answered_as_if_it_were_alone(kind: str, request: pytest.FixtureRequest) -> None:
     policy = load_policy(request.getfixturevalue(kind), OPTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,26 @@ def test_weights_that_are_missing_or_pickled_are_refused(model: tuple[str, int],
     torch.save(weights, tmp_path / "pytorch_model.bin")
     with pytest.raises(BadData, match="does not load for hf_vla: .*safetensors"):
         load((f"hf_vla:{tmp_path}", 0), TEXT, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda data: (10 * 2**30).to_bytes(8, "little") + data[8:], r"model.safetensors has \d+ bytes and announces a header of 10737418240"),
+        (lambda data: data[:3], r"model.safetensors is 3 bytes long"),
+        (lambda data: data[:8] + b"x" * (len(data) - 8), r"does not load for hf_vla: SafetensorError"),
+        (lambda data: data[:-100], r"does not load for hf_vla: SafetensorError"),
+    ],
+)
+def test_a_damaged_file_of_weights_is_one_line_and_takes_no_memory(
+    model: tuple[str, int], tmp_path: Path, spoil: Callable[[bytes], bytes], complaint: str
+) -> None:
+    for path in Path(model[0].removeprefix("hf_vla:")).iterdir():
+        data = path.read_bytes()
+        (tmp_path / path.name).write_bytes(spoil(data) if path.suffix == ".safetensors" else data)
+    with pytest.raises(BadData, match=complaint) as caught:
+        load((f"hf_vla:{tmp_path}", 0), TEXT, tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
