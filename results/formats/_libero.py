@@ -20,7 +20,8 @@ _OBS_NAMES = {"front": "agentview_rgb", "wrist": "eye_in_hand_rgb"}
 """What LIBERO calls our cameras; another camera is called <camera>_rgb."""
 
 _ABOUT = (
-    "Images are upright RGB, row 0 on top: do not flip or turn them. Row t was seen before action t. Poses are in the frame that obs's attribute ee_frame names, else the robot's base. "
+    "Images are upright RGB, row 0 on top: do not flip or turn them. Row t was seen before action t. "
+    "Poses are in the frame that obs's attribute ee_frame names, else in that of the robot's base. "
     "states is no MuJoCo state, see states_layout; an episode is repeated from its spec and executed_actions. "
     "Of a robot with two hands, left comes before right in ee_pos, ee_ori, ee_states, gripper_states (openings, in m) and robot_states, and "
     "joint_states holds the joints of all groups but the hands, in the order of obs's attribute proprio. "

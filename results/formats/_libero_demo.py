@@ -54,7 +54,8 @@ def write_demo(group: Any, d: Demonstration, info: DatasetInfo) -> None:
 
 
 def _attributes(d: Demonstration, info: DatasetInfo) -> dict[str, Any]:
-    told = {"num_samples": d.num_steps, "language_instruction": d.instruction, "digest": d.digest, "success": d.is_success, "fps": info.action.rate_hz}
+    told = {"num_samples": d.num_steps, "fps": info.action.rate_hz, "digest": d.digest, "success": d.is_success}
+    told["language_instruction"] = d.instruction
     if d.spec is None:
         told["spec"] = ""
     else:

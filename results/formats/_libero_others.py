@@ -215,8 +215,8 @@ class Others:
         sentence = str(told).strip().strip('"').strip() if told else _spelled(self._path)
         if not sentence:
             raise BadData(
-                f"{self._path} does not say what was asked for. Set the attribute: h5py.File({self._path.name!r}, 'a')['data'].attrs['problem_info'] = "
-                '\'{"language_instruction": "lift the cube"}\', or name the file as LIBERO does: lift_the_cube_demo.hdf5'
+                f"{self._path} does not say what was asked for. Set the attribute: h5py.File({self._path.name!r}, 'a')['data']"
+                '.attrs[\'problem_info\'] = \'{"language_instruction": "lift the cube"}\', or name the file as LIBERO does: lift_the_cube_demo.hdf5'
             )
         return sentence
 
@@ -254,7 +254,8 @@ def _cameras(group: Any) -> dict[str, _Camera]:
         if _is_numbers(array) and array.ndim == 4 and array.dtype == np.uint8 and array.shape[-1] == 3:
             own = re.sub(r"_(rgb|image)$", "", key)
             depth = f"{own}_depth"
-            is_mm = depth in obs and obs[depth].dtype == np.uint16 and obs[depth].shape[:3] == array.shape[:3]  # of other numbers nobody knows the unit
+            # Of depth in other numbers nobody knows the unit.
+            is_mm = depth in obs and obs[depth].dtype == np.uint16 and obs[depth].shape[:3] == array.shape[:3]
             ours = _CAMERAS.get(own, own)
             found[ours if ours not in found else own] = _Camera(key=key, shape=tuple(array.shape[1:]), depth=depth if is_mm else None)
     return found
