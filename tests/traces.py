@@ -51,6 +51,18 @@ EE_DELTA = ActionSpec(
 )
 
 
+JOINT_DELTA = ActionSpec(
+    name="joint_delta",
+    components=(
+        ActionComponent(
+            name="joints", size=7, convention="joint_delta", frame="joint", unit="rad", scale=0.1, low=(-1.0,) * 7, high=(1.0,) * 7
+        ),
+        EE_DELTA.components[2],
+    ),
+    rate_hz=RATE_HZ,
+)
+
+
 def predicate(text: str) -> Predicate:
     """Returns the predicate that prints as `text`, e.g. "on(mug, plate)"."""
     name, _, rest = text.partition("(")
@@ -280,5 +292,6 @@ def make_demonstration(seed: int = 0, *, steps: int = 7, info: DatasetInfo | Non
             "gripper_opening_m": np.abs(drawn(1)),
         },
         privileged={"prop_pos_world_m": drawn(2, 3).astype(np.float64), "fixture_joint_pos": drawn(0), "stage_met": drawn(2) > 0},
+        commands={name: drawn(command.size) for name, command in info.commands.items()},
     )
     return dataclasses.replace(demonstration, **changes)

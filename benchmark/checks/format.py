@@ -37,7 +37,25 @@ PROPRIO = {
 }
 
 
-OTHER = "other_convention"
+JOINT_DELTA = dataclasses.replace(
+    _samples.ACTION,
+    name="joint_delta",
+    components=(
+        dataclasses.replace(
+            _samples.ACTION.components[0],
+            name="joints",
+            size=7,
+            convention="joint_delta",
+            frame="joint",
+            unit="rad",
+            scale=0.1,
+            low=(-1.0,) * 7,
+            high=(1.0,) * 7,
+        ),
+        _samples.ACTION.components[2],
+    ),
+)
+"""The other convention in which the motion is told: some formats are of joint motion."""
 ABSENT: Mapping[str, Any] = {
     "spec": None,
     "proprio": {},
@@ -153,7 +171,7 @@ def _info(stride: int, format_: Format) -> DatasetInfo:
         provenance={"made by": "vlagym check"},
         robot="panda",
         depth=("wrist",) if "depth" in format_.holds else (),
-        commands={OTHER: dataclasses.replace(_samples.ACTION, name=OTHER)} if "commands" in format_.holds else {},
+        commands={JOINT_DELTA.name: JOINT_DELTA} if "commands" in format_.holds else {},
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData
-from vlagym.results.demonstration import Demonstration
+from vlagym.results.demonstration import DatasetInfo, Demonstration
 from vlagym.results.format import DatasetWriter, Format, NoDataset
 
 
@@ -21,12 +22,18 @@ def loaded(name: str) -> Format:
     return found
 
 
+def make_info(traces: ModuleType, **changes: Any) -> DatasetInfo:
+    """Returns a dataset whose motion is told in joints too: some formats are of joint motion."""
+    info: DatasetInfo = traces.make_dataset_info(commands={"joint_delta": traces.JOINT_DELTA}, **changes)
+    return info
+
+
 def assert_equal(format_: Format, first: Demonstration, second: Demonstration) -> None:
     for name in ("spec", "digest", "instruction", "is_success"):
         assert getattr(first, name) == getattr(second, name)
     for name in ("actions", "executed_actions", "image_steps"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name), strict=True)
-    for name in ("images", "proprio", "privileged"):
+    for name in ("images", "proprio", "privileged", "commands"):
         ours, theirs = getattr(first, name), getattr(second, name)
         assert set(ours) == set(theirs)
         for key in ours:
@@ -45,7 +52,7 @@ def interrupt(writer: DatasetWriter) -> None:
 @pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("name", catalog.names("format"))
 def test_what_is_written_is_read_back(traces: ModuleType, tmp_path: Path, name: str, stride: int) -> None:
-    format_, info = loaded(name), traces.make_dataset_info(frame_stride=stride)
+    format_, info = loaded(name), make_info(traces, frame_stride=stride)
     if stride > 1 and "frame_stride" not in format_.holds:
         with pytest.raises(BadData, match="stores an image for every step.*frame stride is 3"):
             format_.write(tmp_path / "set", info)
@@ -68,9 +75,9 @@ def test_what_is_written_is_read_back(traces: ModuleType, tmp_path: Path, name: 
 
 @pytest.mark.parametrize("name", catalog.names("format"))
 def test_writing_goes_on_where_it_was_left(traces: ModuleType, tmp_path: Path, name: str) -> None:
-    format_, info = loaded(name), traces.make_dataset_info()
+    format_, info = loaded(name), make_info(traces)
     path = tmp_path / f"set{format_.suffix}"
-    first, second = traces.make_demonstration(1), traces.make_demonstration(2)
+    first, second = (traces.make_demonstration(seed, info=info) for seed in (1, 2))
     writer = format_.write(path, info)
     writer.append(first)
     interrupt(writer)
@@ -86,16 +93,17 @@ def test_writing_goes_on_where_it_was_left(traces: ModuleType, tmp_path: Path, n
 def test_a_dataset_is_not_extended_with_something_else(traces: ModuleType, tmp_path: Path, name: str) -> None:
     format_ = loaded(name)
     path = tmp_path / f"set{format_.suffix}"
-    begun = format_.write(path, traces.make_dataset_info())
-    begun.append(traces.make_demonstration(1))
+    demonstration = traces.make_demonstration(1, info=make_info(traces))
+    begun = format_.write(path, make_info(traces))
+    begun.append(demonstration)
     interrupt(begun)
     faster = dataclasses.replace(traces.EE_DELTA, rate_hz=40.0)
     with pytest.raises(BadData, match="was made with action .* and cannot be extended with .*40.0.* Choose another (file|folder)"):
-        format_.write(path, traces.make_dataset_info(action=faster))
-    with format_.write(path, traces.make_dataset_info(provenance={"command": ["another"]})) as writer:
+        format_.write(path, make_info(traces, action=faster))
+    with format_.write(path, make_info(traces, provenance={"command": ["another"]})) as writer:
         with pytest.raises(BadData, match="the cameras front; the dataset has front, wrist"):
-            demonstration = traces.make_demonstration()
-            writer.append(traces.make_demonstration(images={"front": demonstration.images["front"]}))
+            images = {"front": demonstration.images["front"]}
+            writer.append(dataclasses.replace(demonstration, spec=None, digest="e" * 32, images=images))
         assert len(writer.digests) == 1
 
 
