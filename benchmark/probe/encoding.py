@@ -20,7 +20,7 @@ from vlagym.policies.base import Normalisation, PolicySpec
 Array = NDArray[np.float64]
 _RELATIVE, _OPENING = "gripper_closing_relative", "gripper_opening_m"
 _HEARD_FROM = 0.5
-"""Of a gripper command that is held, as on the Google robot."""
+"""Of a gripper command that is held, as Octo's on the Google robot."""
 _GRASPING = 0.99
 """The expert grasps with a hand that is told to close all of the way; half closed it is on its way to something narrow. Who can say only open or
 closed says open then."""
