@@ -148,7 +148,7 @@ class HttpConnection:
         return PolicyUnreachable(f"{where} closed the connection before its answer was whole ({_named(error)})")
 
     def _no_http(self, where: str, error: Exception) -> BadReply:
-        line = error.line if isinstance(error, http.client.BadStatusLine) else ""
+        line = getattr(error, "line", "")  # of a BadStatusLine
         if isinstance(line, str) and line.encode("latin-1", "replace").startswith(tls.ALERT):
             return BadReply(f"who answers at {self._base} speaks TLS: write https://…")
         return BadReply(f"{where} sent something that is no answer of HTTP: {_named(error)}")

@@ -116,7 +116,7 @@ def read_modalities(answer: Any) -> Served:
             limits = f"at most {_STEPS_MAX} and {_KEYS_MAX} of them, keys of at most {_LETTERS_MAX} letters"
             what = f"says of '{told(str(name), NAME_MAX)}' neither delta_indices nor modality_keys ({limits}): {told(inner, 120)}"
             raise BadReply(f"get_modality_config {what}")
-        modalities[str(name)] = Modality(steps=tuple(steps or ()), keys=tuple(bare(k) for k in keys))
+        modalities[str(name)] = Modality(steps=tuple(steps or ()), keys=tuple(bare(k) for k in keys or ()))
     if not modalities:
         raise BadReply(f"get_modality_config is answered with {told_names(answer)}, of which none is a modality: a map with {_CLASSES[0]}")
     return Served(dialect, modalities)
