@@ -1,4 +1,4 @@
-"""What a reader of a table must know besides its numbers: unfinished runs, errors, episodes that no row counts, clipped actions, strangers …"""
+"""What a reader of a table must know besides its numbers: unfinished runs, errors, episodes that no row counts, clipped actions, strangers."""
 
 from __future__ import annotations
 

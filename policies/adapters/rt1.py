@@ -170,8 +170,8 @@ def POLICY(argument: str | None, options: Mapping[str, str]) -> Policy:
 
     Args:
       argument: Its folder.
-      options: "profile" (rt1_google, bridge_widowx_rt1); "embedding": the folder of the SavedModel that embeds sentences, for published checkpoints the Universal
-        Sentence Encoder large/5, or an .npz file of sentences and their embeddings.
+      options: "profile" (rt1_google, bridge_widowx_rt1); "embedding": the folder of the SavedModel that embeds sentences, for published checkpoints
+        the Universal Sentence Encoder large/5, or an .npz file of sentences and their embeddings.
 
     Raises:
       BadData: If it is no such model, does not fit the profile, or there is no embedding.
