@@ -33,7 +33,8 @@ def play(tmp_path: Path) -> Callable[..., RunReport]:
 
     def play_some(url: str, seeds: Sequence[int], out: Path | None = None, **changes: Any) -> RunReport:
         specs = [fakes.spec(seed, horizon_s=0.2) for seed in seeds]
-        options: dict[str, Any] = {"policy_options": {"profile": profile, "timeout": "1.5", "first_timeout": "1.5", "reconnect": "0"}, "executor": "serial"}
+        said = {"profile": profile, "timeout": "1.5", "first_timeout": "1.5", "reconnect": "0"}
+        options: dict[str, Any] = {"policy_options": said, "executor": "serial"}
         where = None if "resume" in changes else (out or tmp_path / "run")
         return run(RunOptions(policy=f"vla_eval:{url}", suite=SUITE, make_world=fakes.make_world, out=where, **options, **changes), specs, Silent())
 

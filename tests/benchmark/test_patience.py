@@ -256,7 +256,8 @@ def test_a_worker_that_meets_another_server_ends_the_run_with_one_line_and_says_
             profile = Path(profile_file(tmp_path))
             profile.write_text("no TOML", encoding="utf-8")
 
-    with pytest.raises(RunStopped, match=r"a worker could not begin: BadData: .* is not TOML.*; once that is mended, go on with: vlagym run --resume ") as e:
+    told = r"a worker could not begin: BadData: .* is not TOML.*; once that is mended, go on with: vlagym run --resume "
+    with pytest.raises(RunStopped, match=told) as e:
         run(options(server, tmp_path, "run", executor="processes", workers=1), specs(2), Changes())
     assert "\n" not in str(e.value) and "Traceback" not in str(e.value)
 
