@@ -86,7 +86,8 @@ def pools(runs: Sequence[Run]) -> list[Pool]:
 
     Runs are put together if they agree in policy (options, card and declared conventions included), suite (name, version, digest, season, weights
     of the cost), quality, robot looks and bases, safety filter, the kind of renderer where the policy reads pixels, schema, the metrics' definitions
-    and the packages that a score depends on, and share no episode. Where rows of one policy and suite differ in any of this, or rows of one suite in anything but the
+    and the packages that a score depends on, and share no episode. Where rows of one policy and suite differ in any of this, or rows of
+    one suite in anything but the
     policy, `differs` says in what: nothing that is unlike stands in one column silently. A run that another vlagym wrote says so alone: those of this
     one are what is expected.
 
