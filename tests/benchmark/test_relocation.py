@@ -21,7 +21,7 @@ def header(traces: ModuleType, name: str = "openpi:ws://node7:8000/", **card: An
 def test_host_and_port_may_change_and_nothing_else(traces: ModuleType) -> None:
     begun = header(traces)
     assert differences(begun, header(traces, "openpi:ws://node9:8123/")) == []
-    others = {
+    others: dict[str, dict[str, object]] = {
         "openpi:ws://node9:8123/other": {},
         "openpi:wss://node9:8123/": {},
         "vla_eval:ws://node9:8123/": {},
