@@ -28,7 +28,8 @@ from vlagym.results.formats._staging import no_dataset
 _SAYS = (
     "episodes/*.npz: observations/timestamp in s, observations/rgb/<camera> uint8 RGB with row 0 on top, observations/depth/<camera> uint16 in mm, "
     "observations/joint_positions in rad, observations/ee_pose (position in m and quaternion wxyz of each hand), "
-    "actions/delta_joint_positions in rad, actions/gripper_command from 0 (open) to 1 (closed). Row t was seen before action t. vlagym/ holds the rest."
+    "actions/delta_joint_positions in rad, actions/gripper_command from 0 (open) to 1 (closed). Row t was seen before action t. "
+    "vlagym/ holds the rest."
 )
 _OWN = "vlagym/"
 _LAYOUT = Layout(name="droid", says=_SAYS, images="observations/rgb/", depth="observations/depth/", own=_OWN, derive=derived)
