@@ -14,6 +14,7 @@ demonstration lies under vlagym/: it is read back without a loss. With frame_str
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def load_episode(path: Path, index: int) -> dict[str, Any]:
     return episode
 
 
-def steps(episode: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def steps(episode: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Returns the observations and the actions of an episode one by one.
 
     Args:
