@@ -263,7 +263,7 @@ def no_dataset(path: Path, what: str = "") -> NoDataset:
     """
     if not path.exists() and (waiting := taken(path)):
         where = folder_of(path).name
-        return NoDataset(f"the dataset at {path} was not finished: {len(waiting)} demonstrations wait in {where}. Give the command that began it again")
+        return NoDataset(f"the dataset at {path} was not finished: {len(waiting)} demonstrations wait in {where}. Repeat the command that began it")
     lacks = f" ({path} has no {what})" if what and path.exists() else ""
     return NoDataset(f"there is no dataset at {path}{lacks}. Make one with vlagym demo")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 
 from vlagym.envs.types import EpisodeResult
 from vlagym.results.pooling import Run
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "doubles"))  # demonstrations that are filmed
 
 _OUTCOMES = {"s": "success", "f": "failure", "e": "error"}
 

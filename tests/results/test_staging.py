@@ -136,7 +136,7 @@ def test_a_dataset_that_was_begun_goes_on_with_equal_information_only(path: Path
     with pytest.raises(BadData, match="holds the demonstration a already"):
         again.take(put(path, "a"))
     again.leave()
-    with pytest.raises(NoDataset, match="was not finished: 1 demonstrations wait in set.parts. Give the command that began it again"):
+    with pytest.raises(NoDataset, match="was not finished: 1 demonstrations wait in set.parts. Repeat the command that began it"):
         raise no_dataset(path)
 
 

@@ -1,0 +1,168 @@
+"""Camera images as H.264 in an mp4: encoded once, joined without being encoded again, and read from any frame on.
+
+    libx264, yuv420p, preset veryfast, crf 18, a key frame every second frame, no B-frames, one thread
+
+Every second frame is a key frame because training reads single frames at random. Frame i of a file has the time i / fps exactly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlagym.envs.errors import BadData, MissingPackage
+from vlagym.results.demonstration import DatasetInfo
+
+CODEC, PIXEL_FORMAT = "h264", "yuv420p"
+_ENCODER = "libx264"
+_OPTIONS = {"preset": "veryfast", "crf": "18", "g": "2", "bf": "0", "threads": "1"}
+
+
+def check_sizes(info: DatasetInfo, format_name: str) -> None:
+    """Raises BadData unless all images have the even sides that H.264 with yuv420p wants: it stores one colour for each 2 x 2 pixels."""
+    for camera, how in info.images.items():
+        height, width, _ = how.shape
+        if height % 2 or width % 2:
+            raise BadData(
+                f"{format_name} stores video, whose sides are even numbers of pixels; the images of {camera!r} are {width} x {height}. "
+                f"Choose {width + width % 2} x {height + height % 2}, or a format that stores single images"
+            )
+
+
+def encode(at: Path, images: NDArray[np.uint8], fps: int) -> None:
+    """Writes a video of `(T, h, w, 3)` images.
+
+    Raises:
+      BadData: If there is no encoder for H.264, or it refuses the images.
+      OSError: If the disk is full.
+      MissingPackage: Without PyAV.
+    """
+    av = _av()
+    _, height, width, _ = images.shape
+    with _coding(at, "written"), av.open(str(at), "w", format="mp4") as container:
+        stream = container.add_stream(_ENCODER, rate=fps, options=_OPTIONS)
+        stream.width, stream.height, stream.pix_fmt = width, height, PIXEL_FORMAT
+        for index, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def can_join(first: Path, second: Path) -> bool:
+    """Returns whether two videos were encoded with equal parameters, so that the frames of one may follow those of the other in one file."""
+    return _parameters(first) == _parameters(second)
+
+
+def join(at: Path, sources: Sequence[Path], fps: int) -> None:
+    """Writes the frames of several videos back to back, without encoding them again.
+
+    Raises:
+      BadData: If a source is damaged.
+      OSError: If the disk is full.
+    """
+    av = _av()
+    frame = Fraction(1, fps)
+    with _coding(at, "joined"), av.open(str(at), "w", format="mp4") as container:
+        target: Any = None
+        written = 0
+        for source in sources:
+            with av.open(str(source)) as video:
+                stream = video.streams.video[0]
+                if target is None:
+                    target = container.add_stream_from_template(stream)
+                for packet in video.demux(stream):
+                    if not packet.size:  # the end
+                        continue
+                    packet.pts = packet.dts = written
+                    packet.duration, packet.time_base = 1, frame
+                    packet.stream = target
+                    container.mux(packet)
+                    written += 1
+
+
+def num_frames(at: Path) -> int:
+    """Returns how many frames a video says it has.
+
+    Raises:
+      BadData: If it is damaged.
+    """
+    with _coding(at, "read"), _av().open(str(at)) as video:
+        return int(video.streams.video[0].frames)
+
+
+def decode(at: Path, start_s: float, count: int, fps: float) -> NDArray[np.uint8]:
+    """Returns `(count, h, w, 3)` images from a moment on: it goes to the key frame before it, and reads no more than it needs.
+
+    Args:
+      at: The video, by any codec of FFmpeg.
+      start_s: Time of the first frame within the file.
+      count: Frames.
+      fps: Of the dataset; a frame whose time is off by half of its period or more is another one.
+
+    Raises:
+      BadData: If it is damaged, or holds fewer frames.
+      MissingPackage: Without PyAV.
+    """
+    found: list[NDArray[np.uint8]] = []
+    with _coding(at, "read"), _av().open(str(at)) as video:
+        stream = video.streams.video[0]
+        video.seek(round(start_s / stream.time_base), stream=stream, backward=True)
+        for frame in video.decode(stream):
+            if frame.time < start_s - 0.5 / fps:
+                continue
+            if abs(frame.time - start_s - len(found) / fps) >= 0.5 / fps:
+                break
+            found.append(frame.to_ndarray(format="rgb24"))
+            if len(found) == count:
+                return np.stack(found)
+    raise BadData(f"{at} holds {len(found)} of the {count} frames that should follow {start_s:g} s: it was cut off, or is another video")
+
+
+def feature_info(height: int, width: int, fps: int) -> Mapping[str, Any]:
+    """Returns what LeRobot says of a video."""
+    return {
+        "video.height": height,
+        "video.width": width,
+        "video.codec": CODEC,
+        "video.pix_fmt": PIXEL_FORMAT,
+        "video.is_depth_map": False,
+        "video.fps": fps,
+        "video.channels": 3,
+        "has_audio": False,
+    }
+
+
+def _parameters(at: Path) -> tuple[Any, ...]:
+    with _coding(at, "read"), _av().open(str(at)) as video:
+        context = video.streams.video[0].codec_context
+        return context.name, context.width, context.height, context.pix_fmt, bytes(context.extradata or b"")
+
+
+def _av() -> Any:
+    try:
+        import av
+    except ImportError as missing:
+        raise MissingPackage("the formats that store video need: pip install 'vlagym[data]'") from missing
+    return av
+
+
+@contextlib.contextmanager
+def _coding(at: Path, what: str) -> Iterator[None]:
+    """Turns what FFmpeg complains of into BadData; what the system does, such as a full disk, stays an OSError."""
+    import av.error
+
+    try:
+        yield
+    except av.error.FileNotFoundError as error:
+        raise BadData(f"{at} is missing") from error
+    except (av.error.FFmpegError, ValueError, IndexError) as error:
+        if isinstance(error, OSError) and not isinstance(error, ValueError):
+            raise
+        raise BadData(f"{at} cannot be {what}: {error}") from error

@@ -1,0 +1,156 @@
+"""Folders of lerobot_v21 hold what openpi and GR00T look for; under openpi's names too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import films
+import numpy as np
+import pytest
+
+from vlagym.envs import catalog
+from vlagym.envs.errors import BadData
+from vlagym.results.demonstration import Demonstration, ImagePreprocessing
+from vlagym.results.format import Format
+
+pq = pytest.importorskip("pyarrow.parquet")
+
+STEPS = (6, 1, 11)
+
+
+@pytest.fixture(scope="module")
+def demonstrations() -> list[Demonstration]:
+    return [films.demonstration(i, steps, sentence=f"task {i // 2}") for i, steps in enumerate(STEPS)]
+
+
+def loaded(name: str) -> Format:
+    found = catalog.load("format", name)
+    assert isinstance(found, Format)
+    return found
+
+
+def written(name: str, path: Path, demonstrations: list[Demonstration]) -> Path:
+    with loaded(name).write(path, films.info()) as writer:
+        for demonstration in demonstrations:
+            writer.append(demonstration)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(demonstrations: list[Demonstration], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written("lerobot_v21", tmp_path_factory.mktemp("v21") / "set", demonstrations)
+
+
+@pytest.fixture(scope="module")
+def openpi(demonstrations: list[Demonstration], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written("lerobot_v21_openpi", tmp_path_factory.mktemp("openpi") / "set", demonstrations)
+
+
+def lines(at: Path) -> list[Any]:
+    return [json.loads(line) for line in at.read_text().splitlines()]
+
+
+def test_each_episode_has_its_own_files(folder: Path) -> None:
+    files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and "vlagym" not in p.parts)
+    meta = ("episodes.jsonl", "episodes_stats.jsonl", "info.json", "modality.json", "stats.json", "tasks.jsonl")
+    assert files == [
+        *(f"data/chunk-000/episode_{i:06d}.parquet" for i in range(3)),
+        *(f"meta/{name}" for name in meta),
+        *(f"videos/chunk-000/observation.images.{c}/episode_{i:06d}.mp4" for c in ("front", "wrist") for i in range(3)),
+    ]
+    info = json.loads((folder / "meta" / "info.json").read_text())
+    counts = {k: info[k] for k in ("codebase_version", "total_videos", "total_chunks", "total_frames", "total_tasks", "chunks_size")}
+    assert counts == {
+        "codebase_version": "v2.1",
+        "total_videos": 6,
+        "total_chunks": 1,
+        "total_frames": 18,
+        "total_tasks": 2,
+        "chunks_size": 1000,
+    }
+    assert lines(folder / "meta/tasks.jsonl") == [{"task_index": 0, "task": "task 0"}, {"task_index": 1, "task": "task 1"}]
+    assert lines(folder / "meta/episodes.jsonl")[2] == {"episode_index": 2, "tasks": ["task 1"], "length": 11}
+    rows = pq.read_table(folder / "data/chunk-000/episode_000002.parquet").to_pylist()
+    assert [r["index"] for r in rows] == list(range(7, 18)) and {r["task_index"] for r in rows} == {1}
+
+
+def test_gr00t_finds_which_numbers_are_what(folder: Path) -> None:
+    modality = json.loads((folder / "meta" / "modality.json").read_text())
+    assert {name: (part["start"], part["end"]) for name, part in modality["state"].items()} == {
+        "ee_pos_base_m": (0, 3),
+        "ee_axis_angle_base_rad": (3, 6),
+        "finger_pos_m": (6, 8),
+    }
+    assert modality["action"]["rotation"] == {
+        "start": 3,
+        "end": 6,
+        "absolute": False,
+        "rotation_type": "axis_angle",
+        "original_key": "action",
+    }
+    assert modality["action"]["gripper"]["absolute"] is True
+    assert modality["video"] == {c: {"original_key": f"observation.images.{c}"} for c in ("front", "wrist")}
+    assert modality["annotation"] == {"human.task_description": {"original_key": "task_index"}}
+    stats = json.loads((folder / "meta" / "stats.json").read_text())
+    assert all({"mean", "std", "min", "max", "q01", "q99"} <= set(stats[name]) for name in ("observation.state", "action"))
+
+
+def test_statistics_of_an_episode_have_the_shapes_of_their_features(folder: Path, demonstrations: list[Demonstration]) -> None:
+    stats = lines(folder / "meta/episodes_stats.jsonl")[2]["stats"]
+    np.testing.assert_allclose(stats["action"]["mean"], demonstrations[2].actions.astype(np.float64).mean(axis=0), rtol=1e-12)
+    assert np.array(stats["observation.images.front"]["std"]).shape == (3, 1, 1) and stats["observation.images.front"]["count"] == [11]
+
+
+def test_openpi_finds_its_columns(openpi: Path, demonstrations: list[Demonstration]) -> None:
+    table = pq.read_table(openpi / "data/chunk-000/episode_000000.parquet")
+    assert {"image", "wrist_image", "state", "actions"} <= set(table.column_names) and not (openpi / "videos").exists()
+    told = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    assert told["image"] == {"_type": "Image"} and told["state"]["_type"] == "Sequence"
+    info = json.loads((openpi / "meta" / "info.json").read_text())
+    assert info["video_path"] is None and info["total_videos"] == 0 and info["features"]["image"]["dtype"] == "image"
+    assert table.column("image")[0].as_py()["path"] == "frame-000000.png"
+    with loaded("lerobot_v21_openpi").open(openpi) as reader:
+        for i, d in enumerate(demonstrations):
+            np.testing.assert_array_equal(reader[i].images["front"], d.images["front"])
+            np.testing.assert_array_equal(reader[i].actions, d.actions)
+
+
+@pytest.mark.parametrize("name", ["lerobot_v21", "lerobot_v21_openpi"])
+def test_a_folder_without_ours_is_read_as_others_recorded_it(
+    name: str, demonstrations: list[Demonstration], folder: Path, openpi: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    theirs = tmp_path / "theirs"
+    shutil.copytree({"lerobot_v21": folder}.get(name, openpi), theirs, ignore=shutil.ignore_patterns("vlagym"))
+    with loaded("lerobot_v21").open(theirs) as reader:
+        assert set(reader.info.images) == {"front", "wrist"} and reader.info.action.size == 7
+        found = reader[2]
+        assert found.instruction == "task 1" and found.proprio["state"].shape == (11, 8)
+        assert films.levels_apart(found.images["front"], demonstrations[2].images["front"]) < films.CODEC_LEVELS
+
+
+def test_single_images_may_have_odd_sides(tmp_path: Path) -> None:
+    info = films.info(images={"front": ImagePreprocessing(crop=9, size=9)})
+    d = films.demonstration(0, 3, of=info)
+    with loaded("lerobot_v21_openpi").write(tmp_path / "set", info) as writer:
+        writer.append(d)
+    (found,) = loaded("lerobot_v21_openpi").read(tmp_path / "set")
+    np.testing.assert_array_equal(found.images["front"], d.images["front"])
+    with pytest.raises(BadData, match="lerobot_v21 stores video, whose sides are even"):
+        loaded("lerobot_v21").write(tmp_path / "other", info)
+
+
+def test_an_episode_without_a_sentence_is_told(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    path = tmp_path / "set"
+    shutil.copytree(folder, path)
+    at = path / "meta" / "episodes.jsonl"
+    at.write_text(at.read_text().replace('"tasks": ["task 1"]', '"tasks": []'))
+    with loaded("lerobot_v21").open(path) as reader:
+        assert reader[0].instruction == "task 0"
+        with pytest.raises(BadData, match="episode 2 has no task, and with it no sentence that says what was to be done"):
+            reader[2]
