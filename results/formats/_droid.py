@@ -76,8 +76,8 @@ def joint_motion(demonstration: Demonstration, info: DatasetInfo) -> tuple[NDArr
         return np.concatenate(told, axis=1, dtype=np.float32), np.concatenate([nothing, *grippers], axis=1, dtype=np.float32)
     names = ", ".join(spec.name for spec, _ in _conventions(demonstration, info))
     raise BadData(
-        f"demonstration {demonstration.digest} tells its motion as {names}, and the format droid tells it in joints: demonstrate with "
-        "--control joint_delta or --control joint_position, or store it as npz or hdf5"
+        f"demonstration {demonstration.digest} tells its motion as {names}, and the format droid tells it in joints: give it commands in "
+        "joint_delta or joint_position too, or store it with --format npz or --format hdf5"
     )
 
 

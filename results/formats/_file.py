@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,7 @@ def open_file(path: Path, mode: str) -> Any:
       BadData: If it is no HDF5 file, is damaged, or is being written by another process.
       MissingPackage: Without h5py.
     """
-    try:
-        import h5py
-    except ImportError as missing:
-        raise MissingPackage("the format hdf5 needs: pip install h5py") from missing
+    h5py = _h5py()
     try:
         return h5py.File(path, mode)
     except BlockingIOError as error:
@@ -34,6 +31,31 @@ def open_file(path: Path, mode: str) -> Any:
         if "lock" in str(error):
             raise in_use(path) from error
         raise BadData(f"{path} cannot be opened as HDF5: {error}. If it is damaged, remove it and collect its demonstrations again") from error
+
+
+def image(fill: Callable[[Any], None], size: int) -> bytes:
+    """Returns the bytes of a new HDF5 file. It is made in memory: where the disk is full, HDF5 ends the process with a segmentation fault.
+
+    Args:
+      fill: Is given the open file.
+      size: About as many bytes as it will have; memory is taken in such pieces.
+
+    Raises:
+      MissingPackage: Without h5py.
+    """
+    with _h5py().File("in memory", "w", driver="core", backing_store=False, block_size=size) as file:
+        fill(file)
+        file.flush()
+        made: bytes = file.id.get_file_image()
+    return made
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError as missing:
+        raise MissingPackage("the format hdf5 needs: pip install h5py") from missing
+    return h5py
 
 
 @contextlib.contextmanager

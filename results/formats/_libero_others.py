@@ -102,7 +102,8 @@ class Others:
                 "env_args": self._env,
             },
         )
-        self.digests = tuple(self._digest(name) for name in self.names)
+        self._digest_of = {name: self._digest(name) for name in self.names}
+        self.digests = tuple(self._digest_of.values())
 
     def demonstration(self, group: Any, where: str) -> Demonstration:
         """Returns a demonstration; its images are read when they are looked at, and turned upright."""
@@ -113,7 +114,7 @@ class Others:
             cameras = self._cameras[name]
             return Demonstration(
                 spec=None,
-                digest=self._digest(name),
+                digest=self._digest_of[name],
                 instruction=self._instruction(group),
                 actions=actions,
                 executed_actions=actions,

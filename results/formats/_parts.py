@@ -11,14 +11,18 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration
 from vlagym.results.formats import _libero, _libero_demo, _masks
-from vlagym.results.formats._file import demo_names, in_use, open_file, reading
+from vlagym.results.formats._file import demo_names, image, in_use, open_file, reading
+
+
+_SPARE_BYTES = 1 << 20
+"""What joining may need beyond the sizes of what is joined: for the file's own index."""
 
 
 class Parts:
@@ -52,6 +56,7 @@ class Parts:
         if not self._files() and (sources or info is None):
             return
         joining = self._folder / "joining"
+        _check_room(sources, self._folder)
         try:
             with open_file(joining, "w") as file:
                 data = file.create_group("data")
@@ -80,6 +85,7 @@ class Parts:
           BadData: If the dataset is damaged, or the disk is full; it is then as it was.
         """
         joining = self._folder / "joining"
+        _check_room([self._path], self._folder)
         try:
             shutil.copyfile(self._path, joining)
             with open_file(joining, "r+") as file, reading(str(self._path)):
@@ -104,18 +110,31 @@ class Parts:
 
 
 def write_part(path: Path, demonstration: Demonstration, info: DatasetInfo) -> Path:
-    """Writes a demonstration into a file of its own beside a dataset, in any process; when this returns it is on the disk, and waits to be taken."""
+    """Writes a demonstration into a file of its own beside a dataset, in any process; when this returns it is on the disk, and waits to be taken.
+
+    Raises:
+      BadData: If the disk is full, or the folder cannot be written; nothing half-written stays.
+    """
     folder = folder_of(path)
-    folder.mkdir(parents=True, exist_ok=True)
     waiting = folder / f"{demonstration.digest}.waiting"
     writing = waiting.with_suffix(f".{os.getpid()}")
-    with open_file(writing, "w") as file:
+
+    def fill(file: Any) -> None:
         data = file.create_group("data")
         data.attrs.update(_libero.info_attributes(info))
         group = data.create_group("demo_0")
         _libero_demo.write_demo(group, demonstration, info)
         group.attrs["complete"] = True
-    _replace(writing, waiting)
+
+    large = (*demonstration.images.values(), *demonstration.depth.values())
+    made = image(fill, sum(array.nbytes for array in large) + _SPARE_BYTES)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writing.write_bytes(made)
+        _replace(writing, waiting)
+    except OSError as error:
+        writing.unlink(missing_ok=True)
+        raise BadData(f"demonstration {demonstration.digest} cannot be stored in {folder}: {error}") from error
     return waiting
 
 
@@ -142,11 +161,13 @@ def recover(path: Path) -> None:
 def _hold(path: Path, folder: Path) -> int:
     """Returns a descriptor of the folder whose lock is ours; the system lets go of it when this process ends, however it ends."""
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:  # whoever held it has just closed and removed it
             continue
+        except OSError as error:
+            raise BadData(f"{folder}, where the demonstrations of {path.name} are put together, cannot be made: {error}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if folder.exists() and os.path.samestat(os.fstat(descriptor), folder.stat()):
@@ -181,6 +202,16 @@ def _count(data: Any) -> None:
     data.attrs["num_demos"] = len(demos)
     data.attrs["vlagym_schema"] = _libero.SCHEMA  # what was written in a version before is read as part of this one
     data.attrs["problem_info"] = json.dumps({"problem_name": "vlagym", "domain_name": "vlagym", "language_instruction": sentence})
+
+
+def _check_room(sources: Sequence[Path], folder: Path) -> None:
+    """Raises BadData unless a file as large as all sources together can be written beside them: HDF5 does not survive a full disk."""
+    wanted, free = sum(source.stat().st_size for source in sources), shutil.disk_usage(folder).free
+    if wanted + _SPARE_BYTES > free:
+        raise BadData(
+            f"the demonstrations of {folder.name.removesuffix('.parts')} need {wanted / 1e6:,.0f} MB to be joined, and the disk has "
+            f"{free / 1e6:,.0f} MB left. Make room and give the command again; they are kept in {folder}"
+        )
 
 
 def _replace(written: Path, path: Path) -> None:

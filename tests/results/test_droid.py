@@ -101,7 +101,7 @@ def test_two_arms_are_found_by_the_names_of_their_groups(traces: ModuleType, tmp
 def test_a_motion_of_the_hand_alone_is_refused_with_what_to_type(traces: ModuleType, tmp_path: Path) -> None:
     info = traces.make_dataset_info()
     with droid.FORMAT.write(tmp_path / "set", info) as writer:
-        with pytest.raises(BadData, match="tells its motion as ee_delta, and the format droid tells it in joints: .*--control joint_delta or"):
+        with pytest.raises(BadData, match="tells its motion as ee_delta, and the format droid tells it in joints: .*with --format npz or"):
             writer.append(traces.make_demonstration())
         assert writer.digests == ()
 

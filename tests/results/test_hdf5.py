@@ -283,6 +283,52 @@ def test_what_does_not_fit_is_refused_and_leaves_the_file_as_it_was(traces: Modu
     assert [d.digest for d in hdf5.read(path)] == [good.digest]
 
 
+FULL = """
+import importlib.util, resource, sys
+from pathlib import Path
+from vlagym.envs.errors import BadData
+from vlagym.results.formats import hdf5
+found = importlib.util.spec_from_file_location("hand_written", {traces!r})
+traces = importlib.util.module_from_spec(found)
+sys.modules["hand_written"] = traces
+found.loader.exec_module(traces)
+with hdf5.Writer(Path({path!r}), traces.make_dataset_info()) as writer:
+    writer.append(traces.make_demonstration(0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    try:
+        writer.append(traces.make_demonstration(1, steps=200))
+    except BadData as error:
+        print(error, flush=True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print(*(p.name for p in Path({path!r} + ".parts").iterdir()))
+    writer.append(traces.make_demonstration(2))
+"""
+
+
+def test_where_a_demonstration_finds_no_room_nothing_of_it_stays(traces: ModuleType, path: Path) -> None:
+    script = FULL.format(traces=traces.__file__, path=str(path))
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert f"demonstration {traces.make_demonstration(1).digest} cannot be stored in {path}.parts: " in told[0] and told[-1] == "000000.hdf5"
+    assert [d.episode.seed for d in hdf5.read(path)] == [0, 2]
+
+
+def test_what_has_no_room_to_be_joined_waits_for_it(traces: ModuleType, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = hdf5.Writer(path, traces.make_dataset_info())
+    writer.append(traces.make_demonstration())
+    usage = shutil.disk_usage(path.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=2_000))
+    with pytest.raises(BadData, match="the demonstrations of demos.hdf5 need 0 MB to be joined, and the disk has 0 MB left. Make room and give"):
+        writer.close()
+    monkeypatch.undo()
+    assert not path.exists() and len(list(hdf5.read(path))) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_named(traces: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadData, match=r"file/demos.hdf5.parts, where the demonstrations of demos.hdf5 are put together, cannot be made: .*directory"):
+        hdf5.Writer(tmp_path / "file" / "demos.hdf5", traces.make_dataset_info())
+
+
 def test_two_cameras_cannot_share_a_key(traces: ModuleType, path: Path) -> None:
     images = traces.make_dataset_info().images
     with pytest.raises(BadData, match="the cameras 'front' and 'agentview' would both be stored as agentview_rgb; rename one"):
