@@ -126,8 +126,8 @@ def write_part(path: Path, demonstration: Demonstration, info: DatasetInfo) -> P
         _libero_demo.write_demo(group, demonstration, info)
         group.attrs["complete"] = True
 
-    large = (*demonstration.images.values(), *demonstration.depth.values())
-    made = image(fill, sum(array.nbytes for array in large) + _SPARE_BYTES)
+    pixels = sum(array.nbytes for array in demonstration.images.values()) + sum(array.nbytes for array in demonstration.depth.values())
+    made = image(fill, pixels + _SPARE_BYTES)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writing.write_bytes(made)

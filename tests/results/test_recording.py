@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,46 @@ def test_actions_of_the_hand_are_labels_where_their_convention_is_given(traces: 
     alone: dict[str, Any] = {"delta_joint_positions": None, "gripper_command": None}
     with hdf5.Reader(record(tmp_path / "alone.hdf5", options=options, action=[0.5] * 7, **alone)) as reader:
         assert not reader.info.commands
+
+
+class Robot:
+    """What the page's example talks to: three steps an episode."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def is_done(self) -> bool:
+        return self.steps > 0 and self.steps % 3 == 0 and self.was_executed
+
+    def observe(self) -> SimpleNamespace:
+        self.was_executed = False
+        given = seen(self.steps)
+        time_s = 1.0 + self.steps / 15
+        return SimpleNamespace(
+            time_s=time_s, rgb=given["rgb"]["front"], depth_m=given["depth"]["front"], joints_rad=given["joint_positions"], pose=given["ee_pose"]
+        )
+
+    def decide(self, observation: SimpleNamespace) -> SimpleNamespace:
+        return SimpleNamespace(joints_rad=np.full(7, 0.01), closed=0.0)
+
+    def execute(self, command: SimpleNamespace) -> None:
+        self.steps += 1
+        self.was_executed = True
+
+    def has_succeeded(self) -> bool:
+        self.was_executed = False
+        return True
+
+
+def test_the_example_of_the_page_runs_and_has_fifteen_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "recording.md").read_text(encoding="utf-8")
+    example = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)[0]
+    assert len(example.splitlines()) <= 15
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "docs/recording.md", "exec"), {"robot": Robot()})
+    demonstrations = list(hdf5.read(tmp_path / "kitchen.hdf5"))
+    assert [(d.instruction, d.num_steps) for d in demonstrations] == [("open the drawer", 3), ("put the cup into the drawer", 3)]
+    assert demonstrations[1].timestamps_s is not None and demonstrations[1].timestamps_s[0] == pytest.approx(1.2)
 
 
 def test_two_hands_are_told_left_before_right(tmp_path: Path) -> None:
