@@ -25,7 +25,8 @@ RESULTS_MAY_IMPORT = ("vlagym.envs.types", "vlagym.envs.errors", "vlagym.envs.ca
 WITHOUT_SIMULATOR = ("types", "errors", "catalog", "objects", "language", "images", "outcome")
 """Files of envs that a remote policy server or `vlagym table` loads."""
 SIMULATORS = {"mujoco", "dm_control", "gymnasium", "gymnasium_robotics"}
-HEAVY = {"torch", "h5py", "matplotlib", "imageio", "imageio_ffmpeg", "pandas", "trimesh", "fast_simplification", "dm_control", "jinja2", "av", "pyarrow", "PIL"}
+HEAVY = {"torch", "h5py", "matplotlib", "imageio", "imageio_ffmpeg", "pandas", "trimesh", "fast_simplification", "dm_control", "jinja2"}
+HEAVY |= {"av", "pyarrow", "PIL"}
 NETWORKS = "policies/models/"
 """A network is a torch module: these files alone import torch on top, and are imported inside the function that loads them."""
 OWN_STATE = {"Generator", "SeedSequence", "BitGenerator", "default_rng", "PCG64", "Philox"}

@@ -111,15 +111,17 @@ def decode(at: Path, start_s: float, count: int, fps: float) -> NDArray[np.uint8
       MissingPackage: Without PyAV.
     """
     found: list[NDArray[np.uint8]] = []
-    with _coding(at, "read"), _av().open(str(at)) as video:
+    av = _av()
+    with _coding(at, "read"), av.open(str(at)) as video:
         stream = video.streams.video[0]
+        colours = av.video.reformatter.VideoReformatter()  # one for all: a frame's own would be made anew for each
         video.seek(round(start_s / stream.time_base), stream=stream, backward=True)
         for frame in video.decode(stream):
             if frame.time < start_s - 0.5 / fps:
                 continue
             if abs(frame.time - start_s - len(found) / fps) >= 0.5 / fps:
                 break
-            found.append(frame.to_ndarray(format="rgb24"))
+            found.append(colours.reformat(frame, format="rgb24").to_ndarray())
             if len(found) == count:
                 return np.stack(found)
     raise BadData(f"{at} holds {len(found)} of the {count} frames that should follow {start_s:g} s: it was cut off, or is another video")

@@ -120,7 +120,8 @@ OPENPI = ("state", "actions", "image", "wrist_image")
 @pytest.mark.parametrize("backend", backends())
 def test_v30_is_read(demonstrations: list[Demonstration], tmp_path: Path, backend: str) -> None:
     need("v3.0")
-    compare(opened(written("lerobot_v3", tmp_path / "set", demonstrations), video_backend=backend), demonstrations, STANDARD, levels=films.CODEC_LEVELS)
+    path = written("lerobot_v3", tmp_path / "set", demonstrations)
+    compare(opened(path, video_backend=backend), demonstrations, STANDARD, levels=films.CODEC_LEVELS)
 
 
 @pytest.mark.parametrize("backend", backends())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -167,7 +170,7 @@ def test_every_second_frame_can_be_read_without_those_before_it(folder: Path) ->
 
     with av.open(str(folder / "videos/observation.images.front/chunk-000/file-000.mp4")) as video:
         stream = video.streams.video[0]
-        packets = [p for p in video.demux(stream) if p.size]
+        packets: list[Any] = [p for p in video.demux(stream) if p.size]
         assert [float(p.pts * p.time_base * 20) for p in packets] == list(range(24)) and all(p.pts == p.dts for p in packets)
         own = [n for steps in STEPS for n in range(steps)]
         assert all(p.is_keyframe for p, n in zip(packets, own, strict=True) if n % 2 == 0)
@@ -255,3 +258,62 @@ def test_another_version_and_no_version_are_told_apart(folder: Path, tmp_path: P
     at.unlink()
     with pytest.raises(NoDataset, match="set has no meta/info.json"):
         lerobot_v3.FORMAT.open(path)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+
+sys.path.insert(0, {doubles!r})
+import films
+from vlagym.results.formats import _video, lerobot_v3
+
+path, whole = Path({path!r}), _video.join
+writer = lerobot_v3.FORMAT.write(path, films.info())
+for number in range(2):
+    writer.append(films.demonstration(number, 5))
+lerobot_v3.FORMAT.store(path, films.info(), films.demonstration(2, 5))
+
+
+def half(at, sources, fps):
+    whole(at, sources, fps)
+    if "wrist" in str(at):
+        os.truncate(at, at.stat().st_size // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+_video.join = half
+writer.close()
+"""
+
+
+def test_a_kill_in_the_middle_of_a_video_loses_nothing_that_was_taken(tmp_path: Path) -> None:
+    path = tmp_path / "set"
+    code = KILLED.format(doubles=str(Path(films.__file__).parent), path=str(path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not path.exists() and (path.parent / "set.parts" / "building").exists()
+    with pytest.raises(NoDataset, match="was not finished: 2 demonstrations wait in set.parts. Repeat the command that began it"):
+        lerobot_v3.FORMAT.open(path)
+    with lerobot_v3.FORMAT.write(path, films.info()) as writer:
+        assert len(writer.digests) == 2
+        writer.append(films.demonstration(2, 5))
+    with lerobot_v3.FORMAT.open(path) as reader:
+        for i in range(3):
+            assert films.levels_apart(reader[i].images["wrist"], films.demonstration(i, 5).images["wrist"]) < films.CODEC_LEVELS
+    assert [entry.name for entry in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    """Files are limited to 4 kB by the system, which refuses the rest as a full disk does."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(BadData, match=f"the demonstration {0:032x} cannot be stored in .*set.parts|cannot be written"):
+            lerobot_v3.FORMAT.store(tmp_path / "set", films.info(), films.demonstration(0, 40))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list((tmp_path / "set.parts").iterdir()) == []
