@@ -60,11 +60,15 @@ def _attributes(d: Demonstration, info: DatasetInfo) -> dict[str, Any]:
         told["spec"] = ""
     else:
         told |= {"spec": d.spec.to_json(), "seed": d.spec.seed, "task": d.spec.task}
+    try:
+        extra = canonical_json(to_plain(d.extra))
+    except (TypeError, ValueError) as error:
+        raise BadData(f"what else is said of demonstration {d.digest} (extra) cannot be told in JSON: {error}") from error
     return told | {
         "stages": json.dumps([list(stage) for stage in d.stages], ensure_ascii=False),
         "paraphrases": json.dumps(list(d.paraphrases), ensure_ascii=False),
         "certificate": "" if d.certificate is None else canonical_json(to_plain(d.certificate)),
-        "extra": canonical_json(to_plain(d.extra)),
+        "extra": extra,
     }
 
 

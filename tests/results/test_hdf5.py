@@ -274,6 +274,7 @@ def test_what_does_not_fit_is_refused_and_leaves_the_file_as_it_was(traces: Modu
         (dict(proprio=good.proprio | {"ee_pos": good.proprio["ee_pos_base_m"]}), "proprioception 'ee_pos', which is a key of the layout"),
         (dict(proprio=good.proprio | {"joint_pos_rad": np.zeros((6, 7))}), r"proprio 'joint_pos_rad' has shape \(6, 7\); it must have 7 rows"),
         (dict(privileged={"x": np.full((7, 1), np.inf)}), "privileged 'x' holds NaN or infinity"),
+        (dict(extra={"score": math.nan}), r"what else is said of demonstration .* \(extra\) cannot be told in JSON"),
     ]
     with hdf5.Writer(path, traces.make_dataset_info()) as writer:
         for changes, message in cases:
