@@ -231,7 +231,8 @@ def test_images_are_read_when_they_are_looked_at(traces: ModuleType, path: Path)
 
 def test_a_file_that_is_being_written_is_not_opened_by_another_process(traces: ModuleType, path: Path) -> None:
     script = f"from pathlib import Path; from vlagym.results.formats import hdf5; hdf5.Reader(Path({str(path)!r}))"
-    with hdf5.Writer(path, traces.make_dataset_info()):
+    with hdf5.Writer(path, traces.make_dataset_info()) as writer:
+        writer.append(traces.make_demonstration())
         answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "demos.hdf5 is open in another process. Wait for it to end, or choose another file" in answer.stderr
     hdf5.Reader(path).close()
