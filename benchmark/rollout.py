@@ -388,6 +388,6 @@ def _blame(by: EndedBy) -> Iterator[None]:
 
 
 def record_of(error: BaseException) -> ErrorRecord:
-    """Returns an exception as the ledger keeps it."""
-    text = "".join(traceback.format_exception(error))
-    return ErrorRecord(type=type(error).__name__, message=str(error), traceback=text)
+    """Returns an exception as the ledger keeps it. What is no character of UTF-8, as half of a surrogate pair, is escaped: no text may stop a run."""
+    message, text = (t.encode("utf-8", "backslashreplace").decode() for t in (str(error), "".join(traceback.format_exception(error))))
+    return ErrorRecord(type=type(error).__name__, message=message, traceback=text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vlagym.envs.errors import PolicyRaised, VlagymError
+from vlagym.policies import foreign
 
 _TOLD_MAX = 500
 
@@ -24,8 +25,7 @@ def told(error: BaseException, code: Any) -> str:
       error: What was raised.
       code: The user's class or function.
     """
-    text = " ".join(str(error).split())
-    text = text if len(text) <= _TOLD_MAX else f"{text[:_TOLD_MAX]} …"
+    text = foreign.told(error, _TOLD_MAX)
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     home = _home(code)

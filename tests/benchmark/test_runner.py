@@ -168,6 +168,13 @@ def test_an_errored_episode_is_tried_again_as_often_as_was_said_and_every_attemp
     assert len(report.results) == 3 == len(told.results)
 
 
+@pytest.mark.parametrize("executor", ["serial", "processes"])
+def test_an_error_whose_text_is_no_unicode_is_stored_like_any_other(tmp_path: Path, executor: str) -> None:
+    report = play(tmp_path / "run", episodes(3), "fakes:FAULTY:surrogate/1", executor=executor, workers=WORKERS[executor])
+    (error,) = [r.error for r in Store.open(report.path).results() if r.outcome == "error"]
+    assert error is not None and error.message == "half \\ud83d of a pair" and report.tally()["success"] == 2
+
+
 # ------------------------------------------------------------------------------------------------ a policy that keeps failing
 @pytest.mark.parametrize("executor", ["serial", "processes"])
 def test_a_policy_that_keeps_failing_ends_the_run_with_one_line_that_says_how_to_go_on(tmp_path: Path, executor: str) -> None:

@@ -298,6 +298,7 @@ class Faulty(Carrier):
     """Raises in `act`, in `reset`, or sends rubbish, in episodes whose seed it was told.
 
     `late`: raises after it has drawn for all slots, so that the call has changed what it remembers of each. `exit`: calls sys.exit.
+    `surrogate`: raises what is no text of UTF-8.
     `short`: leaves the slot out of its answer.
     """
 
@@ -315,6 +316,8 @@ class Faulty(Carrier):
         bad = [slot for slot in observations if self._specs[slot].seed in self._seeds]
         if bad and self._what == "act":
             raise ValueError("I have no idea")
+        if bad and self._what == "surrogate":
+            raise ValueError("half \ud83d of a pair")  # as json.loads gives it of a text that was cut
         if bad and self._what == "exit":
             sys.exit(0)
         if bad and self._what == "die":

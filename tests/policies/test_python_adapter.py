@@ -60,6 +60,8 @@ class Stumbles(Answers):
     def reset(self, instruction):
         if instruction == "reset":
             raise RuntimeError
+        if instruction == "colours":
+            raise ValueError("\\x1b[31mred \\ud83d")
     def act(self, observation):
         if observation["instruction"] == "deep":
             np.zeros(7).reshape(2, 2)  # raises within a library
@@ -207,6 +209,7 @@ def test_a_constructor_that_raises_is_told_with_its_file_and_line() -> None:
         ("go", "act of python:classes_of_mine:Stumbles raised KeyError: 'middle'", "middle"),
         ("deep", "act of python:classes_of_mine:Stumbles raised ValueError: cannot reshape array of size 7", "reshape"),
         ("reset", "reset of python:classes_of_mine:Stumbles raised RuntimeError", "raise RuntimeError"),
+        ("colours", r"reset of python:classes_of_mine:Stumbles raised ValueError: \\x1b\[31mred \\ud83d", "x1b"),
     ],
 )
 def test_what_the_class_raises_is_told_with_its_file_and_line(instruction: str, message: str, line: str) -> None:
