@@ -15,7 +15,7 @@ from vlagym.policies.families import action_tokens, constraints, language_model,
 from vlagym.policies.families.answers import as_chunk
 from vlagym.policies.families.calls import call, find_device
 from vlagym.policies.families.digests import digest_of_folder
-from vlagym.policies.families.options import ForeignOptions, profile_of, read_options, reading, refuse_normalisation
+from vlagym.policies.families.options import ForeignOptions, profile_of, read_options, reading, refuse_history, refuse_normalisation
 from vlagym.policies.families.slots import Slots
 from vlagym.policies.families.vla_card import VlaCard
 
@@ -30,6 +30,7 @@ class HuggingFaceVla:
         card = vla_card.load(card_path)
         profile = profile_of("hf_vla", options.profile, card.profile, where=f"{card_path}, as profile = \"NAME\"")
         refuse_normalisation("hf_vla", profile)
+        refuse_history("hf_vla", profile)
         there = [i.name for i in profile.observation.images]
         for name in card.images:
             if name not in there:

@@ -19,7 +19,7 @@ from vlagym.policies.families import lerobot_features as features
 from vlagym.policies.families.answers import as_chunk
 from vlagym.policies.families.calls import call, find_device
 from vlagym.policies.families.digests import digest_of_folder
-from vlagym.policies.families.options import ForeignOptions, flag, profile_of, read_options, refuse_normalisation
+from vlagym.policies.families.options import ForeignOptions, flag, profile_of, read_options, refuse_history, refuse_normalisation
 from vlagym.policies.families.slots import Slots
 from vlagym.policies.families.weights_file import check_weights
 from vlagym.policies.foreign import told
@@ -44,6 +44,7 @@ class LeRobotPolicy:
             raise BadData(f"{folder} is no checkpoint of LeRobot: it has no config.json. Name the folder that is called pretrained_model")
         profile = profile_of("lerobot", options.profile)
         refuse_normalisation("lerobot", profile)
+        refuse_history("lerobot", profile)
         if not options.trust_remote_code:
             features.refuse_foreign_steps(folder)
         self._who, self._device = who, find_device("lerobot", options.device)

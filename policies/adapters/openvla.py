@@ -18,7 +18,7 @@ from vlagym.policies.families.answers import as_chunk
 from vlagym.policies.families.calls import call, find_device
 from vlagym.policies.families.digests import digest_of_folder
 from vlagym.policies.families.openvla_statistics import Unnormaliser, choose, read_statistics
-from vlagym.policies.families.options import ForeignOptions, flag, profile_of, read_options, reading, refuse_normalisation
+from vlagym.policies.families.options import ForeignOptions, flag, profile_of, read_options, reading, refuse_history, refuse_normalisation
 from vlagym.policies.families.slots import Slots
 
 _OPTIONS = ("profile", "device", "unnorm_key", "any_range", "image", "center_crop", "trust_remote_code")
@@ -49,6 +49,7 @@ class OpenVlaPolicy:
         config = language_model.read_config("openvla", folder)
         profile = profile_of("openvla", options.profile)
         refuse_normalisation("openvla", profile)
+        refuse_history("openvla", profile)
         statistics = read_statistics(folder, config)
         self._key = choose(statistics, unnorm_key, folder)
         self._unnormaliser = Unnormaliser(statistics, self._key)

@@ -15,7 +15,7 @@ from vlagym.policies.base import EpisodeContext, Policy
 from vlagym.policies.families import sentence_embedding
 from vlagym.policies.families.answers import as_chunk
 from vlagym.policies.families.digests import digest_of
-from vlagym.policies.families.options import ForeignOptions, profile_of, read_options, reading, refuse_normalisation
+from vlagym.policies.families.options import ForeignOptions, profile_of, read_options, reading, refuse_history, refuse_normalisation
 from vlagym.policies.families.slots import Slots
 
 _OPTIONS = ("profile", "embedding")
@@ -48,6 +48,7 @@ class Rt1Policy:
             raise BadData(f"{folder} is no SavedModel: it has no saved_model.pb")
         profile = profile_of("rt1", options.profile)
         refuse_normalisation("rt1", profile)
+        refuse_history("rt1", profile)
         names = profile.wire.get("rt1", {})
         self._tf = _tensorflow()
         self._model = self._tf.saved_model.load(str(folder))

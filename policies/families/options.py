@@ -121,6 +121,15 @@ def refuse_normalisation(family: str, profile: Profile) -> None:
         )
 
 
+def refuse_history(family: str, profile: Profile) -> None:
+    """Raises BadData if a profile asks for earlier observations, for a family that is shown the present one."""
+    if profile.history != (0,):
+        raise BadData(
+            f"the profile {profile.name!r} wants the observations at the steps {profile.history}, and {family} is shown the present one: a model "
+            "that looks back remembers by itself. Leave history out of the profile"
+        )
+
+
 def reading(spec: PolicySpec, *, images: Mapping[str, ImageValues], state: Collection[str]) -> PolicySpec:
     """Returns a spec of a policy that reads only a part of what its profile declares, and images in the values that it wants.
 

@@ -111,6 +111,7 @@ def test_what_a_model_writes_that_is_no_action_is_an_error(model: tuple[str, int
         (('"bins_text"\nterminate = 0', '"act_tokens"'), BadData, "has 8 of the 256 tokens <act_0_0> to <act_0_255>"),
         (('profile = "vlagym"', ""), BadData, "does not guess"),
         (("lower = true", "lowered = true"), BadData, "unknown key 'lowered'"),
+        (('profile = "vlagym"', 'profile = "octo"'), BadData, "wants the observations at the steps .-1, 0., and hf_vla is shown the present one"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(
