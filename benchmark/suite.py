@@ -60,6 +60,7 @@ class Suite:
     ) -> Suite:
         """Returns the suite with some of its tasks, or with another robot, control, base, catalogue, arena, level, layout, rig, number of episodes
         or first seed in each entry, or with further axes. At another rig it bears another name: smoke@libero, or smoke@mine.toml at one of a file.
+        Entries that become the same by that, as those of one task with several bases, are played once.
 
         Raises:
           UnknownName: If a task is not in the suite.
@@ -75,6 +76,8 @@ class Suite:
         entries = tuple(
             dataclasses.replace(e, axes=(*e.axes, *axes), each=min(e.each, episodes or e.each), **changes) for e in chosen
         )
+        if len({e.task for e in chosen}) < len(chosen) and changes:
+            entries = _without_repeats(entries)
         name = self.name if all(e.rig == (rig or e.rig) for e in chosen) else _at_rig(self.name, rig or NO_RIG)
         return self if entries == self.entries else dataclasses.replace(self, name=name, entries=entries)
 
@@ -165,6 +168,15 @@ class Suite:
             first = FIRST_SEASON_SEED + int(words.integers(_SEASON_SEEDS))
             entries.append(dataclasses.replace(entry, first_seed=first))
         return dataclasses.replace(self, entries=tuple(entries), season=name)
+
+
+def _without_repeats(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Returns entries without those that differ from another one in the number of their episodes at most; the most episodes are kept."""
+    kept: dict[Entry, Entry] = {}
+    for entry in entries:
+        alone = dataclasses.replace(entry, episodes=1, each=min(1, entry.each))
+        kept[alone] = max(kept.get(alone, entry), entry, key=lambda e: (e.episodes, e.each))
+    return tuple(kept.values())
 
 
 def _at_rig(name: str, rig: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import fakes
@@ -238,6 +239,15 @@ def test_a_suite_may_not_test_on_seeds_of_demonstrations(tmp_path: Path) -> None
 
 
 # ------------------------------------------------------------------------------------------------------------------ restriction
+def test_entries_that_another_base_makes_the_same_are_played_once() -> None:
+    two = Entry(task="gesture", episodes=2, robot="g1")
+    entries = (two, replace(two, episodes=5, base="legs"), replace(two, task="go_to", episodes=1))
+    changed = Suite(name="bases", version=1, entries=entries).restrict(base="planar")
+    assert [(e.task, e.episodes, e.base) for e in changed.entries] == [("gesture", 5, "planar"), ("go_to", 1, "planar")]
+    twice = Suite(name="bases", version=1, entries=(two, two))
+    assert len(twice.restrict(first_seed=0).entries) == 1 and len(twice.restrict().entries) == 2
+
+
 def test_a_suite_can_be_restricted_and_varied() -> None:
     changed = SUITE.restrict(tasks=["stack"], episodes=7, first_seed=1, axes=["blank"])
     assert changed.entries == (Entry(task="stack", episodes=7, first_seed=1, axes=("blank",)),)
