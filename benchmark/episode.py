@@ -37,6 +37,8 @@ class WorldOptions:
     look: str = "auto"
     render: bool = True
     """False: no camera is ever looked through, and no GL context is made."""
+    depth: bool = False
+    """Whether cameras are asked for depth as well."""
 
 
 class RunnableWorld(Playable, Protocol):
@@ -58,7 +60,7 @@ def make_world(options: WorldOptions) -> RunnableWorld:
     choose()
     from vlagym.envs.world import World
 
-    return World(quality=options.quality, look=options.look, render=options.render)
+    return World(quality=options.quality, look=options.look, depth=options.depth, render=options.render)
 
 
 @dataclass(frozen=True, kw_only=True)

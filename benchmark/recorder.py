@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlagym.benchmark.collecting.pictures import Pictures
 from vlagym.benchmark.rollout import Step
 from vlagym.benchmark.targets import targets
 from vlagym.envs.errors import VlagymError
@@ -19,14 +20,16 @@ from vlagym.results.demonstration import Demonstration
 class Recorder:
     """Turns the steps of one episode into a demonstration."""
 
-    def __init__(self, spec: EpisodeSpec, images: Mapping[str, Shrink], frame_stride: int) -> None:
+    def __init__(self, spec: EpisodeSpec, images: Mapping[str, Shrink], frame_stride: int, *, is_live: bool = True) -> None:
         """Begins with nothing.
 
         Args:
           spec: The episode.
           images: Camera -> how its frames are stored.
           frame_stride: An image is stored for every so many control steps.
+          is_live: Whether images come with the steps; False: they are handed to `demonstration`.
         """
+        self._is_live = is_live
         self._spec, self._shrinks, self._stride = spec, images, frame_stride
         self._steps: list[int] = []
         self._images: dict[str, list[NDArray[np.uint8]]] = {camera: [] for camera in images}
@@ -39,7 +42,7 @@ class Recorder:
         return len(self._columns.get("actions", ()))
 
     def add(self, step: Step) -> None:
-        """Takes one step; what is kept of it is from before its action.
+        """Takes one step; what is kept of it is from before its action. A step without images waits for `see`.
 
         Raises:
           VlagymError: If the rollout is not watched.
@@ -49,7 +52,7 @@ class Recorder:
             raise VlagymError("a demonstration is recorded from a rollout that is watched")
         if step.index % self._stride == 0:
             self._steps.append(step.index)
-            for camera, shrink in self._shrinks.items():
+            for camera, shrink in self._shrinks.items() if self._is_live else ():
                 self._images[camera].append(shrink.apply(observation.images[camera]))
         for name, value in observation.proprio.items():
             self._proprio.setdefault(name, []).append(value)
@@ -67,8 +70,13 @@ class Recorder:
         for name, cell in row.items():
             self._columns.setdefault(name, []).append(cell)
 
-    def demonstration(self) -> Demonstration:
-        """Returns what was recorded; at least one step must have been."""
+    def demonstration(self, seen: Pictures | None = None, **told: Any) -> Demonstration:
+        """Returns what was recorded; at least one step must have been.
+
+        Args:
+          seen: The pictures, where they did not come with the steps.
+          told: Further fields of the demonstration: stages, certificate, commands …
+        """
         columns = {name: np.stack(rows) for name, rows in self._columns.items()}
         return Demonstration(
             spec=self._spec,
@@ -76,8 +84,10 @@ class Recorder:
             instruction=self._spec.instruction,
             actions=columns.pop("actions"),
             executed_actions=columns.pop("executed"),
-            images={camera: np.stack(frames) for camera, frames in self._images.items()},
+            images=seen.images if seen is not None else {camera: np.stack(frames) for camera, frames in self._images.items()},
             image_steps=np.array(self._steps, np.int64),
             proprio={name: np.stack(rows) for name, rows in self._proprio.items()},
             privileged=columns,
+            depth={} if seen is None else seen.depth,
+            **told,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -165,6 +166,12 @@ class BodyController:
         self._fingers = {hand.side: hand.finger_ctrl(0.0) for hand in self._robot.end_effectors}
         self.base_target = np.array(start, np.float64) if self._base == "planar" else None
         self.height_m = self.lean_rad = 0.0
+
+    def copy(self) -> BodyController:
+        """Returns one that is commanded on its own from here."""
+        other = copy.copy(self)
+        other._fingers, other.hand_commands = dict(self._fingers), dict(self.hand_commands)
+        return other
 
     @property
     def finger_target(self) -> Array:

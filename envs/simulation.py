@@ -317,6 +317,11 @@ class Simulation:
         mj.mj_getState(self.model, self.data, out, kind)
         return out
 
+    def show(self, state: Array) -> None:
+        """Brings positions back to what they were when `state` returned this, for cameras to look at."""
+        self._mj.mj_setState(self.model, self.data, state, self._mj.mjtState.mjSTATE_INTEGRATION)
+        self._read()
+
     def state_digest(self) -> str:
         """Returns the digest of `state`."""
         return sha_arrays(self.state())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,17 @@ from vlagym.envs.types import (
     PropState,
 )
 from vlagym.envs.whole_body import WholeBody
+
+
+class Commanded(NamedTuple):
+    """What the controllers ask of a robot."""
+
+    joint_target: NDArray[np.float64]
+    """(n,) rad, of the robot's joints in their order."""
+    pose_targets: Mapping[str, Pose]
+    """Of the pinch point of each hand in the base frame, by its side; "" of a robot with one hand."""
+    hands: Mapping[str, float]
+    """How far each hand is asked to close, -1 open to +1 closed."""
 
 
 class World:
@@ -250,6 +262,48 @@ class World:
         """Returns one `(H, W, 3)` uint8 image of any size, clean and of now: for people, not for policies."""
         self.spec  # noqa: B018 -- raises NotReset
         return self._cameras.render(self._simulation.data, camera, width, height)
+
+    def state(self) -> NDArray[np.float64]:
+        """Returns the full state of the physics, to look at again with `show` in the same episode."""
+        return self._simulation.state()
+
+    def show(self, state: NDArray[np.float64]) -> None:
+        """Brings back a state of the running episode for cameras to look at: images and depth are those of then, if sensing is clean.
+
+        Nothing else is brought back: no controller, no history, no time. The episode cannot be stepped any more.
+
+        Args:
+          state: What `state` returned in this episode.
+
+        Raises:
+          NotReset: If there is no episode.
+        """
+        self.spec  # noqa: B018 -- raises NotReset
+        self._broken = True
+        self._simulation.show(state)
+
+    def commanded(self, action: NDArray[np.float32] | None = None) -> Commanded:
+        """Returns what the controllers ask of the robot now.
+
+        Args:
+          action: (D,) None: as they are. Else as they would be if it were commanded in this state; it is not.
+        """
+        if self._body is not None:
+            body = self._body
+            if action is not None:
+                body = body.copy()
+                body.command(action, self._ee_base, self._simulation.base_pose, self._standing)
+            return Commanded(body.joint_target.copy(), dict(body.pose_targets), dict(body.hand_commands))
+        arm = self._arm
+        if action is not None:
+            arm = copy.copy(arm)  # whose fields are replaced by a command, never changed
+            arm.command(action, self._ee_base[""])
+        return Commanded(arm.joint_target.copy(), {"": arm.pose_target}, {"": arm.gripper_command})
+
+    def far_m(self) -> float:
+        """Returns the distance of the far plane, beyond which depth images see nothing."""
+        model = self._scene.model
+        return float(model.vis.map.zfar) * float(model.stat.extent)
 
     def gl_renderer(self) -> str | None:
         """Returns what the GL driver calls itself; makes a GL context where there is none yet."""

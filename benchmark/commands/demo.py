@@ -32,25 +32,36 @@ def main(args: Sequence[str]) -> int:
     collection = Collection(options)
     if collection.done:
         console.note(f"going on with {options.out}: {collection.done} of {collection.total} episodes were tried before")
-    console.note(f"{collection.total - collection.done} episodes in {options.workers} worker process{'es' if options.workers > 1 else ''}")
+    console.note(_plan(options, collection.total - collection.done))
     kept = collection.report()
-    with console.Progress(collection.total, options.out.name, done=collection.done) as progress:
+    wanted = sum(entry.episodes for entry in options.entries)
+    num_kept, num_tried = sum(a.kept for a in kept.attempts), len(kept.attempts)
+    counted = (wanted, num_kept) if options.counts_successes else (collection.total, collection.done)
+    with console.Progress(counted[0], options.out.name, done=counted[1]) as progress:
         try:
             for attempt in collection:
                 if not attempt.digest:
                     console.note(f"{attempt.task} seed {attempt.seed}: {attempt.how}")
-                kept = collection.report()
-                progress.advance(note=f"{sum(a.kept for a in kept.attempts)} kept")
+                num_kept, num_tried = num_kept + attempt.kept, num_tried + 1
+                progress.advance(int(attempt.kept or not options.counts_successes), note=f"{num_kept} kept, {100 * num_kept / num_tried:.0f} %")
         except KeyboardInterrupt:
             console.note("interrupted; what was stored is kept. The same command goes on with it")
             raise
-    return _answer(kept, as_json=said.json)
+    return _answer(collection.report(), as_json=said.json)
+
+
+def _plan(options: DemoOptions, tries: int) -> str:
+    """Returns what is going to be done, in words: how many of each task, and by whom."""
+    each = sorted({entry.episodes for entry in options.entries})
+    number = f"{each[0]}" if len(each) == 1 else f"{each[0]} to {each[-1]}"
+    what = f"{number} {'demonstrations' if options.counts_successes else 'tries'} of each of {len(options.entries)} entries"
+    return f"{what}: {tries} episodes in {options.workers} worker process{'es' if options.workers > 1 else ''}"
 
 
 def _parse(args: Sequence[str]) -> Namespace:
     parser = console.parser(
         prog="vlagym demo",
-        description="Collects episodes of the expert into a dataset. Only successes are kept. The same command again goes on where it was left.",
+        description="Collects episodes of the expert into a dataset. Only successes are kept, unless told. The same command again goes on with it.",
         example="vlagym demo --task place_on --task stack --episodes 500 --noise 1 --out demos/train.hdf5 \\\n"
         "    --crop front=192 --size front=96 --size wrist=64 --frame-stride 3",
     )
@@ -64,20 +75,32 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--level", metavar="L", help="of the sentences, instead of the suite's: plain, paraphrase, compositional, indirect or mixed")
     parser.add_argument("--layout", metavar="L", help="the places in which things start, instead of the suite's: any, seen or unseen")
     parser.add_argument("--rig", metavar="R", help="the station of foreign checkpoints: of `vlagym list rigs`, a path that ends in .toml, or none")
-    parser.add_argument("--episodes", type=int, required=True, metavar="N", help="seeds that are tried, of each task")
+    parser.add_argument("--split", choices=("train",), help="the training split, which is what is demonstrated unless --i-know is said")
+    parser.add_argument("--axis", action="append", default=[], metavar="A=LEVEL", help="varies every episode along an axis; needs --i-know")
+    parser.add_argument("--episodes", type=int, metavar="N", help="seeds that are tried, of each task")
+    parser.add_argument("--successes", type=int, metavar="N", help="instead: as many are tried of each task as it takes for N demonstrations")
+    parser.add_argument("--give-up-after", type=int, default=50, metavar="N", help="tries of a task without a demonstration; 50 by default")
     parser.add_argument("--first-seed", type=int, metavar="N", help="1,000,000 by default, and never less: suites test with those below")
-    parser.add_argument("--allow-unseen", action="store_true", help="demonstrates what is held out for tests too; the dataset will tell")
+    parser.add_argument(
+        "--allow-unseen", "--i-know", action="store_true", dest="allow_unseen", help="demonstrates what is held out too; the dataset will tell"
+    )
     parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="disturbs what is executed, never the labels; 1: as measured")
     parser.add_argument("--cameras", nargs="+", metavar="NAME", help="by default front, and those that are mounted on every robot that demonstrates")
     parser.add_argument("--size", action="append", default=[], metavar="CAMERA=PIXELS", help="side of the stored image; must divide the crop")
     parser.add_argument("--crop", action="append", default=[], metavar="CAMERA=PIXELS", help="centre crop before that; default: the whole image")
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="side of all images: shrunk from 256 if it divides that, else rendered so")
+    parser.add_argument("--depth", action="store_true", help="stores the depth of the cameras too, in mm")
+    parser.add_argument("--state", default="libero", choices=("libero", "joints", "all"), help="vector of formats that have one for the state")
+    parser.add_argument("--paraphrases", type=int, metavar="N", help="other seen sentences that are looked for of each episode; 4 by default")
+    parser.add_argument("--keep-failures", action="store_true", help="stores episodes that failed too; they say so")
+    parser.add_argument("--filter-noops", action="store_true", help="leaves out actions that do nothing, and keeps what succeeds without them")
     parser.add_argument("--frame-stride", type=int, default=1, metavar="K", help="an image every K control steps; 1 by default")
     parser.add_argument("--policy", default="expert", metavar="P", help="who demonstrates; must run in a worker")
     parser.add_argument("--quality", default="fast", help="of the images: fast (default), medium or high")
     parser.add_argument("--look", default="auto", help="of the robot: auto (default) or one of its looks")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores; 1 plays in this process")
-    parser.add_argument("--format", default="hdf5", metavar="F", help="of the dataset: a name of `vlagym list formats`; hdf5 by default")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the dataset")
+    parser.add_argument("--format", metavar="F", help="a name of `vlagym list formats`; by default that of the suffix of --out, else hdf5")
+    parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="the dataset: a file, or a folder, as the format has it")
     parser.add_argument("--json", action="store_true", help="prints the yield of each task, and where the dataset lies, as JSON")
     return parser.parse_args(args)
 
@@ -85,6 +108,7 @@ def _parse(args: Sequence[str]) -> Namespace:
 def _options(options: Namespace, args: Sequence[str]) -> DemoOptions:
     import dataclasses
 
+    from vlagym.benchmark.collecting.options import PARAPHRASES
     from vlagym.benchmark.demos import DemoOptions
     from vlagym.benchmark.header import usable_cores
     from vlagym.benchmark.noise import Noise
@@ -98,17 +122,29 @@ def _options(options: Namespace, args: Sequence[str]) -> DemoOptions:
         burst_sigma=recipe.burst_sigma * options.noise,
         sigma=recipe.sigma * options.noise,
     )
+    if (options.episodes is None) == (options.successes is None):
+        raise BadData("say how many: --episodes N are tried of each task, or --successes N are wanted of each")
+    if options.split == "train" and options.allow_unseen:
+        raise BadData("--split train leaves out what is held out for tests, and --i-know demonstrates it: say one of them")
     workers = usable_cores() if options.workers is None else options.workers
     entries = _entries(options)
     return DemoOptions(
         entries=entries,
+        counts_successes=options.successes is not None,
         allow_unseen=options.allow_unseen,
         out=options.out,
         policy=options.policy,
         noise=noise,
         images=_images(options, entries),
+        image_size=options.image_size if options.image_size and _CAMERA_SIZE % options.image_size else None,
+        depth=options.depth,
+        state=options.state,
+        paraphrases=PARAPHRASES if options.paraphrases is None else options.paraphrases,
+        keep_failures=options.keep_failures,
+        filter_noops=options.filter_noops,
         frame_stride=options.frame_stride,
-        format=options.format,
+        patience=options.give_up_after,
+        format=_format(options.format, options.out),
         executor="serial" if workers == 1 else "processes",
         workers=workers,
         quality=options.quality,
@@ -129,8 +165,9 @@ def _entries(options: Namespace) -> tuple[Entry, ...]:
     first = FIRST_DEMO_SEED if options.first_seed is None else options.first_seed
     wanted = suite.restrict(
         tasks=options.task,
-        episodes=options.episodes,
+        episodes=options.episodes if options.successes is None else options.successes,
         first_seed=first,
+        axes=options.axis,
         robot=options.robot,
         control=options.control,
         base=options.base,
@@ -155,6 +192,8 @@ def _images(options: Namespace, entries: Sequence[Entry]) -> Mapping[str, Shrink
         there = [c.name for c in arena(_ARENA).camera] + [c.name for c in robot.cameras]
         for camera in cameras:
             catalog.require(there, camera, f"camera of the scenes with {robot.name!r}")
+    if options.image_size is not None:
+        return _equal_images(options, cameras)
     sizes, crops = _pixels(options.size, cameras, "--size"), _pixels(options.crop, cameras, "--crop")
     images = {}
     for camera in cameras:
@@ -162,6 +201,41 @@ def _images(options: Namespace, entries: Sequence[Entry]) -> Mapping[str, Shrink
         images[camera] = Shrink(crop=crop, size=sizes.get(camera, crop))
         images[camera].check(_CAMERA_SIZE, _CAMERA_SIZE)
     return images
+
+
+def _equal_images(options: Namespace, cameras: Sequence[str]) -> Mapping[str, Shrink]:
+    """Returns images of one size: shrunk from those of the episode where that is exact, else as they are rendered at that size."""
+    from vlagym.envs.images import Shrink
+
+    size: int = options.image_size
+    if options.size or options.crop:
+        raise BadData("--image-size says the size of all images; leave out --size and --crop")
+    if not 16 <= size <= 1024 or size % 2:
+        raise BadData(f"--image-size is an even number of pixels from 16 to 1024, for video has no odd sizes; not {size}")
+    return dict.fromkeys(cameras, Shrink(crop=size if _CAMERA_SIZE % size else _CAMERA_SIZE, size=size))
+
+
+def _format(name: str | None, out: Path) -> str:
+    """Returns the format that was named, or the one whose files end like `out`; a name that ends in nothing known is a file of hdf5.
+
+    Raises:
+      BadData: If the path has the suffix of another format, or none where the format is a file.
+    """
+    from vlagym.results.format import Format
+
+    formats: dict[str, Format] = {found: catalog.load("format", found) for found in catalog.names("format")}
+    suffixes = {fmt.suffix: found for found, fmt in formats.items() if fmt.suffix}
+    if name is None:
+        if out.suffix in suffixes:
+            return suffixes[out.suffix]
+        if out.suffix or not (folders := [found for found, fmt in formats.items() if not fmt.suffix]):
+            return "hdf5"
+        raise BadData(f"{out} has no suffix, so it is a folder: say which, --format {' | '.join(folders)}; or a file: {', '.join(suffixes)}")
+    catalog.known("format", name)
+    wanted: Format = catalog.load("format", name)
+    if out.suffix in suffixes and suffixes[out.suffix] != name and wanted.suffix != out.suffix:
+        raise BadData(f"{out} ends like a file of {suffixes[out.suffix]}, and --format is {name}: give it another name")
+    return name
 
 
 def _pixels(pairs: Sequence[str], cameras: Sequence[str], option: str) -> dict[str, int]:
@@ -179,14 +253,19 @@ def _answer(report: DemoReport, *, as_json: bool) -> int:
     for task, (kept, tried) in report.by_task().items():
         of_task = [a for a in report.attempts if a.task == task]
         steps = sum(a.steps for a in of_task if a.kept)
-        tasks.append({"task": task, "tried": tried, "kept": kept, "steps": steps, "not_kept": sorted(a.seed for a in of_task if not a.kept)})
+        sentences = report.by_sentence(task)
+        told = {"task": task, "tried": tried, "kept": kept, "steps": steps, "not_kept": sorted(a.seed for a in of_task if not a.kept)}
+        tasks.append({**told, "sentences": len(sentences), "most_said": max(sentences.values(), default=0)})
     kept = sum(t["kept"] for t in tasks)
     if as_json:
         told = {"out": str(report.out), "episodes": len(report.attempts), "demonstrations": kept, "errors": report.num_errored, "tasks": tasks}
         console.answer(json.dumps(told, indent=2))
     else:
-        rows = [[t["task"], t["tried"], t["kept"], f"{100 * t['kept'] / t['tried']:.1f} %", t["steps"], _some(t["not_kept"])] for t in tasks]
-        console.answer(console.table(rows, ["task", "tried", "kept", "yield", "steps", "seeds not kept"]))
+        rows = [
+            [t["task"], t["tried"], t["kept"], f"{100 * t['kept'] / t['tried']:.1f} %", t["steps"], t["sentences"], _some(t["not_kept"])]
+            for t in tasks
+        ]
+        console.answer(console.table(rows, ["task", "tried", "kept", "yield", "steps", "sentences", "seeds not kept"]))
         console.answer(f"\n{kept} demonstrations of {len(report.attempts)} episodes ({report.out})")
     if report.num_errored:
         console.note(f"{report.num_errored} of {len(report.attempts)} episodes ended in an error; the same command tries them again")

@@ -73,6 +73,10 @@ class Expert:
         """Returns one action for each slot."""
         return {slot: ActionChunk(values=self._act(slot, seen)[None], spec=self._actions[slot]) for slot, seen in observations.items()}
 
+    def stage(self, slot: int) -> str:
+        """Returns what it did in the last step of an episode: reach, grasp, place, lift … or "" where none has begun."""
+        return self._performers[slot].stage if slot in self._performers else ""
+
     def _act(self, slot: int, seen: Observation) -> NDArray[np.float32]:
         return self._rehearsals[slot].act(seen) if slot in self._rehearsals else self._decide(slot, seen)
 

@@ -72,6 +72,11 @@ class BimanualPerformer:
         self._height_m = self._lean_rad = 0.0
         self._neck_rad: NDArray[np.float64] | None = None
 
+    @property
+    def stage(self) -> str:
+        """What is being done: the name of the skill."""
+        return self._progress.skill.name
+
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """Returns the action `(D,)` of this control step."""
         view = BimanualView.of(observation, self._robot)

@@ -50,6 +50,11 @@ class Pick(SkillBase):
         self._stalled = 0
         """Control steps since it came nearer; below 0 while it backs off upwards."""
 
+    @property
+    def stage(self) -> str:
+        """reach until the fingers begin to close, then grasp."""
+        return "grasp" if self._closing else "reach"
+
     def aim(self, view: View) -> Grip:
         """Returns where to close the fingers, from what is seen now."""
         if self._grasp is None:

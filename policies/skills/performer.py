@@ -36,6 +36,11 @@ class Performer:
         self._spec, self._progress = spec, Progress(spec, plan)
         self._skill = self._make()
 
+    @property
+    def stage(self) -> str:
+        """What is being done: the skill's own word for it, or its name."""
+        return self._skill.stage or self._progress.skill.name
+
     def step(self, observation: Observation) -> Command:
         """Returns what to do now."""
         view = View.of(observation)

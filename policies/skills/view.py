@@ -79,6 +79,11 @@ class SkillBase:
         self.spec = spec
         self.args = tuple(args)
 
+    @property
+    def stage(self) -> str:
+        """The skill's word for what it did in its last step, where it has several; "" otherwise."""
+        return ""
+
     def step(self, view: View) -> tuple[Command, Verdict]:
         raise AssertionError("abstract")
 

@@ -105,7 +105,8 @@ class Writer:
             return
         self._is_open = False
         try:
-            self._parts.join(self._info)
+            if self._digests or self.path.exists():  # without a demonstration there is no dataset
+                self._parts.join(self._info)
         finally:
             self._parts.close()
 

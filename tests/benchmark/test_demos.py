@@ -44,6 +44,8 @@ def options(out: Path, episodes: int = 4, **changes: Any) -> DemoOptions:
         "policy": "fakes:CARRIER",
         "images": {"front": Shrink(crop=16, size=8)},
         "frame_stride": 3,
+        "commands": False,  # the robot of the doubles has no controllers
+        "paraphrases": 0,  # nor has its scene words
         "executor": "serial",
         "sample": unlucky_sample,
         "find_unseen": fakes.find_nothing_unseen,
@@ -63,6 +65,7 @@ def test_only_successes_are_kept_and_the_yield_is_told(tmp_path: Path) -> None:
     found = [(a.seed - FIRST_DEMO_SEED, a.kept, a.how) for a in attempts]
     assert found == [(0, True, "goal"), (1, True, "goal"), (2, True, "goal"), (3, False, "horizon")]
     assert collection.report().by_task() == {"place_on": (3, 4)}
+    assert collection.report().by_sentence("place_on") == {"put the red block on the plate": 3}
     assert [d.episode.seed - FIRST_DEMO_SEED for d in read(tmp_path / f"d{SUFFIX}")] == [0, 1, 2]
 
 
