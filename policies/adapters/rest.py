@@ -186,7 +186,10 @@ def _check_path(server: HttpConnection, path: str, timeout_s: float) -> None:
       BadReply: If there is nothing: FastAPI, in which the servers of this protocol are written, says so in words of its own. Of anybody else's 404
         nobody can know whether it is one of a POST too, so that it is logged.
     """
-    said = server.ask("GET", path, timeout_s=timeout_s)
+    try:
+        said = server.ask("GET", path, timeout_s=timeout_s)
+    except PolicyUnreachable:  # it has answered once, and then hung up, as servers do that keep no connection: nothing is known of the path
+        return
     url = server.base + path.partition("?")[0]
     if said.status == _ABSENT and said.body.replace(b" ", b"") == _FASTAPI_ABSENT:
         raise BadReply(f"{url} answers with HTTP {_ABSENT}: there is nothing at this path; is it the right port? OpenVLA's and OFT's path is /act")

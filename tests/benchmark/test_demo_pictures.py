@@ -17,7 +17,8 @@ from vlagym.benchmark.collecting.pictures import millimetres, pictures
 from vlagym.benchmark.collecting.tape import Tape
 from vlagym.benchmark.demos import Collection
 from vlagym.benchmark.entry import FIRST_DEMO_SEED, Entry
-from vlagym.benchmark.episode import Connections, LocalPort, RunnableWorld, WorldOptions, asking, make_world
+from vlagym.benchmark.episode import Connections, RunnableWorld, WorldOptions, asking, make_world
+from vlagym.benchmark.executor import LocalPort
 from vlagym.benchmark.noise import Noise, perturbation
 from vlagym.benchmark.recorder import Recorder
 from vlagym.benchmark.rollout import Rollout, Watch

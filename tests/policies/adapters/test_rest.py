@@ -231,7 +231,7 @@ def test_a_server_of_files_is_suspected_when_it_is_loaded_and_told_with_the_firs
 
 @pytest.mark.parametrize("said", [b"<html>welcome</html>", b"[1]", b'{"hello": 1}'])
 def test_a_server_that_answers_whatever_it_is_asked_announces_nothing(said: bytes) -> None:
-    with RawServer(http_answers(*[http_answer(said)] * 3)) as server, pytest.raises(BadData, match="does not say what it reads and sends"):
+    with RawServer(http_answers(http_answer(said))) as server, pytest.raises(BadData, match="does not say what it reads and sends"):
         load_policy(f"rest:http://127.0.0.1:{server.port}/act", QUICK)
 
 
