@@ -19,6 +19,8 @@ SLOWEST_HZ = 0.1
 FASTEST_HZ = 1000.0
 HISTORY_MAX = 64
 """A policy looks back at most so many of its steps; every observation until then is kept in memory, images included."""
+OPENING_MAX_M = 0.25
+"""Parallel grippers open 0.07 to 0.2 m; what is declared to open farther is a share, or was said in other units."""
 _IGNORED = "ignored"
 _QUATERNION_MIN = 1e-3
 
@@ -60,6 +62,11 @@ def _ends(c: ActionComponent, about: str) -> Iterator[str]:
     if c.convention == grippers.OPENING:
         if c.low == c.high:
             yield f"{about} the range {_range(c)}: its low is its high, and they must be the openings that are closed and fully open"
+        elif max(map(abs, (*c.low, *c.high))) > OPENING_MAX_M:
+            yield (
+                f"{about} the range {_range(c)}: {c.convention} is an opening in m, and no hand opens farther than {OPENING_MAX_M:g} m; say in low "
+                "and high at how many m it is closed and fully open, or, if it sends the share that it is open, gripper_open_unit"
+            )
     elif ends is not None:
         least, most = sorted(ends)
         if any(abs(low - least) > 1e-6 for low in c.low) or any(abs(high - most) > 1e-6 for high in c.high):

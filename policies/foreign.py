@@ -1,7 +1,7 @@
 """What came from outside, as it may stand in an error, a card or a log: short, on one line, printable, without what looks like a secret.
 
-Servers and checkpoints say what they like: megabytes, colours and titles for the terminal, line breaks that look like another message. Every text of
-theirs goes through `told` before a person or a file sees it, and every map of theirs that a card keeps through `kept`.
+Servers and checkpoints say what they like: megabytes, colours and titles for the terminal, line breaks that look like another message, the key that
+they were sent. Every text of theirs goes through `told` before a person or a file sees it, and every map of theirs that a card keeps through `kept`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+
+from vlagym.policies.sent_keys import cleaned, cleaned_bytes
 
 TOLD_MAX = 300
 """Letters of a text that are told unless said otherwise."""
@@ -36,7 +38,9 @@ _HARMLESS_KEYS = frozenset("unnorm image images state states action actions vide
 
 
 def told(said: Any, letters: int = TOLD_MAX, *, keep: Literal["start", "end"] = "start") -> str:
-    """Returns what was said as it can be shown: on one line, what cannot be printed escaped, and never longer than that many letters (and a mark).
+    """Returns what was said as it can be shown: on one line, what cannot be printed escaped, never longer than that many letters (and a mark).
+
+    "(the key)" stands in it for every key that is sent, which is looked for before anything is cut.
 
     Args:
       said: A text; bytes are read as UTF-8; of an error, its words; of anything else, what it looks like.
@@ -46,9 +50,10 @@ def told(said: Any, letters: int = TOLD_MAX, *, keep: Literal["start", "end"] = 
     ahead = _READ_AHEAD * letters
     part = slice(-ahead, None) if keep == "end" else slice(ahead)
     if isinstance(said, (bytes, bytearray)):
-        text, is_cut = bytes(said[part]).decode("utf-8", "replace"), len(said) > ahead
+        data = cleaned_bytes(bytes(said))
+        text, is_cut = data[part].decode("utf-8", "replace"), len(data) > ahead
     else:
-        whole = said if isinstance(said, str) else str(said) if isinstance(said, BaseException) else _SHORT.repr(said)
+        whole = cleaned(said if isinstance(said, str) else _words(said) if isinstance(said, BaseException) else _SHORT.repr(said))
         text, is_cut = whole[part], len(whole) > ahead
     shown = "".join(letter if letter.isprintable() else _escaped(letter) for letter in " ".join(text.split()))
     if len(shown) <= letters and not is_cut:
@@ -112,8 +117,33 @@ def _escaped(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 
 
-def _short() -> reprlib.Repr:
-    made = reprlib.Repr()
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:  # of an error of theirs, whose __str__ is theirs too
+        return f"(no words: its __str__ raised {type(failure).__name__})"
+
+
+class _Short(reprlib.Repr):
+    """What things look like, shortened; keys are taken out of texts before these are."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(cleaned(x), level)
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        return self.repr_instance(cleaned_bytes(x), level)
+
+    def repr_instance(self, x: object, level: int) -> str:
+        try:
+            shown = cleaned(repr(x))
+        except Exception:  # of a class of theirs
+            return f"<{type(x).__name__}>"
+        half = self.maxother // 2
+        return shown if len(shown) <= self.maxother else f"{shown[:half]}...{shown[-half:]}"
+
+
+def _short() -> _Short:
+    made = _Short()
     made.maxlevel, made.maxdict, made.maxlist, made.maxtuple = 3, 8, 16, 16
     made.maxstring = made.maxlong = made.maxother = TOLD_MAX
     return made

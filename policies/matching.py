@@ -18,6 +18,9 @@ from vlagym.policies.steps import HAND_ORIENTATION, ActionStep
 IGNORED = "ignored"
 """Convention of a component that a policy sends and nobody hears."""
 
+_FAR = 1.5
+"""A policy whose displacements may be so many times the environment's is likely made for another station."""
+
 _CONTROLS: Mapping[str, str] = MappingProxyType(
     {"position": "ee_pose", "joint_position": "joint_position", "joint_delta": "joint_delta", "joint_velocity": "joint_delta"}
 )
@@ -62,7 +65,7 @@ def rate(part: str, policy_hz: float, environment_hz: float) -> tuple[int, Row]:
         return repeats, row
     some = ", ".join(f"{environment_hz / n:g}" for n in (1, 2, 4))
     wrong = f"{policy_hz:g} Hz is not {environment_hz:g} Hz, nor does it divide it; what would fit is {some} Hz …"
-    return 1, row._replace(wrong=f"{wrong} or an episode at another rate")
+    return 1, row._replace(wrong=f"{wrong} or an episode at another rate, which a rig sets (vlagym list rigs)")
 
 
 # ----------------------------------------------------------------------------------------------------------------------- actions
@@ -183,6 +186,11 @@ def _bounded(step: ActionStep, mine: ActionComponent, theirs: ActionComponent, t
     after = "" if step.name == "identity" else f" after {step.name}"
     wanted = f"{min(theirs.low):g} to {max(theirs.high):g}"
     told = f"it may send {low.min():g} to {high.max():g}{after}, and the environment refuses what leaves {wanted}"
+    if theirs.convention in scales.DISPLACEMENTS and np.abs([low, high]).max() > _FAR * max(map(abs, (*theirs.low, *theirs.high))):
+        own, here = np.abs([low, high]).max() * theirs.scale, max(map(abs, (*theirs.low, *theirs.high))) * theirs.scale
+        told = f"{told}: up to {own:.3g} {theirs.unit} a step, and here a step is {here:.3g} {theirs.unit} at most; if it uses that range, clipping"
+        advice = "it belongs where steps are as large (another rig, or none); if it seldom does, say clip = true"
+        return step, [f"{told} would cut what it does, and {advice}"]
     return step, [f"{told}; where it may be clipped to that, say clip = true"]
 
 
@@ -237,5 +245,6 @@ def _known_to_become(theirs: ActionComponent) -> Iterator[str]:
 # ---------------------------------------------------------------------------------------------------------------------- in words
 def say_action(c: ActionComponent) -> str:
     """Returns a component in one line."""
-    bounds = f"{min(c.low):g} to {max(c.high):g}" if c.low and c.high else "no bounds"
+    ranges = [f"{low:g} to {high:g}" for low, high in zip(c.low, c.high, strict=False)]
+    bounds = ", ".join(ranges[:1] if len(set(ranges)) == 1 else ranges) or "no bounds"
     return f"{c.size} x {c.convention}, frame {c.frame}, 1 = {c.scale:g} {c.unit}, {bounds}"

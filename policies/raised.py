@@ -46,13 +46,14 @@ def blamed(who: str, doing: str, code: Any) -> Iterator[None]:
       code: The user's class or function.
 
     Raises:
-      PolicyRaised: If anything but an error of ours is raised.
+      PolicyRaised: If anything but an error of ours is raised, asyncio's CancelledError among it. What ends programs, as sys.exit and Ctrl-C, is for
+        whoever asks the policy.
     """
     try:
         yield
-    except VlagymError:
+    except (VlagymError, SystemExit, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise PolicyRaised(f"{doing} of {who} raised {told(error, code)}") from error
 
 

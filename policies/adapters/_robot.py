@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs.errors import PolicyUnreachable
+from vlagym.envs.errors import PolicyTimeout, PolicyUnreachable
 from vlagym.envs.types import ActionSpec, Observation, ObservationSpec
 from vlagym.policies.base import EpisodeContext
 from vlagym.policies.connections.limits import Deadline, Limits
@@ -169,13 +169,13 @@ class Robot:
 
     # ---------------------------------------------------------------------------------------------------------------------- commands
     def _locked(self) -> NDArray[np.float64]:
-        limit_s, option = (self._limits.timeout_s, "timeout") if self._has_answered else (self._limits.first_timeout_s, "first_timeout")
+        limit_s, option = self._limit()
         deadline, strays, parts = Deadline(limit_s), 0, dict[str, Command]()
         while True:
             found = self._bridge.next(deadline.left_s())
             if found is None:
                 heard = f"{strays} came that echo another stamp or none" if strays else "nothing came: is the node up, and does it hear these topics?"
-                raise PolicyUnreachable(
+                raise PolicyTimeout(
                     f"no command that echoes the stamp {ros.label(self._stamp_ns)} came on {', '.join(self._topics)} within {limit_s:g} s (option "
                     f"{option}=S); {heard}"
                 )
@@ -190,6 +190,10 @@ class Robot:
                 self._has_answered = True
                 return self._whole(parts)
 
+    def _limit(self) -> tuple[float, str]:
+        """Returns how long the next command is waited for, in s, and which option says so."""
+        return (self._limits.timeout_s, "timeout") if self._has_answered else (self._limits.first_timeout_s, "first_timeout")
+
     def _by_the_wall(self) -> NDArray[np.float64]:
         """Returns the action of one step, which lasts as long by the wall clock as in the simulation.
 
@@ -200,7 +204,7 @@ class Robot:
         period_s = 1 / self._manner.action.rate_hz
         parts: dict[str, Command] = {}
         if self._next_s is None:
-            self._await(parts, Deadline(self._limits.timeout_s if self._has_answered else self._limits.first_timeout_s))
+            self._await(parts)
             self._next_s, self._has_answered = time.monotonic(), True
         else:
             self._next_s += period_s
@@ -218,11 +222,13 @@ class Robot:
         self._held = row
         return row[None]
 
-    def _await(self, parts: dict[str, Command], deadline: Deadline) -> None:
+    def _await(self, parts: dict[str, Command]) -> None:
+        limit_s, option = self._limit()
+        deadline = Deadline(limit_s)
         while len(parts) < len(self._topics):
             found = self._bridge.next(deadline.left_s())
             if found is None:
-                raise PolicyUnreachable(f"no command came on {', '.join(self._topics)} within {deadline.seconds:g} s: is the node up?")
+                raise PolicyTimeout(f"no command came on {', '.join(self._topics)} within {limit_s:g} s (option {option}=S): is the node up?")
             if found[0] in self._topics:
                 self._take(parts, found)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import vlagym
-from vlagym.envs.errors import BadReply, PolicyUnreachable
+from vlagym.envs.errors import BadReply, PolicyTimeout, PolicyUnreachable
 from vlagym.policies.connections.limits import Deadline, Limits
 from vlagym.policies.connections.silence import told_when_silent
 from vlagym.policies.connections.websocket import WebSocket
@@ -123,7 +123,8 @@ class Line:
         """Waits for the answer to a question and returns its payload.
 
         Raises:
-          PolicyUnreachable: If none comes in time, or the connection is lost.
+          PolicyUnreachable: If the connection is lost.
+          PolicyTimeout: If none comes in time.
           BadReply: If the server tells an error, or something comes that is no answer.
         """
         limit, option = (self._limits.timeout_s, "timeout") if self._has_answered else (self._limits.first_timeout_s, "first_timeout")
@@ -187,7 +188,7 @@ class Line:
         except PolicyUnreachable as error:
             self.hang_up()
             if deadline.is_over:
-                raise PolicyUnreachable(f"{self.url} has not answered within {deadline.seconds:g} s (option {option}=S)") from error
+                raise PolicyTimeout(f"{self.url} has not answered within {deadline.seconds:g} s (option {option}=S)") from error
             raise
         except BadReply:
             self.hang_up()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs.errors import BadData, BadReply, NotReset, PolicyUnreachable, VlagymError
+from vlagym.envs.errors import BadData, BadReply, NotReset, PolicyTimeout, PolicyUnreachable, VlagymError
 from vlagym.envs.types import ActionChunk, Observation
 from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.connections import http, limits
@@ -26,6 +26,8 @@ ANNOUNCEMENT = "/vlagym"
 _PATH = "/act"
 _NOT_THERE = (404, 405)
 _SECRET = (401, 403)
+_AWAY = (502, 503, 504)
+"""Of a server that loads its model, and of a proxy whose server is away or hangs: they are waited for, as one that takes no connection is."""
 _ABSENT, _UPGRADE, _NO_SUCH_METHOD = 404, 426, 501
 _FASTAPI_ABSENT = b'{"detail":"NotFound"}'
 """The body of FastAPI's 404, without spaces. At a path that takes another method it answers 405 instead."""
@@ -65,7 +67,8 @@ class RestPolicy:
 
         Raises:
           NotReset: If an episode was not begun.
-          PolicyUnreachable: If the connection is lost, or an answer takes too long.
+          PolicyUnreachable: If the connection is lost, or the server says that it is away.
+          PolicyTimeout: If an answer takes too long.
           BadReply: If an answer is an error, or no actions of the profile's size.
         """
         missing = sorted(set(observations) - self._slots)
@@ -87,6 +90,11 @@ class RestPolicy:
             values = self._read(_decoded(said.body, self._server.base))
             if len(values) < self.spec.execute_steps:
                 raise BadReply(f"the server sent {len(values)} actions, and {self.spec.execute_steps} are executed of each chunk (option execute=N)")
+        except PolicyTimeout:
+            raise
+        except PolicyUnreachable:
+            self._server.forget()
+            raise
         except VlagymError:
             self._server.close()
             raise
@@ -166,7 +174,7 @@ def _messages(dialect: Dialect, profile: Profile, spec: PolicySpec, unnorm_key: 
 def _announcement(server: HttpConnection, timeout_s: float) -> dict[str, Any]:
     """Returns what a server of ours says of itself; nothing of another one. Contacts the server in any case."""
     said = server.ask("GET", ANNOUNCEMENT, timeout_s=timeout_s)
-    if said.status in _SECRET:
+    if said.status in (*_SECRET, *_AWAY):
         _check_status(said, server.base + ANNOUNCEMENT)
     if said.status == _UPGRADE:
         raise BadReply(f"{server.base} speaks WebSocket and no plain HTTP: is it the right port? Such servers are openpi:ws://… or vla_eval:ws://…")
@@ -214,6 +222,8 @@ def _check_status(said: http.Answer, url: str) -> None:
     if said.location is not None:
         where = f"sends its clients to {told(without_query(said.location))}, where no request follows"
         raise BadReply(f"{url} answers with HTTP {said.status} and {where}: write that address if you trust it")
+    if said.status in _AWAY:
+        raise PolicyUnreachable(f"{url} answers with HTTP {said.status}, as a server that loads its model, or a proxy whose server is away: {text}")
     what = "refuses the request" if said.status < 500 else "failed"
     hint = "; is it the right port?" if said.status == _NO_SUCH_METHOD else ""
     raise BadReply(f"{url} {what} with HTTP {said.status}: {text}{hint}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from vlagym.envs.errors import BadData
-from vlagym.policies.foreign import told, without_query
+from vlagym.policies.foreign import looks_secret, told, without_query
+from vlagym.policies.sent_keys import remember
 
 
 class Address(NamedTuple):
@@ -31,7 +32,7 @@ class Address(NamedTuple):
 
 
 def read_address(url: str, schemes: Sequence[str], *, what: str, write: str) -> Address:
-    """Returns the parts of an address.
+    """Returns the parts of an address. A key in its query is known to `sent_keys` from here on.
 
     Args:
       url: As it was written.
@@ -56,6 +57,9 @@ def read_address(url: str, schemes: Sequence[str], *, what: str, write: str) -> 
         raise BadData(f"{shown!r} is no address of {what}: write {write}")
     if not (parts.path + parts.query).isascii():
         raise BadData(f"{shown!r} is no address of {what}: what follows the host holds a letter beyond ASCII; write it as %C3%A9 and the like")
+    for name, value in parse_qsl(parts.query):
+        if looks_secret(name):
+            remember(value)
     return Address(parts.scheme, parts.hostname, port, parts.path, parts.query, f"{parts.scheme}://{parts.netloc}{parts.path}")
 
 

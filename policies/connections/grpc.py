@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyUnreachable
+from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyTimeout, PolicyUnreachable
 from vlagym.policies.connections.address import refuse_login
 from vlagym.policies.connections.limits import Limits
 from vlagym.policies.foreign import told, without_query
@@ -64,7 +64,8 @@ class GrpcConnection:
           option: Which option sets that limit, for the error.
 
         Raises:
-          PolicyUnreachable: If the server is not there, goes away, or does not answer in time. The channel is closed then.
+          PolicyUnreachable: If the server is not there, or goes away. The channel is closed then.
+          PolicyTimeout: If it does not answer in time. The channel is closed then.
           BadReply: If it answers with an error, or with more than is allowed. The channel is closed then.
         """
         self.open()
@@ -78,7 +79,7 @@ class GrpcConnection:
             self.close()
             code, said = error.code().name, told(error.details() or "no reason given", keep="end")
             if code == "DEADLINE_EXCEEDED":
-                raise PolicyUnreachable(f"{self.address} has not answered {path} within {timeout_s:g} s (option {option}=S)") from error
+                raise PolicyTimeout(f"{self.address} has not answered {path} within {timeout_s:g} s (option {option}=S)") from error
             if code in _SILENT:
                 raise PolicyUnreachable(f"the connection to {self.address} was lost ({said})") from error
             if code == "RESOURCE_EXHAUSTED" and "larger than max" in said:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from vlagym.envs.errors import BadReply, PolicyUnreachable, VlagymError
+from vlagym.envs.errors import BadReply, PolicyTimeout, PolicyUnreachable, VlagymError
 from vlagym.policies.connections import tls
 from vlagym.policies.connections.address import Address, read_address
 from vlagym.policies.connections.limits import Deadline, Limits, has_come
@@ -59,7 +59,7 @@ class HttpConnection:
         self._line: _Line | None = None
         self._used_at = 0.0
         self._answered: set[str] = set()
-        """Paths at which there was an answer once."""
+        """Paths at which there was an answer, since the server was last away."""
 
     @property
     def base(self) -> str:
@@ -76,7 +76,8 @@ class HttpConnection:
           timeout_s: Until the answer is there as a whole; None: as the limits say, longer for the first answer at a path.
 
         Raises:
-          PolicyUnreachable: If nobody takes the connection, it is closed before the answer is whole, or time is over.
+          PolicyUnreachable: If nobody takes the connection, it is closed before the answer is whole, or a GET is not answered in time.
+          PolicyTimeout: If a POST is not answered in time: the server may compute still.
           BadReply: If the answer is no HTTP, or larger than the limit.
         """
         limit = timeout_s or (self._limits.timeout_s if path in self._answered else self._limits.first_timeout_s)
@@ -115,6 +116,11 @@ class HttpConnection:
         self._answered.add(path)
         return answer
 
+    def forget(self) -> None:
+        """Drops the connection of a server that is away. Once it is back, its first answer at each path has the time of a first one again."""
+        self.close()
+        self._answered.clear()
+
     def close(self) -> None:
         """Drops the connection; the next request makes a new one."""
         if self._open is not None:
@@ -131,6 +137,7 @@ class HttpConnection:
                 plain = socket.create_connection((self._host, self._port), timeout=deadline.seconds)
                 plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except (OSError, UnicodeError) as error:  # a name of a host may be one that cannot even be asked for
+                self.forget()
                 raise PolicyUnreachable(
                     f"nobody takes a connection at {self._base} ({_named(error)}): start the server first, or mend the address"
                 ) from error
@@ -144,7 +151,9 @@ class HttpConnection:
 
     def _lost(self, where: str, error: Exception, limit: float) -> PolicyUnreachable:
         if isinstance(error, TimeoutError):
-            return PolicyUnreachable(f"{where} did not answer within {limit:g} s; the option timeout=S or first_timeout=S waits longer")
+            kind = PolicyTimeout if where.startswith("POST") else PolicyUnreachable
+            return kind(f"{where} did not answer within {limit:g} s; the option timeout=S or first_timeout=S waits longer")
+        self.forget()
         return PolicyUnreachable(f"{where} closed the connection before its answer was whole ({_named(error)})")
 
     def _no_http(self, where: str, error: Exception) -> BadReply:

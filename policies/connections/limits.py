@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vlagym.envs.errors import BadData
+from vlagym.policies.sent_keys import remember
 
 _BOUNDS = ("timeout", "first_timeout", "connect_timeout", "max_mib")
 OPTIONS = (*_BOUNDS, "reconnect")
@@ -98,7 +99,7 @@ def read_reconnect(policy: str, options: Mapping[str, str]) -> float:
 def read_secret(policy: str, option: str, options: Mapping[str, str]) -> str | None:
     """Returns the key that an environment variable holds which an option names; None where the option is not given.
 
-    Keys are never options themselves: those stand in the run header, and in the list of processes.
+    Keys are never options themselves: those stand in the run header, and in the list of processes. From here on no text that is told holds this one.
 
     Raises:
       BadData: If there is no such variable, or it is empty.
@@ -110,6 +111,7 @@ def read_secret(policy: str, option: str, options: Mapping[str, str]) -> str | N
     if not value:
         state = "is empty" if name in os.environ else "does not exist"
         raise BadData(f"{option} of {policy} is the name of an environment variable that holds the key, and {name!r} {state}")
+    remember(value)
     return value
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyUnreachable
+from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyTimeout, PolicyUnreachable
 from vlagym.policies.connections import tls
 from vlagym.policies.connections.address import read_address
 from vlagym.policies.connections.limits import Deadline, Limits, has_come
@@ -130,7 +130,8 @@ class WebSocket:
         """Sends a message and returns the next one that comes. For the first answer of a connection there is more time.
 
         Raises:
-          PolicyUnreachable: If the connection is not open, is lost, or no answer comes in time. It is closed then.
+          PolicyUnreachable: If the connection is not open, or is lost. It is closed then.
+          PolicyTimeout: If no answer comes in time. The connection is closed then.
           BadReply: If the answer is larger than allowed. The connection is closed then.
         """
         limit_s = self.limits.timeout_s if self._has_answered else self.limits.first_timeout_s
@@ -168,7 +169,8 @@ class WebSocket:
           waited_s: How much of that time was waited already.
 
         Raises:
-          PolicyUnreachable: If the connection is not open, is lost, or no message comes in time. It is closed then.
+          PolicyUnreachable: If the connection is not open, or is lost. It is closed then.
+          PolicyTimeout: If no message comes in time. The connection is closed then.
           BadReply: If the message is larger than allowed. The connection is closed then.
         """
         return self._received(Deadline(self.limits.timeout_s if timeout_s is None else timeout_s, waited_s), option)
@@ -210,7 +212,7 @@ class WebSocket:
                     raise self._ended(connection.protocol.close_exc) from None
                 if deadline.is_over:
                     self.close()
-                    raise PolicyUnreachable(f"{self.url} has not answered within {deadline.seconds:g} s (option {option}=S)") from None
+                    raise PolicyTimeout(f"{self.url} has not answered within {deadline.seconds:g} s (option {option}=S)") from None
             except errors.ConnectionClosed as closed:
                 self.close()
                 raise self._ended(closed) from closed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyUnreachable
+from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyTimeout, PolicyUnreachable
 from vlagym.policies.connections.address import read_address
 from vlagym.policies.connections.limits import Deadline, Limits
 
@@ -38,7 +38,7 @@ class ZmqConnection:
         self._socket: Any = None
         self._monitor: Any = None
         self._answered: set[str] = set()
-        """Kinds of requests that were answered once."""
+        """Kinds of requests that were answered, since the server was last away."""
 
     @property
     def url(self) -> str:
@@ -54,16 +54,19 @@ class ZmqConnection:
           timeout_s: Until the answer is there; None: as the limits say.
 
         Raises:
-          PolicyUnreachable: If nobody takes the connection, it is closed before there is an answer, or time is over. The same where an answer is
-            larger than the limit: it is not read then, and ZeroMQ closes the connection without telling why.
+          PolicyUnreachable: If nobody takes the connection, or it is closed before there is an answer. The same where an answer is larger than the
+            limit: it is not read then, and ZeroMQ closes the connection without telling why.
+          PolicyTimeout: If there is no answer in time.
           BadReply: If the answer is more than one frame.
         """
         limit = timeout_s or (self._limits.timeout_s if kind in self._answered else self._limits.first_timeout_s)
         try:
             self._connect()
             answer = self._exchange(message, Deadline(limit))
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, PolicyUnreachable) and not isinstance(error, PolicyTimeout):
+                self._answered.clear()
             raise
         self._answered.add(kind)
         return answer
@@ -138,7 +141,7 @@ class ZmqConnection:
                     raise BadReply(f"{self._url} answered with {len(frames)} frames; one is wanted")
                 answer: bytes = frames[0]
                 return answer
-        raise PolicyUnreachable(f"{self._url} did not answer within {deadline.seconds:g} s; the option timeout=S or first_timeout=S waits longer")
+        raise PolicyTimeout(f"{self._url} did not answer within {deadline.seconds:g} s; the option timeout=S or first_timeout=S waits longer")
 
     def _is_lost(self) -> bool:
         """Returns whether the connection has ended since somebody looked. ZeroMQ would make another by itself, and the request would be lost."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadPolicyOutput
+from vlagym.policies import foreign
 
 
 def as_chunk(answer: Any, *, size: int, steps: int, who: str) -> NDArray[np.float32]:
@@ -29,6 +30,10 @@ def as_chunk(answer: Any, *, size: int, steps: int, who: str) -> NDArray[np.floa
         values = np.asarray(answer)
     except ValueError as error:
         raise BadPolicyOutput(f"{who} answered with something ragged, not with ({steps}, {size}) numbers: {error}") from error
+    except Exception as error:  # of a class of its own: torch raises RuntimeError and TypeError
+        kind = f"{type(error).__name__}: {foreign.told(error)}"
+        hint = ". Of a tensor return tensor.detach().float().cpu().numpy()" if _is_of_tensors(answer) else ""
+        raise BadPolicyOutput(f"{who} answered with a {type(answer).__name__} that NumPy reads no numbers of ({kind}){hint}") from error
     if values.dtype.kind not in "fiu":
         raise BadPolicyOutput(f"{who} answered with {_told(answer, values)}, not with ({steps}, {size}) numbers")
     found = values.shape
@@ -43,7 +48,19 @@ def as_chunk(answer: Any, *, size: int, steps: int, who: str) -> NDArray[np.floa
     if not np.isfinite(values).all():
         step, index = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
         raise BadPolicyOutput(f"{who} answered with {values[step, index]} in step {step}, number {index}")
-    return np.array(values, np.float32)
+    with np.errstate(over="ignore"):
+        chunk = np.array(values, np.float32)
+    if not np.isfinite(chunk).all():
+        step, index = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
+        raise BadPolicyOutput(f"{who} answered with {values[step, index]} in step {step}, number {index}: more than float32 holds")
+    return chunk
+
+
+def _is_of_tensors(answer: Any) -> bool:
+    """Returns whether an answer is a tensor of torch, or begins with one."""
+    while isinstance(answer, (list, tuple)) and answer:
+        answer = answer[0]
+    return callable(getattr(answer, "detach", None))
 
 
 def _told(answer: Any, values: NDArray[Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -100,7 +101,9 @@ def profile_of(family: str, said: str | None, declared: str | None = None, *, wh
     """
     from vlagym.policies.profile import load_profile
 
-    name = said or declared
+    name: object = said or declared
+    if name is not None and not isinstance(name, str):
+        raise BadData(f"{where or 'the card'} of {family} is {reprlib.repr(name)}; it must be a text: the name of a profile, or the path of a file")
     if name is None:
         there = ", ".join(catalog.toml_names(PROFILES))
         also = f" or in {where}" if where else ""

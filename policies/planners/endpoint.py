@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from vlagym.envs.errors import BadReply, PolicyUnreachable
 from vlagym.policies.connections.http import Answer, HttpConnection, read_url
 from vlagym.policies.connections.limits import Limits
+from vlagym.policies.sent_keys import remember
 from vlagym.policies.wire import openai_chat
 from vlagym.policies.wire.openai_chat import Asking, MaxTokensField, Reply
 
@@ -29,17 +30,19 @@ class Endpoint:
         Args:
           url: http(s)://host:port, with or without the path: without one it is /v1.
           limits: How long it waits and how much it takes.
-          key: Sent as `Authorization: Bearer`; kept nowhere.
+          key: Sent as `Authorization: Bearer`. No text that is told holds it.
           retries: How often a request is sent again that the server was too busy for, or failed at.
 
         Raises:
           BadData: If it is no address.
         """
+        if key is not None:
+            remember(key)
         parts = read_url(url)
         path = parts.path.rstrip("/").removesuffix("/chat/completions")
         self._root = path or "/v1"
         self._query = f"?{parts.query}" if parts.query else ""
-        self._key, self._retries = key, retries
+        self._retries = retries
         self._http = HttpConnection(url, limits=limits, headers={} if key is None else {"Authorization": f"Bearer {key}"})
         self._field: MaxTokensField | None = None
         """Under which name this server wants the largest number of tokens, once it has said so."""
@@ -75,7 +78,7 @@ class Endpoint:
                 try:
                     return openai_chat.read_reply(answer.body)
                 except BadReply as error:
-                    raise BadReply(self._clean(f"{self.address}: {error}")) from None
+                    raise BadReply(f"{self.address}: {error}") from None
             other = openai_chat.wants_other_field(answer.status, openai_chat.read_error(answer.body), wanted.max_tokens_field)
             if other is not None and self._field is None:
                 self._field = other
@@ -96,7 +99,7 @@ class Endpoint:
         time.sleep(min(_WAIT_S[0] * 2**tries, _WAIT_S[1]) if asked is None else asked)
 
     def _refuse(self, answer: Answer, tries: int = 0, more: str = "") -> NoReturn:
-        said = self._clean(openai_chat.read_error(answer.body))
+        said = openai_chat.read_error(answer.body)
         self.close()
         times = f", asked {tries + 1} times" if tries else ""
         told = f"{self.address} answers with HTTP {answer.status}{more}{times}: {said}"
@@ -105,7 +108,3 @@ class Endpoint:
         if answer.status in openai_chat.RETRIED:
             raise PolicyUnreachable(told)
         raise BadReply(told)
-
-    def _clean(self, text: str) -> str:
-        """Returns a text without the key, which some servers repeat when they refuse it."""
-        return text if not self._key else text.replace(self._key, "(the key)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +17,7 @@ RELATIONS = (
 WAYS = ("into", "along", "off")
 NAME_MAX = 60
 """Characters of a name."""
+_PIXEL_MAX = 1e6
 
 
 class BadCall(VlagymError):
@@ -206,7 +206,7 @@ def read_arguments(skill: str, arguments: Mapping[str, Any]) -> Call:
 
 def _pixel(key: str, value: Any) -> tuple[float, float]:
     numbers = value if isinstance(value, (list, tuple)) else ()
-    if len(numbers) != 2 or not all(isinstance(n, (int, float)) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
+    if len(numbers) != 2 or not all(isinstance(n, (int, float)) and not isinstance(n, bool) and abs(n) <= _PIXEL_MAX for n in numbers):
         raise BadCall(f"{key} is a pixel [x, y], two numbers")
     return float(numbers[0]), float(numbers[1])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlagym.envs.types import Observation, PolicyNotes, sha
-from vlagym.policies.wire import openai_chat
+from vlagym.policies.wire import openai_chat, spoken
 from vlagym.policies.wire.openai_chat import Asking, Reply
 
 Complete = Callable[[Asking, Sequence[Mapping[str, Any]]], Reply]
@@ -81,6 +81,7 @@ class Talk:
 
     def user(self, text: str) -> None:
         """Says something, and shows the images of now."""
+        text = spoken.cut(spoken.well_formed(text), spoken.TEXT_MAX)  # it may repeat what a model said
         assert self.seen is not None, "there is something to see whenever a planner is asked"
         parts = [openai_chat.text_part(text)]
         for camera in self._cameras:
@@ -91,7 +92,7 @@ class Talk:
 
     def tool(self, call_id: str, text: str) -> None:
         """Answers a tool call; in text only, as servers want it."""
-        self._say({"role": "tool", "tool_call_id": call_id, "content": text})
+        self._say({"role": "tool", "tool_call_id": call_id, "content": spoken.cut(spoken.well_formed(text), spoken.ARGUMENTS_MAX)})
 
     def ask(self) -> Reply | None:
         """Returns what the model says next; None where it has been asked often enough.
@@ -109,13 +110,13 @@ class Talk:
         self.tally.completion_tokens = _sum(self.tally.completion_tokens, reply.completion_tokens)
         self._messages.append(dict(reply.message))
         counts = {"finish": reply.finish, "prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens}
-        self._note({**reply.message, **counts})
+        self._note({**reply.message, **counts, **({"left_out": list(reply.left_out)} if reply.left_out else {})})
         return reply
 
     # ----------------------------------------------------------------------------------------------------------------------- keeping
     def event(self, text: str, **more: Any) -> None:
         """Keeps what happened besides what was said."""
-        self._note({"event": text, **more})
+        self._note(spoken.plain({"event": text, **more}))
 
     def notes(self) -> PolicyNotes | None:
         """Returns the counts, and what was said since this was asked for the last time; None where nothing has changed."""

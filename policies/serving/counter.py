@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -16,6 +17,12 @@ from numpy.typing import NDArray
 from vlagym.envs.errors import BadData, BadPolicyOutput, VlagymError
 from vlagym.envs.types import ActionChunk, ActionSpec, ImageComponent, Observation, StateComponent, sha
 from vlagym.policies.base import EpisodeContext, Policy, PolicySpec, check_chunks
+from vlagym.policies.foreign import told, told_names
+
+_LOG = logging.getLogger(__name__)
+
+TOLD_MAX = 4000
+"""Letters of an error of the policy that a client is told at most, and a log."""
 
 Images = Mapping[str, Any]
 State = Mapping[str, Any]
@@ -57,6 +64,7 @@ class Counter:
         self._suspects: set[int] = set()
         """Slots that were in a call for several which raised."""
         self._is_closed = False
+        self._under_way: Sequence[_Request] = ()
         self._thread = threading.Thread(target=self._work, name="policy", daemon=True)
         self._thread.start()
 
@@ -96,7 +104,7 @@ class Counter:
           VlagymError: If the counter is closed. Whatever the policy raises is raised here too.
         """
         if not isinstance(instruction, str) or not instruction:
-            raise BadData(f"the policy is told what to do in a sentence, and there is none: the instruction is {instruction!r}")
+            raise BadData(f"the policy is told what to do in a sentence, and there is none: the instruction is {told(instruction)}")
         wanted = len(self.spec.history) - 1
         if len(past) != wanted:
             raise BadData(f"the policy reads {wanted} earlier observations besides the present one, and {len(past)} were sent")
@@ -163,11 +171,34 @@ class Counter:
 
     # ------------------------------------------------------------------------------------------------------------- the policy's side
     def _work(self) -> None:
+        try:
+            self._work_until_closed()
+        except BaseException as error:
+            _LOG.exception("the policy's thread has ended")
+            self._turn_away(error)
+
+    def _turn_away(self, error: BaseException) -> None:
+        """Answers everybody that nobody is answered any more."""
+        with self._lock:
+            self._is_closed = True
+        for request in self._under_way:
+            if not request.result.done():
+                request.result.set_exception(_blamed(error))
+        while True:
+            try:
+                waiting = self._requests.get_nowait()
+            except queue.Empty:
+                return
+            if waiting is not None:
+                waiting.result.set_exception(_blamed(error))
+
+    def _work_until_closed(self) -> None:
         is_open = True
         while is_open:
             first = self._requests.get()
             batch = [] if first is None else [first]
             is_open = first is not None and self._gather(batch)
+            self._under_way = batch
             self._answer(batch)
 
     def _gather(self, batch: list[_Request]) -> bool:
@@ -190,7 +221,7 @@ class Counter:
             try:
                 if request.begins is not None:
                     self._policy.reset(request.begins)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:  # SystemExit, KeyboardInterrupt and CancelledError are raised by policies too
                 request.result.set_exception(_blamed(error))
                 continue
             if request.observation is None:
@@ -206,7 +237,7 @@ class Counter:
     def _ask(self, requests: Sequence[_Request]) -> None:
         try:
             chunks = self._policy.act({r.slot: r.observation for r in requests if r.observation is not None})
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # SystemExit, KeyboardInterrupt and CancelledError are raised by policies too
             if len(requests) > 1:
                 self._suspects.update(r.slot for r in requests)
             for request in requests:
@@ -253,14 +284,17 @@ class _Request:
     result: Future[ActionChunk | None] = field(default_factory=Future)
 
 
-def _blamed(error: BaseException) -> BaseException:
-    """Returns an error that a thread may raise without ending: a policy that calls sys.exit does not end its server."""
-    return VlagymError(f"the policy called sys.exit({error})") if isinstance(error, SystemExit) else error
+def _blamed(error: BaseException) -> Exception:
+    """Returns an error that a thread may raise without ending: a policy that calls sys.exit, or is cancelled, does not end its server."""
+    if isinstance(error, Exception):
+        return error
+    what = f"called sys.exit({told(error)})" if isinstance(error, SystemExit) else f"raised {type(error).__name__}: {told(error)}"
+    return VlagymError(f"the policy {what}")
 
 
 def _image(wanted: ImageComponent, images: Images) -> NDArray[Any]:
     if wanted.name not in images:
-        raise BadData(f"the policy reads the image {wanted.name!r}, which was not sent; there are: {', '.join(map(str, images)) or 'none'}")
+        raise BadData(f"the policy reads the image {wanted.name!r}, which was not sent; there are: {told_names(images, empty='none')}")
     image, shape = np.asarray(images[wanted.name]), (wanted.height, wanted.width, 3)
     is_bytes = wanted.values == "uint8"
     if image.shape != shape or image.dtype.kind not in ("u" if is_bytes else "f") or (is_bytes and image.dtype != np.uint8):
@@ -271,7 +305,7 @@ def _image(wanted: ImageComponent, images: Images) -> NDArray[Any]:
 
 def _state(wanted: StateComponent, state: State) -> NDArray[np.float32]:
     if wanted.name not in state:
-        raise BadData(f"the policy reads the state {wanted.name!r}, which was not sent; there are: {', '.join(map(str, state)) or 'none'}")
+        raise BadData(f"the policy reads the state {wanted.name!r}, which was not sent; there are: {told_names(state, empty='none')}")
     value = np.asarray(state[wanted.name])
     if value.shape != (wanted.size,) or value.dtype.kind not in "fiu":
         raise BadData(f"the state {wanted.name!r} is {value.shape} {value.dtype}; the policy reads ({wanted.size},) float32")

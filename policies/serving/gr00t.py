@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, MissingPackage, VlagymError
 from vlagym.policies.base import Policy
-from vlagym.policies.serving.counter import Counter, Earlier
+from vlagym.policies.foreign import NAME_MAX, told
+from vlagym.policies.serving.counter import TOLD_MAX, Counter, Earlier
+from vlagym.policies.serving.host import address, check_host
 from vlagym.policies.wire import arrays, gr00t
 from vlagym.policies.wire.gr00t_modality import LANGUAGE, Dialect, Modality, keys_of, modality_answer
 
@@ -41,8 +43,9 @@ class SERVER:
           dialect: n1.6, n1.6_sim or n1.5.
 
         Raises:
-          BadData: If the policy cannot be served.
+          BadData: If the policy cannot be served, or the host is none.
         """
+        check_host(host)
         self._counter = Counter(policy)
         spec, self._dialect = policy.spec, dialect
         self._keys = keys_of(spec, None, None, f"policy {spec.name!r}")
@@ -66,11 +69,12 @@ class SERVER:
         self._thread: threading.Thread | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._is_over = threading.Event()
+        self._failure: BaseException | None = None
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"tcp://{self._host}:{self._port}"
+        return address("tcp", self._host, self._port)
 
     def __enter__(self) -> SERVER:
         """Begins to listen.
@@ -92,7 +96,7 @@ class SERVER:
             if self._port:
                 self._socket.bind(self.url)
             else:
-                self._port = self._socket.bind_to_random_port(f"tcp://{self._host}")
+                self._port = self._socket.bind_to_random_port(self.url.rpartition(":")[0])
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
             raise BadData(f"nobody can listen at {self.url} ({error}): choose another port with --port, or 0 for any that is free") from error
@@ -110,17 +114,33 @@ class SERVER:
             self._context.destroy(linger=0)
 
     def serve_forever(self) -> None:
-        """Waits until it is interrupted."""
+        """Waits until it is interrupted.
+
+        Raises:
+          RuntimeError: If nobody is answered any more, for a mistake of ours: a server that takes connections and says nothing would be waited for.
+        """
         while not self._is_over.wait(0.5):
             pass
+        if self._failure is not None:
+            raise RuntimeError(f"the server ends, for its thread did: {type(self._failure).__name__}: {told(self._failure)}") from self._failure
 
     def _listen(self) -> None:
-        while not self._is_over.is_set():
-            if not self._socket.poll(_LOOK_MS):
-                continue
-            who, *frames = self._socket.recv_multipart()
-            if len(frames) == 2 and not frames[0]:  # else it is no REQ that asks, and waits for no answer
-                self._socket.send_multipart([who, b"", self._answer(who, frames[1])])
+        try:
+            while not self._is_over.is_set():
+                if self._socket.poll(_LOOK_MS):
+                    self._take()
+        except BaseException as error:
+            self._failure = error
+            _LOG.exception("nobody is answered any more")
+        finally:
+            self._socket.close()  # who asks is not left to wait for a thread that has ended
+            self._is_over.set()
+
+    def _take(self) -> None:
+        """Answers one request."""
+        who, *frames = self._socket.recv_multipart()
+        if len(frames) == 2 and not frames[0]:  # else it is no REQ that asks, and waits for no answer
+            self._socket.send_multipart([who, b"", self._answer(who, frames[1])])
 
     def _answer(self, who: bytes, message: bytes) -> bytes:
         """Returns the answer to a request; whatever goes wrong is one too."""
@@ -130,11 +150,12 @@ class SERVER:
                 raise BadData(f"a request is a map with an endpoint, not {type(asked).__name__}")
             endpoint = asked.get("endpoint", "get_action")
             if not isinstance(endpoint, str) or endpoint not in self._endpoints:
-                raise BadData(f"Unknown endpoint: {endpoint}")
+                raise BadData(f"Unknown endpoint: {told(endpoint, NAME_MAX)}")
             return arrays.pack(self._endpoints[endpoint](who, asked.get("data")), "gr00t")
         except Exception as error:  # of the policy, or of what was sent
-            _LOG.warning("a request was answered with an error: %s: %s", type(error).__name__, error)
-            return arrays.pack({"error": str(error) or type(error).__name__}, "gr00t")
+            said = told(error, TOLD_MAX) or type(error).__name__
+            _LOG.warning("a request was answered with an error: %s: %s", type(error).__name__, said)
+            return arrays.pack({"error": said}, "gr00t")
 
     def _reset(self, who: bytes, data: Any) -> dict[str, Any]:
         """Begins an episode of one slot where a client of ours says which, and else those of all rows of a connection."""
@@ -154,7 +175,7 @@ class SERVER:
         options = data.get("options") if self._dialect != "n1.5" else None
         slots = options.get("slots") if isinstance(options, Mapping) else list(range(len(asked.rows)))
         if not isinstance(slots, list) or len(slots) != len(asked.rows) or len(set(slots)) != len(slots):
-            raise BadData(f"slots names one slot for each of {len(asked.rows)} rows, not {slots!r}")
+            raise BadData(f"slots names one slot for each of {len(asked.rows)} rows, not {told(slots)}")
         clients = [self._known((who, slot)) for slot in slots]
         chunks = list(self._pool.map(self._chunk, clients, asked.rows))
         if len({len(c) for c in chunks}) > 1:

@@ -11,14 +11,18 @@ from typing import Any
 
 from vlagym.envs.errors import BadData
 from vlagym.policies.base import Policy
+from vlagym.policies.foreign import told
 from vlagym.policies.profile import Profile
-from vlagym.policies.serving.counter import Counter, servable
+from vlagym.policies.sent_keys import cleaned
+from vlagym.policies.serving.counter import TOLD_MAX, Counter, servable
 from vlagym.policies.serving.websocket_server import HttpAnswer, WebSocketServer
 from vlagym.policies.wire import arrays, names, openpi
 from vlagym.policies.wire.names import Names
 
 _LOG = logging.getLogger(__name__)
 _HEALTH = "/healthz"
+_TRACE_MAX = 20_000
+"""Letters of a traceback that a client is sent, from its end."""
 _FAILED = (1011, "Internal server error. Traceback included in previous frame.")
 """Close code and reason with which openpi's server ends a connection whose request it could not answer."""
 
@@ -91,8 +95,8 @@ class SERVER:
                     self._counter.begin(connection, digest=session)
                 reply = self._answer(connection, request, total_s)
             except Exception as error:
-                _LOG.warning("a request to %s could not be answered: %s: %s", self.url, type(error).__name__, error)
-                connection.send(traceback.format_exc())
+                _LOG.warning("a request to %s could not be answered: %s: %s", self.url, type(error).__name__, told(error, TOLD_MAX))
+                connection.send(_sendable(traceback.format_exc()))
                 connection.close(*_FAILED)
                 return
             connection.send(reply)
@@ -130,6 +134,11 @@ def _read(message: bytes | str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadData(f"a request is a map, and this one is {type(found).__name__}")
     return found
+
+
+def _sendable(trace: str) -> str:
+    """Returns the end of a traceback as a frame of text can hold it: half a surrogate pair is no character of UTF-8."""
+    return cleaned(trace).encode("utf-8", "backslashreplace").decode()[-_TRACE_MAX:]
 
 
 def _answer_http(path: str) -> HttpAnswer | None:

@@ -14,7 +14,9 @@ from typing import Any
 
 from vlagym.envs.errors import BadData
 from vlagym.policies.base import Policy
-from vlagym.policies.serving.counter import Counter
+from vlagym.policies.foreign import told
+from vlagym.policies.serving.counter import TOLD_MAX, Counter
+from vlagym.policies.serving.host import address, check_host
 from vlagym.policies.wire import arrays, rest
 
 _LOG = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ class SERVER:
         Raises:
           BadData: If the policy cannot be served, or reads something that the protocol has no place for.
         """
+        check_host(host)
         self._counter = Counter(policy)
         try:
             spec = policy.spec
@@ -59,8 +62,7 @@ class SERVER:
     @property
     def url(self) -> str:
         """Where it is asked."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/act"
+        return f"{address('http', self._host, self._port)}/act"
 
     def __enter__(self) -> SERVER:
         """Begins to listen.
@@ -70,8 +72,8 @@ class SERVER:
         """
         try:
             self._server = _Listener(self._host, self._port, self)
-        except OSError as error:
-            where = f"{self._host}:{self._port} ({error.strerror})"
+        except (OSError, UnicodeError) as error:  # a name of a host may be one that cannot even be asked for
+            where = f"{self._host}:{self._port} ({getattr(error, 'strerror', None) or told(error)})"
             raise BadData(f"nobody can listen at {where}: choose another port with --port, or 0 for any that is free") from error
         self._port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="listens", daemon=True)
@@ -105,7 +107,7 @@ class SERVER:
             chunk = self._counter.answer(client, images, state, instruction)
             said = arrays.to_json(rest.answer(chunk.values, self._dialect))
         except Exception as error:  # of the policy, or of what was sent
-            _LOG.warning("a request was answered with 'error': %s: %s", type(error).__name__, error)
+            _LOG.warning("a request was answered with 'error': %s: %s", type(error).__name__, told(error, TOLD_MAX))
             return json.dumps(rest.ERROR)
         return json.dumps(said) if is_encoded else json.dumps(json.loads(said), separators=(",", ":"))
 

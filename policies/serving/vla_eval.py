@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 import vlagym
 from vlagym.envs.errors import VlagymError
 from vlagym.policies.base import Policy
-from vlagym.policies.serving.counter import Counter
+from vlagym.policies.foreign import told
+from vlagym.policies.serving.counter import TOLD_MAX, Counter
 from vlagym.policies.serving.websocket_server import HttpAnswer, WebSocketServer
 from vlagym.policies.wire import vla_eval as wire
 from vlagym.policies.wire import vla_eval_specs as specs
@@ -109,8 +110,8 @@ class SERVER:
             applied[name] = value
         if errors and not applied:
             return HttpAnswer(json.dumps({"errors": errors}) + "\n", status=422)
-        told: dict[str, Any] = {"applied": applied, "config": {name: getattr(self._counter, name) for name in _SETTINGS}}
-        return HttpAnswer(json.dumps(told | ({"errors": errors} if errors else {})) + "\n")
+        done: dict[str, Any] = {"applied": applied, "config": {name: getattr(self._counter, name) for name in _SETTINGS}}
+        return HttpAnswer(json.dumps(done | ({"errors": errors} if errors else {})) + "\n")
 
 
 class _Session:
@@ -138,13 +139,13 @@ class _Session:
             try:
                 self._counter.begin(self, digest=digest if isinstance(digest, str) and digest else None)
             except Exception as error:
-                return say("error", {"error": f"episode_start_failed: {type(error).__name__}: {error}"})
+                return say("error", {"error": f"episode_start_failed: {type(error).__name__}: {told(error, TOLD_MAX)}"})
         if message.type == "observation":
             try:
                 return say("action", {"actions": self._act(payload)})
             except Exception as error:  # of the policy, or of what was sent: the client is told, and may go on
                 self._rest.clear()
-                return say("error", {"error": f"observation_failed: {type(error).__name__}: {error}"})
+                return say("error", {"error": f"observation_failed: {type(error).__name__}: {told(error, TOLD_MAX)}"})
         return None
 
     def _act(self, payload: Mapping[str, Any]) -> NDArray[np.float32]:

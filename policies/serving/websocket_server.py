@@ -8,11 +8,13 @@ import inspect
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from vlagym.envs.errors import BadData, MissingPackage
+from vlagym.policies.foreign import told
+from vlagym.policies.serving.host import address, check_host
 from vlagym.policies.wire.arrays import MAX_BYTES
 
 _LOOK_S = 0.5
@@ -25,18 +27,31 @@ class HttpAnswer(NamedTuple):
     text: str
     status: int = 200
     content_type: str = "text/plain; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further ones."""
 
 
 Handle = Callable[[Any], None]
 """Is given a connection of `websockets.sync.server`; it is closed with code 1000 when the function returns, and with 1011 when it raises."""
 AnswerHttp = Callable[[str], HttpAnswer | None]
 """Path and query -> the answer; None: a WebSocket is opened."""
+Screen = Callable[[Mapping[str, str]], HttpAnswer | None]
+"""Headers of a request, by their names in small letters -> its refusal; None: it may pass."""
 
 
 class WebSocketServer:
     """Listens from when it is entered until it is left. Messages are not compressed, and no pings are sent."""
 
-    def __init__(self, handle: Handle, host: str, port: int, *, answer_http: AnswerHttp = lambda path: None, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        host: str,
+        port: int,
+        *,
+        answer_http: AnswerHttp = lambda path: None,
+        max_bytes: int = MAX_BYTES,
+        screen: Screen = lambda headers: None,
+    ) -> None:
         """Makes a server that does not listen yet.
 
         Args:
@@ -45,9 +60,14 @@ class WebSocketServer:
           port: Port; 0: any that is free.
           answer_http: Answers plain requests.
           max_bytes: A larger message closes its connection with code 1009.
+          screen: Looks at each request first.
+
+        Raises:
+          BadData: If the host is none.
         """
+        check_host(host)
         self._handle, self._host, self._port = handle, host, port
-        self._answer_http, self._max_bytes = answer_http, max_bytes
+        self._answer_http, self._max_bytes, self._screen = answer_http, max_bytes, screen
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self._connections: set[Any] = set()
@@ -57,8 +77,7 @@ class WebSocketServer:
     @property
     def url(self) -> str:
         """Where it listens: `ws://host:port`."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"ws://{host}:{self._port}"
+        return address("ws", self._host, self._port)
 
     def __enter__(self) -> WebSocketServer:
         """Begins to listen.
@@ -71,8 +90,9 @@ class WebSocketServer:
         try:
             family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
             plug = socket.create_server((self._host, self._port), family=family)
-        except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)
+        except (OSError, UnicodeError) as error:  # a name of a host may be one that cannot even be asked for
+            code = getattr(error, "errno", None) or 0  # below 0 of a name that is not known
+            why = os.strerror(code) if code > 0 else told(error)
             raise BadData(f"nobody can listen at {self.url} ({why}): choose another port with --port, or 0 for any that is free") from error
         self._port = plug.getsockname()[1]
         options = {"ping_interval": None} if "ping_interval" in inspect.signature(serve).parameters else {}
@@ -120,12 +140,15 @@ class WebSocketServer:
                 self._connections.discard(connection)
 
     def _answered(self, connection: Any, request: Any) -> Any:
-        answer = self._answer_http(request.path)
+        refusal = self._screen({name.lower(): value for name, value in request.headers.raw_items()})
+        answer = refusal or self._answer_http(request.path)
         if answer is None:
             return None
         response = connection.respond(http.HTTPStatus(answer.status), answer.text)
         del response.headers["Content-Type"]
         response.headers["Content-Type"] = answer.content_type
+        for name, value in answer.headers:
+            response.headers[name] = value
         return response
 
 

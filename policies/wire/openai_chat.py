@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, BadReply
 from vlagym.policies.foreign import told
+from vlagym.policies.wire import spoken
 from vlagym.policies.wire.structure import MAX_ITEMS
 
 MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
@@ -24,6 +26,8 @@ _TOLD, _NAME_MAX = 300, 200
 """Characters of an answer that an error repeats."""
 _OBJECTS = 200
 """Braces at which a JSON object is looked for in a text."""
+_ID_MAX, _FINISH_MAX = 100, 40
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class ToolCall(NamedTuple):
@@ -32,7 +36,7 @@ class ToolCall(NamedTuple):
     id: str
     name: str
     arguments: str
-    """A JSON object as text; may be no JSON at all."""
+    """A JSON object as text; may be no JSON at all, or cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,8 @@ class Reply:
     """None where the server does not count."""
     message: Mapping[str, Any]
     """Of the assistant, to be sent back with the next request."""
+    left_out: tuple[str, ...] = ()
+    """What was said and is not in it, each in a few words, for the transcript."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +126,7 @@ def read_reply(body: bytes) -> Reply:
     """Reads the answer to a request.
 
     Missing counts of tokens, an empty or missing text, text in parts, calls without an id, and arguments that are an object instead of the text of
-    one are taken as they come.
+    one are taken as they come. What a model said is bounded and put into words that can be written, as `vlagym.policies.wire.spoken` has it.
 
     Raises:
       BadReply: If it is no JSON, an error, or holds no message.
@@ -135,18 +141,21 @@ def read_reply(body: bytes) -> Reply:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         raise BadReply(f"the server answers without choices[0].message: {_short(body)}")
-    calls = _calls(message.get("tool_calls"))
-    content = _text(message.get("content")) or _text(message.get("refusal"))
+    rows = message.get("tool_calls")
+    calls = _calls(rows)
+    content = spoken.cut(_text(message.get("content")) or _text(message.get("refusal")), spoken.TEXT_MAX)
+    echo, no_room = _echo(message, content, calls)
     usage = data.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     finish = choice.get("finish_reason") if isinstance(choice, dict) else None
     return Reply(
         content=content,
         calls=calls,
-        finish=finish if isinstance(finish, str) else None,
+        finish=finish[:_FINISH_MAX] if isinstance(finish, str) else None,
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
-        message=_echo(message, content, calls),
+        message=echo,
+        left_out=(*_left_out(rows, calls), *no_room),
     )
 
 
@@ -199,7 +208,8 @@ def first_object(text: str) -> dict[str, Any] | None:
             if at < 0:
                 break
             try:
-                found, _ = json.JSONDecoder().raw_decode(part, at)
+                _, end = json.JSONDecoder().raw_decode(part, at)
+                found = spoken.loads(part[at:end])
             except (ValueError, RecursionError):
                 continue
             if isinstance(found, dict):
@@ -216,7 +226,7 @@ def read_arguments(text: str) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        found = json.loads(text)
+        found = spoken.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadReply(f"the arguments are no JSON ({type(error).__name__})") from error
     if not isinstance(found, dict):
@@ -240,28 +250,53 @@ def without_images(message: Mapping[str, Any], digest: Any) -> dict[str, Any]:
 
 
 def _calls(rows: Any) -> tuple[ToolCall, ...]:
-    calls = []
-    for i, row in enumerate(rows if isinstance(rows, list) else []):
+    calls: list[ToolCall] = []
+    for i, row in enumerate(rows[: spoken.CALLS_MAX] if isinstance(rows, list) else []):
         function = row.get("function") if isinstance(row, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             continue
         arguments = function.get("arguments")
         if not isinstance(arguments, str):
             arguments = "" if arguments is None else json.dumps(arguments)
-        calls.append(ToolCall(id=str(row.get("id") or f"call_{i}"), name=function["name"], arguments=arguments))
+        taken = {call.id for call in calls}
+        ids = (str(row.get("id") or "")[:_ID_MAX], *(f"call_{n}" for n in range(i, i + spoken.CALLS_MAX + 1)))
+        name = next(one for one in ids if one and one not in taken)
+        calls.append(ToolCall(id=name, name=function["name"][:_NAME_MAX], arguments=spoken.cut(arguments, spoken.ARGUMENTS_MAX)))
     return tuple(calls)
 
 
-def _echo(message: Mapping[str, Any], content: str, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
-    """Returns the message as it came, with what servers refuse to read back put right: calls without an id, and none at all."""
-    echo = {key: value for key, value in message.items() if key != "tool_calls"}
-    echo["role"] = "assistant"
+def _echo(message: Mapping[str, Any], content: str, calls: tuple[ToolCall, ...]) -> tuple[dict[str, Any], list[str]]:
+    """Returns the message as it came, and for what of it there was no room. What servers refuse to read back is put right: calls without an id, or
+    with one that another has, and none at all; names and arguments that are none, for many servers read them once more."""
+    echo, no_room = spoken.bounded({key: value for key, value in message.items() if key not in ("role", "content", "tool_calls")})
+    said = message.get("content")
+    echo |= {"role": "assistant", "content": said if said is None and calls else content}
     if calls:
-        functions = [(c, {"name": c.name, "arguments": c.arguments}) for c in calls]
-        echo["tool_calls"] = [{"id": c.id, "type": "function", "function": function} for c, function in functions]
-    elif not isinstance(echo.get("content"), (str, list)):
-        echo["content"] = content
-    return echo
+        echo["tool_calls"] = [{"id": c.id, "type": "function", "function": {"name": _name(c), "arguments": _arguments(c)}} for c in calls]
+    return echo, no_room
+
+
+def _name(call: ToolCall) -> str:
+    return _NO_NAME.sub("_", call.name)[:64] or "none"
+
+
+def _arguments(call: ToolCall) -> str:
+    try:
+        read_arguments(call.arguments)
+    except BadReply:
+        return "{}"
+    return call.arguments
+
+
+def _left_out(rows: Any, calls: Sequence[ToolCall]) -> Iterator[str]:
+    """Yields what the echo does not say of the calls."""
+    for call in calls:
+        if _name(call) != call.name:
+            yield f"the call {call.id} was of {told(call.name)!r}"
+        if _arguments(call) != call.arguments:
+            yield f"the arguments of the call {call.id} were no JSON object: {told(call.arguments, _TOLD)}"
+    if isinstance(rows, list) and len(rows) > spoken.CALLS_MAX:
+        yield f"{len(rows)} calls were made at once; those after the first {spoken.CALLS_MAX} were not heard"
 
 
 def _text(content: Any) -> str:
@@ -280,7 +315,7 @@ def _json(body: bytes) -> Any:
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MAX_ITEMS:  # a list that is empty takes 20 times as much memory as its letters
         raise BadReply(f"the server answers with JSON of more than {MAX_ITEMS} values, which is no chat completion")
     try:
-        return json.loads(body)
+        return spoken.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadReply(f"the server answers with what is no JSON: {_short(body) or 'nothing'}") from error
 

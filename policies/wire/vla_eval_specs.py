@@ -118,7 +118,8 @@ def compared(hello: Mapping[str, Any], action: ActionSpec, observation: Observat
     complaints = [*_about_action(said_action, action, unsaid)]
     images = [key for key, spec in said_observation.items() if _word(spec, "format") == _IMAGE]
     is_silent = not said_observation and not params
-    num_images = len(observation.images) if is_silent else max(len(images), 2 if params.get("send_wrist_image") else 1)
+    least = 2 if params.get("send_wrist_image") else min(1, len(observation.images))  # vla-eval always sends one, and needs no server to declare it
+    num_images = len(observation.images) if is_silent else max(len(images), least)
     has_state = bool(observation.state) if is_silent else bool(params.get("send_state")) or "state" in said_observation
     if is_silent:
         unsaid.append("observations")

@@ -91,6 +91,7 @@ CANNOT_BE = [
     (policy(MOVE, TURN, replace(GRIPPER, low=(0.0,))), "'gripper' with the range 0 to 1: of gripper_closed_positive it is -1 to 1, and only then"),
     (policy(MOVE, TURN, part("gripper", 1, "gripper_closed_unit_binary", "fraction")), "of gripper_closed_unit_binary it is 0 to 1"),
     (policy(MOVE, TURN, part("gripper", 1, "gripper_opening_m", "m", low=0.1, high=0.1)), "the range 0.1 to 0.1: its low is its high, and"),
+    (policy(MOVE, TURN, part("gripper", 1, "gripper_opening_m", "m", low=0.0, high=1.0)), "no hand opens farther than 0.25 m; .*gripper_open_unit"),
     (policy(MOVE, TURN, part("gripper", 1, grippers.RELATIVE, "fraction", low=0.0)), "it must go from below 0, or it never opens, to above 0"),
     (policy(MOVE, MOVE, TURN, GRIPPER), "has two parts of one name: component 'translation'"),
     (policy(replace(MOVE, name=" "), TURN, GRIPPER), "has a part without a name: component ' '"),

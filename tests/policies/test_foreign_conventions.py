@@ -254,6 +254,9 @@ WIDE = part("translation", 3, "delta_position", "m", low=-0.5, high=0.5)
 def test_what_is_unbounded_by_nature_is_clipped_where_that_is_said_and_counted() -> None:
     with pytest.raises(ConventionMismatch, match="it may send -10 to 10 after scale.*say clip = true"):
         connect(policy(WIDE, ROTATION, GRIPPER), DELTA, SENT)
+    told = r"up to 0.5 m a step, and here a step is 0.05 m at most; if it uses that range, clipping would cut what it does.*say clip = true"
+    with pytest.raises(ConventionMismatch, match=told):
+        connect(policy(WIDE, ROTATION, GRIPPER), DELTA, SENT)
     pipeline = connect(policy(WIDE, ROTATION, GRIPPER, clip=True), DELTA, SENT)
     assert [step.clip for step in pipeline.actions] == [True] * 3
     link = pipeline.open()

@@ -41,6 +41,21 @@ def test_the_manifest_says_what_there_is(frames: Frames, recorded: Recorded) -> 
     assert manifest.action == recorded(1)[0].episode.control and manifest.rate_hz == 20.0
 
 
+def test_frames_are_taken_every_so_many_steps(recorded: Recorded, tmp_path: Path) -> None:
+    """Those of the demonstrations lie every 3 steps."""
+    frames = prepare(recorded(2), tmp_path, CONFIG, say=say, sentences=1, seed=0, frame_stride=6)
+    assert len(frames) == 8 and frames.manifest.frame_stride == 6 and len(frames.columns.actions) == 48
+    assert frames.columns.frame_action.tolist() == [0, 6, 12, 18, 24, 30, 36, 42]
+    assert np.array_equal(np.memmap(tmp_path / "wrist.u8", np.uint8, "r").reshape(8, 64, 64, 3)[4:], recorded(2)[1].images["wrist"][::2])
+    assert is_prepared(recorded(2), tmp_path, CONFIG, sentences=1, seed=0, frame_stride=6)
+    assert not is_prepared(recorded(2), tmp_path, CONFIG, sentences=1, seed=0)
+
+
+def test_frames_that_were_not_rendered_are_missed(recorded: Recorded, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"has images of the steps \[0, 3, 6\] …, and none of step 2; a frame every 2 steps needs a dataset"):
+        prepare(recorded(1), tmp_path, CONFIG, say=say, sentences=1, seed=0, frame_stride=2)
+
+
 def test_frames_are_found_again_by_opening_the_folder(frames: Frames, tmp_path: Path, recorded: Recorded) -> None:
     prepare(recorded(3), tmp_path, CONFIG, say=say, sentences=4, seed=0)
     first: tuple[Any, ...] = frames.batch(0, 5, 8)

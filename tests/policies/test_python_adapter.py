@@ -17,6 +17,7 @@ from vlagym.policies.loading import load_policy
 from vlagym.policies.profile import load_profile
 
 CLASSES = '''
+import asyncio
 import numpy as np
 
 class Mine:
@@ -41,7 +42,17 @@ class Answers:
     profile = "vlagym"
     def act(self, observation):
         return {"text": "go up", "none": None, "long": np.zeros(8), "nan": [np.nan] * 7, "ragged": [[1, 2], [3]], "many": np.zeros((3, 7)),
-                "dict": {"actions": [0] * 7}, "one": np.zeros((1, 1, 7))}[observation["instruction"]]
+                "dict": {"actions": [0] * 7}, "one": np.zeros((1, 1, 7)), "large": [0, -1e39, *[0] * 5]}[observation["instruction"]]
+
+class Tensors:
+    profile = "vlagym"
+    def act(self, observation):
+        import torch
+        grad = torch.zeros(7, requires_grad=True)
+        return {"grad": grad, "bfloat16": torch.zeros(7, dtype=torch.bfloat16), "list": list(grad), "one": grad.detach()}[observation["instruction"]]
+
+class Several(Unsaid):
+    profile = ["libero"]
 
 class NoAct:
     profile = "vlagym"
@@ -58,6 +69,8 @@ class Broken(Answers):
 
 class Stumbles(Answers):
     def reset(self, instruction):
+        if instruction == "cancelled":
+            raise asyncio.CancelledError("late")
         if instruction == "reset":
             raise RuntimeError
         if instruction == "colours":
@@ -159,6 +172,7 @@ def test_without_a_profile_it_is_refused_with_the_list() -> None:
         ("python:classes_of_mine", BadData, "python:module:Class"),
         ("python:classes_of_mine:NoAct", BadData, r"makes NoAct, which has no method act\(observation\)"),
         ("python:classes_of_mine:Unknown", UnknownName, "'vlagim'. Did you mean vlagym"),
+        ("python:classes_of_mine:Several", BadData, r"the class attribute `profile` of .*Several is \['libero'\]; it must be a text"),
         ("python:classes_of_mine:Long", BadData, "sends chunks of 2 actions; 3 of them cannot be executed"),
         ("python:classes_of_mine:Mein", UnknownName, "Did you mean Mine"),
         ("python:classes_of_mine:np", BadData, "is module, not a class"),
@@ -181,12 +195,31 @@ def test_what_is_no_such_class_is_refused(text: str, error: type[Exception], mat
         ("ragged", "something ragged"),
         ("many", "answered with 3 actions and declares chunk_steps = 1"),
         ("dict", "answered with a dict"),
+        ("large", r"answered with -1e\+39 in step 0, number 1: more than float32 holds"),
     ],
 )
 def test_an_answer_that_is_no_chunk_is_an_error_that_says_what_came(answer: str, match: str) -> None:
     policy = load_policy("python:classes_of_mine:Answers")
     begin(policy, instruction=answer)
     with pytest.raises(BadPolicyOutput, match=match):
+        policy.act({0: seen(policy, answer)})
+    assert policy.act({0: seen(policy, "one")})[0].values.shape == (1, 7)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("answer", "match"),
+    [
+        ("grad", r"a Tensor that NumPy reads no numbers of \(RuntimeError: Can't call numpy\(\) on Tensor that requires grad.*\)\. Of a"),
+        ("bfloat16", r"a Tensor that NumPy reads no numbers of \(TypeError: .*BFloat16\)\. .* return tensor.detach\(\).float\(\).cpu\(\).numpy\(\)"),
+        ("list", r"answered with a list that NumPy reads no numbers of .* Of a tensor return"),
+    ],
+)
+def test_a_tensor_that_is_no_array_is_told_with_what_to_write(answer: str, match: str) -> None:
+    pytest.importorskip("torch")
+    policy = load_policy("python:classes_of_mine:Tensors")
+    begin(policy, instruction=answer)
+    with pytest.raises(BadPolicyOutput, match=rf"^python:classes_of_mine:Tensors .*{match}"):
         policy.act({0: seen(policy, answer)})
     assert policy.act({0: seen(policy, "one")})[0].values.shape == (1, 7)
 
@@ -209,6 +242,7 @@ def test_a_constructor_that_raises_is_told_with_its_file_and_line() -> None:
         ("go", "act of python:classes_of_mine:Stumbles raised KeyError: 'middle'", "middle"),
         ("deep", "act of python:classes_of_mine:Stumbles raised ValueError: cannot reshape array of size 7", "reshape"),
         ("reset", "reset of python:classes_of_mine:Stumbles raised RuntimeError", "raise RuntimeError"),
+        ("cancelled", "reset of python:classes_of_mine:Stumbles raised CancelledError: late", "CancelledError"),
         ("colours", r"reset of python:classes_of_mine:Stumbles raised ValueError: \\x1b\[31mred \\ud83d", "x1b"),
     ],
 )

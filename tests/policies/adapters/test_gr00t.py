@@ -43,6 +43,10 @@ class Foreign:
         self._modalities = modality_answer(MODALITIES, dialect) if modalities is None else modalities
         self.asked: list[dict[str, Any]] = []
 
+    def repeat(self, answer: bytes) -> None:
+        """Answers the next question for actions so."""
+        self._answers.append(answer)
+
     def __call__(self, message: bytes) -> bytes | None:
         said = arrays.unpack(message)
         self.asked.append(said)
@@ -155,6 +159,9 @@ def test_a_token_is_sent_from_the_variable_that_is_named(load: Load, monkeypatch
     with replying(foreign) as port:
         policy = load(port, api_token_env="ROBOT_TOKEN")
         assert "s3cret" not in str(policy.spec.card)
+        foreign.repeat(packed({"error": "token s3cret is not known here"}))
+        with pytest.raises(BadReply, match=r"token \(the key\) is not known here"):
+            policy.act({0: observation()})
         with pytest.raises(BadReply, match="answers ping with an error: Unauthorized: Invalid API token .option api_token_env=NAME"):
             load(port)
 

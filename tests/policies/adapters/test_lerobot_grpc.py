@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vlagym.envs.errors import BadData, BadReply, NotReset, PolicyUnreachable, VlagymError
+from vlagym.envs.errors import BadData, BadReply, NotReset, PolicyTimeout, PolicyUnreachable, VlagymError
 from vlagym.envs.types import ActionChunk, Observation
 from vlagym.policies.base import EpisodeContext, Policy, check_chunks
 from vlagym.policies.loading import load_policy
@@ -192,7 +192,7 @@ def test_a_server_that_takes_too_long_is_given_up(load: Callable[..., Policy]) -
 
     with server.serving(slow) as there:
         policy = load(there.address, first_timeout="0.3", timeout="0.3")
-        with pytest.raises(PolicyUnreachable, match=r"has not answered /transport.AsyncInference/GetActions within 0.3 s \(option first_timeout=S\)"):
+        with pytest.raises(PolicyTimeout, match=r"has not answered /transport.AsyncInference/GetActions within 0.3 s \(option first_timeout=S\)"):
             play(policy)
 
 

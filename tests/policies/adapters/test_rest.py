@@ -19,7 +19,7 @@ import pytest
 from raw_server import RawServer, Talk, http_answer, http_answers
 from served import ACTION, Echo, context, observation
 
-from vlagym.envs.errors import BadData, BadPolicyOutput, BadReply, ConventionMismatch, NotReset, PolicyUnreachable, UnknownName
+from vlagym.envs.errors import BadData, BadPolicyOutput, BadReply, ConventionMismatch, NotReset, PolicyTimeout, PolicyUnreachable, UnknownName
 from vlagym.policies.base import Policy, check_chunks
 from vlagym.policies.loading import load_policy
 from vlagym.policies.serving.rest import SERVER
@@ -139,6 +139,9 @@ OBJECTS = http_answer(json.dumps({"__numpy__": "gASVAAAA", "dtype": "|O", "shape
         pytest.param(b"", PolicyUnreachable, "closed the connection before its answer was whole", id="drops"),
         pytest.param(http_answer(b'{"detail":"x"}', "422 Unprocessable"), BadReply, 'refuses the request with HTTP 422: {"detail":"x"}', id="422"),
         pytest.param(http_answer(b"<h1>oh</h1>", "500 Internal Server Error"), BadReply, "failed with HTTP 500: <h1>oh</h1>", id="500"),
+        pytest.param(http_answer(b"model is loading", "503 X"), PolicyUnreachable, "HTTP 503, as a server that loads its model, .*loading", id="503"),
+        pytest.param(http_answer(b"", "502 Bad Gateway"), PolicyUnreachable, "HTTP 502, .*or a proxy whose server is away: nothing", id="502"),
+        pytest.param(http_answer(b"", "504 Gateway Timeout"), PolicyUnreachable, "HTTP 504, .*or a proxy whose server is away: nothing", id="504"),
         pytest.param(NOT_FOUND, BadReply, "answers with HTTP 404: there is nothing to ask at this path", id="404"),
         pytest.param(http_answer(b"", "401 Unauthorized"), PolicyUnreachable, "HTTP 401 and wants a key: say api_key_env=NAME", id="401"),
         pytest.param(http_answer(b"", "307 Temporary Redirect"), BadReply, "refuses the request with HTTP 307: nothing", id="307"),
@@ -171,9 +174,33 @@ def test_an_answer_that_never_comes_is_not_waited_for(load: Load) -> None:
 
     with RawServer(hangs) as server:
         policy, began_s = load(server.port), time.monotonic()
-        with pytest.raises(PolicyUnreachable, match="did not answer within 0.4 s; the option timeout=S or first_timeout=S waits longer"):
+        with pytest.raises(PolicyTimeout, match="did not answer within 0.4 s; the option timeout=S or first_timeout=S waits longer"):
             policy.act({0: observation()})
         assert time.monotonic() - began_s < 2
+        assert np.array_equal(policy.act({0: observation()})[0].values, np.array(ROWS, np.float32))
+
+
+def test_a_proxy_whose_server_is_away_is_no_server_without_an_announcement(load: Load) -> None:
+    with RawServer(http_answers(http_answer(b"bad gateway", "502 Bad Gateway"))) as server:
+        with pytest.raises(PolicyUnreachable, match=r"/vlagym answers with HTTP 502, .*bad gateway"):
+            load(server.port)
+
+
+def test_a_server_that_was_away_may_take_as_long_for_its_first_answer_as_when_it_was_new(load: Load) -> None:
+    """While it loads, what stands before it says 503; then it compiles, for longer than any later answer takes."""
+    left = [GOOD, http_answer(b"", "503 Service Unavailable"), GOOD]
+
+    def compiles(server: RawServer, line: socket.socket) -> None:
+        while (body := server.read_http(line)) is not None:
+            if body and len(left) == 1:
+                server.is_over.wait(0.8)
+            line.sendall(left.pop(0) if body else NOT_POST)
+
+    with RawServer(compiles) as server:
+        policy = load(server.port, timeout="0.4", first_timeout="9")
+        policy.act({0: observation()})
+        with pytest.raises(PolicyUnreachable, match="HTTP 503"):
+            policy.act({0: observation()})
         assert np.array_equal(policy.act({0: observation()})[0].values, np.array(ROWS, np.float32))
 
 

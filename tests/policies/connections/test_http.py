@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from raw_server import RawServer, Talk, http_answer, http_answers
-from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable
+from vlagym.envs.errors import BadData, BadReply, PolicyTimeout, PolicyUnreachable
 from vlagym.policies.connections import http
 from vlagym.policies.connections.http import HttpConnection
 from vlagym.policies.connections.limits import Limits
@@ -108,8 +108,8 @@ def drops(sent: bytes) -> Callable[[RawServer, socket.socket], None]:
 @pytest.mark.parametrize(
     ("talk", "error", "words"),
     [
-        pytest.param(never, PolicyUnreachable, r"POST http://127.0.0.1:\d+/act did not answer within 0.3 s", id="never answers"),
-        pytest.param(trickle, PolicyUnreachable, "did not answer within 0.3 s", id="trickles"),
+        pytest.param(never, PolicyTimeout, r"POST http://127.0.0.1:\d+/act did not answer within 0.3 s", id="never answers"),
+        pytest.param(trickle, PolicyTimeout, "did not answer within 0.3 s", id="trickles"),
         pytest.param(drops(b""), PolicyUnreachable, r"closed the connection before its answer was whole \(RemoteDisconnected", id="drops"),
         pytest.param(drops(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), PolicyUnreachable, "before its answer was whole", id="half a body"),
         pytest.param(drops(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf"), PolicyUnreachable, "was whole", id="half a piece"),

@@ -13,7 +13,7 @@ import pytest
 from raw_server import RawServer
 from raw_websocket import closed_port, frame, goodbye, raw_websocket, sends
 
-from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable, VlagymError
+from vlagym.envs.errors import BadData, BadReply, PolicyTimeout, PolicyUnreachable, VlagymError
 from vlagym.policies.connections import websocket
 from vlagym.policies.connections.limits import Limits
 from vlagym.policies.connections.websocket import WebSocket
@@ -142,7 +142,7 @@ HUGE = 10 * 2**30
     [
         (sends(frame(b"x" * 100, announced=HUGE)), BadReply, r"announced a message that is larger than 1 MiB \(option max_mib=N\); it was not read"),
         (sends(frame(b"x" * 700_000, is_last=False), frame(b"x" * 700_000, opcode=0)), BadReply, r"larger than 1 MiB"),
-        (sends(), PolicyUnreachable, r"has not answered within 0.5 s \(option first_timeout=S\)"),
+        (sends(), PolicyTimeout, r"has not answered within 0.5 s \(option first_timeout=S\)"),
         (sends(frame(b"x" * 100, announced=500)), PolicyUnreachable, r"has not answered within 0.5 s"),
         (answers(goodbye(1011, "Traceback in previous frame.")), PolicyUnreachable, r"with code 1011 \(Traceback in previous frame.\)"),
         (sends(goodbye(1008, "")), PolicyUnreachable, r"closed the connection with code 1008 \(no reason given\)"),

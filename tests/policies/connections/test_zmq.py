@@ -11,7 +11,7 @@ import pytest
 from raw_server import RawServer, http_answer
 from zmq_server import boast, replying, shake_hands
 
-from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyUnreachable
+from vlagym.envs.errors import BadData, BadReply, MissingPackage, PolicyTimeout, PolicyUnreachable
 from vlagym.policies.connections.limits import Limits
 from vlagym.policies.connections.zmq import ZmqConnection
 
@@ -78,7 +78,7 @@ def test_the_first_answer_may_take_longer_than_the_others() -> None:
     limits = Limits(timeout_s=0.2, first_timeout_s=5.0, connect_timeout_s=2.0)
     with replying(slow) as port, contextlib.closing(connect(port, limits)) as connection:
         assert connection.ask(b"x") == b"x"
-        with pytest.raises(PolicyUnreachable, match="did not answer within 0.2 s"):
+        with pytest.raises(PolicyTimeout, match="did not answer within 0.2 s"):
             connection.ask(b"y")
 
 

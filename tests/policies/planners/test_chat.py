@@ -174,7 +174,9 @@ def test_every_call_is_answered_also_bad_ones_and_the_image_follows(short: Short
     )
     second = chat.requests[1]["messages"]
     assert [m["role"] for m in second] == ["system", "user", "assistant", "tool", "tool", "user"]
-    assert second[2] == {"role": "assistant", "content": None, "tool_calls": [bad, unknown]}, "it is sent back unchanged"
+    read = {**bad, "function": {"name": "pick", "arguments": "{}"}}
+    assert second[2] == {"role": "assistant", "content": None, "tool_calls": [read, unknown]}, "servers that read it once more can"
+    assert any("the arguments of the call a were no JSON object: {object: can" in str(entry.get("left_out")) for entry in said)
     assert second[3] == {"role": "tool", "tool_call_id": "a", "content": "error: the arguments are no JSON (JSONDecodeError)"}
     assert second[4]["content"] == "not done: the call before it failed" and len(images(second[5])) == 1
     assert "error: (9999, 0) is not within the image, which is 256 pixels wide and 256 high" in json.dumps(chat.requests[2])
@@ -210,6 +212,42 @@ def test_calls_of_the_model_are_bounded(short: Short) -> None:
     said, measures, chat = short.said(lambda request: [("pick", {"object_xy": [0, 9999]})], {"max_calls": "4"})
     assert len(chat.requests) == 4 and measures["model_calls"] == 4.0 and measures["plan_valid"] == 1.0
     assert any("asked 4 times" in str(entry.get("event")) for entry in said)
+
+
+def completion_of(message: str) -> Raw:
+    """Returns a completion around a message that is written as it is, with what Python would not write."""
+    usage = '{"prompt_tokens": 1%s, "completion_tokens": NaN}' % ("0" * 400)
+    body = '{"choices": [{"message": %s, "finish_reason": "stop"}], "usage": %s}' % (message, usage)
+    return Raw(200, body.encode())
+
+
+def call_of(arguments: str) -> str:
+    function = '{"name": "pick", "arguments": %s}' % json.dumps(arguments)
+    return '{"role": "assistant", "content": null, "tool_calls": [{"id": "a", "type": "function", "function": %s}]}' % function
+
+
+NONSENSE = {
+    "a pixel of 400 digits": call_of('{"object": "x", "object_xy": [1%s, 5]}' % ("0" * 400)),
+    "half a character": '{"role": "assistant", "content": "I \\ud800 think"}',
+    "half a character in a name": call_of('{"object": "\\ud83d"}'),
+    "half a character in a program": '{"role": "assistant", "content": "```\\npick(\\"\\\\ud83d\\")\\n```"}',
+    "numbers that are none in a field nobody knows": '{"role": "assistant", "content": "x", "logprob": NaN, "score": [1e999, -Infinity]}',
+    "lists without an end": call_of("[" * 100_000),
+    "a field of many letters": '{"role": "assistant", "content": "x", "reasoning": "%s", "other": [%s]}' % ("r" * 300_000, "1," * 90_000 + "1"),
+    "a text of many letters": '{"role": "assistant", "content": "%s"}' % ("A" * 2_000_000),
+    "a thousand calls": '{"tool_calls": [%s]}' % ",".join('{"id": "c", "function": {"name": "pi ck", "arguments": "{}"}}' for _ in range(1000)),
+}
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_nonsense_of_a_model_is_its_failure_and_kept_within_bounds(what: str, short: Short) -> None:
+    manner = "program" if "program" in what else "tools"
+    said, measures, chat = short.said(lambda request: completion_of(NONSENSE[what]), {"manner": manner, "max_calls": "3"})
+    assert len(chat.requests) == 3 and measures["plan_valid"] in (0.0, 1.0) and measures["prompt_tokens"] is None
+    kept = json.dumps(said, ensure_ascii=False, allow_nan=False).encode()
+    assert len(kept) < 3 * 300_000 and len(json.dumps(chat.requests[2])) < 2_000_000
+    if what == "a thousand calls":
+        assert "1000 calls were made at once; those after the first 32 were not heard" in kept.decode()
 
 
 def test_only_the_last_images_are_sent_again(short: Short) -> None:
