@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -12,12 +14,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from vlagym.benchmark.patience import patiently
 from vlagym.benchmark.rollout import Decision, PolicyFailed, record_of
-from vlagym.envs.errors import BadData, BadPolicyOutput
+from vlagym.envs.errors import BadData, BadPolicyOutput, PolicyTimeout, PolicyUnreachable
 from vlagym.envs.types import ActionChunk, ActionSpec, EndedBy, ErrorRecord, Observation
 from vlagym.policies.base import EpisodeContext, Policy, check_chunks
 from vlagym.policies.conventions import agreed_action
 
 Result = TypeVar("Result", covariant=True)
+_Answer = TypeVar("_Answer")
 
 _ONE_THREAD = {name: "1" for name in ("LP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
 """With one process a core, threads within a process only take time from each other. LP_ is the software renderer."""
@@ -89,7 +92,8 @@ class Crew(Generic[Result]):
     """Acts in the caller's process for all players at once; None where players need none or have their own."""
     workers: int = 1
     job_timeout_s: float | None = None
-    """Wall time after which a job is given up and its worker ended; None: never. It needs worker processes."""
+    """Wall time after which a job is given up and its worker ended, less the time for which its policy was waited for; None: never. It needs worker
+    processes."""
     reconnect_s: float = 0.0
     """How long the policy is waited for where it cannot be reached when an episode begins."""
 
@@ -145,10 +149,12 @@ class Desk:
 
     A slot whose chunk is missing or bad pays alone; the policy is not asked again. Where the call itself raises, nobody can say which slot
     is to blame, nor what the call has done to what the policy remembers of the others. So all episodes of that call are begun again, and
-    from then on each of them is asked in a call of its own: the one that raises then is to blame. Everybody else goes on in batches.
+    from then on each of them is asked in a call of its own: the one that raises then is to blame. Everybody else goes on in batches. A call that is
+    answered too late is the error of all whom it asked: the policy may compute still, and is not asked the same once more.
 
     A policy that cannot be reached when an episode begins, which is until its first answer, is waited for: nothing has happened yet that it could
-    have forgotten. One that is lost later costs the episode.
+    have forgotten. One that is lost later costs the episode. One wait serves all who wait: what was given out before it ended in vain is not waited
+    for once more, one after another, but tried once.
     """
 
     def __init__(self, policy: Policy, reconnect_s: float = 0.0) -> None:
@@ -164,16 +170,28 @@ class Desk:
         """Slot -> its episode, of which nothing was answered yet."""
         self._episode: dict[int, str] = {}
         """Slot -> digest."""
+        self._given_s: dict[int, float] = {}
+        """Slot -> when its episode was given out; time.monotonic()."""
+        self._vain_s = -math.inf
+        """When the policy was last waited for in vain."""
         self._suspects: set[str] = set()
         """Digests of episodes that were in a call that raised."""
 
-    def begin(self, context: EpisodeContext) -> ErrorRecord | None:
-        """Begins an episode; returns what the policy raised."""
+    def begin(self, context: EpisodeContext, given_s: float | None = None) -> ErrorRecord | None:
+        """Begins an episode; returns what the policy raised.
+
+        Args:
+          context: The episode.
+          given_s: When it was given out, of time.monotonic(); None: now.
+        """
+        self._given_s[context.slot] = time.monotonic() if given_s is None else given_s
         try:
             self._agreed[context.slot] = agreed_action(self._policy.spec, context.action)
             self._episode[context.slot], self._fresh[context.slot] = context.digest, context
-            patiently(lambda: self._policy.reset(context), self._policy.spec.name, self._reconnect_s)
-        except (Exception, SystemExit) as error:
+            self._patiently(lambda: self._policy.reset(context), [context.slot])
+        except BaseException as error:
+            if _is_from_outside(error):
+                raise
             return blamed(error)
         return None
 
@@ -190,8 +208,11 @@ class Desk:
     def _ask(self, asked: Mapping[int, Observation]) -> dict[int, Answer]:
         try:
             chunks, latency_s = self._chunks(asked)
-        except (Exception, SystemExit) as error:
-            if len(asked) == 1:
+        except BaseException as error:
+            if _is_from_outside(error):
+                raise
+            is_all_of_theirs = isinstance(error, PolicyTimeout) or (_is_away(error) and self._reconnect_s > 0 and self._is_beginning(asked))
+            if len(asked) == 1 or is_all_of_theirs:
                 return dict.fromkeys(asked, blamed(error))
             self._suspects.update(self._episode[slot] for slot in asked)
             return {slot: StartAgain() for slot in asked}
@@ -209,11 +230,27 @@ class Desk:
                 self._policy.reset(self._fresh[slot])
             return ask()
 
-        is_beginning = all(slot in self._fresh for slot in asked)
-        answer = patiently(ask, self._policy.spec.name, self._reconnect_s if is_beginning else 0.0, begin_and_ask)
+        answer = self._patiently(ask, asked, begin_and_ask) if self._is_beginning(asked) else ask()
         for slot in asked:
             self._fresh.pop(slot, None)
         return answer
+
+    def _is_beginning(self, slots: Iterable[int]) -> bool:
+        """Returns whether none of these episodes has had an answer yet."""
+        return all(slot in self._fresh for slot in slots)
+
+    def _patiently(self, attempt: Callable[[], _Answer], slots: Iterable[int], again: Callable[[], _Answer] | None = None) -> _Answer:
+        """Returns what an attempt returns; waits for the policy, unless one has waited in vain since these episodes were given out."""
+        was_in_vain = any(self._given_s[slot] < self._vain_s for slot in slots)
+        try:
+            return patiently(attempt, self._policy.spec.name, 0.0 if was_in_vain else self._reconnect_s, again)
+        except PolicyUnreachable as error:
+            if _is_away(error) and was_in_vain:
+                waited = f"it was waited for with another episode, {self._reconnect_s:g} s long (option reconnect=S)"
+                raise PolicyUnreachable(f"{error}; {waited}") from error
+            if _is_away(error) and self._reconnect_s > 0:
+                self._vain_s = time.monotonic()
+            raise
 
     def _checked(self, slot: int, chunks: Mapping[int, ActionChunk], latency_s: float) -> Answer:
         try:
@@ -228,9 +265,21 @@ class Desk:
 
 
 def blamed(error: BaseException) -> ErrorRecord:
-    """Returns what a policy raised as the ledger keeps it. One that calls sys.exit ends its episode, not the run."""
+    """Returns what a policy raised as the ledger keeps it. One that calls sys.exit, or is cancelled, ends its episode, not the run."""
     record = record_of(error)
-    return replace(record, message=f"the policy called sys.exit({record.message})") if isinstance(error, SystemExit) else record
+    if isinstance(error, SystemExit):
+        return replace(record, message=f"the policy called sys.exit({record.message})")
+    return record if isinstance(error, Exception) else replace(record, message=f"the policy raised {record.type}({record.message})")
+
+
+def _is_from_outside(error: BaseException) -> bool:
+    """Returns whether a person has pressed Ctrl-C. Where that is not listened to, as in workers, KeyboardInterrupt is the policy's own."""
+    return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+
+def _is_away(error: BaseException) -> bool:
+    """Returns whether a policy is not there; one that answers too late is."""
+    return isinstance(error, PolicyUnreachable) and not isinstance(error, PolicyTimeout)
 
 
 class LocalPort:

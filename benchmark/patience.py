@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import TypeVar
 
-from vlagym.envs.errors import PolicyUnreachable
+from vlagym.envs.errors import PolicyTimeout, PolicyUnreachable
 
 Result = TypeVar("Result")
 
@@ -17,13 +19,27 @@ _GROWTH = 1.6
 _TOLD_MAX = 300
 
 _LOG = logging.getLogger(__name__)
+_LISTENER: ContextVar[Callable[[float], None] | None] = ContextVar("vlagym_listener_to_patience", default=None)
+
+
+@contextlib.contextmanager
+def overheard(listener: Callable[[float], None]) -> Iterator[None]:
+    """Tells a listener of each wait inside, before its pause: how long the attempt took that failed and how long the pause will be, in s together.
+
+    Whoever limits the time of a job takes that off: a job that waits for a server does nothing.
+    """
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
 
 
 def patiently(attempt: Callable[[], Result], whom: str, seconds: float, again: Callable[[], Result] | None = None) -> Result:
-    """Returns what an attempt returns. One that ends with PolicyUnreachable is made again while time is left.
+    """Returns what an attempt returns. One that ends with PolicyUnreachable is made again while time is left, but for PolicyTimeout.
 
-    Time counts from the beginning of the first attempt, so that a server which is there and took longer than that to say nothing is not asked
-    once more.
+    Who is asked again while it still computes what it was asked before, is only later the next time. Time counts from the beginning of the first
+    attempt.
 
     Args:
       attempt: Made at once.
@@ -32,14 +48,21 @@ def patiently(attempt: Callable[[], Result], whom: str, seconds: float, again: C
       again: What is made instead after a pause; None: the same.
 
     Raises:
-      PolicyUnreachable: That of the last attempt. Whatever else an attempt raises leaves at once.
+      PolicyUnreachable: That of the last attempt. Whatever else an attempt raises leaves at once, PolicyTimeout too.
     """
     began_s, pause_s, is_told = time.monotonic(), FIRST_PAUSE_S, False
     while True:
+        tried_s = time.monotonic()
         try:
             result = attempt()
+        except PolicyTimeout:
+            raise
         except PolicyUnreachable as error:
-            left_s = seconds - (time.monotonic() - began_s)
+            now_s = time.monotonic()
+            left_s = seconds - (now_s - began_s)
+            pause_s = max(0.0, min(pause_s, left_s))
+            if seconds > 0 and (listener := _LISTENER.get()) is not None:
+                listener(now_s - tried_s + pause_s)
             if left_s <= 0:
                 if not is_told:
                     raise
@@ -51,7 +74,7 @@ def patiently(attempt: Callable[[], Result], whom: str, seconds: float, again: C
             if is_told:
                 _LOG.warning("%s is back after %.0f s", whom, time.monotonic() - began_s)
             return result
-        time.sleep(min(pause_s, left_s))
+        time.sleep(pause_s)
         pause_s = min(_GROWTH * pause_s, LONGEST_PAUSE_S)
         attempt = again or attempt
 

@@ -34,6 +34,10 @@ from vlagym.policies import ensemble
 from vlagym.policies.base import check_notes
 from vlagym.policies.chunking import Chunking, ChunkPlayer
 from vlagym.policies.conventions import Pipeline
+from vlagym.policies.sent_keys import cleaned
+
+_LINE_MAX, _TRACEBACK_MAX = 4000, 24_000
+"""Letters that the ledger keeps of a message, of each line of a traceback, and of a whole traceback."""
 
 
 class Playable(Protocol):
@@ -388,6 +392,20 @@ def _blame(by: EndedBy) -> Iterator[None]:
 
 
 def record_of(error: BaseException) -> ErrorRecord:
-    """Returns an exception as the ledger keeps it. What is no character of UTF-8, as half of a surrogate pair, is escaped: no text may stop a run."""
-    message, text = (t.encode("utf-8", "backslashreplace").decode() for t in (str(error), "".join(traceback.format_exception(error))))
+    """Returns an exception as the ledger keeps it: without the keys that were sent, which an error that is chained to it may repeat.
+
+    What is no character of UTF-8, as half of a surrogate pair, is escaped: no text may stop a run. Neither may one fill the ledger: what is too long
+    loses its middle.
+    """
+    message, text = (cleaned(text) for text in (str(error), "".join(traceback.format_exception(error))))
+    text = "\n".join(_bounded(line, _LINE_MAX) for line in text.split("\n"))
+    message, text = (_bounded(t, most).encode("utf-8", "backslashreplace").decode() for t, most in ((message, _LINE_MAX), (text, _TRACEBACK_MAX)))
     return ErrorRecord(type=type(error).__name__, message=message, traceback=text)
+
+
+def _bounded(text: str, most: int) -> str:
+    """Returns a text of so many letters at most, and a mark where others were."""
+    if len(text) <= most:
+        return text
+    begin = most // 3
+    return f"{text[:begin]} … {len(text) - most} letters are left out … {text[begin - most :]}"

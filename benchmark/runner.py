@@ -265,7 +265,7 @@ def session(
             weights=options.suite.cost,
             reconnect_s=reconnect_s,
         )
-        with _store(options, header) as store:
+        with _store(options, header, episodes) as store:
             jobs = _jobs(options, episodes, store)
             workers = min(options.workers or min(usable_cores(), _WORKERS_MAX), max(1, len(jobs)))
             reporter.begins(store.path, len(episodes), len(episodes) - len(jobs), workers if options.executor != "serial" else 0)
@@ -378,7 +378,7 @@ def _probe(options: RunOptions, episodes: Sequence[EpisodeSpec], policy: Policy)
     return _Probe(found, looks, world.gl_renderer() if renders else None)
 
 
-def _store(options: RunOptions, header: RunHeader) -> Store:
+def _store(options: RunOptions, header: RunHeader, episodes: Sequence[EpisodeSpec]) -> Store:
     if options.resume is None:
         return Store.create(options.out or default_folder(options.policy, options.suite.name), header)
     store = Store.resume(options.resume)
@@ -389,6 +389,15 @@ def _store(options: RunOptions, header: RunHeader) -> Store:
             f"{options.resume} cannot be resumed like this, for its numbers would not belong together: {'; '.join(different[:4])}"
             + (f"; and {len(different) - 4} more" if len(different) > 4 else "")
             + f". Resume it as it was begun (`vlagym run --resume {options.resume}`), or begin another run"
+        )
+    wanted = {episode.digest() for episode in episodes}
+    strange = [f"{r.task} seed {r.seed}" for r in store.results() if r.digest not in wanted]
+    if strange:
+        store.close()
+        raise BadData(
+            f"{options.resume} cannot be resumed: its ledger holds {len(strange)} episodes that its suite does not, {', '.join(strange[:3])}"
+            + (f" and {len(strange) - 3} more" if len(strange) > 3 else "")
+            + f". Lines of another run are among them; `vlagym verify {options.resume}` finds which"
         )
     if (going_on := relocation.noted(store.header, header)) is not store.header:
         store.update_header(going_on)

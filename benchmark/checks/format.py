@@ -7,7 +7,6 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from vlagym.envs import catalog
 from vlagym.envs.errors import VlagymError
 from vlagym.envs.types import Certificate, stream
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing, Stage
-from vlagym.results.format import FIELDS, Format
+from vlagym.results.format import ABSENT, FIELDS, Format
 
 NUM_DEMONSTRATIONS = 3
 STEPS = (17, 1, 40)
@@ -56,19 +55,6 @@ JOINT_DELTA = dataclasses.replace(
     ),
 )
 """The other convention in which the motion is told: some formats are of joint motion."""
-ABSENT: Mapping[str, Any] = {
-    "spec": None,
-    "proprio": {},
-    "privileged": {},
-    "depth": {},
-    "commands": {},
-    "stages": (),
-    "paraphrases": (),
-    "certificate": None,
-    "timestamps_s": None,
-    "extra": {},
-}
-"""What a demonstration is written with in a format that has no place for it."""
 
 
 def _complaints(name: str) -> Iterator[str]:

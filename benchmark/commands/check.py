@@ -32,13 +32,13 @@ def main(args: Sequence[str]) -> int:
     axes.add_argument("--task", action="append", metavar="NAME", help="only these tasks; all of them where there is none")
     axes.add_argument("--level", action="append", type=int, metavar="N", help="only these levels")
     axes.add_argument("--robot", metavar="NAME", help="the tasks that it does, with it; also of a policy: the robot that it is probed on")
-    axes.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores")
+    axes.add_argument("--workers", type=int, metavar="N", help="processes in which axes are proved; default: the usable cores")
     policies = parser.add_argument_group("policies", "A policy that is named is probed: what it is shown, what its actions do.")
     policies.add_argument("--policy-option", action="append", default=[], metavar="KEY=VALUE", help="is passed to the policy; may be repeated")
     policies.add_argument("--profile", metavar="NAME", help="probes a profile, or a .toml file, with no policy behind it")
     policies.add_argument("--rig", metavar="NAME", help="the station that it is probed at; default: the rig that the policy or profile was made for")
     policies.add_argument("--control", metavar="NAME", help="the episodes' action convention; default: the first that takes what is sent")
-    policies.add_argument("--demonstrations", type=int, metavar="N", help="of the expert, of each of three tasks (4)")
+    policies.add_argument("--demonstrations", type=int, metavar="N", help="of the expert, of each of three tasks (4); policies are asked about all")
     policies.add_argument("--png", metavar="FILE", help="writes what the policy is shown")
     options = parser.parse_args(args)
     whats = options.what or ([] if options.profile else check.kinds())
@@ -112,13 +112,17 @@ def _probed(names: Sequence[str], options: argparse.Namespace) -> list[check.Ver
     asked = Asked(where, options.demonstrations or 4, Path(options.png) if options.png else None)
     settings = parse_options(options.policy_option)
     with console.Progress(len(names) + bool(options.profile), "probe", unit="policy") as progress:
+
+        def telling(name: str) -> Asked:
+            return asked._replace(tell=lambda step: progress.advance(0, note=f"{name}: step {step}"))
+
         verdicts = []
         for name in names:
-            verdicts.append(check.check("policy", name, partial(complaints, options=settings, asked=asked)))
+            verdicts.append(check.check("policy", name, partial(complaints, options=settings, asked=telling(name))))
             progress.advance(note=name)
         if options.profile:
             profile = load_profile(options.profile)
-            at = asked._replace(where=where._replace(rig=options.rig or profile.rig))
+            at = telling(options.profile)._replace(where=where._replace(rig=options.rig or profile.rig))
             verdicts.append(check.check("profile", options.profile, lambda name: probe(profile.spec(profile.name), None, at)))
             progress.advance(note=options.profile)
     return verdicts

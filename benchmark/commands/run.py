@@ -76,7 +76,8 @@ def _parse(args: Sequence[str]) -> Namespace:
     how.add_argument("--retries", type=int, metavar="N", help="further attempts of an episode that ends in an error; 0 by default")
     stop = "ends the run after so many episodes in a row that the policy brought down, 5 by default; 0: never. What was played is kept"
     how.add_argument("--stop-after-errors", type=int, default=5, metavar="N", help=stop)
-    how.add_argument("--episode-timeout", type=float, metavar="S", help="gives an episode up as an error after so many seconds of wall time")
+    limit = "gives an episode up as an error after so many seconds of wall time; those for which its server is waited for do not count"
+    how.add_argument("--episode-timeout", type=float, metavar="S", help=limit)
     how.add_argument("--shuffle", type=int, metavar="SEED", help="plays the episodes in another order; the results do not depend on it")
     how.add_argument("--quality", help="of the images: fast (default), medium or high")
     how.add_argument("--look", help="of the robot: auto (default) or one of its looks; of several robots: g1=menagerie,panda=auto")

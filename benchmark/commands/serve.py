@@ -30,15 +30,17 @@ def main(args: Sequence[str]) -> int:
     from vlagym.envs.errors import BadData
     from vlagym.policies.loading import load_policy, parse_options
     from vlagym.policies.serving.counter import servable
+    from vlagym.policies.serving.host import check_host, reached_at
 
     if not 0 <= options.port <= 65535:
         raise BadData(f"a port is 0 to 65535, not {options.port}")
+    check_host(options.host)
     server_of = catalog.load("protocol", options.protocol)
     with contextlib.closing(load_policy(options.policy, parse_options(options.policy_option))) as policy:
         servable(policy.spec)
         with server_of(policy, options.host, options.port) as server:
             console.answer(server.url)
-            reached = f"{options.protocol}:{server.url}"  # the adapter bears the name of the protocol
+            reached = f"{options.protocol}:{reached_at(server.url)}"  # the adapter bears the name of the protocol
             rig = "" if policy.spec.rig is None else f" --rig {policy.spec.rig}"  # at its own station, for elsewhere it is not played
             console.note(f"{policy.spec.name} is served by {options.protocol}. Try it: vlagym run --policy {reached} --suite smoke{rig}")
             with contextlib.suppress(KeyboardInterrupt):

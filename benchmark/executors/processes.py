@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vlagym.benchmark.executor import Answer, Crew, Desk, Finished, Job, Schedule, StartAgain, one_thread_each, unpack
+from vlagym.benchmark.patience import overheard
 from vlagym.benchmark.rollout import Decision, PolicyFailed, record_of
 from vlagym.envs.errors import PolicyUnreachable, VlagymError
 from vlagym.envs.types import ErrorRecord, Observation
@@ -61,6 +62,8 @@ class _Worker:
         """Whether it has said that it began its job."""
         self.given_s = 0.0
         """When it was given its job; time.monotonic()."""
+        self.waited_s = 0.0
+        """How much of the time since then went by in waiting for the policy."""
         self.is_ready = False
         args = (crew.make, theirs, slot, crew.policy is not None, last_words)
         with one_thread_each():
@@ -125,7 +128,9 @@ class _Floor:
             for worker in self._workers.values():
                 self._assign(worker)
             if asked and desk is not None:
-                for slot, answer in desk.answer(asked).items():
+                with overheard(self._excuse):
+                    answers = desk.answer(asked)
+                for slot, answer in answers.items():
                     self._workers[slot].say("answer", answer)
             yield from ended
 
@@ -155,15 +160,20 @@ class _Floor:
     def _assign(self, worker: _Worker) -> None:
         if worker.is_ready and worker.job is None:
             worker.job = self._schedule.take()
-            worker.has_begun, worker.given_s = False, time.monotonic()
+            worker.has_begun, worker.given_s, worker.waited_s = False, time.monotonic(), 0.0
             if worker.job is not None:
                 worker.say("job", worker.job)
 
     def _patience_s(self) -> float | None:
         """Returns how long may be waited before a job has taken too long; None: for ever."""
         limit_s = self._crew.job_timeout_s
-        given = [w.given_s for w in self._workers.values() if w.job is not None]
+        given = [w.given_s + w.waited_s for w in self._workers.values() if w.job is not None]
         return None if limit_s is None or not given else max(0.0, min(given) + limit_s - time.monotonic())
+
+    def _excuse(self, seconds: float) -> None:
+        """Takes time off all jobs for which the policy was waited for here: nobody was answered meanwhile."""
+        for worker in self._workers.values():
+            worker.waited_s += seconds
 
     def _give_up(self, silent: list[_Worker]) -> list[Finished]:
         """Ends the workers whose job has taken too long; returns these jobs."""
@@ -171,7 +181,7 @@ class _Floor:
         ended: list[Finished] = []
         for worker in silent:
             job = worker.job
-            if limit_s is None or job is None or time.monotonic() - worker.given_s < limit_s:
+            if limit_s is None or job is None or time.monotonic() - worker.given_s - worker.waited_s < limit_s:
                 continue
             pid = worker.process.pid
             del self._workers[worker.slot]
@@ -197,8 +207,12 @@ class _Floor:
             raise VlagymError(f"a worker could not begin: {content.type}: {' '.join(content.message.split())}")
         elif kind == "began":
             worker.has_begun = True
+        elif kind == "waits":
+            worker.waited_s += content
         elif kind == "begin" and desk is not None:
-            worker.say("answer", desk.begin(content))
+            with overheard(self._excuse):
+                error = desk.begin(content, worker.given_s)
+            worker.say("answer", error)
         elif kind == "ask":
             asked[worker.slot] = content
         elif kind == "again" and job is not None:
@@ -286,7 +300,8 @@ def _serve(make: Any, pipe: Connection[Any, Any], slot: int, has_policy: bool, l
         while (message := pipe.recv())[0] == "job":
             pipe.send(("began", None))
             try:
-                answer = ("done", player.play(message[1], port))
+                with overheard(lambda seconds: pipe.send(("waits", seconds))):
+                    answer = ("done", player.play(message[1], port))
             except StartAgain:
                 answer = ("again", None)
             except Exception as error:

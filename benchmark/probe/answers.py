@@ -23,8 +23,8 @@ from vlagym.policies.conventions import Pipeline, connect
 Array = NDArray[np.float64]
 FOLLOWS = 0.4
 """Cosine between what is said and what the expert does, over all observations, from which on answers are said to follow it."""
-SURE = 4.0
-"""Standard errors by which another reading must be better to be named."""
+SURE, LIKELY = 4.0, 2.5
+"""Standard errors by which another reading must be better to be named, and to be spoken of as one that may be right."""
 BETTER = 0.15
 """Share of the error that it must explain."""
 BETTER_IN_PART, FEWEST = 0.4, 6
@@ -81,6 +81,8 @@ class Judgement:
     wanted: Intents
     follows: bool
     """Whether the answers follow the expert in some reading: without it there is no evidence."""
+    likely: Fit | None = None
+    """A reading that fits better than all that was named, and not so surely that it is named."""
 
     def rows(self) -> Iterator[dict[str, object]]:
         """Yields what each number of an action has in common with the expert's, as declared."""
@@ -162,12 +164,13 @@ def judge(policy: Policy, samples: Sequence[Sample], sent: ObservationSpec) -> J
     own = statistics_of(spec, [s.shown for s in samples])
     start = Fit(suspicion=None, parts=losses_by_part(asked.said(spec), asked.wanted), said=asked.said(spec))
     found: list[Suspicion] = []
-    now, tried = start, tuple[Fit, ...]()
+    now, tried, likely = start, tuple[Fit, ...](), None
     for turn in range(MOST):
         fits = list(_fits(asked, spec, now, own, only_numbers=policy.spec.action is None, is_first=turn == 0))
         tried = tried or tuple(sorted([start, *fits], key=lambda fit: fit.loss))
         best = chosen(now, fits, asked.wanted)
         if best is None or best.suspicion is None:
+            likely = chosen(now, fits, asked.wanted, LIKELY)
             break
         now = best
         found.append(best.suspicion)
@@ -176,7 +179,8 @@ def judge(policy: Policy, samples: Sequence[Sample], sent: ObservationSpec) -> J
             break
         spec = best.suspicion.edit(spec)
     does_follow = follows(now.said, asked.wanted)
-    return Judgement(num=len(samples), declared=start, findings=tuple(found), after=now, tried=tried, wanted=asked.wanted, follows=does_follow)
+    return Judgement(num=len(samples), declared=start, findings=tuple(found), after=now, tried=tried, wanted=asked.wanted, follows=does_follow,
+                     likely=likely)  # fmt: skip
 
 
 def _fits(asked: Interrogation, spec: PolicySpec, now: Fit, own: dict[str, dict[str, Normalisation]], *, only_numbers: bool,
@@ -224,30 +228,74 @@ def _gain(said: Array, wanted: Array) -> float:
     return float((said * wanted).sum()) / below if below > 1e-12 else 0.0
 
 
-def chosen(now: Fit, fits: Sequence[Fit], wanted: Intents) -> Fit | None:
-    """Returns the reading that explains the answers surely and clearly better than `now`, the first of those that are as good as the best."""
-    able = [fit for fit in fits if _is_better(now, fit, wanted) and follows(fit.said, wanted)]
+def chosen(now: Fit, fits: Sequence[Fit], wanted: Intents, sure: float = SURE) -> Fit | None:
+    """Returns the reading that explains the answers surely and clearly better than `now`, the first of those that are as good as the best.
+
+    Where others of its kind fit exactly as well, its finding says so: nothing that was asked tells them apart.
+    """
+    able = [fit for fit in fits if _is_better(now, fit, wanted, sure) and follows(fit.said, wanted)]
     if not able:
         return None
     best = min(fit.loss for fit in able)
-    return next(fit for fit in able if fit.loss <= 1.02 * best + 0.005)
+    first = next(fit for fit in able if fit.loss <= 1.02 * best + 0.005)
+    suspicion = first.suspicion
+    assert suspicion is not None
+    others = [fit.suspicion.fits_as for fit in able if fit.suspicion is not None and fit is not first and _is_twin(fit, first)]
+    if suspicion.fits_as is None or not others:
+        return first
+    told = f"{suspicion.finding}, and exactly as well as {' or '.join(word for word in others if word)}: what was asked does not tell them apart"
+    return replace(first, suspicion=replace(suspicion, finding=told))
 
 
-def _is_better(now: Fit, other: Fit, wanted: Intents) -> bool:
+def _is_twin(one: Fit, other: Fit) -> bool:
+    a, b = one.suspicion, other.suspicion
+    return a is not None and b is not None and a.fits_as is not None and a.kind == b.kind and abs(one.loss - other.loss) < 1e-3
+
+
+def _is_better(now: Fit, other: Fit, wanted: Intents, sure: float) -> bool:
     """Returns whether a reading is better over all parts, or in one of them, where the expert does something in it, and no worse over all."""
     gained = now.losses - other.losses
-    if gained.mean() > max(0.03, BETTER * now.loss) and _is_sure(gained):
+    if gained.mean() > max(0.03, BETTER * now.loss) and is_sure(gained, sure):
         return True
     for name in now.parts:
         is_there = is_active(wanted, name)
         before, gained_there = now.parts[name][is_there], (now.parts[name] - other.parts[name])[is_there]
-        if gained.mean() > 0 and len(before) >= FEWEST and gained_there.mean() > BETTER_IN_PART * before.mean() and _is_sure(gained_there):
+        if gained.mean() > 0 and len(before) >= FEWEST and gained_there.mean() > BETTER_IN_PART * before.mean() and is_sure(gained_there, sure):
             return True
     return False
 
 
-def _is_sure(gained: Array) -> bool:
-    return len(gained) > 1 and bool(gained.mean() > SURE * gained.std(ddof=1) / np.sqrt(len(gained)))
+def is_sure(gained: Array, sure: float = SURE) -> bool:
+    """Returns whether a gain is no chance.
+
+    By its standard error; or, where few observations gain much and the others nothing, so that the standard error says little, because hardly any of
+    them loses: were each as likely a loss as a gain, the sum would be so large no more often than a normal number lies beyond `sure` deviations.
+
+    Args:
+      gained: `(N,)` of each observation.
+      sure: In standard errors.
+    """
+    from scipy.stats import norm
+
+    if len(gained) < 2 or gained.mean() <= 0:
+        return False
+    if gained.mean() > sure * gained.std(ddof=1) / np.sqrt(len(gained)):
+        return True
+    return bool(by_chance(gained) < norm.sf(sure))
+
+
+def by_chance(gained: Array) -> float:
+    """Returns how likely a sum at least as large is if each number could as well have the other sign; exact on a grid of 1/200 of the largest."""
+    most = float(np.abs(gained).max())
+    steps = np.rint(200 * gained / most).astype(int) if most > 0 else np.zeros(1, int)
+    sizes = np.abs(steps[steps != 0])
+    chances = np.zeros(int(sizes.sum()) + 1)
+    chances[0] = 1.0
+    for size in sizes:
+        moved = np.zeros_like(chances)
+        moved[size:] = chances[: len(chances) - size]
+        chances = (chances + moved) / 2
+    return float(chances[int(steps[steps > 0].sum()) :].sum())
 
 
 def follows(said: Intents, wanted: Intents) -> bool:

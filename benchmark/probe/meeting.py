@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,8 @@ class Asked(NamedTuple):
     """Demonstrations of each task."""
     png: Path | None = None
     """Where to write what the policy is shown."""
+    tell: Callable[[str], None] = lambda step: None
+    """Is told what is done now."""
 
 
 class Pair(NamedTuple):

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 EVERY = 8
 """Control steps between two observations about which a policy is asked."""
-ASKED_PER_TASK = 2
-"""Episodes of each task about whose observations it is asked; the others are only replayed."""
 
 
 class Ground(NamedTuple):
@@ -33,6 +31,8 @@ class Ground(NamedTuple):
     pairs: Sequence[Pair]
     sent: ObservationSpec
     pipeline: Pipeline
+    flags: str
+    """What is written behind `vlagym run` so that it plays there."""
 
 
 def probe(spec: PolicySpec, policy: Policy | None, asked: Asked) -> Iterator[str | Row]:
@@ -55,21 +55,26 @@ def probe(spec: PolicySpec, policy: Policy | None, asked: Asked) -> Iterator[str
         yield Note(f"not probed: {why}")
         return
     ground = ground_of(spec, asked.where, asked.per_task)
+    yield sides.station(spec, ground.pairs[0].policy, asked.where.rig)
     yield from sides.rows(spec, ground.pipeline, ground.sent)
+    yield Note(f"probed as it is played by: vlagym run --policy … --suite smoke{ground.flags}")
     yield from (Note(f"look again: {text}") for text in sides.remarks(spec))
     with contextlib.closing(World()) as world:
+        asked.tell("1 of 4, what it is shown")
         yield from _pictures(world, ground, asked)
         if spec.action is None:
             yield Note("takes whatever actions the environment has: there is no convention of its own to probe")
         else:
+            asked.tell("2 of 4, what its actions do")
             results = list(motion.moved(world, ground.pairs[0].policy, spec, ground.pipeline))
             yield from (m.row() for m in results)
             yield from motion.state_rows(results)
             yield from (Note(f"look again: {text}") for text in motion.hints(results, spec))
         shown = _demonstrations(world, ground, asked, policy is not None)
         if spec.action is not None:
-            yield from _replays(world, spec, shown)
+            yield from _replays(world, spec, shown, asked)
         if policy is not None:
+            asked.tell("4 of 4, what its answers mean")
             yield from about_answers(policy, shown, ground.sent)
 
 
@@ -84,6 +89,10 @@ def about_answers(policy: Policy, shown: Sequence[Demonstration], sent: Observat
         yield f"looks wrong: {finding.finding} ({judgement.declared.loss:.2f} from the expert's as declared, {judgement.after.loss:.2f} so)"
     if not judgement.follows:
         yield Note("its answers follow the expert in no reading that was tried: they are no evidence, neither for its declaration nor against it")
+    elif judgement.likely is not None and judgement.likely.suspicion is not None:
+        told = f"another reading fits better, but not surely: {judgement.likely.suspicion.finding}"
+        more = "ask about more with --demonstrations, and look at its documentation"
+        yield Note(f"look again: {told} ({judgement.after.loss:.2f} from the expert's without it, {judgement.likely.loss:.2f} with it); {more}")
     elif not judgement.findings:
         yield Note("its answers follow the expert as it declares itself, and no other reading that was tried explains them clearly better")
 
@@ -98,17 +107,43 @@ def ground_of(spec: PolicySpec, where: Where, per_task: int) -> Ground:
 
     robot: Robot = catalog.load("robot", next(pairs(where, "ee_delta", 1)).expert.robot)
     controls = ("default", *robot.controls) if where.control == "default" else (where.control,)
-    refused: ConventionMismatch | None = None
+    refused: list[ConventionMismatch] = []
     for control in controls:
         episode = next(pairs(where, control, 1)).policy
         try:
             pipeline = connect(spec, episode.control, sent_in(episode))
         except ConventionMismatch as error:
-            refused = refused or error
+            refused.append(error)
             continue
-        return Ground(list(pairs(where, control, per_task)), sent_in(episode), pipeline)
-    assert refused is not None
-    raise refused
+        return Ground(list(pairs(where, control, per_task)), sent_in(episode), pipeline, _flags(where, control))
+    nearest = min(refused, key=lambda error: sum(line.startswith("- ") for line in str(error).splitlines()))
+    elsewhere = _elsewhere(spec, where)
+    raise ConventionMismatch(f"{nearest}{elsewhere}") from nearest
+
+
+def _flags(where: Where, control: str) -> str:
+    named = (("rig", where.rig or "default"), ("robot", where.robot), ("control", control))
+    return "".join(f" --{name} {value}" for name, value in named if value != "default")
+
+
+def _elsewhere(spec: PolicySpec, where: Where) -> str:
+    """Returns a sentence about the first rig at which it would fit, and under which control; empty if there is none, or one was asked for."""
+    from vlagym.benchmark.checks.policy import sent_in
+    from vlagym.benchmark.rig import load_rig, rig_names
+
+    for rig in rig_names() if where.rig is None else ():
+        robot: Robot = catalog.load("robot", load_rig(rig).robot)
+        if where.robot not in ("default", robot.name):
+            continue
+        for control in ("default", *robot.controls) if where.control == "default" else (where.control,):
+            there = Where(rig, robot.name, control)
+            episode = next(pairs(there, control, 1)).policy
+            try:
+                connect(spec, episode.control, sent_in(episode))
+            except ConventionMismatch:
+                continue
+            return f"\nIt fits with{_flags(Where(rig), control)}, which runs at {episode.control.rate_hz:g} Hz"
+    return ""
 
 
 def _pictures(world: World, ground: Ground, asked: Asked) -> Iterator[str | Row]:
@@ -129,14 +164,20 @@ def _demonstrations(world: World, ground: Ground, asked: Asked, is_asked: bool) 
     expert = load_policy("expert")
     cameras = ground.pipeline.cameras if is_asked else ()
     # Another reading may exchange cameras, never add one.
-    few = ASKED_PER_TASK * len({pair.policy.task for pair in ground.pairs})
+    shown = []
     try:
-        return [record(world, pair, expert, cameras, EVERY, keep=is_asked and i < few) for i, pair in enumerate(ground.pairs)]
+        for i, pair in enumerate(ground.pairs):
+            asked.tell(f"3 of 4, what is lost: the expert has played {i} of {len(ground.pairs)} episodes")
+            shown.append(record(world, pair, expert, cameras, EVERY, keep=is_asked))
+        return shown
     finally:
         expert.close()
 
 
-def _replays(world: World, spec: PolicySpec, shown: Sequence[Demonstration]) -> Iterator[str | Row]:
-    kept = [replaying.replayed(world, spec, one) for one in shown if one.is_success]
+def _replays(world: World, spec: PolicySpec, shown: Sequence[Demonstration], asked: Asked) -> Iterator[str | Row]:
+    kept = []
+    for i, one in enumerate(shown):
+        asked.tell(f"3 of 4, what is lost: brought back {i} of {len(shown)} of the expert's episodes")
+        kept += [replaying.replayed(world, spec, one)] if one.is_success else []
     text, is_enough = replaying.told(kept)
     yield Note(text) if is_enough or not kept else f"too much is lost in conversion: {text}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vlagym.envs.types import ObservationSpec
+from vlagym.envs.types import EpisodeSpec, ObservationSpec
 from vlagym.policies.base import PolicySpec
 from vlagym.policies.conventions import Pipeline
 from vlagym.policies.conversions import grippers
@@ -12,6 +12,18 @@ from vlagym.policies.matching import say_action
 from vlagym.policies.matching_observations import say_image
 
 AS_IS = "as it is"
+
+
+def station(policy: PolicySpec, episode: EpisodeSpec, rig: str | None) -> dict[str, object]:
+    """Returns where it is probed, as the first row of the table.
+
+    Args:
+      policy: Its declaration.
+      episode: One of those that are played.
+      rig: The station; None: the robot's own.
+    """
+    made_for = "anywhere" if policy.rig is None else f"rig {policy.rig}"
+    return _row("station", made_for, f"{episode.robot}, {f'rig {rig}' if rig else 'no rig'}, control {episode.control.name}", AS_IS)
 
 
 def rows(policy: PolicySpec, pipeline: Pipeline, sent: ObservationSpec) -> Iterator[dict[str, object]]:
@@ -56,10 +68,8 @@ def remarks(policy: PolicySpec) -> Iterator[str]:
 
 
 def _closing_of_state(policy: PolicySpec) -> tuple[str, bool] | None:
-    """Returns the first state that is made of the opening, and whether it rises in closing."""
+    """Returns the first state that is made of the opening, and whether it rises in closing; an array under our own name means what it says."""
     for s in policy.observation.state:
-        if not s.parts and s.name == "gripper_opening_m":
-            return s.name, False
         for part in s.parts:
             if part.array == "gripper_opening_m" and part.form in ("as_is", "two_finger_joints"):
                 return s.name, part.gain < 0

@@ -33,6 +33,8 @@ _OTHER_RANGE = {
     False: "the range looks too narrow, as if the 1st and 99th percentile stood where minimum and maximum belong (q99 for min/max)",
 }
 AXES = "xyz"
+_OPENING_M = 0.08
+"""Of the expert's hand (Franka Hand datasheet)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,8 @@ class Suspicion:
     """What would be meant by what was said."""
     is_of_sight: bool = False
     """Whether the policy has to be asked again."""
+    fits_as: str | None = None
+    """The word that would be right, where there are others like it; None: there are none."""
 
 
 def of_spec(policy: PolicySpec, own: dict[str, dict[str, Normalisation]]) -> Iterator[Suspicion]:
@@ -96,6 +100,11 @@ def _of_grippers(policy: PolicySpec) -> Iterator[Suspicion]:
         elif c.convention == grippers.OPENING:
             yield Suspicion(kind="gripper", finding=f"action {c.name}: looks inverted: low and high of {c.convention} are the wrong way round",
                             edit=_component(c.name, low=c.high, high=c.low))  # fmt: skip
+            declared = f"action {c.name}: its numbers look scaled: declared {c.low[0]:g} m closed and {c.high[0]:g} m open, and they fit as"
+            if not 1 / 1.3 < abs(c.high[0] - c.low[0]) / _OPENING_M < 1.3:
+                yield Suspicion(kind="gripper", finding=f"{declared} 0 and {_OPENING_M:g}", edit=_component(c.name, low=(0.0,), high=(_OPENING_M,)))
+            share = _component(c.name, convention="gripper_open_unit", unit="fraction", low=(0.0,), high=(1.0,))
+            yield Suspicion(kind="gripper", finding=f"{declared} gripper_open_unit, shares of its opening", edit=share)
         elif c.convention == grippers.RELATIVE:
             continue
 
@@ -135,7 +144,7 @@ def _of_states(policy: PolicySpec) -> Iterator[Suspicion]:
             names = ", ".join(s.name for s, c in zip(policy.observation.state, changed, strict=True) if s != c)
             order = "the order of its quaternion looks wrong" if form in _QUATERNIONS else "the form of its rotation looks wrong"
             yield Suspicion(kind="state", finding=f"state {names}: {order}: declared {form}, and it fits as {other}",
-                            edit=_states(changed), is_of_sight=True)  # fmt: skip
+                            edit=_states(changed), is_of_sight=True, fits_as=other)  # fmt: skip
 
 
 def _orientations(s: StateComponent) -> Iterator[str]:
@@ -169,8 +178,7 @@ def _of_actions(policy: PolicySpec, action: ActionSpec, own: dict[str, dict[str,
         for another in rotations.SIZES if form is not None else ():
             if another != form and rotations.SIZES[another] == c.size and not another.startswith("axis_angle_"):
                 told = f"action {c.name}: the form of its rotation looks wrong: declared {c.convention}, and it fits as delta_{another}"
-                yield Suspicion(kind="rotation", finding=told,
-                                edit=_component(c.name, convention=f"delta_{another}"))  # fmt: skip
+                yield Suspicion(kind="rotation", finding=told, edit=_component(c.name, convention=f"delta_{another}"), fits_as=f"delta_{another}")
     for name, by in policy.normalisation.items():
         for kind, statistics in own.get(name, {}).items():
             if kind != by.kind and any(c.name == name for c in action.components):

@@ -134,7 +134,7 @@ def test_a_policy_of_a_body_with_two_hands_is_asked_on_one(write: Write) -> None
         ({"values": "np.full((2, 7), 0.01 * self.calls)"}, "the same episode gets another answer (by up to 0.01): clear the slot in reset"),
         ({"values": "np.full((2, 7), 0.1 * len(observations))"}, "slot 0 gets another answer alone than together with the other one"),
         ({"refuse": "pass"}, "an unknown option is accepted: a typing error would go unnoticed"),
-        ({"refuse": "options['no']"}, "builds no policy: KeyError: 'no'"),
+        ({"refuse": "options['no']"}, "builds no policy: KeyError: 'no' ("),
     ],
 )
 def test_a_wrong_policy_is_told_what_is_wrong(write: Write, change: dict[str, str], complaint: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import fakes
@@ -15,8 +16,9 @@ import pytest
 from vlagym.benchmark.episode import PlayerOptions, WorldOptions
 from vlagym.benchmark.executor import Crew, Finished, Job, LocalPort, Port, Schedule
 from vlagym.benchmark.executors import processes, serial
+from vlagym.benchmark.patience import patiently
 from vlagym.benchmark.rollout import PolicyFailed
-from vlagym.envs.errors import BadData, VlagymError
+from vlagym.envs.errors import BadData, PolicyUnreachable, VlagymError
 from vlagym.envs.types import ActionChunk, Observation
 from vlagym.policies.base import EpisodeContext, Policy
 from vlagym.policies.chunking import declared
@@ -34,6 +36,12 @@ class Worker:
             os.kill(os.getpid(), signal.SIGKILL)
         if job.content == "sleep":
             time.sleep(60)
+        if job.content == "wait":
+            return patiently(away_for(3.0), "its own policy", 30.0)
+        if job.content == "begin":
+            assert port is not None
+            port.begin(context(port.slot))
+            return "begun"
         if job.content == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         if job.content == "leave":
@@ -46,6 +54,23 @@ class Worker:
         return job.content * 2
 
     def close(self) -> None: ...
+
+
+def context(slot: int) -> EpisodeContext:
+    spec = fakes.spec(0)
+    return EpisodeContext(slot=slot, instruction=spec.instruction, action=spec.control, digest=spec.digest(), spec=spec)
+
+
+def away_for(seconds: float) -> Callable[[], str]:
+    """Returns what cannot reach its policy for so long."""
+    back_s = time.monotonic() + seconds
+
+    def attempt() -> str:
+        if time.monotonic() < back_s:
+            raise PolicyUnreachable("nobody is there")
+        return "reached"
+
+    return attempt
 
 
 def broken_worker() -> Worker:
@@ -139,6 +164,10 @@ def test_a_job_that_takes_too_long_is_given_up_and_the_others_are_done() -> None
     assert error is not None and error.type == "WorkerDied" and "did not answer for 3 s while it played 1 sleep" in error.message
 
 
+def test_the_time_for_which_a_worker_waits_for_its_policy_is_not_that_of_the_job() -> None:
+    assert run("processes", ["wait"], job_timeout_s=1.5)["0 wait"].result == "reached"
+
+
 @pytest.mark.parametrize("workers", [0, -1])
 def test_work_without_workers_is_refused(workers: int) -> None:
     with pytest.raises(BadData, match=f"there is work for at least 1 worker, not for {workers}"):
@@ -192,6 +221,62 @@ class Slow(fakes.Carrier):
     def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
         time.sleep(0.005)
         return super().act(observations)
+
+
+class Away(fakes.Carrier):
+    """Cannot be reached for some time, from when it is first told of an episode."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._attempt: Callable[[], str] | None = None
+
+    def reset(self, context: EpisodeContext) -> None:
+        self._attempt = self._attempt or away_for(self._seconds)
+        self._attempt()
+        super().reset(context)
+
+
+def test_the_time_for_which_the_policy_of_all_is_waited_for_is_that_of_no_job() -> None:
+    finished = run("processes", ["begin"] * 3, policy=Away(4.0), workers=2, job_timeout_s=2.0, reconnect_s=30.0)
+    assert [(f.error, f.result) for f in finished.values()] == [(None, "begun")] * 3
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "message"),
+    [
+        (asyncio.CancelledError("late"), "CancelledError", r"the policy raised CancelledError\(late\)"),
+        (GeneratorExit(), "GeneratorExit", r"the policy raised GeneratorExit\(\)"),
+        (SystemExit(3), "SystemExit", r"the policy called sys.exit\(3\)"),
+    ],
+)
+def test_what_a_policy_raises_to_end_programs_ends_its_episode(raised: BaseException, kind: str, message: str) -> None:
+    with pytest.raises(PolicyFailed, match=message) as failed:
+        ask_one_that_raises(raised)
+    assert failed.value.record.type == kind and "Traceback" in failed.value.record.traceback
+
+
+def test_ctrl_c_is_the_persons_where_it_is_listened_to_and_the_policys_where_it_is_not() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        ask_one_that_raises(KeyboardInterrupt())
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in workers
+    try:
+        with pytest.raises(PolicyFailed, match=r"the policy raised KeyboardInterrupt\(mine\)"):
+            ask_one_that_raises(KeyboardInterrupt("mine"))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def ask_one_that_raises(error: BaseException) -> None:
+    class Raises(fakes.Carrier):
+        def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+            raise error
+
+    port, spec = LocalPort(Raises()), fakes.spec(0)
+    port.begin(context(0))
+    world = fakes.make_world(WorldOptions())
+    world.start(spec)
+    port.decide(world.observe(privileged=True))
 
 
 def test_the_policy_acts_in_batches_for_whoever_waits() -> None:

@@ -65,7 +65,7 @@ def test_each_thing_that_goes_wrong_costs_one_episode_which_says_what_it_was(pla
     wanted = [
         "",
         "policy_error PolicyUnreachable: .* dropped the connection without a word",
-        "policy_error PolicyUnreachable: .* has not answered within 1.5 s",
+        "policy_error PolicyTimeout: .* has not answered within 1.5 s",
         "policy_error BadReply: .* with seq 77",
         "policy_error BadReply: .* observation_failed: ValueError: bad obs",
         "policy_error BadPolicyOutput: the policy sent nan in step 0, component 1",

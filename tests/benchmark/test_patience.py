@@ -22,7 +22,7 @@ from vlagym.benchmark.executors import serial
 from vlagym.benchmark.patience import patiently
 from vlagym.benchmark.runner import RunOptions, RunReport, run
 from vlagym.benchmark.suite import Suite
-from vlagym.envs.errors import BadData, BadReply, PolicyUnreachable, RunStopped
+from vlagym.envs.errors import BadData, BadReply, PolicyTimeout, PolicyUnreachable, RunStopped
 from vlagym.envs.types import ActionChunk, EpisodeResult, Observation
 from vlagym.policies.base import EpisodeContext
 from vlagym.policies.chunking import declared
@@ -86,6 +86,20 @@ def test_what_hung_for_longer_than_one_waits_is_not_asked_again() -> None:
         patiently(hang, "openpi", 0.2)
 
 
+def test_who_has_taken_a_question_and_is_late_is_not_asked_it_again() -> None:
+    with pytest.raises(PolicyTimeout, match=r"\(try 1\)$"):
+        patiently(failing(1, PolicyTimeout), "openpi", 60.0)
+
+
+def test_each_wait_is_told_to_who_listens_with_the_time_that_the_attempt_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[float] = []
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with patience.overheard(heard.append):
+        patiently(failing(3), "openpi", 60.0)
+    patiently(failing(1), "openpi", 60.0)
+    assert len(heard) == 3 and patience.FIRST_PAUSE_S <= heard[0] < heard[2] < 2 * patience.LONGEST_PAUSE_S
+
+
 # --------------------------------------------------------------------------------------------------------------- at the desk
 class Lost(fakes.Carrier):
     """Cannot be reached so often, at the calls whose numbers are given."""
@@ -134,6 +148,59 @@ def test_an_episode_whose_first_answer_was_lost_is_begun_again() -> None:
     outcomes(policy, 5.0)
     first = fakes.spec(0).digest()
     assert policy.told == [first, first, first, fakes.spec(1).digest(), fakes.spec(2).digest()]
+
+
+def begun(seed: int, slot: int) -> EpisodeContext:
+    spec = fakes.spec(seed)
+    return EpisodeContext(slot=slot, instruction=spec.instruction, action=spec.control, digest=spec.digest(), spec=spec)
+
+
+def test_one_wait_in_vain_serves_all_episodes_that_were_given_out_before_it_ended() -> None:
+    """A policy of all workers is waited for as long as one that each has for itself: not for one after another."""
+    desk, given_s = Desk(Lost({0: 1000}, {}), reconnect_s=0.6), time.monotonic()
+    told, took_s = [], []
+    for slot in range(3):
+        began_s = time.monotonic()
+        error = desk.begin(begun(slot, slot), given_s)
+        assert error is not None
+        told.append(error.message)
+        took_s.append(time.monotonic() - began_s)
+    assert told[0] == "nobody is there; it was waited for, 0.6 s long (option reconnect=S)" and took_s[0] >= 0.6
+    assert told[1:] == ["nobody is there; it was waited for with another episode, 0.6 s long (option reconnect=S)"] * 2 and max(took_s[1:]) < 0.5
+    began_s = time.monotonic()
+    assert desk.begin(begun(3, 0)) is not None and time.monotonic() - began_s >= 0.6, "what is given out later waits again"
+
+
+def test_a_policy_that_is_away_is_nobodys_fault_among_those_who_ask_it_together() -> None:
+    desk = Desk(Lost({}, {0: 1000}), reconnect_s=0.1)
+    spec, world = fakes.spec(0), fakes.make_world(WorldOptions())
+    world.start(spec)
+    assert [desk.begin(begun(slot, slot)) for slot in range(3)] == [None] * 3
+    answers = desk.answer(dict.fromkeys(range(3), world.observe(privileged=True)))
+    assert [getattr(answer, "type", answer) for answer in answers.values()] == ["PolicyUnreachable"] * 3
+
+
+class Late(Lost):
+    """Answers too late, whomever it is asked about."""
+
+    def __init__(self) -> None:
+        super().__init__({}, {})
+        self.asked: list[list[int]] = []
+
+    def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+        self.asked.append(sorted(observations))
+        raise PolicyTimeout("nothing was answered for 600 s")
+
+
+@pytest.mark.parametrize("reconnect_s", [0.0, 5.0])
+def test_an_answer_that_is_too_late_is_the_error_of_all_whom_it_was_for_and_none_of_them_is_asked_again(reconnect_s: float) -> None:
+    policy, world = Late(), fakes.make_world(WorldOptions())
+    desk = Desk(policy, reconnect_s)
+    world.start(fakes.spec(0))
+    assert [desk.begin(begun(slot, slot)) for slot in range(3)] == [None] * 3
+    answers = desk.answer(dict.fromkeys(range(3), world.observe(privileged=True)))
+    assert [getattr(answer, "type", answer) for answer in answers.values()] == ["PolicyTimeout"] * 3
+    assert policy.asked == [[0, 1, 2]]
 
 
 def test_the_time_that_one_waits_is_no_latency_of_the_policy() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mistaken import LIES, Turning, component
+from remembering import Remembering
 from scipy.spatial.transform import Rotation
 
 from vlagym.benchmark.commands import check as check_command
@@ -17,14 +18,16 @@ from vlagym.benchmark.probe.demonstrations import Demonstration, record
 from vlagym.benchmark.probe.encoding import Encoder, excesses, normalised, still, wishes, within, written
 from vlagym.benchmark.probe.intents import Intents, correlations, losses_by_part, ratio
 from vlagym.benchmark.probe.meeting import Where, at, pairs
-from vlagym.benchmark.probe.suspicions import of_numbers, of_spec
+from vlagym.benchmark.probe.report import ground_of
+from vlagym.benchmark.probe.suspicions import Suspicion, of_numbers, of_spec
 from vlagym.envs import catalog
 from vlagym.envs.control import action_spec
-from vlagym.envs.errors import BadData, BadSpec
+from vlagym.envs.errors import BadData, BadSpec, ConventionMismatch
 from vlagym.envs.types import ObservationSpec
 from vlagym.policies.base import Normalisation, PolicySpec
 from vlagym.policies.conversions import rotations, scales
 from vlagym.policies.loading import load_policy
+from vlagym.policies.matching import say_action
 from vlagym.policies.profile import load_profile
 
 TURNS = Rotation.random(40, rng=np.random.default_rng(7))
@@ -86,6 +89,60 @@ def test_correlation_of_what_does_not_vary_is_0() -> None:
     assert ratio(np.full((4, 3), 2.0), np.full((4, 3), 0.5)) == 4.0
 
 
+def test_a_gain_is_no_chance_where_few_gain_much_and_none_loses() -> None:
+    rng = np.random.default_rng(3)
+    few = np.array([0.5] * 16 + [4.0] * 3 + [0.0] * 25)
+    assert few.mean() < answers.SURE * few.std(ddof=1) / np.sqrt(44) and answers.is_sure(few)
+    assert answers.by_chance(few) == pytest.approx(2.0**-19) and answers.by_chance(-few) == pytest.approx(1.0)
+    assert answers.by_chance(np.zeros(5)) == 1.0 and not answers.is_sure(np.zeros(5)) and not answers.is_sure(few[:1])
+    lucky = rng.normal(0.1, 1.0, 60)
+    assert not answers.is_sure(lucky) and answers.is_sure(np.full(30, 0.2))
+
+
+def test_of_readings_that_fit_exactly_as_well_all_are_told() -> None:
+    right = wanted()
+    said = right.replaced("rotation", -right.parts["rotation"])
+    twins = [fit(right, right, Suspicion(kind="state", finding=f"fits as {word}", fits_as=word)) for word in ("one", "other")]
+    found = answers.chosen(fit(said, right), twins, right)
+    assert found is not None and found.suspicion is not None
+    assert found.suspicion.finding == "fits as one, and exactly as well as other: what was asked does not tell them apart"
+    alone = answers.chosen(fit(said, right), twins[:1], right)
+    assert alone is not None and alone.suspicion is not None and alone.suspicion.finding == "fits as one"
+
+
+def test_what_fits_better_and_not_surely_is_found_when_less_is_wanted() -> None:
+    right, rng = wanted(num=12), np.random.default_rng(5)
+    said = right.replaced("gripper", np.where(rng.random((12, 1)) < 0.4, 1 - right.parts["gripper"], right.parts["gripper"]))
+    better = [fit(right, right, Suspicion(kind="gripper", finding="inverted at times"))]
+    assert answers.chosen(fit(said, right), better, right) is None
+    assert answers.chosen(fit(said, right), better, right, 2.0) is not None
+
+
+def test_an_opening_that_is_no_hands_is_held_against_its_size_and_against_shares() -> None:
+    spec = component(load_profile("vlagym").spec("some"), "gripper", convention="gripper_opening_m", unit="m", low=(0.0,), high=(0.2,))
+    told = [s.finding for s in of_spec(spec, {}) if s.kind == "gripper"]
+    assert [text for text in told if "declared 0 m closed and 0.2 m open, and they fit as 0 and 0.08" in text]
+    assert [text for text in told if "they fit as gripper_open_unit, shares" in text]
+
+
+# ------------------------------------------------------------------------------------------------------------------------ station
+def test_where_nothing_fits_the_nearest_control_is_told_and_the_rig_that_would() -> None:
+    spec = replace(load_profile("droid").spec("mine"), rig=None)
+    with pytest.raises(ConventionMismatch, match=r"(?s)15 Hz is not 20 Hz.*\nIt fits with --rig droid, which runs at 15 Hz") as raised:
+        ground_of(spec, Where(), 1)
+    assert "environment joint_delta" in str(raised.value), "the fewest parts differ there"
+    assert ground_of(spec, Where("droid"), 1).flags == " --rig droid"
+    assert ground_of(load_profile("droid_jointpos").spec("mine"), Where("droid"), 1).flags == " --rig droid --control joint_position"
+
+
+def test_a_table_says_at_which_station_and_of_each_number_its_range() -> None:
+    spec = load_profile("libero").spec("some")
+    ground = ground_of(spec, Where("libero"), 1)
+    assert sides.station(spec, ground.pairs[0].policy, "libero")["environment"] == "panda, rig libero, control ee_delta"
+    place = replace(spec.action.components[0], low=(-0.2, -0.8, -0.2), high=(1.0, 0.8, 1.2)) if spec.action else None
+    assert place is not None and say_action(place).endswith("-0.2 to 1, -0.8 to 0.8, -0.2 to 1.2")
+
+
 # ------------------------------------------------------------------------------------------------------------------------ encoding
 @pytest.mark.parametrize("form", [f for f in rotations.SIZES if f not in ("axis_angle_positive_w", "axis_angle_positive_x")])
 def test_what_scipy_writes_the_conversions_read_as_the_same_turn(form: str) -> None:
@@ -125,6 +182,7 @@ def test_a_flipped_gripper_is_worth_a_remark_where_state_and_command_disagree() 
     spec = load_profile("libero").spec("some")
     assert [text for text in sides.remarks(spec) if "rises in closing and the state state in opening" in text]
     assert not list(sides.remarks(component(spec, "gripper", convention="gripper_open_positive")))
+    assert not list(sides.remarks(load_profile("vlagym").spec("some"))), "an array under our own name means what it says"
 
 
 def test_words_for_places_and_shares_for_differences() -> None:
@@ -243,6 +301,46 @@ def test_a_profile_that_does_not_tell_the_truth_is_told_what_is_wrong(lie: str, 
 def test_who_tells_the_truth_is_accused_of_nothing(name: str, follows: bool, shown: tuple[list[Demonstration], ObservationSpec]) -> None:
     found = judgement_of(load_policy(name), shown)
     assert (found.findings, found.follows) == ((), follows)
+
+
+@pytest.fixture(scope="module")
+def at_libero() -> tuple[list[Demonstration], ObservationSpec]:
+    from vlagym.envs.world import World
+
+    world, expert = World(render=False), load_policy("expert")
+    found = [record(world, pair, expert, (), 8) for pair in pairs(Where("libero"), "default", 2)]
+    sent = world.observation_spec()
+    world.close()
+    return found, sent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lie", "named"),
+    [
+        ("nothing", ""),
+        ("axis_angle", "declared axis_angle, and it fits as axis_angle_positive_w, and exactly as well as axis_angle_positive_x"),
+        ("euler_xyz", "the form of its rotation looks wrong: declared euler_xyz"),
+        ("gripper", "gripper: looks inverted"),
+        ("50 mm", "action translation: its numbers look scaled"),
+    ],
+)
+def test_at_libero_the_form_of_the_state_the_gripper_and_the_scale_are_named(
+    lie: str, named: str, at_libero: tuple[list[Demonstration], ObservationSpec]
+) -> None:
+    profile = load_profile("libero").spec("some")
+    true = replace(profile, observation=replace(profile.observation, images=()))
+    (state,) = true.observation.state
+    parts = tuple(replace(p, form=lie) if p.array == "ee_quat_base_wxyz" else p for p in state.parts)
+    spec = {
+        "nothing": true,
+        "gripper": component(true, "gripper", convention="gripper_open_positive_binary"),
+        "50 mm": component(true, "translation", scale=0.05),
+    }.get(lie) or replace(true, observation=replace(true.observation, state=(replace(state, parts=parts),)))
+    shown, sent = at_libero
+    found = answers.judge(Remembering(true, spec, shown, sent), [answers.Sample(one, step) for one in shown for step in one.seen], sent)
+    assert found.follows
+    assert [named in s.finding for s in found.findings] == ([True] if named else []), [s.finding for s in found.findings]
 
 
 def test_an_episode_of_the_probe_is_the_same_under_any_control() -> None:

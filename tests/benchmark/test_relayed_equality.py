@@ -6,16 +6,14 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.suite_files import load_suite
-from vlagym.envs.types import EpisodeResult, EpisodeSpec, to_plain
 from vlagym.policies.loading import load_policy
 from vlagym.policies.profile import Profile
 from vlagym.policies.serving.counter import Counter
@@ -23,6 +21,7 @@ from vlagym.policies.serving.counter import Counter
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "doubles"))
 import lerobot_server  # noqa: E402
 import ros_bridge as ros  # noqa: E402
+from ledgers import ledger  # noqa: E402
 
 pytestmark = pytest.mark.gl
 
@@ -39,24 +38,6 @@ TOPICS = {
     **{f"/state/{name}": "std_msgs/msg/Float64MultiArray" for name in STATES},
 }
 WAITS = {"timeout": "60", "first_timeout": "60", "connect_timeout": "20"}
-
-
-class Silent:
-    def begins(self, path: Path, total: int, done: int, workers: int) -> None: ...
-
-    def stored(self, result: EpisodeResult) -> None: ...
-
-
-def ledger(out: Path, specs: Sequence[EpisodeSpec], policy: str, options: dict[str, str]) -> dict[str, Any]:
-    """Returns digest -> all of the result that must be equal."""
-    said = RunOptions(policy=policy, policy_options=options, suite=SUITE, out=out, executor="serial")
-    results = run(said, specs, Silent()).results
-    assert not [r.error for r in results if r.error is not None]
-    found = {}
-    for r in results:
-        measures = {name: value for name, value in r.measures.items() if not name.startswith("latency_")}
-        found[r.digest] = (r.outcome, r.ended_by, r.steps, measures, to_plain(r.certificate))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +93,8 @@ def test_as_a_node_of_ros_it_plays_three_whole_episodes_as_in_process(tmp_path: 
     specs = SUITE.restrict(episodes=1).expand()
     said = {"profile": profile, "execute": str(counter.spec.execute_steps), **WAITS}
     with ros.bridge() as bridge, ros.node(bridge.url, TOPICS, {"/command": "std_msgs/msg/Float64MultiArray"}, as_node(counter)):
-        there = ledger(tmp_path / "there", specs, f"rosbridge:{bridge.url}", said)
-    assert there == ledger(tmp_path / "here", specs, "minivla", {})
+        there = ledger(SUITE, tmp_path / "there", specs, f"rosbridge:{bridge.url}", policy_options=said)
+    assert there == ledger(SUITE, tmp_path / "here", specs, "minivla")
     assert len(there) == 3 and "success" in {outcome for outcome, *_ in there.values()}
 
 
@@ -123,18 +104,18 @@ def test_behind_lerobots_pickles_it_plays_three_whole_episodes_as_in_process(tmp
     specs = SUITE.restrict(episodes=1).expand()
     said = {"profile": profile, "trust_pickle": "true", "type": "act", "checkpoint": "minivla", **WAITS}
     with lerobot_server.serving(as_lerobot(counter)) as server:
-        there = ledger(tmp_path / "there", specs, f"lerobot_grpc:{server.address}", said)
-    assert there == ledger(tmp_path / "here", specs, "minivla", {})
+        there = ledger(SUITE, tmp_path / "there", specs, f"lerobot_grpc:{server.address}", policy_options=said)
+    assert there == ledger(SUITE, tmp_path / "here", specs, "minivla")
     assert len(there) == 3 and "success" in {outcome for outcome, *_ in there.values()}
 
 
 def test_a_second_of_an_episode_is_the_same_by_either(tmp_path: Path, counter: Counter, profile: str) -> None:
     specs = [dataclasses.replace(spec, horizon_s=1.0) for spec in SUITE.restrict(episodes=1).expand()][:1]
-    here = ledger(tmp_path / "here", specs, "minivla", {})
+    here = ledger(SUITE, tmp_path / "here", specs, "minivla")
     said = {"profile": profile, "execute": str(counter.spec.execute_steps), **WAITS}
     with ros.bridge() as bridge, ros.node(bridge.url, TOPICS, {"/command": "std_msgs/msg/Float64MultiArray"}, as_node(counter)):
-        assert ledger(tmp_path / "node", specs, f"rosbridge:{bridge.url}", said) == here
+        assert ledger(SUITE, tmp_path / "node", specs, f"rosbridge:{bridge.url}", policy_options=said) == here
     pytest.importorskip("grpc", reason="grpcio is not installed here: pip install 'vlagym[grpc]'")
     trusted = {"profile": profile, "trust_pickle": "true", "type": "act", "checkpoint": "minivla", **WAITS}
     with lerobot_server.serving(as_lerobot(counter)) as server:
-        assert ledger(tmp_path / "lerobot", specs, f"lerobot_grpc:{server.address}", trusted) == here
+        assert ledger(SUITE, tmp_path / "lerobot", specs, f"lerobot_grpc:{server.address}", policy_options=trusted) == here

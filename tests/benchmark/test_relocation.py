@@ -6,6 +6,8 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from vlagym.benchmark.header import differences
 from vlagym.benchmark.relocation import address_of, noted
 from vlagym.envs.types import RunHeader
@@ -33,6 +35,35 @@ def test_host_and_port_may_change_and_nothing_else(traces: ModuleType) -> None:
         assert differences(begun, header(traces, name, **card)), name
     longer = replace(header(traces, "openpi:ws://node9:8123/"), quality="high")
     assert differences(begun, longer) == ["quality was 'fast' and is 'high'"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_same"),
+    [
+        ("rest:http://h1/act", "rest:http://h2/act", True),
+        ("rest:https://gpu.example/act", "rest:https://gpu.example:8443/act", True),
+        ("rest:https://gpu.example:8443/act", "rest:https://gpu.example/act", True),
+        ("openpi:ws://[::1]:80", "openpi:ws://act", True),
+        ("rest:http://act/act", "rest:http://h2/act", True),
+        ("lerobot_grpc:h1:80", "lerobot_grpc:h2:81", True),
+        ("rest:http://h1/act", "rest:https://h1/act", False),
+        ("rest:http://h1/act", "rest:http://h1/acts", False),
+        ("lerobot:/data/a:1/x", "lerobot:/data/b:2/x", False),
+    ],
+)
+def test_an_address_needs_no_port_to_move_and_keeps_its_scheme(traces: ModuleType, first: str, second: str, is_same: bool) -> None:
+    assert (differences(header(traces, first), header(traces, second)) == []) is is_same
+
+
+def test_what_a_server_says_of_its_place_process_and_start_may_change_with_it(traces: ModuleType) -> None:
+    began = {"model": "pi0", "host": "node7", "Start-Time": "10:00", "run": {"pid": 3, "job_id": "77", "seed": 1}}
+    moved = {"model": "pi0", "host": "node9", "Start-Time": "11:00", "run": {"pid": 4, "job_id": "78", "seed": 1}}
+    begun = header(traces, server=began)
+    for name in ("openpi:ws://node7:8000/", "openpi:ws://node9:8123/"):
+        assert differences(begun, header(traces, name, server=moved)) == []
+        assert differences(begun, header(traces, name, server=moved | {"model": "pi05"})), "it is another model"
+        assert differences(begun, header(traces, name, server=moved | {"run": {"pid": 4, "job_id": "78", "seed": 2}}))
+        assert differences(begun, header(traces, name, server={k: v for k, v in moved.items() if k != "host"})), "it says less of itself"
 
 
 def test_a_policy_that_is_no_server_does_not_move(traces: ModuleType) -> None:

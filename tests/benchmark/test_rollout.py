@@ -11,7 +11,7 @@ import pytest
 
 from vlagym.benchmark.episode import Connections, WorldOptions, asking, play_episode
 from vlagym.benchmark.executor import LocalPort
-from vlagym.benchmark.rollout import Rollout, Watch
+from vlagym.benchmark.rollout import Rollout, Watch, record_of
 from vlagym.envs.errors import VlagymError
 from vlagym.envs.safety import CLIPPED, NO_FILTER, PASSED, STOPPED, SafetyFilter
 from vlagym.envs.safety_limits import Box, SafetyLimits
@@ -241,3 +241,21 @@ def test_a_step_that_the_world_fails_to_complete_leaves_a_whole_trace() -> None:
     for trouble, steps in (("env_error:3", 3), ("divergence:3", 4)):
         trace = rollout(fakes.spec(1, trouble=trouble), guard=SafetyFilter("clip", TIGHT)).play().trace()
         assert trace is not None and trace.num_steps == len(trace.safety) == steps
+
+
+def test_what_the_ledger_keeps_of_an_error_is_bounded_and_keeps_where_it_was_raised() -> None:
+    def deep(times: int) -> None:
+        if times == 0:
+            raise ValueError("begin" + "L" * 5_000_000 + "end")
+        try:
+            deep(times - 1)
+        except ValueError as error:
+            raise ValueError(f"{error}, step {times}") from error
+
+    try:
+        deep(20)
+    except ValueError as error:
+        record = record_of(error)
+    assert len(record.message) < 4100 and len(record.traceback) < 25_000
+    assert record.message.startswith("beginLLL") and record.message.endswith("LLLend" + "".join(f", step {i}" for i in range(1, 21)))
+    assert "letters are left out" in record.message and "raise ValueError" in record.traceback and record.traceback.endswith(", step 20\n")

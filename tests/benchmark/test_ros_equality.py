@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.suite_files import load_suite
-from vlagym.envs.types import EpisodeResult, EpisodeSpec, to_plain
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "doubles"))
 import ros_bridge as ros  # noqa: E402
+from ledgers import ledger  # noqa: E402
 
 pytestmark = pytest.mark.gl
 
@@ -51,31 +50,13 @@ TOPICS = {
 }
 
 
-class Silent:
-    def begins(self, path: Path, total: int, done: int, workers: int) -> None: ...
-
-    def stored(self, result: EpisodeResult) -> None: ...
-
-
-def ledger(out: Path, specs: list[EpisodeSpec], policy: str, options: dict[str, str]) -> dict[str, Any]:
-    """Returns digest -> all of the result that must be equal."""
-    said = RunOptions(policy=policy, policy_options=options, suite=SUITE, out=out, executor="serial")
-    results = run(said, specs, Silent()).results
-    assert not [r.error for r in results if r.error is not None]
-    found = {}
-    for r in results:
-        measures = {name: value for name, value in r.measures.items() if not name.startswith("latency_")}
-        found[r.digest] = (r.outcome, r.ended_by, r.steps, measures, to_plain(r.certificate))
-    return found
-
-
 def test_two_episodes_over_topics_are_equal_to_those_in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "thinks_of_mine.py").write_text(THINKS)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "thinks_of_mine", raising=False)
     mine = importlib.import_module("thinks_of_mine")
     specs = [dataclasses.replace(spec, horizon_s=1.0) for spec in SUITE.restrict(episodes=1).expand()][:2]
-    here = ledger(tmp_path / "here", specs, "python:thinks_of_mine:Mine", {})
+    here = ledger(SUITE, tmp_path / "here", specs, "python:thinks_of_mine:Mine")
 
     def think(one: ros.Seen) -> dict[str, Any]:
         position = one.messages["/ee_pose"]["pose"]["position"]
@@ -85,5 +66,5 @@ def test_two_episodes_over_topics_are_equal_to_those_in_process(tmp_path: Path, 
 
     options = {"profile": "vlagym", "execute": "4", "timeout": "20", "first_timeout": "20"}
     with ros.bridge() as bridge, ros.node(bridge.url, TOPICS, {"/command": "std_msgs/msg/Float64MultiArray"}, think):
-        assert ledger(tmp_path / "there", specs, f"rosbridge:{bridge.url}", options) == here
+        assert ledger(SUITE, tmp_path / "there", specs, f"rosbridge:{bridge.url}", policy_options=options) == here
     assert len({str(certificate["frames"]) for *_, certificate in here.values()}) == 2

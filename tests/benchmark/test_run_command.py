@@ -240,7 +240,8 @@ def test_demo_collects_and_tells_the_yield(tmp_path: Path, capsys: pytest.Captur
     out = tmp_path / "d.hdf5"
     words = ["--size", "front=96", "--crop", "front=192", "--size", "wrist=64", "--frame-stride", "4", "--workers", "1", "--out", str(out)]
     assert main(["demo", "--task", "open_drawer", "--episodes", "2", "--noise", "1", *words]) == 0
-    told = capsys.readouterr().out
+    told, notes = capsys.readouterr()
+    assert notes.splitlines()[-1] == f"data card: {out}.card/README.md" and (tmp_path / "d.hdf5.card" / "episodes.jpg").is_file()
     assert "open_drawer" in told and told.splitlines()[-1].endswith(f"demonstrations of 2 episodes ({out})")
     assert main(["demo", "--task", "open_drawer", "--episodes", "2", "--noise", "1", *words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

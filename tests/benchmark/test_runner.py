@@ -418,6 +418,18 @@ def test_a_run_is_not_resumed_as_another_one(tmp_path: Path, change: dict[str, A
     play(tmp_path / "run", episodes(3), resume=tmp_path / "run")
 
 
+def test_a_run_with_lines_of_another_one_is_not_resumed(tmp_path: Path) -> None:
+    play(tmp_path / "run", episodes(2))
+    play(tmp_path / "other", episodes(5))
+    before = (tmp_path / "run" / "episodes.jsonl").read_bytes()
+    lines = (tmp_path / "other" / "episodes.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "run" / "episodes.jsonl").write_bytes(before + lines[4])
+    with pytest.raises(BadData, match=r"its ledger holds 1 episodes that its suite does not, .* seed 4\. Lines of another run .* `vlagym verify"):
+        play(tmp_path / "run", episodes(2), resume=tmp_path / "run")
+    (tmp_path / "run" / "episodes.jsonl").write_bytes(before)
+    assert len(play(tmp_path / "run", episodes(2), resume=tmp_path / "run").results) == 2, "the lock was given back"
+
+
 def test_resuming_elsewhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="a run is resumed in its own folder: leave out --out"):
         run(RunOptions(policy="hold", suite=SUITE, out=tmp_path / "a", resume=tmp_path / "b"), episodes(1), Told())

@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.suite_files import load_suite
 from vlagym.envs import catalog
-from vlagym.envs.types import EpisodeResult, EpisodeSpec, to_plain
+from vlagym.envs.types import EpisodeSpec
 from vlagym.policies.base import Policy
 from vlagym.policies.loading import load_policy
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "doubles"))
+from ledgers import ledger  # noqa: E402
 
 pytestmark = pytest.mark.gl
 
 SUITE = load_suite("smoke")
 PROTOCOLS = catalog.names("protocol")
-
-
-class Silent:
-    def begins(self, path: Path, total: int, done: int, workers: int) -> None: ...
-
-    def stored(self, result: EpisodeResult) -> None: ...
-
-
-def ledger(out: Path, specs: Sequence[EpisodeSpec], policy: str, **options: Any) -> dict[str, Any]:
-    """Returns digest -> all of the result that must be equal."""
-    results = run(RunOptions(policy=policy, suite=SUITE, out=out, **options), specs, Silent()).results
-    assert not [r.error for r in results if r.error is not None]
-    found = {}
-    for r in results:
-        measures = {name: value for name, value in r.measures.items() if not name.startswith("latency_")}
-        found[r.digest] = (r.outcome, r.ended_by, r.steps, measures, to_plain(r.certificate))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +40,7 @@ def three() -> list[EpisodeSpec]:
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory, three: list[EpisodeSpec]) -> dict[str, Any]:
-    found = ledger(tmp_path_factory.mktemp("here") / "run", three, "minivla", executor="serial")
+    found = ledger(SUITE, tmp_path_factory.mktemp("here") / "run", three, "minivla", executor="serial")
     assert len(found) == 3 == len({str(certificate["frames"]) for *_, certificate in found.values()})
     return found
 
@@ -64,7 +50,7 @@ def test_episodes_are_equal_in_everything_but_latency(
     tmp_path: Path, minivla: Policy, three: list[EpisodeSpec], here: dict[str, Any], protocol: str
 ) -> None:
     with catalog.load("protocol", protocol)(minivla, "127.0.0.1", 0) as server:
-        assert ledger(tmp_path / "run", three, f"{protocol}:{server.url}", executor="serial") == here
+        assert ledger(SUITE, tmp_path / "run", three, f"{protocol}:{server.url}", executor="serial") == here
 
 
 @pytest.mark.slow
@@ -72,6 +58,6 @@ def test_episodes_are_equal_in_everything_but_latency(
 def test_whole_episodes_are_equal_with_two_workers_at_once(tmp_path: Path, minivla: Policy, protocol: str) -> None:
     specs = SUITE.restrict(episodes=3).expand()
     with catalog.load("protocol", protocol)(minivla, "127.0.0.1", 0) as server:
-        served = ledger(tmp_path / "served", specs, f"{protocol}:{server.url}", executor="processes", workers=2)
-    assert served == ledger(tmp_path / "here", specs, "minivla", executor="processes", workers=2)
+        served = ledger(SUITE, tmp_path / "served", specs, f"{protocol}:{server.url}", executor="processes", workers=2)
+    assert served == ledger(SUITE, tmp_path / "here", specs, "minivla", executor="processes", workers=2)
     assert {outcome for outcome, *_ in served.values()} >= {"success"}

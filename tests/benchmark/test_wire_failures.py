@@ -32,7 +32,7 @@ GOES_WRONG: dict[int, tuple[str, str, str]] = {
     4: ("huge", "BadReply", "announced a message that is larger than 64 MiB"),
     5: ("pickle", "BadReply", "sent what is no answer"),
     6: ("leaves", "PolicyUnreachable", "closed the connection with code 1001 (restarting)"),
-    7: ("sleeps", "PolicyUnreachable", "has not answered within 1 s (option timeout=S)"),
+    7: ("sleeps", "PolicyTimeout", "has not answered within 1 s (option timeout=S)"),
 }
 """Seed -> what happens at the second call of its episode, and how the ledger tells it. The episode of seed 3 goes well."""
 

@@ -8,24 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.envs.types import ActionComponent, ActionSpec, stream
+from vlagym.benchmark.checks._samples import ACTION
+from vlagym.envs.types import stream
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing, Stage
 
-ACTION = ActionSpec(
-    name="ee_delta",
-    components=(
-        ActionComponent(
-            name="translation", size=3, convention="delta_position", frame="base", unit="m", scale=0.05, low=(-1.0,) * 3, high=(1.0,) * 3
-        ),
-        ActionComponent(
-            name="rotation", size=3, convention="delta_axis_angle", frame="base", unit="rad", scale=0.25, low=(-1.0,) * 3, high=(1.0,) * 3
-        ),
-        ActionComponent(
-            name="gripper", size=1, convention="gripper_closed_positive", frame="joint", unit="fraction", scale=1.0, low=(-1.0,), high=(1.0,)
-        ),
-    ),
-    rate_hz=20.0,
-)
 CODEC_LEVELS = 4.0
 """By how many of 255 levels images of `demonstration` differ on average after H.264, at most; measured 1.6 to 2.9."""
 
