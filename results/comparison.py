@@ -17,7 +17,7 @@ from vlagym.results.intervals import MeanInterval
 from vlagym.results.multiplicity import holm, letters
 from vlagym.results.paired import count_pairs, paired_rate_interval
 from vlagym.results.planning import episodes_for_difference
-from vlagym.results.pooling import Run, identity
+from vlagym.results.pooling import Run, identity, shortened
 from vlagym.results.sequential import State, state_after
 
 POWER = 0.8
@@ -288,5 +288,4 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 24 else f"{text[:12]}…"
+    return shortened("none" if value is None else str(value))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration
@@ -31,6 +31,21 @@ FIELDS = (
     "frame_stride",
 )
 """What a demonstration may hold that not every format has a place for; "frame_stride": fewer images than steps."""
+
+
+ABSENT: Mapping[str, Any] = {
+    "spec": None,
+    "proprio": {},
+    "privileged": {},
+    "depth": {},
+    "commands": {},
+    "stages": (),
+    "paraphrases": (),
+    "certificate": None,
+    "timestamps_s": None,
+    "extra": {},
+}
+"""What a demonstration is written with in a format that has no place for it; its executed actions are then its actions."""
 
 
 class Part(NamedTuple):
@@ -89,6 +104,11 @@ class DatasetReader(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
+def nowhere(path: Path) -> bool:
+    """Recognises no dataset: those of the format are opened by its name."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """`FORMAT` of a file in `results/formats`."""
@@ -110,3 +130,8 @@ class Format:
     """Which of FIELDS it gives back as they were written."""
     images: Literal["exact", "jpeg", "h264"] = "exact"
     """How it stores images; what is not exact differs a little when it is read back."""
+    recognises: Callable[[Path], bool] = nowhere
+    """Tells at a glance whether what lies at a path is a dataset of this format, of ours or of others; it raises nothing."""
+    divide: Callable[[Path, float], tuple[int, int]] | None = None
+    """Divides a dataset that is whole into demonstrations for training and this share for validation, and returns how many are on each side; None
+    where the format has no place for that."""

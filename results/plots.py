@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlagym.envs.errors import BadData, MissingPackage
+from vlagym.envs.errors import BadData
 from vlagym.results import standings
 from vlagym.results.aggregate import rate
+from vlagym.results.canvas import COLOURS, new_figure, plain, save, styled
 from vlagym.results.ceiling import EXPERT
 from vlagym.results.gaps import CONTROLS, Gap, curves, gaps
 from vlagym.results.language_use import LanguageUse, language_use
@@ -23,25 +22,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-"""Told apart by readers with any colour vision: Okabe and Ito 2008, Color Universal Design; the yellow last, for it is faint on white."""
 _MARKS = "os^Dvp*X"
 _BOUND_GREY = "#8a8a8a"
 """Of the floor and the ceiling, which frame the policies and are not of them."""
 _GAPS = "RdBu"
 """Diverging, from loss to gain; distinguishable to the colour-blind by ColorBrewer's account (Harrower and Brewer 2003)."""
-_SUFFIXES = (".png", ".svg")
-_STYLE = {
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 9.0,
-    "axes.titleweight": "bold",
-    "axes.grid": False,
-    "legend.frameon": False,
-    "svg.hashsalt": "vlagym",  # ids in the SVG are equal for equal figures
-    "svg.fonttype": "path",
-}
 
 
 def draw(runs: Sequence[Run], folder: Path) -> list[Path]:
@@ -68,21 +53,21 @@ def draw(runs: Sequence[Run], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     of_rows = pools(runs)
     written: list[Path] = []
-    with _styled():
+    with styled():
         for suite in sorted({pool.suite for pool in of_rows}):
             end = "" if len({pool.suite for pool in of_rows}) == 1 else f"-{suite}"
             of_suite = [run for pool in of_rows if pool.suite == suite for run in pool.runs]
-            written += _save(success_figure(of_suite), folder, f"success{end}")
+            written += save(success_figure(of_suite), folder, f"success{end}")
             by_level = gaps(of_suite, "level").rows
             if curves(by_level):
-                written += _save(level_figure(by_level), folder, f"levels{end}")
+                written += save(level_figure(by_level), folder, f"levels{end}")
             by_task = gaps(of_suite, "task").rows
             for key in dict.fromkeys((g.policy, g.differs) for g in by_task):
                 found = [g for g in by_task if (g.policy, g.differs) == key]
-                written += _save(gap_figure(found), folder, f"gaps-{' '.join(filter(None, key))}{end}")
+                written += save(gap_figure(found), folder, f"gaps-{' '.join(filter(None, key))}{end}")
             uses = language_use(of_suite).rows
             if any(arm.n for use in uses for arm in use.arms):
-                written += _save(language_figure(uses), folder, f"language{end}")
+                written += save(language_figure(uses), folder, f"language{end}")
     return written
 
 
@@ -99,7 +84,7 @@ def success_figure(runs: Sequence[Run]) -> Figure:
         counted = [r for r in results if r.outcome != "error"]
         found.append((pool, rate(sum(r.outcome == "success" for r in counted), len(counted)), len(results) - len(counted)))
     found.sort(key=lambda row: (-1.0 if row[1].mean is None else row[1].mean, row[0].label))
-    figure = _figure(6.0, 0.8 + 0.42 * len(found))
+    figure = new_figure(6.0, 0.8 + 0.42 * len(found))
     axes = figure.subplots()
     for at, (pool, interval, errors) in enumerate(found):
         if interval.mean is None or interval.low is None or interval.high is None:
@@ -111,7 +96,7 @@ def success_figure(runs: Sequence[Run]) -> Figure:
     what = "success on unvaried episodes" if is_parted else "success"
     axes.set(yticks=range(len(found)), ylim=(-0.6, len(found) - 0.4), xlim=(0, 118), xticks=range(0, 101, 25), xlabel=f"{what} in %, Wilson 95 %")
     told = [f"n = {interval.n}" + (f", {errors} errors" if errors else "") for _, interval, errors in found]
-    axes.set_yticklabels([f"{_short(pool.label)}\n{of}" for (pool, _, _), of in zip(found, told, strict=True)])
+    axes.set_yticklabels([f"{plain(pool.label)}\n{of}" for (pool, _, _), of in zip(found, told, strict=True)])
     axes.set_title(found[0][0].suite if found else "", loc="left")
     return figure
 
@@ -129,7 +114,7 @@ def level_figure(rows: Sequence[Gap]) -> Figure:
     axes_names = sorted({axis for of in of_policy.values() for axis in of}, key=lambda axis: (axis == "all", axis))
     columns = min(5, len(axes_names))
     lines = math.ceil(len(axes_names) / columns)
-    figure = _figure(0.6 + 2.1 * columns, 0.9 + 1.75 * lines)
+    figure = new_figure(0.6 + 2.1 * columns, 0.9 + 1.75 * lines)
     grid = figure.subplots(lines, columns, sharex=False, sharey=True, squeeze=False)
     coloured = [name for name in names if name not in (*FLOORS, EXPERT)]
     order = {name: i for i, name in enumerate([*coloured, *(name for name in names if name not in coloured)])}
@@ -145,7 +130,7 @@ def level_figure(rows: Sequence[Gap]) -> Figure:
     for panel in grid.flat[len(axes_names) :]:
         panel.set_visible(False)
     handles = {label: handle for panel in grid.flat for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), map(_short, handles), loc="outside upper center", ncols=min(4, len(handles)))
+    figure.legend(handles.values(), map(plain, handles), loc="outside upper center", ncols=min(4, len(handles)))
     figure.supxlabel("level", fontsize=9)
     figure.supylabel("varied - unvaried twins, points", fontsize=9)
     return figure
@@ -165,7 +150,7 @@ def gap_figure(rows: Sequence[Gap]) -> Figure:
     for g in rows:
         if g.gap.mean is not None and g.task is not None:
             values[tasks.index(g.task), axes_names.index(g.axis)] = 100 * g.gap.mean
-    figure = _figure(2.4 + 0.42 * len(axes_names), 1.9 + 0.3 * len(tasks))
+    figure = new_figure(2.4 + 0.42 * len(axes_names), 1.9 + 0.3 * len(tasks))
     axes = figure.subplots()
     axes.set_facecolor("#d9d9d9")
     image = axes.imshow(values, cmap=_GAPS, vmin=-100, vmax=100, aspect="auto")
@@ -181,7 +166,7 @@ def gap_figure(rows: Sequence[Gap]) -> Figure:
     first = rows[0]
     counts = [g.n for g in rows if g.n]
     of = f", {min(counts)} to {max(counts)} pairs a cell" if counts else ""
-    axes.set_title(f"{_short(f'{first.policy} ({first.differs})' if first.differs else first.policy)} on {first.suite}{of}", loc="left")
+    axes.set_title(f"{plain(f'{first.policy} ({first.differs})' if first.differs else first.policy)} on {first.suite}{of}", loc="left")
     figure.colorbar(image, ax=axes, label="varied - unvaried, points", shrink=0.8, pad=0.02)
     return figure
 
@@ -189,7 +174,7 @@ def gap_figure(rows: Sequence[Gap]) -> Figure:
 def language_figure(rows: Sequence[LanguageUse]) -> Figure:
     """Returns success with the right sentence and in each control arm, a group of bars a policy, with Wilson intervals and the bound 1/k."""
     names = [name for name in CONTROLS if any(arm.name.split(":")[0] == name for use in rows for arm in use.arms)]
-    figure = _figure(max(5.5, 1.8 + 1.5 * len(rows)), 3.2)
+    figure = new_figure(max(5.5, 1.8 + 1.5 * len(rows)), 3.2)
     axes = figure.subplots()
     width = 0.8 / (len(names) + 1)
     for i, use in enumerate(rows):
@@ -205,7 +190,7 @@ def language_figure(rows: Sequence[LanguageUse]) -> Figure:
         if use.chance is not None:
             axes.hlines(100 * use.chance, i - 0.45, i + 0.45, colors="black", linestyles="dashed", linewidth=0.9, label="1/k" if i == 0 else "_")
     axes.set(xticks=range(len(rows)), ylim=(0, 105), ylabel="success in %, Wilson 95 %")
-    axes.set_xticklabels([_short(f"{use.policy} ({use.differs})" if use.differs else use.policy) for use in rows])
+    axes.set_xticklabels([plain(f"{use.policy} ({use.differs})" if use.differs else use.policy) for use in rows])
     axes.set_title(rows[0].suite, loc="left")
     figure.legend(loc="outside lower center", ncols=len(names) + 2, handlelength=1.2, columnspacing=1.2)
     return figure
@@ -234,38 +219,3 @@ def _ink(points: float) -> str:
 
 def _is_bound(pool: Pool) -> bool:
     return pool.policy in FLOORS or pool.is_privileged
-
-
-def _short(name: str) -> str:
-    """Returns a name as it fits into a figure; matplotlib takes text between two dollars for mathematics, so they are escaped."""
-    text = name if len(name) <= 40 else f"{name[:39]}…"
-    return text.replace("$", r"\$")
-
-
-def _figure(width_in: float, height_in: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-@contextmanager
-def _styled() -> Iterator[None]:
-    try:
-        import matplotlib
-    except ImportError as missing:
-        raise MissingPackage("figures need: pip install matplotlib") from missing
-    style: Any = _STYLE  # matplotlib's stubs want every key as a literal
-    with matplotlib.rc_context(style):
-        yield
-
-
-def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("_.") or "figure"
-    paths = [folder / f"{stem[:120]}{suffix}" for suffix in _SUFFIXES]
-    for path in paths:
-        # Neither the date nor the version of matplotlib: equal runs give equal files.
-        figure.savefig(path, dpi=200, metadata={"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None})
-    return paths

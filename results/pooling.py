@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import string
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -276,10 +277,17 @@ def _in_words(identity: Mapping[str, Any], different: Sequence[str]) -> str:
             words.append(str(value) if path == _AXES else _of_schema(value))
             continue
         text = value if isinstance(value, str) else "none" if value is None else canonical_json(value)
-        words.append(f"{path}={text if len(text) <= 24 else text[:12] + '…'}")
+        words.append(f"{path}={shortened(text)}")
     if len(different) > _SHOWN_DIFFERENCES:
         words.append(f"{len(different) - _SHOWN_DIFFERENCES} more")
     return ", ".join(words)
+
+
+def shortened(text: str) -> str:
+    """Returns the beginning of a long text, and its end too unless it is a digest: seasons of one label, and paths, differ there."""
+    if len(text) <= 24:
+        return text
+    return f"{text[:12]}…" if set(text) <= set(string.hexdigits) else f"{text[:12]}…{text[-8:]}"
 
 
 def _of_schema(schema: object) -> str:

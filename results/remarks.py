@@ -63,7 +63,10 @@ def _of_runs(of_rows: Sequence[Pool]) -> list[str]:
         stored = sum(len(run.results) for run in pool.runs)
         if isinstance(scheduled, int) and stored != scheduled:
             names = " and ".join(run.name for run in pool.runs)
-            notes.append(f"{names}: {stored} of {scheduled} episodes are stored; the row is of an unfinished run")
+            if stored < scheduled:
+                notes.append(f"{names}: {stored} of {scheduled} episodes are stored; the row is of an unfinished run")
+            else:
+                notes.append(f"{names}: {stored} episodes are stored where the run has {scheduled}; lines of another run are among them and counted")
     return [*notes, *dict.fromkeys(text for pool in of_rows if (text := _several_bodies(pool)))]
 
 

@@ -212,14 +212,21 @@ def _lenient_line(text: str, where: str, strict: BadData, unknown: Counter[str])
 
 
 def _of_the_suite(ledger: Path, header: RunHeader, lines: list[_Line], complaints: list[str]) -> list[_Line]:
-    """Returns the lines of episodes that some entry of the header's suite holds; all of them where the header does not say."""
-    entries = promised(header)
-    if not entries:
-        return lines
-    foreign = [line for line in lines if not any(entry.holds(line.result) for entry in entries)]
+    """Returns the lines of episodes that some entry of the header's suite may hold, with seeds of the run; all where the header does not say."""
+    entries, seeds = promised(header), header.seeds
+    first, last = (seeds.get(end) if isinstance(seeds.get(end), int) else None for end in ("first", "last"))
+
+    def is_seed(result: EpisodeResult) -> bool:
+        return (first is None or first <= result.seed) and (last is None or result.seed <= last)
+
+    def is_held(result: EpisodeResult) -> bool:
+        return not entries or any(entry.holds(result) for entry in entries)
+
+    foreign = [line for line in lines if not (is_seed(line.result) and is_held(line.result))]
     if foreign:
         gone = {line.number for line in foreign}
-        numbers, names = _some([str(line.number) for line in foreign]), _some(sorted({_kind(line.result) for line in foreign}))
+        numbers = _some([str(line.number) for line in foreign])
+        names = _some(sorted({f"seed {r.seed}" if is_held(r) else _kind(r) for _, r in foreign}))
         of = f"{_lines_are(foreign)} of episodes that its suite {header.suite.get('name')!r} does not hold ({names}) and left out: line {numbers}"
         complaints.append(f"{ledger} mixes suites: {of}")
         lines = [line for line in lines if line.number not in gone]

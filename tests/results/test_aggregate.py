@@ -134,6 +134,11 @@ def test_an_unfinished_run_is_said_to_be_one(traces: ModuleType) -> None:
     assert aggregate([make_run(traces, "ssf", episodes=3)], COLUMNS).notes == ()
 
 
+def test_a_run_of_more_episodes_than_it_has_is_not_said_to_be_unfinished(traces: ModuleType) -> None:
+    (told,) = aggregate([make_run(traces, "ssf", name="monday", episodes=2)], COLUMNS).notes
+    assert told == "monday: 3 episodes are stored where the run has 2; lines of another run are among them and counted"
+
+
 def test_a_privileged_policy_is_said_to_be_one(traces: ModuleType) -> None:
     table = aggregate([make_run(traces, "s", policy="expert"), make_run(traces, "s")], COLUMNS)
     assert table.notes == ("expert reads the true state of the scene: it bounds what a policy that sees pixels can reach",)

@@ -88,6 +88,16 @@ def test_of_runs_with_several_schemas_only_those_of_another_vlagym_say_so(traces
     assert many["minivla"].startswith(told) and "schema" not in many["hold"], "it is told first, and not cut off where much is unlike"
 
 
+def test_two_seasons_of_one_label_can_be_told_apart(traces: ModuleType) -> None:
+    def of_season(end: str, seed: int) -> Run:
+        run = run_of(traces, first_seed=seed)
+        suite = {**run.header.suite, "season": f"2027-spring-{'0' * 24}{end}"}
+        return dataclasses.replace(run, header=dataclasses.replace(run.header, suite=suite))
+
+    found = [told for _, told in differences(of_season("11112222", 0), of_season("33334444", 9))]
+    assert found == ["suite.season=2027-spring-…11112222", "suite.season=2027-spring-…33334444"]
+
+
 def test_what_a_policy_declares_of_its_numbers_is_part_of_a_row(traces: ModuleType) -> None:
     def declaring(seed: int, name: str = "mine:POLICY", **said: Any) -> Run:
         return run_of(traces, name, first_seed=seed, conventions={"policy": {"action": {"scale": 0.05}, "observation": {}, **said}})

@@ -198,6 +198,14 @@ def test_lines_of_a_robot_or_a_variation_that_the_suite_does_not_hold_are_left_o
     assert "(place_on on g1, place_on on panda camera=4, place_on on panda mass=2)" in told
 
 
+def test_lines_of_seeds_that_the_run_does_not_have_are_left_out(run: Path) -> None:
+    change_header(run, lambda data: data["seeds"].update(first=0, last=3))
+    found = read(run)
+    assert seeds(found) == [0, 1, 2, 3]
+    (told,) = found.complaints
+    assert "2 lines are of episodes" in told and told.endswith("does not hold (seed 4, seed 5) and left out: line 5, 6")
+
+
 def test_more_episodes_than_the_header_promises_are_told(run: Path) -> None:
     change_header(run, lambda data: data["suite"].update(episodes=4))
     found = read(run)

@@ -6,13 +6,13 @@ import contextlib
 import dataclasses
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import browsing
 import numpy as np
 import pytest
 
@@ -36,14 +36,8 @@ EPISODES = 130
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if executable is None:
-        pytest.skip("there is no chromium on this machine: apt-get install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'vlagym[test]'")
-    with api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+    with browsing.chromium() as found:
         yield found
-        found.close()
 
 
 def _results(traces: ModuleType, strength: float, seed: int) -> list[Any]:
