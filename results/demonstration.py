@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -173,6 +173,14 @@ def check_demonstration(demonstration: Demonstration, info: DatasetInfo) -> None
                 raise BadData(f"{who}: {group} {name!r} has shape {array.shape}; it must have {steps} rows")
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise BadData(f"{who}: {group} {name!r} holds NaN or infinity")
+
+
+def without_pictures(demonstration: Demonstration, info: DatasetInfo) -> Demonstration:
+    """Returns a demonstration whose images and depth are black, and take no memory: what else is wrong with it can be looked at."""
+    frames = len(demonstration.image_steps)
+    images = {c: np.broadcast_to(np.uint8(0), (frames, *how.shape)) for c, how in info.images.items()}
+    depth = {c: np.broadcast_to(np.uint16(0), (frames, *info.images[c].shape[:2])) for c in info.depth}
+    return replace(demonstration, images=images, depth=depth)
 
 
 def _told(names: Iterable[str]) -> str:

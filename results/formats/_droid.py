@@ -54,7 +54,8 @@ def ee_poses(demonstration: Demonstration) -> NDArray[np.float32] | None:
 def joint_motion(demonstration: Demonstration, info: DatasetInfo) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Returns by how much each joint is told to move in a step, and how far each gripper is told to close.
 
-    Of commands that are displacements these are taken; of commands that are positions, how far they lie from the joints when they are given.
+    Where some command is a displacement it is taken: they add up to the way that the joints were told to go. Of commands that are positions, how far
+    they lie from the joints when they are given.
 
     Returns:
       Displacements `(T, J)` in rad, and grippers `(T, G)` from 0, open, to 1, closed.
@@ -62,7 +63,7 @@ def joint_motion(demonstration: Demonstration, info: DatasetInfo) -> tuple[NDArr
     Raises:
       BadData: If neither the actions nor other commands tell the joints.
     """
-    for spec, rows in _conventions(demonstration, info):
+    for spec, rows in sorted(_conventions(demonstration, info), key=lambda told: not _is_displacement(told[0])):
         slices = spec.slices()
         joints = [c for c in spec.components if c.convention in ("joint_delta", "joint_position")]
         if not joints:
@@ -79,6 +80,10 @@ def joint_motion(demonstration: Demonstration, info: DatasetInfo) -> tuple[NDArr
         f"demonstration {demonstration.digest} tells its motion as {names}, and the format droid tells it in joints: give it commands in "
         "joint_delta or joint_position too, or store it with --format npz or --format hdf5"
     )
+
+
+def _is_displacement(spec: ActionSpec) -> bool:
+    return any(component.convention == "joint_delta" for component in spec.components)
 
 
 def _conventions(demonstration: Demonstration, info: DatasetInfo) -> Iterator[tuple[ActionSpec, NDArray[np.float32]]]:

@@ -25,6 +25,7 @@ from vlagym.envs.types import Certificate, EpisodeSpec, from_plain, to_plain
 from vlagym.results.demonstration import DatasetInfo, Demonstration, Stage, check_demonstration
 from vlagym.results.format import Format, Part
 from vlagym.results.formats._sidecar import Lazy, in_memory, read_arrays
+from vlagym.results.formats._signs import said
 from vlagym.results.formats._staging import FolderWriter, adopt, no_dataset, store_part
 
 SCHEMA = 1
@@ -87,7 +88,10 @@ def make_format(layout: Layout) -> Format:
             for index in range(len(reader)):
                 yield in_memory(reader[index])
 
-    return Format(suffix="", write=write, open=lambda path: Reader(path, layout), read=read, store=store)
+    def recognises(path: Path) -> bool:
+        return said(path / INDEX).get("format") == layout.name
+
+    return Format(suffix="", write=write, open=lambda path: Reader(path, layout), read=read, store=store, recognises=recognises)
 
 
 def episode_id(demonstration: Demonstration) -> str:

@@ -28,7 +28,7 @@ def open_file(path: Path, mode: str) -> Any:
     except BlockingIOError as error:
         raise in_use(path) from error
     except (OSError, RuntimeError) as error:
-        if "lock" in str(error):
+        if "lock file" in str(error):  # "lock" alone stands in what HDF5 says of a superblock, too
             raise in_use(path) from error
         raise BadData(f"{path} cannot be opened as HDF5: {error}. If it is damaged, remove it and collect its demonstrations again") from error
 

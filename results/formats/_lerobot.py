@@ -24,27 +24,13 @@ from numpy.typing import NDArray
 from vlagym.envs.errors import BadData, MissingPackage
 from vlagym.envs.types import ActionSpec
 from vlagym.results.demonstration import DatasetInfo, Demonstration, check_demonstration
-from vlagym.results.format import Part
+from vlagym.results.format import FIELDS, Part
 from vlagym.results.formats import _sidecar, _video
 from vlagym.results.formats._staging import store_part
 from vlagym.results.formats._statistics import Histogram, Statistics
 from vlagym.results.formats._vectors import vector
 
-HOLDS = frozenset(
-    {
-        "spec",
-        "executed_actions",
-        "proprio",
-        "privileged",
-        "depth",
-        "commands",
-        "stages",
-        "paraphrases",
-        "certificate",
-        "timestamps_s",
-        "extra",
-    }
-)
+HOLDS = frozenset(FIELDS) - {"frame_stride"}
 """Of the fields of a demonstration: all but a frame stride, for LeRobot has an image for every row."""
 
 COUNTERS = ("episode_index", "index", "task_index")

@@ -1,13 +1,13 @@
 """Demonstrations on their way into a dataset file: a small file each, beside it, until all of them are joined.
 
 HDF5 keeps its index in memory while a file is open, and a kill can leave a file that nobody can open again. A dataset is therefore never changed
-where it lies. `demos.hdf5.parts/` holds one closed file for each new demonstration; joining copies the dataset and its parts into a new file that
-takes the dataset's name in one step. Wherever a kill comes, what was stored is in one of the two.
+where it lies. `demos.hdf5.parts/` holds one closed file for each new demonstration; once the writer is closed, and not before, joining copies the
+dataset and its parts into a new file that takes the dataset's name in one step. Wherever a kill comes, what was stored is in one of the two, and what
+stands under the dataset's name is whole.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -18,8 +18,8 @@ from typing import Any
 from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration
 from vlagym.results.formats import _libero, _libero_demo, _masks
-from vlagym.results.formats._file import demo_names, image, in_use, open_file, reading
-
+from vlagym.results.formats._file import demo_names, image, open_file, reading
+from vlagym.results.formats._held import hold
 
 _SPARE_BYTES = 1 << 20
 """What joining may need beyond the sizes of what is joined: for the file's own index."""
@@ -35,33 +35,39 @@ class Parts:
           BadData: If another process holds it.
         """
         self._path, self._folder = path, folder_of(path)
-        self._descriptor = _hold(path, self._folder)
-        self._count = len(self._files())
+        self._descriptor = hold(path, self._folder, "file")
+        waiting = self.files
+        self._next = int(waiting[-1].stem) + 1 if waiting else 0
+
+    @property
+    def files(self) -> list[Path]:
+        """The parts that wait to be joined, in order; each is a dataset of one demonstration."""
+        return files_of(self._path)
+
+    def forget(self, part: Path) -> None:
+        """Removes a part whose demonstration the dataset holds already: a kill came after they were joined."""
+        part.unlink()
 
     def take(self, waiting: Path) -> None:
         """Gives a part that was written its place among the others."""
-        waiting.replace(self._folder / f"{self._count:06d}.hdf5")
-        self._count += 1
+        waiting.replace(self._folder / f"{self._next:06d}.hdf5")
+        self._next += 1
 
-    def join(self, info: DatasetInfo | None = None) -> None:
+    def join(self) -> None:
         """Moves all parts into the dataset; where there are none, nothing happens.
-
-        Args:
-          info: Makes an empty dataset where there is neither a dataset nor a part.
 
         Raises:
           BadData: If a part or the dataset is damaged, or the disk is full.
         """
-        sources = [p for p in (self._path,) if p.exists()] + self._files()
-        if not self._files() and (sources or info is None):
+        parts = self.files
+        if not parts:
             return
+        sources = [p for p in (self._path,) if p.exists()] + parts
         joining = self._folder / "joining"
         _check_room(sources, self._folder)
         try:
             with open_file(joining, "w") as file:
                 data = file.create_group("data")
-                if info is not None and not sources:
-                    data.attrs.update(_libero.info_attributes(info))
                 digests: set[str] = set()
                 for source in sources:
                     _copy(source, file, digests)
@@ -71,9 +77,9 @@ class Parts:
             _replace(joining, self._path)
         except (OSError, RuntimeError) as error:
             raise BadData(f"the parts of {self._path} could not be joined: {error}. They are kept in {self._folder}") from error
-        for part in self._files():
+        for part in parts:
             part.unlink()
-        self._count = 0
+        self._next = 0
 
     def rewrite(self, change: Callable[[Any], None]) -> None:
         """Changes the dataset as a whole: in a copy, which takes its name in one step.
@@ -100,13 +106,10 @@ class Parts:
         """Lets go of the folder, and removes it if no part is left in it. Harmless when it was closed before."""
         if self._descriptor < 0:
             return
-        if not self._files():
+        if not self.files:
             shutil.rmtree(self._folder)
         os.close(self._descriptor)
         self._descriptor = -1
-
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("*.hdf5"))
 
 
 def write_part(path: Path, demonstration: Demonstration, info: DatasetInfo) -> Path:
@@ -143,39 +146,15 @@ def folder_of(path: Path) -> Path:
     return path.with_name(path.name + ".parts")
 
 
-def recover(path: Path) -> None:
-    """Joins what a killed writer left beside a dataset; where nothing was left, nothing happens.
-
-    Raises:
-      BadData: If the dataset is being written by another process, or the parts cannot be joined.
-    """
-    if not folder_of(path).is_dir():
-        return
-    parts = Parts(path)
-    try:
-        parts.join()
-    finally:
-        parts.close()
+def files_of(path: Path) -> list[Path]:
+    """Returns the parts that wait beside a dataset, in order."""
+    return sorted(folder_of(path).glob("*.hdf5"))
 
 
-def _hold(path: Path, folder: Path) -> int:
-    """Returns a descriptor of the folder whose lock is ours; the system lets go of it when this process ends, however it ends."""
-    while True:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:  # whoever held it has just closed and removed it
-            continue
-        except OSError as error:
-            raise BadData(f"{folder}, where the demonstrations of {path.name} are put together, cannot be made: {error}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if folder.exists() and os.path.samestat(os.fstat(descriptor), folder.stat()):
-                return descriptor
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise in_use(path) from error
-        os.close(descriptor)
+def check_idle(path: Path) -> None:
+    """Raises BadData if another process is writing the dataset."""
+    if folder_of(path).is_dir():
+        Parts(path).close()
 
 
 def _copy(source: Path, target: Any, digests: set[str]) -> None:

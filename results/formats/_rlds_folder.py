@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vlagym.results.demonstration import Demonstration
 from vlagym.results.format import FIELDS, Format
-from vlagym.results.formats._rlds_reader import Reader
+from vlagym.results.formats._rlds_reader import Reader, has_schema
 from vlagym.results.formats._rlds_schema import Schema
 from vlagym.results.formats._rlds_writer import Writer, store
 from vlagym.results.formats._sidecar import in_memory
@@ -37,4 +37,5 @@ def make_format(schema: Schema) -> Format:
         store=lambda path, info, demonstration: store(path, info, demonstration, schema),
         holds=frozenset(FIELDS) - {"frame_stride"},
         images="jpeg",
+        recognises=lambda path: has_schema(path, schema),
     )

@@ -139,6 +139,14 @@ class Reader:
         self.close()
 
 
+def has_schema(path: Path, schema: Schema) -> bool:
+    """Returns whether a folder is a dataset of RLDS whose steps have a schema."""
+    try:
+        return schema.fits({f.path: f for f in _rlds_features.read_features(_version(path) / FEATURES)})
+    except BadData:
+        return False
+
+
 def _look(arrays: Mapping[str, NDArray[Any]], name: str) -> Callable[[], NDArray[Any]]:
     return lambda: arrays[name]
 

@@ -182,6 +182,9 @@ class Lazy(Mapping[str, NDArray[Any]]):
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._loaders[name]()
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._loaders  # a mapping's own would read the array
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._loaders)
 

@@ -1,14 +1,19 @@
 """Camera images as H.264 in an mp4: encoded once, joined without being encoded again, and read from any frame on.
 
-    libx264, yuv420p, preset veryfast, crf 18, a key frame every second frame, no B-frames, one thread
+    libx264, yuv420p, preset ultrafast, crf 18, a key frame every second frame, no B-frames, one thread
 
 Every second frame is a key frame because training reads single frames at random. Frame i of a file has the time i / fps exactly.
+
+Measured on 1200 images of 256 x 256, of place_on, stack and open_drawer, by two cameras: one colour for each 2 x 2 pixels leaves a PSNR of
+37.7 dB, whatever the codec does. At ultrafast it is 37.3 dB, and an image takes 5.6 kB, 0.35 ms to encode and 0.18 ms to decode. At veryfast, which
+saves where an eye does not see it, it is 36.3 dB, 3.4 kB, 0.86 ms and 0.39 ms.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,7 +26,11 @@ from vlagym.results.demonstration import DatasetInfo
 
 CODEC, PIXEL_FORMAT = "h264", "yuv420p"
 _ENCODER = "libx264"
-_OPTIONS = {"preset": "veryfast", "crf": "18", "g": "2", "bf": "0", "threads": "1"}
+_OPTIONS = {"preset": "ultrafast", "crf": "18", "g": "2", "bf": "0", "threads": "1"}
+_AREA = "AREA"
+"""How colours are thinned out: the mean of four pixels. PyAV's default weighs them otherwise, and is 0.3 dB worse at the same speed."""
+_THREADS_SINCE = 17
+"""PyAV's first version whose conversions take a number of threads; of its own accord it starts one for each core, which costs more than it gains."""
 
 
 def check_sizes(info: DatasetInfo, format_name: str) -> None:
@@ -45,11 +54,12 @@ def encode(at: Path, images: NDArray[np.uint8], fps: int) -> None:
     """
     av = _av()
     _, height, width, _ = images.shape
+    thinned = _conversion(av, PIXEL_FORMAT, interpolation=_AREA)
     with _coding(at, "written"), av.open(str(at), "w", format="mp4") as container:
         stream = container.add_stream(_ENCODER, rate=fps, options=_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = width, height, PIXEL_FORMAT
         for index, image in enumerate(images):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            frame = thinned(av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24"))
             frame.pts, frame.time_base = index, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -114,14 +124,14 @@ def decode(at: Path, start_s: float, count: int, fps: float) -> NDArray[np.uint8
     av = _av()
     with _coding(at, "read"), av.open(str(at)) as video:
         stream = video.streams.video[0]
-        colours = av.video.reformatter.VideoReformatter()  # one for all: a frame's own would be made anew for each
+        coloured = _conversion(av, "rgb24")
         video.seek(round(start_s / stream.time_base), stream=stream, backward=True)
         for frame in video.decode(stream):
             if frame.time < start_s - 0.5 / fps:
                 continue
             if abs(frame.time - start_s - len(found) / fps) >= 0.5 / fps:
                 break
-            found.append(colours.reformat(frame, format="rgb24").to_ndarray())
+            found.append(coloured(frame).to_ndarray())
             if len(found) == count:
                 return np.stack(found)
     raise BadData(f"{at} holds {len(found)} of the {count} frames that should follow {start_s:g} s: it was cut off, or is another video")
@@ -139,6 +149,13 @@ def feature_info(height: int, width: int, fps: int) -> Mapping[str, Any]:
         "video.channels": 3,
         "has_audio": False,
     }
+
+
+def _conversion(av: Any, pixel_format: str, **how: Any) -> Callable[[Any], Any]:
+    """Returns what gives a frame another pixel format: one for a whole video, for a frame's own would be made anew for each."""
+    if int(av.__version__.split(".")[0]) >= _THREADS_SINCE:
+        how["threads"] = 1
+    return functools.partial(av.video.reformatter.VideoReformatter().reformat, format=pixel_format, **how)
 
 
 def _parameters(at: Path) -> tuple[Any, ...]:

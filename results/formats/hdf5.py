@@ -19,8 +19,8 @@ A demo whose attribute `complete` is missing was cut off by a kill; it is not re
 
 Files that others wrote in the layout of LIBERO or robomimic are read as well: see `_libero_others`. They are not extended.
 
-While demonstrations are being collected they lie beside the file, one each, in `<name>.hdf5.parts/`; they are joined when the writer is closed, or,
-where it was killed, when the dataset is next opened.
+While demonstrations are being collected they lie beside the file, one each, in `<name>.hdf5.parts/`; they are joined when the writer is closed. Where
+it was killed, or left by an error, they wait there for the next one; a file that was whole before stays as it is until then.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from vlagym.results.formats import _libero, _masks
 from vlagym.results.formats._file import demo_names, open_file, reading
 from vlagym.results.formats._libero_demo import read_demo
 from vlagym.results.formats._libero_others import Others
-from vlagym.results.formats._parts import Parts, recover, write_part
+from vlagym.results.formats._parts import Parts, check_idle, files_of, folder_of, write_part
+from vlagym.results.formats._signs import is_hdf5
 
 
 # -------------------------------------------------------------------------------------------------------------------------- writing
@@ -46,7 +47,7 @@ class Writer:
     """Appends demonstrations to a dataset. Each is on the disk when `append` returns, and in the file when the writer is closed."""
 
     def __init__(self, path: Path, info: DatasetInfo) -> None:
-        """Begins a dataset, or goes on where it was left; what a killed writer had stored is taken over.
+        """Begins a dataset, extends one that is whole, or goes on where a writer was left or killed.
 
         Raises:
           BadData: If the file is no dataset, is damaged, is open elsewhere, or was made with other information.
@@ -57,17 +58,25 @@ class Writer:
         self._digests: list[str] = []
         self._parts = Parts(path)
         try:
-            self._parts.join()
             if path.exists():
-                with Reader(path, recovers=False) as before:
-                    if not before.is_ours:
-                        raise BadData(f"{path} was not written by vlagym, and is not extended. Write to another file")
-                    _libero.check_same(str(path), before.info, info)
-                    self._digests.extend(before.digests)
+                self._go_on_with(path)
+            for part in self._parts.files:
+                if self._go_on_with(part) == 0:
+                    self._parts.forget(part)
         except BaseException:
             self._parts.close()
             raise
         self._is_open = True
+
+    def _go_on_with(self, stored: Path) -> int:
+        """Counts the demonstrations of a file in, and returns how many of them are new."""
+        with Reader(stored) as before:
+            if not before.is_ours:
+                raise BadData(f"{stored} was not written by vlagym, and is not extended. Write to another file")
+            _libero.check_same(str(self.path), before.info, self._info)
+            found = [digest for digest in before.digests if digest not in self._digests]
+        self._digests.extend(found)
+        return len(found)
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -99,22 +108,29 @@ class Writer:
         """Puts everything into the one file. Harmless when it was closed before.
 
         Raises:
-          BadData: If the disk is full; what was stored is kept beside the file, and is taken over when it is next opened.
+          BadData: If the disk is full; what was stored is kept beside the file, for the next writer to go on with.
         """
         if not self._is_open:
             return
         self._is_open = False
         try:
-            if self._digests or self.path.exists():  # without a demonstration there is no dataset
-                self._parts.join(self._info)
+            self._parts.join()  # without a demonstration there is no dataset
         finally:
             self._parts.close()
+
+    def leave(self) -> None:
+        """Lets go of the dataset, which stays as it was. What was stored is kept for the next writer. Harmless when it was closed before."""
+        self._is_open = False
+        self._parts.close()
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        if error is None:
+            self.close()
+        else:
+            self.leave()
 
 
 def store(path: Path, info: DatasetInfo, demonstration: Demonstration) -> Part:
@@ -132,21 +148,18 @@ def store(path: Path, info: DatasetInfo, demonstration: Demonstration) -> Part:
 class Reader:
     """Reads demonstrations by their number; images come from the disk when they are looked at, and then the file must still be open."""
 
-    def __init__(self, path: Path, *, recovers: bool = True) -> None:
-        """Opens the file for reading.
+    def __init__(self, path: Path) -> None:
+        """Opens the file for reading. What a killed writer left beside it is no part of it until the next one is closed.
 
         Args:
           path: The file.
-          recovers: Whether what a killed writer left beside the file is joined with it before.
 
         Raises:
-          NoDataset: If there is none.
-          BadData: If it is damaged, no dataset of ours, of another schema, or being written.
+          NoDataset: If there is none, or it was not finished.
+          BadData: If it is damaged, no dataset of ours, of another schema, or being written for the first time.
         """
-        if recovers:
-            recover(path)
         if not path.is_file():
-            raise NoDataset(f"there is no dataset at {path}. Make one with vlagym demo")
+            raise _no_dataset(path)
         self.path = path
         self._file = open_file(path, "r")
         try:
@@ -158,6 +171,7 @@ class Reader:
                     info = _libero.read_info(data, str(path))
                     self._info = info
                     self._names = demo_names(data)
+                    _check_count(data, path)
                     self._digests = tuple(str(data[n].attrs["digest"]) for n in self._names)
                     self._make: Callable[[Any, str], Demonstration] = lambda group, where: read_demo(group, info, where)
                 else:
@@ -209,6 +223,21 @@ class Reader:
         self.close()
 
 
+def _no_dataset(path: Path) -> NoDataset:
+    check_idle(path)
+    if waiting := len(files_of(path)):
+        where = folder_of(path).name
+        return NoDataset(f"the dataset at {path} was not finished: {waiting} demonstrations wait in {where}. Repeat the command that began it")
+    return NoDataset(f"there is no dataset at {path}. Make one with vlagym demo")
+
+
+def _check_count(data: Any, path: Path) -> None:
+    """Raises BadData if demonstrations were removed from a file of ours: it says how many groups it had when it was written."""
+    told, there = int(data.attrs.get("num_demos", 0)), len(data)
+    if there < told:
+        raise BadData(f"{path} says that it holds {told} demonstrations, and there are {there}: it was changed")
+
+
 def read(path: Path) -> Iterator[Demonstration]:
     """Yields the demonstrations of a file, one after the other, each fully in memory.
 
@@ -241,7 +270,7 @@ def write_masks(path: Path, valid_share: float) -> tuple[int, int]:
     if not 0.0 < valid_share < 1.0:
         raise BadData(f"the share of demonstrations for validation is {valid_share:g}; it must lie between 0 and 1")
     if not path.is_file():
-        raise NoDataset(f"there is no dataset at {path}. Make one with vlagym demo")
+        raise _no_dataset(path)
     counts = (0, 0)
 
     def change(file: Any) -> None:
@@ -251,7 +280,6 @@ def write_masks(path: Path, valid_share: float) -> tuple[int, int]:
 
     parts = Parts(path)
     try:
-        parts.join()
         parts.rewrite(change)
     finally:
         parts.close()
@@ -264,4 +292,6 @@ FORMAT = Format(
     open=Reader,
     read=read,
     store=store,
+    recognises=is_hdf5,
+    divide=write_masks,
 )

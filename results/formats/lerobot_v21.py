@@ -25,6 +25,7 @@ from vlagym.results.formats import _lerobot, _lerobot_reader, _sidecar
 from vlagym.results.formats._lerobot import Flavour
 from vlagym.results.formats._lerobot_reader import Index, Place
 from vlagym.results.formats._lerobot_totals import Totals
+from vlagym.results.formats._signs import lerobot_layout
 from vlagym.results.formats._staging import FolderWriter, adopt
 
 VERSION = "v2.1"
@@ -173,6 +174,12 @@ def write(flavour: Flavour, path: Path, info: DatasetInfo) -> DatasetWriter:
     return FolderWriter(path, info, store=store, build=functools.partial(build, flavour))
 
 
+def recognises(flavour: Flavour, path: Path) -> bool:
+    """Returns whether a folder has this layout, and calls its actions as this flavour does."""
+    version, features = lerobot_layout(path)
+    return version in READS and (flavour.action in features) and (flavour.action == "action" or "action" not in features)
+
+
 def format_of(flavour: Flavour) -> Format:
     """Returns the format of v2.1 whose columns have these names."""
     return Format(
@@ -183,6 +190,7 @@ def format_of(flavour: Flavour) -> Format:
         store=functools.partial(_lerobot.store, flavour),
         holds=_lerobot.HOLDS,
         images="h264" if flavour.images == "video" else "exact",
+        recognises=functools.partial(recognises, flavour),
     )
 
 

@@ -26,6 +26,7 @@ from vlagym.results.formats import _lerobot, _lerobot_reader, _sidecar, _video
 from vlagym.results.formats._lerobot import Flavour, Stored
 from vlagym.results.formats._lerobot_reader import Index, Place
 from vlagym.results.formats._lerobot_totals import Totals
+from vlagym.results.formats._signs import lerobot_layout
 from vlagym.results.formats._staging import FolderWriter
 
 VERSION = "v3.0"
@@ -291,4 +292,5 @@ FORMAT = Format(
     store=functools.partial(_lerobot.store, FLAVOUR),
     holds=_lerobot.HOLDS,
     images="h264",
+    recognises=lambda path: lerobot_layout(path)[0] == VERSION,
 )

@@ -85,6 +85,13 @@ def test_targets_of_joints_become_their_distance_from_where_the_joints_are(trace
     assert done["gripper_command"].tolist() == [[1.0]] * 7
 
 
+def test_displacements_are_taken_before_targets_whatever_their_order(traces: ModuleType, tmp_path: Path) -> None:
+    info = traces.make_dataset_info(commands={"joint_position": positions(traces, joints=7), "joint_delta": traces.JOINT_DELTA})
+    d = traces.make_demonstration(info=info)
+    done = droid.load_episode(write(tmp_path / "set", info, d), 0)["actions"]
+    np.testing.assert_allclose(done["delta_joint_positions"], 0.1 * d.commands["joint_delta"][:, :7], atol=1e-7)
+
+
 def test_two_arms_are_found_by_the_names_of_their_groups(traces: ModuleType, tmp_path: Path) -> None:
     rows = np.concatenate([np.full((7, 2), 1.0), np.full((7, 3), 2.0), np.zeros((7, 1))], axis=1, dtype=np.float32)
     proprio = {"right_arm_joint_pos_rad": np.full((7, 3), 0.2, np.float32), "left_arm_joint_pos_rad": np.full((7, 2), 0.1, np.float32)}

@@ -178,6 +178,7 @@ def test_a_kill_costs_no_demonstration_that_was_stored(traces: ModuleType, path:
         process.kill()
         told += map(int, process.stdout.read().splitlines())
         process.wait()
+        write(traces, path)  # goes on, and finishes
         stored = [d.episode.seed for d in hdf5.read(path)]
         assert set(told) <= set(stored) and len(stored) == len(set(stored))
         told = stored
@@ -195,7 +196,44 @@ def test_a_kill_between_joining_and_clearing_up_stores_nothing_twice(traces: Mod
     shutil.copytree(parts, parts.with_name("kept"))
     writer.close()
     shutil.copytree(parts.with_name("kept"), parts)
+    (parts / "000000.hdf5").unlink()  # the kill came in the middle of it
+    with hdf5.Writer(path, traces.make_dataset_info()) as writer:
+        assert writer.digests == tuple(d.digest for d in demonstrations)
+        assert not list(parts.iterdir())
+    assert [d.digest for d in hdf5.read(path)] == [d.digest for d in demonstrations] and not parts.exists()
+
+
+def test_a_file_has_its_name_only_when_it_is_whole_and_stays_as_it_was_until_more_is_whole(traces: ModuleType, path: Path) -> None:
+    demonstrations = [traces.make_demonstration(i) for i in range(5)]
+    with pytest.raises(ZeroDivisionError), hdf5.Writer(path, traces.make_dataset_info()) as writer:
+        writer.append(demonstrations[0])
+        writer.append(demonstrations[1])
+        raise ZeroDivisionError
+    with pytest.raises(NoDataset, match=r"demos.hdf5 was not finished: 2 demonstrations wait in demos.hdf5.parts. Repeat the command"):
+        hdf5.Reader(path)
+    with hdf5.Writer(path, traces.make_dataset_info()) as writer:
+        assert len(writer.digests) == 2 and not path.exists()
+        writer.append(demonstrations[2])
+        assert not path.exists()
+    assert [d.digest for d in hdf5.read(path)] == [d.digest for d in demonstrations[:3]]
+    writer = hdf5.Writer(path, traces.make_dataset_info())
+    writer.append(demonstrations[3])
+    assert len(list(hdf5.read(path))) == 3
+    writer.leave()
+    with hdf5.Writer(path, traces.make_dataset_info()) as writer:
+        assert writer.digests == tuple(d.digest for d in demonstrations[:4])
+        writer.append(demonstrations[4])
     assert [d.digest for d in hdf5.read(path)] == [d.digest for d in demonstrations]
+
+
+def test_parts_of_a_dataset_that_was_made_with_other_information_are_not_joined(traces: ModuleType, path: Path) -> None:
+    writer = hdf5.Writer(path, traces.make_dataset_info())
+    writer.append(traces.make_demonstration(0))
+    writer.leave()
+    with pytest.raises(BadData, match="state"):
+        hdf5.Writer(path, traces.make_dataset_info(state="joints"))
+    write(traces, path)
+    assert len(list(hdf5.read(path))) == 1
 
 
 def test_a_dataset_keeps_what_was_said_when_it_was_begun(traces: ModuleType, path: Path) -> None:
@@ -322,7 +360,9 @@ def test_what_has_no_room_to_be_joined_waits_for_it(traces: ModuleType, path: Pa
     with pytest.raises(BadData, match="the demonstrations of demos.hdf5 need 0 MB to be joined, and the disk has 0 MB left. Make room and give"):
         writer.close()
     monkeypatch.undo()
-    assert not path.exists() and len(list(hdf5.read(path))) == 1
+    assert not path.exists()
+    write(traces, path)
+    assert len(list(hdf5.read(path))) == 1
 
 
 def test_a_folder_that_cannot_be_made_is_named(traces: ModuleType, tmp_path: Path) -> None:

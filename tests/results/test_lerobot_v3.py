@@ -15,6 +15,7 @@ import films
 import numpy as np
 import pytest
 
+from vlagym.benchmark.checks._samples import ACTION
 from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
 from vlagym.results.format import NoDataset
@@ -116,7 +117,7 @@ def test_episodes_are_placed_by_whole_frames(folder: Path) -> None:
 
 def test_times_do_not_drift_over_many_episodes(tmp_path: Path) -> None:
     """At 30 frames a second sums of durations go astray; whole frames do not."""
-    info = films.info(action=dataclasses.replace(films.ACTION, rate_hz=30.0), images={"wrist": ImagePreprocessing(crop=16, size=16)})
+    info = films.info(action=dataclasses.replace(ACTION, rate_hz=30.0), images={"wrist": ImagePreprocessing(crop=16, size=16)})
     path = written(tmp_path / "set", [films.demonstration(i, 7, of=info) for i in range(12)], info)
     found = rows(path / "meta/episodes/chunk-000/file-000.parquet")
     assert [r["videos/observation.images.wrist/from_timestamp"] for r in found] == [7 * i / 30 for i in range(12)]
@@ -187,7 +188,7 @@ def test_odd_sizes_are_refused_before_anything_is_stored(tmp_path: Path) -> None
 
 
 def test_a_rate_that_is_no_whole_number_is_refused(tmp_path: Path) -> None:
-    info = films.info(action=dataclasses.replace(films.ACTION, rate_hz=12.5))
+    info = films.info(action=dataclasses.replace(ACTION, rate_hz=12.5))
     with pytest.raises(BadData, match="lerobot_v3 counts whole frames a second; the actions come at 12.5 Hz. Choose a whole rate"):
         lerobot_v3.FORMAT.write(tmp_path / "set", info)
 

@@ -116,6 +116,29 @@ def test_what_cannot_be_stored_leaves_nothing_half_written(path: Path, info: Dat
     assert os.listdir(path.parent / "set.parts") == []
 
 
+@pytest.mark.parametrize("is_begun", [True, False], ids=["begun first", "a system that cannot begin"])
+def test_every_file_of_a_part_is_on_the_disk_when_it_is_stored(path: Path, is_begun: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").resolve().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    if not is_begun:
+        monkeypatch.delattr(os, "posix_fadvise")
+
+    def write(folder: Path) -> None:
+        (folder / "inside").mkdir()
+        for name in ("one", "inside/two"):
+            (folder / name).write_text(name)
+
+    part = store_part(path, "a", write)
+    assert sorted(synced) == sorted(["one", "two", "inside", f"a.{os.getpid()}"])
+    assert (part.path / "inside" / "two").read_text() == "inside/two"
+
+
 def test_two_writers_of_one_dataset_are_told_apart(path: Path, info: DatasetInfo) -> None:
     first = Staging(path, info)
     with pytest.raises(BadData, match="set is open in another process. Wait for it to end, or choose another folder"):
