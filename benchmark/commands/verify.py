@@ -1,4 +1,4 @@
-"""Samples a run's suite and simulates its stored actions again, without the policy; confirms episodes, digests and measures."""
+"""Simulates the stored actions of a run or a dataset again, without the policy; confirms episodes, digests and measures."""
 
 from __future__ import annotations
 
@@ -14,20 +14,29 @@ if TYPE_CHECKING:
 
 
 def main(args: Sequence[str]) -> int:
-    """Verifies a run; returns 1 if anything differs, 3 if nothing does and some episodes ended in an error."""
+    """Verifies a run or a dataset; returns 1 if anything differs, 3 if nothing does and some episodes cannot be confirmed by anybody."""
     parser = console.parser(
         prog="vlagym verify",
         description="Samples the suite of a run and simulates its stored actions again, without the policy and without rendering, and compares "
-        "every episode, digest and measure with what is stored.",
-        example="vlagym verify runs/20250101T120000-minivla-smoke\nvlagym verify runs/20250101T120000-minivla-smoke --sample 10",
+        "every episode, digest and measure with what is stored. Of a dataset, of any format, it simulates the executed actions of each "
+        "demonstration.",
+        example="vlagym verify runs/20250101T120000-minivla-smoke\nvlagym verify runs/20250101T120000-minivla-smoke --sample 10\n"
+        "vlagym verify demos.hdf5 --workers 2",
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run folder, as `vlagym run` printed it")
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run folder, as `vlagym run` printed it, or a dataset of `vlagym demo`")
     parser.add_argument("--sample", type=int, metavar="N", help="simulates so many episodes, drawn at random; default: all")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of that draw; 0 by default")
     verification.add_options(parser)
-    parser.add_argument("--json", action="store_true", help="prints the verdict of the run and of each episode as JSON")
+    parser.add_argument("--no-images", action="store_false", dest="images", help="of a dataset: does not look whether its images can be read")
+    parser.add_argument("--json", action="store_true", help="prints the verdict of the whole and of each episode as JSON")
     options = parser.parse_args(args)
 
+    from vlagym.results.datasets import is_dataset
+
+    if is_dataset(options.run):
+        from vlagym.benchmark.dataset_report import report
+
+        return report(options)
     from vlagym.benchmark.header import packages
     from vlagym.results.aggregate import packages_that_score
 

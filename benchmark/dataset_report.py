@@ -1,0 +1,161 @@
+"""A dataset is verified before the eyes of whoever waits: what differs is said as it is found, then a table by task and a verdict."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from vlagym.benchmark import cli, console
+from vlagym.envs.errors import BadData
+
+if TYPE_CHECKING:
+    from vlagym.benchmark.dataset_verification import CheckedDataset
+    from vlagym.benchmark.demonstration_verdict import DemonstrationVerdict
+
+_SHOWN = 6
+"""Differences of one demonstration that are printed."""
+_DECIDING = ("vlagym", "mujoco", "mink", "daqp")
+"""Packages whose version may change what happens in an episode."""
+
+
+def report(options: argparse.Namespace) -> int:
+    """Verifies the dataset that `vlagym verify` was given.
+
+    Args:
+      options: run (the path), sample, seed, metric, workers, images and json.
+
+    Returns:
+      0 if every demonstration is confirmed, 1 if anything differs, 3 if nothing does and some cannot be simulated again.
+
+    Raises:
+      BadData: As `verify_dataset`, or if a metric was named.
+    """
+    from vlagym.benchmark.dataset_verification import verify_dataset
+    from vlagym.benchmark.header import usable_cores
+    from vlagym.envs import backend
+
+    if options.metric:
+        raise BadData(f"{options.run} is a dataset, which holds no measures: leave out --metric")
+    backend.choose()
+    workers = usable_cores() if options.workers is None else options.workers
+    executor = "serial" if workers == 1 else "processes"
+    checked = verify_dataset(
+        options.run, sample=options.sample, seed=options.seed, workers=workers, executor=executor, images=options.images
+    )
+    for difference in checked.differences:
+        console.note(f"the dataset as a whole: {difference.what}: {difference.how}")
+    verdicts: list[DemonstrationVerdict] = []
+    with console.Progress(checked.total, "verify") as progress:
+        for verdict in checked.verdicts:
+            verdicts.append(verdict)
+            if verdict.differences:
+                console.note(_said(verdict))
+            progress.advance()
+    verdicts.sort(key=lambda v: v.index)
+    status = _status(checked, verdicts)
+    if options.json:
+        console.answer(json.dumps(_plain(checked, verdicts, status), indent=2, ensure_ascii=False))
+        return status
+    if status == cli.CHECKS_FAILED and (other := _other_versions(checked)):
+        console.note(f"the dataset was made with other versions: {other}")
+    for note in _notes(verdicts):
+        console.note(note)
+    console.answer(_table(verdicts))
+    console.answer(f"\n{_sum(checked, verdicts)}")
+    return status
+
+
+def _status(checked: CheckedDataset, verdicts: Sequence[DemonstrationVerdict]) -> int:
+    if checked.differences or any(v.differences for v in verdicts):
+        return cli.CHECKS_FAILED
+    return cli.DONE if all(v.is_confirmed for v in verdicts) else cli.HAS_ERRORED_EPISODES
+
+
+def _said(verdict: DemonstrationVerdict) -> str:
+    name = f"{verdict.task} seed {verdict.seed}" if verdict.task else "demonstration"
+    lines = [f"{name} (number {verdict.index}, episode {verdict.digest}) differs:"]
+    lines += [f"  {d.what}: {d.how}" for d in verdict.differences[:_SHOWN]]
+    if len(verdict.differences) > _SHOWN:
+        lines.append(f"  and {len(verdict.differences) - _SHOWN} more: {', '.join(d.what for d in verdict.differences[_SHOWN:])}")
+    return "\n".join(lines)
+
+
+def _notes(verdicts: Sequence[DemonstrationVerdict]) -> list[str]:
+    """Returns, in sentences, what was not checked."""
+    from vlagym.benchmark.demonstration_verdict import LABELS
+
+    counts = Counter(name for v in verdicts for name in v.unchecked)
+    labels = counts.pop(LABELS, 0)
+    notes = []
+    if labels:
+        notes.append(
+            f"not checked: the labels of {labels} demonstrations, which are not what was executed: they were translated after noise was added, or "
+            "the provenance does not tell of noise"
+        )
+    if counts:
+        notes.append(f"not checked: {', '.join(sorted(counts))}, which no recording made here has")
+    return notes
+
+
+def _table(verdicts: Sequence[DemonstrationVerdict]) -> str:
+    rows: list[list[Any]] = []
+    for task in sorted({v.task for v in verdicts}):
+        of_task = [v for v in verdicts if v.task == task]
+        good = [v for v in of_task if v.is_confirmed]
+        differs = sum(bool(v.differences) for v in of_task)
+        name = task or ("no episode" if all(v.is_recorded_elsewhere for v in of_task) else "not told")
+        rows.append([name, len(of_task), len(good), sum(v.is_success for v in good), differs, sum(v.steps for v in good)])
+    return console.table(rows, ["task", "demonstrations", "confirmed", "successes", "differ", "steps"])
+
+
+def _sum(checked: CheckedDataset, verdicts: Sequence[DemonstrationVerdict]) -> str:
+    """Returns the last line."""
+    total, confirmed = len(verdicts), sum(v.is_confirmed for v in verdicts)
+    elsewhere = sum(v.is_recorded_elsewhere and not v.differences for v in verdicts)
+    bad = [v for v in verdicts if v.differences]
+    if bad or checked.differences:
+        parts = [f"{len(bad)} of {total} demonstrations differ"] if bad else []
+        parts += [f"the dataset is not whole ({', '.join(dict.fromkeys(d.what for d in checked.differences))})"] if checked.differences else []
+        return f"{' and '.join(parts)}: the dataset is refused ({checked.path})"
+    if elsewhere == total:
+        return f"none of the {total} demonstrations names an episode: recorded elsewhere, they cannot be simulated again ({checked.path})"
+    but = f"; {elsewhere} were recorded elsewhere, and cannot be simulated again" if elsewhere else ""
+    return f"{confirmed} of {total} demonstrations confirmed: sentences, actions, states and how they ended{but} ({checked.path})"
+
+
+def _other_versions(checked: CheckedDataset) -> str:
+    from vlagym.benchmark.header import packages
+
+    there, here = checked.info.provenance.get("packages"), packages()
+    if not isinstance(there, dict):
+        return ""
+    different = [name for name in _DECIDING if name in there and there[name] != here.get(name)]
+    return "; ".join(f"{name} {there[name]} there, {here.get(name)} here" for name in different)
+
+
+def _plain(checked: CheckedDataset, verdicts: Sequence[DemonstrationVerdict], status: int) -> dict[str, Any]:
+    return {
+        "dataset": str(checked.path),
+        "format": checked.format,
+        "confirmed": status == cli.DONE,
+        "differences": [d._asdict() for d in checked.differences],
+        "demonstrations": [
+            {
+                "index": v.index,
+                "digest": v.digest,
+                "task": v.task or None,
+                "seed": v.seed,
+                "confirmed": v.is_confirmed,
+                "recorded_elsewhere": v.is_recorded_elsewhere,
+                "success": v.is_success,
+                "ended_by": v.ended_by,
+                "steps": v.steps,
+                "differences": [d._asdict() for d in v.differences],
+                "not_checked": list(v.unchecked),
+            }
+            for v in verdicts
+        ],
+    }
