@@ -41,6 +41,8 @@ class TrainOptions:
     """Sentences that are drawn for each demonstration."""
     mirror: float = 0.0
     """Share of frames that are shown in a mirror, left for right, where robot, cameras and sentence allow it."""
+    frame_stride: int | None = None
+    """Frames are taken every so many control steps: 0, k, 2k …; None: all that the demonstrations hold."""
     workers: int = 1
     """Processes on a CPU; one thread each, unless there is only one."""
     device: str = "cpu"
@@ -63,7 +65,7 @@ class TrainOptions:
         if (self.steps is None) == (self.minutes is None):
             raise BadData("a training has a budget of steps or of minutes: say one of them")
         require(models(), self.model, "model")
-        positive = ("steps", "minutes", "batch", "learning_rate", "workers", "evaluate_every", "sentences")
+        positive = ("steps", "minutes", "batch", "learning_rate", "workers", "evaluate_every", "sentences", "frame_stride")
         for name in positive:
             value = getattr(self, name)
             if value is not None and not value > 0:

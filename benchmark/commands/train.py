@@ -7,22 +7,22 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from vlagym.benchmark import console
 from vlagym.envs.errors import BadData
 
 if TYPE_CHECKING:
-    from vlagym.envs.types import EpisodeResult, EpisodeSpec, ImageComponent
+    from vlagym.benchmark.training_data import TrainingData
+    from vlagym.envs.types import EpisodeResult, EpisodeSpec
     from vlagym.policies.loss_curve import Point
-    from vlagym.policies.train import DemonstrationLike
     from vlagym.policies.train_options import TrainOptions
     from vlagym.policies.training_loop import Progress, TrainResult
     from vlagym.results.format import DatasetReader
 
 FIRST_SEED = 800_000
 """Of the episodes that a training is evaluated on: above what suites use, below where demonstrations begin."""
-_OVERRIDES = ("model", "steps", "minutes", "seed", "batch", "learning_rate", "sentences", "mirror")
+_OVERRIDES = ("model", "steps", "minutes", "seed", "batch", "learning_rate", "sentences", "mirror", "frame_stride")
 """Options that a resumed training takes from the one before, unless they are said."""
 
 
@@ -31,9 +31,8 @@ def main(args: Sequence[str]) -> int:
     options = _parse(args)
     settings = _settings(options)
     with ExitStack() as stack:
-        demonstrations, files = _open(options.data, stack)
-        _check_images(settings.model, files)
-        result = _train(demonstrations, settings, options, _record(args, files))
+        files = _open(options.data, stack)
+        result = _train(_demonstrations(settings.model, files), settings, options, _record(args, files))
     _answer(result, as_json=options.json)
     return 0
 
@@ -47,7 +46,7 @@ def _parse(args: Sequence[str]) -> Namespace:
         "vlagym run --policy minivla:runs/minivla --suite smoke",
     )
     parser.add_argument("--model", metavar="M", help="what is trained; minivla by default")
-    parser.add_argument("--data", nargs="+", type=Path, default=[], metavar="FILE", help="datasets of `vlagym demo`; after --resume rarely needed")
+    parser.add_argument("--data", nargs="+", type=Path, default=[], metavar="PATH", help="datasets of any format; after --resume rarely needed")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="becomes the checkpoint")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, metavar="M", help="budget in wall time, evaluations included, reading the data not")
@@ -57,6 +56,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--lr", type=float, dest="learning_rate", metavar="LR", help="highest learning rate; 0.002 by default")
     parser.add_argument("--sentences", type=int, metavar="K", help="sentences that are drawn for each demonstration; 32 by default")
     parser.add_argument("--mirror", type=float, metavar="P", help="share of frames that are shown left for right; 0 by default")
+    parser.add_argument("--frame-stride", type=int, metavar="K", help="a frame every K control steps; default: all that the datasets hold")
     parser.add_argument("--workers", type=int, metavar="N", help="processes of one thread each; default: the usable cores on a CPU, 2 at most")
     parser.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
     parser.add_argument("--no-bf16", action="store_true", help="computes in float32 throughout")
@@ -82,7 +82,7 @@ def _settings(options: Namespace) -> TrainOptions:
             before |= {"steps": None, "minutes": None}
         said = {**before, **said, "bf16": before["bf16"] and said["bf16"]}
     elif not options.data:
-        raise BadData("say what to train on: --data FILE. Datasets are collected by vlagym demo")
+        raise BadData("say what to train on: --data PATH. Datasets are collected by vlagym demo")
     on_cpu = options.device == "cpu"
     workers = (min(2, usable_cores()) if on_cpu else 1) if options.workers is None else options.workers
     settings = TrainOptions(
@@ -94,38 +94,27 @@ def _settings(options: Namespace) -> TrainOptions:
     return settings
 
 
-def _open(paths: Sequence[Path], stack: ExitStack) -> tuple[_Joined, dict[str, DatasetReader]]:
-    """Opens the datasets, by the name of each file; they stay open, for images are read when they are laid out."""
-    from vlagym.envs import catalog
+def _open(paths: Sequence[Path], stack: ExitStack) -> dict[str, DatasetReader]:
+    """Opens the datasets, by the name of each; they stay open, for images are read when they are laid out."""
+    from vlagym.results.datasets import open_dataset
 
-    by_suffix = {f.suffix: f for f in (catalog.load("format", name) for name in catalog.names("format"))}
     readers: dict[str, DatasetReader] = {}
     for path in paths:
-        if path.suffix not in by_suffix:
-            raise BadData(f"{path} is in no format that is known; known are the suffixes {', '.join(sorted(by_suffix))}")
         if str(path) in readers:
             raise BadData(f"{path} was given twice; every demonstration counts once")
-        readers[str(path)] = stack.enter_context(by_suffix[path.suffix].open(path))
-    return _Joined(list(readers.values())), readers
+        readers[str(path)] = stack.enter_context(open_dataset(path))
+    return readers
 
 
-def _check_images(model: str, files: Mapping[str, DatasetReader]) -> None:
-    """Raises BadData unless every dataset holds the images that the model reads, cut and shrunk as it will see them."""
+def _demonstrations(model: str, files: Mapping[str, DatasetReader]) -> TrainingData:
+    """Returns what of the datasets is trained on, as the model sees it; what is left out is said."""
+    from vlagym.benchmark.training_data import TrainingData
     from vlagym.policies.train_options import images
 
-    for name, reader in files.items():
-        for wanted in images(model):
-            there = reader.info.images.get(wanted.name)
-            if there is None or (there.crop, there.size) != (wanted.crop, wanted.width):
-                found = f"a centre crop of {there.crop} shrunk to {there.size}" if there else "no such images"
-                raise BadData(
-                    f"{model} reads the camera {wanted.name!r} as a centre crop of {wanted.crop} shrunk to {wanted.width}; {name} holds {found}. "
-                    f"Collect with: vlagym demo {' '.join(_as_options(i) for i in images(model))}"
-                )
-
-
-def _as_options(image: ImageComponent) -> str:
-    return f"--crop {image.name}={image.crop} --size {image.name}={image.width}"
+    found = TrainingData(files, images(model))
+    for name, count in found.left_out.items():
+        console.note(f"{count} of the {len(files[name])} demonstrations of {name} did not succeed, and are left out")
+    return found
 
 
 def _record(args: Sequence[str], files: Mapping[str, DatasetReader]) -> dict[str, Any]:
@@ -140,7 +129,7 @@ def _record(args: Sequence[str], files: Mapping[str, DatasetReader]) -> dict[str
     return {**told, "datasets": data} if data else told
 
 
-def _train(demonstrations: _Joined, settings: TrainOptions, options: Namespace, record: Mapping[str, Any]) -> TrainResult:
+def _train(demonstrations: TrainingData, settings: TrainOptions, options: Namespace, record: Mapping[str, Any]) -> TrainResult:
     from vlagym.policies import training_state
     from vlagym.policies.train import train
     from vlagym.policies.training_loop import Hooks
@@ -268,22 +257,3 @@ def _answer(result: TrainResult, *, as_json: bool) -> None:
         console.answer(f"{task}: {100 * share:.0f} % on fresh episodes")
     console.answer(f"{result.steps} steps in {result.elapsed_s / 60:.1f} min: checkpoint {result.digest[:8]} ({result.checkpoint})")
 
-
-class _Joined(Sequence["DemonstrationLike"]):
-    """The demonstrations of several datasets, one after another."""
-
-    def __init__(self, readers: Sequence[DatasetReader]) -> None:
-        self._at = [(reader, index) for reader in readers for index in range(len(reader))]
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-    @overload
-    def __getitem__(self, index: int) -> DemonstrationLike: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[DemonstrationLike]: ...
-    def __getitem__(self, index: int | slice) -> DemonstrationLike | Sequence[DemonstrationLike]:
-        if isinstance(index, slice):
-            return [reader[i] for reader, i in self._at[index]]
-        reader, i = self._at[index]
-        return reader[i]

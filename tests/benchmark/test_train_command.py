@@ -12,6 +12,7 @@ from vlagym.benchmark.cli import main
 from vlagym.benchmark.commands import train
 from vlagym.policies.loss_curve import Point
 from vlagym.policies.training_loop import TrainResult
+from vlagym.results.demonstration import ImagePreprocessing
 from vlagym.results.formats import hdf5
 
 
@@ -20,6 +21,23 @@ def test_there_is_at_least_one_worker(tmp_path: Path, workers: str, capsys: pyte
     words = ["--data", str(tmp_path / "d.hdf5"), "--out", str(tmp_path / "out"), "--steps", "1", "--workers", workers]
     assert main(["train", *words]) == 2
     assert f"workers must be more than 0, not {workers}" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_dataset_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "set").mkdir()
+    assert main(["train", "--data", str(tmp_path / "set"), "--out", str(tmp_path / "out"), "--steps", "1"]) == 2
+    assert f"{tmp_path / 'set'} is no dataset of a format that is known here" in capsys.readouterr().err
+
+
+def test_failures_are_left_out_aloud(traces: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = {name: ImagePreprocessing(crop=256, size=256) for name in ("front", "wrist")}
+    info = traces.make_dataset_info(images=images)
+    with hdf5.Writer(tmp_path / "d.hdf5", info) as writer:
+        writer.append(traces.make_demonstration(0, info=info))
+        writer.append(traces.make_demonstration(1, info=info, is_success=False))
+    with hdf5.Reader(tmp_path / "d.hdf5") as reader:
+        assert len(train._demonstrations("minivla", {"d.hdf5": reader})) == 1
+    assert "1 of the 2 demonstrations of d.hdf5 did not succeed, and are left out" in capsys.readouterr().err
 
 
 def test_what_a_training_came_to_is_said_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

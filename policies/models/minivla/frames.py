@@ -107,6 +107,8 @@ class Manifest:
     tasks: Mapping[str, int]
     """Task -> number of its demonstrations."""
     distinct_sentences: int
+    frame_stride: int | None = None
+    """Control steps from one frame to the next that were asked for; None: those of the demonstrations."""
 
 
 class Frames:

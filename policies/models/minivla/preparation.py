@@ -34,14 +34,22 @@ def data_digest(digests: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:32]
 
 
-def is_prepared(demonstrations: Iterable[DemonstrationLike], folder: Path, config: MiniVlaConfig, *, sentences: int, seed: int) -> bool:
+def is_prepared(
+    demonstrations: Iterable[DemonstrationLike],
+    folder: Path,
+    config: MiniVlaConfig,
+    *,
+    sentences: int,
+    seed: int,
+    frame_stride: int | None = None,
+) -> bool:
     """Returns whether the folder holds what `prepare` would write for these arguments."""
     try:
         there = read_manifest(folder)
     except BadData:
         return False
-    wanted = (data_digest(d.digest for d in demonstrations), config, 1 + sentences, seed)
-    return (there.data, there.config, there.sentences_each, there.sentence_seed) == wanted
+    wanted = (data_digest(d.digest for d in demonstrations), config, 1 + sentences, seed, frame_stride)
+    return (there.data, there.config, there.sentences_each, there.sentence_seed, there.frame_stride) == wanted
 
 
 def prepare(
@@ -52,6 +60,7 @@ def prepare(
     say: Callable[[EpisodeSpec, np.random.Generator], str],
     sentences: int,
     seed: int,
+    frame_stride: int | None = None,
     watch: Callable[[], None] = lambda: None,
 ) -> Frames:
     """Lays demonstrations out as frames and opens them.
@@ -63,10 +72,12 @@ def prepare(
       say: Draws a sentence for an episode.
       sentences: How many are drawn for each demonstration, besides the one it was recorded with.
       seed: Of those draws.
+      frame_stride: Frames are taken every so many control steps; None: all that the demonstrations hold.
       watch: Called after each demonstration.
 
     Raises:
-      BadData: If there are none, or one has no targets, other images, another action, or a camera that does not stand still.
+      BadData: If there are none, or one has no targets, other images, another action, a camera that does not stand still, or no frames at the
+        wanted steps.
     """
     from safetensors.numpy import save_file
 
@@ -81,10 +92,11 @@ def prepare(
             action = action or spec.control
             if spec.control != action:
                 raise BadData(f"demonstration {demonstration.digest} acts by {spec.control.name} of another convention than those before it")
+            rows_taken = _taken(demonstration, frame_stride)
             drawn = [say(spec, stream(seed, "sentence", demonstration.digest, str(i))) for i in range(sentences)]
-            rows.add(demonstration, index, [demonstration.instruction, *drawn], lexicon, config)
-            front.write(_images(demonstration, config.front).tobytes())
-            wrist.write(_images(demonstration, config.wrist).tobytes())
+            rows.add(demonstration, rows_taken, index, [demonstration.instruction, *drawn], lexicon, config)
+            front.write(_images(demonstration, config.front)[rows_taken].tobytes())
+            wrist.write(_images(demonstration, config.wrist)[rows_taken].tobytes())
             digests.append(demonstration.digest)
             tasks[spec.task] += 1
             watch()
@@ -104,6 +116,7 @@ def prepare(
         sentences_each=1 + sentences,
         tasks=dict(sorted(tasks.items())),
         distinct_sentences=len(columns.sentences),
+        frame_stride=frame_stride,
     )
     (folder / MANIFEST).write_text(json.dumps(to_plain(manifest), indent=2), encoding="utf-8")
     _log.info("%d frames of %d demonstrations lie in %s", manifest.frames, manifest.demonstrations, folder)
@@ -142,10 +155,18 @@ class _Rows:
         self._parts: dict[str, list[NDArray[Any]]] = {}
         self._actions = 0
 
-    def add(self, demonstration: DemonstrationLike, index: int, sentences: list[str], lexicon: _Lexicon, config: MiniVlaConfig) -> None:
+    def add(
+        self,
+        demonstration: DemonstrationLike,
+        taken: NDArray[np.int64],
+        index: int,
+        sentences: list[str],
+        lexicon: _Lexicon,
+        config: MiniVlaConfig,
+    ) -> None:
         who, spec = f"demonstration {demonstration.digest}", demonstration.episode
         actions = np.asarray(demonstration.actions, np.float32)
-        at = np.asarray(demonstration.image_steps, np.int64)
+        at = np.asarray(demonstration.image_steps, np.int64)[taken]
         if actions.ndim != 2 or not len(at) or at.min() < 0 or at.max() >= len(actions):
             raise BadData(f"{who} has {len(actions)} actions and frames at steps {at.tolist()[:3]} …; frames must lie at control steps")
         if not np.isfinite(actions).all():
@@ -183,6 +204,26 @@ class _Rows:
     def _put(self, **arrays: NDArray[Any]) -> None:
         for name, array in arrays.items():
             self._parts.setdefault(name, []).append(array)
+
+
+def _taken(demonstration: DemonstrationLike, frame_stride: int | None) -> NDArray[np.int64]:
+    """Returns which of a demonstration's images are taken, by their numbers.
+
+    Raises:
+      BadData: If there is no image at a step at which one is wanted.
+    """
+    steps = np.asarray(demonstration.image_steps, np.int64)
+    if frame_stride is None:
+        return np.arange(len(steps))
+    wanted = np.arange(0, len(demonstration.actions), frame_stride)
+    missing = np.setdiff1d(wanted, steps)
+    if len(missing):
+        stored = f"{steps[:3].tolist()} …"
+        raise BadData(
+            f"demonstration {demonstration.digest} has images of the steps {stored}, and none of step {missing[0]}; a frame every {frame_stride} "
+            "steps needs a dataset whose own stride divides that"
+        )
+    return np.searchsorted(steps, wanted)
 
 
 def _camera(spec: EpisodeSpec, tower: TowerConfig) -> CameraSpec:

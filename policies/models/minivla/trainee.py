@@ -79,16 +79,17 @@ def prepare(demonstrations: Sequence[DemonstrationLike], folder: Path, options: 
     Args:
       demonstrations: Those to train on. None are needed where the folder holds frames.
       folder: Is filled.
-      options: Number of sentences, and the seed of their draws.
+      options: Number of sentences, the seed of their draws, and how far frames are apart.
       watch: Called after each demonstration that was laid out.
     """
     if len(demonstrations) == 0:
         read_manifest(folder)
         return
     config = MiniVlaConfig()
-    if preparation.is_prepared(demonstrations, folder, config, sentences=options.sentences, seed=options.seed):
+    sentences, seed, stride = options.sentences, options.seed, options.frame_stride
+    if preparation.is_prepared(demonstrations, folder, config, sentences=sentences, seed=seed, frame_stride=stride):
         return
-    preparation.prepare(demonstrations, folder, config, say=_say, sentences=options.sentences, seed=options.seed, watch=watch)
+    preparation.prepare(demonstrations, folder, config, say=_say, sentences=sentences, seed=seed, frame_stride=stride, watch=watch)
 
 
 def load(folder: Path, options: TrainOptions) -> MiniVlaTrainee:
