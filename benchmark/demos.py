@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 from vlagym.benchmark.collecting import motion
 from vlagym.benchmark.collecting.demonstrator import Demonstrator, Made
-from vlagym.benchmark.collecting.disk import Room
-from vlagym.benchmark.collecting.ledger import fingerprint, read_list, write_line
+from vlagym.benchmark.collecting.disk import CannotStore, Room, make_folder
+from vlagym.benchmark.collecting.ledger import begin_list, fingerprint, read_list, write_line
 from vlagym.benchmark.collecting.options import Attempt, DemoOptions, DemoReport, FindUnseen, check, held_out
+from vlagym.benchmark.entry import named
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
 from vlagym.benchmark.header import packages
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, VlagymError
 from vlagym.envs.split import digest as split_digest
-from vlagym.envs.types import ActionSpec, EpisodeSpec, to_plain
+from vlagym.envs.types import ActionSpec, EpisodeSpec, SensorSpec
 from vlagym.policies.foreign import without_query
 from vlagym.results.demonstration import DatasetInfo, ImagePreprocessing
 from vlagym.results.format import DatasetWriter, Format, NoDataset, Part
@@ -26,6 +28,8 @@ from vlagym.results.format import DatasetWriter, Format, NoDataset, Part
 __all__ = ["Attempt", "Collection", "DemoOptions", "DemoReport", "FindUnseen", "held_out"]
 _MOST_TRIES = 20
 """Seeds that are tried for each demonstration that is wanted, on the average, before a task is given up."""
+_DIED = "WorkerDied"
+"""What an executor calls the death of a worker: its seed is given to another one, once."""
 
 
 class _Key(NamedTuple):
@@ -43,13 +47,14 @@ class Collection:
         """Looks at what is there already.
 
         Raises:
-          BadData: If a seed is one that suites test with, an option contradicts another, the list beside the dataset belongs to other options, or a
-            folder dataset is whole and more is asked for.
+          BadData: If a seed is one that suites test with, an option contradicts another, the list beside the dataset belongs to other options, a
+            folder dataset is whole and more is asked for, or another process is collecting it.
         """
         check(options)
         self._options = options
         self._format: Format = catalog.load("format", options.format)
         self._list = options.out.with_name(options.out.name + ".attempts.jsonl")
+        self._beside = options.out.with_name(options.out.name + ".parts")
         listed = read_list(self._list, options, split_digest())
         self._is_whole = bool(listed) and not self._format.suffix and options.out.exists()
         self._info: DatasetInfo | None = None
@@ -61,7 +66,8 @@ class Collection:
         self._tried = Counter(a.entry for a in self._before)
         self._next = [entry.first_seed for entry in options.entries]
         self._asked: list[set[int]] = [{key.seed for key in done if key.entry == i} for i in range(len(options.entries))]
-        self._jobs = [job for index in range(len(options.entries)) for job in self._first_jobs(index)]
+        self._jobs = sorted((job for index in range(len(options.entries)) for job in self._first_jobs(index)), key=self._turn)
+        """In turn of each entry: one that gives nothing is found out early, and what was stopped is balanced too."""
         self._attempts = list(self._before)
         if self._is_whole and self._jobs:
             raise BadData(
@@ -87,31 +93,34 @@ class Collection:
         """Plays what is left.
 
         Raises:
-          BadData: If the dataset that is there was made with another control, other images or another stride, the disk has too little room, or a
-            task has no success in `patience` tries. What was collected is kept.
+          BadData: If the dataset that is there was made with another control, other images or another stride, the disk has too little room or may
+            not be written to, or a task has no success in `patience` tries. What was collected is kept.
         """
         options = self._options
-        if not self._jobs and (self._is_whole or not self._attempts or options.out.exists()):
+        if not self._jobs and self._is_finished():
             return
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        room = Room(options.out, len(self._jobs), options.free_bytes, sum(a.num_bytes for a in self._before))
-        room.check()
+        room = Room(options.out, len(self._jobs), options.free_bytes, [a.num_bytes for a in self._before if a.kept])
+        schedule = Schedule(self._jobs)
+        make_folder(options.out.parent)
+        room.check(self._expected(schedule))
         info = self._info = self._info or _info_of(options, self._jobs or self._all_jobs())
         crew = Crew(make=partial(Demonstrator, options, info), workers=max(1, min(options.workers, len(self._jobs))))
         executor: Executor = catalog.load("executor", options.executor)
-        schedule = Schedule(self._jobs)
         with contextlib.ExitStack() as stack:
             # Before any worker stores anything: what lies beside a dataset and was not taken is cleared away when its writer begins.
             writer: DatasetWriter | None = None if info is None else stack.enter_context(self._format.write(options.out, info))
-            is_new = not self._list.exists() or not self._list.stat().st_size
+            begin_list(self._list, options, split_digest(), self._before)
             lines = stack.enter_context(self._list.open("a", encoding="utf-8"))
-            if is_new:
-                write_line(lines, fingerprint(options, split_digest()))
             for finished in stack.enter_context(contextlib.closing(executor(crew, schedule))) if self._jobs else ():
+                if finished.error is not None and finished.error.type == _DIED and finished.job.attempt == 1:
+                    schedule.put(replace(finished.job, attempt=2))
+                    continue
+                if finished.error is not None and finished.error.type == CannotStore.__name__:
+                    raise BadData(f"{finished.error.message}. What was collected is kept: make room, and the same command goes on with it")
                 attempt, part = _outcome(finished, options)
                 if part is not None and writer is not None:
                     _take(writer, part)
-                write_line(lines, to_plain(attempt))
+                write_line(lines, attempt)
                 self._attempts.append(attempt)
                 self._count(attempt, schedule)
                 yield attempt
@@ -133,7 +142,11 @@ class Collection:
         return [self._job(index, seed) for index, entry in enumerate(self._options.entries) for seed in entry.seeds]
 
     def _job(self, index: int, seed: int) -> Job:
-        return Job(key=f"{self._options.entries[index].task} seed {seed}", content=(index, seed))
+        return Job(key=f"entry {index + 1}, {self._options.entries[index].task}, seed {seed}", content=(index, seed))
+
+    def _turn(self, job: Job) -> tuple[int, int]:
+        index, seed = job.content
+        return seed - self._options.entries[index].first_seed, index
 
     def _fresh(self, index: int) -> int:
         """Returns the first seed of an entry that was not tried."""
@@ -172,21 +185,25 @@ class Collection:
     # -------------------------------------------------------------------------------------------------------------- what is stored
     def _stored(self) -> set[str]:
         """Returns the digests of the demonstrations that the dataset, or what lies beside it until it is whole, really holds."""
-        options = self._options
-        try:
-            with self._format.open(options.out) as reader:
-                return set(reader.digests)
-        except NoDataset:
-            pass
-        if not options.out.with_name(f"{options.out.name}.parts").exists():
-            return set()
+        options, found = self._options, set[str]()
+        with contextlib.suppress(NoDataset), self._format.open(options.out) as reader:
+            found = set(reader.digests)
+        if self._is_whole or not self._beside.exists():
+            return found
         self._info = _info_of(options, self._all_jobs())
         if self._info is None:
-            return set()
+            return found
         with contextlib.suppress(_Left), self._format.write(options.out, self._info) as writer:
-            stored = set(writer.digests)
+            found |= set(writer.digests)
             raise _Left  # so that what is not complete is not made whole
-        return stored
+        return found
+
+    def _is_finished(self) -> bool:
+        """Tells whether there is nothing to do, not even to make a dataset of what lies beside it."""
+        if self._is_whole and self._beside.exists() and (info := _info_of(self._options, self._all_jobs())) is not None:
+            with contextlib.suppress(BadData):  # a kill came between the naming of the folder and the removal of its parts, which this makes up for
+                self._format.write(self._options.out, info)
+        return self._is_whole or not self._attempts or (self._options.out.exists() and not self._beside.exists())
 
 
 class _Left(Exception):
@@ -216,7 +233,7 @@ def _info_of(options: DemoOptions, jobs: list[Job]) -> DatasetInfo | None:
     """Returns what holds for all demonstrations, from an episode of each entry; None where no seed gives one.
 
     Raises:
-      BadData: If entries are controlled in different conventions.
+      BadData: If entries are controlled in different conventions, or their episodes cannot be recorded as they are to be.
     """
     specs: dict[int, EpisodeSpec] = {}
     for job in jobs:
@@ -227,13 +244,35 @@ def _info_of(options: DemoOptions, jobs: list[Job]) -> DatasetInfo | None:
     if not specs:
         return None
     found = list(specs.values())
-    for spec in found[1:]:
-        if spec.control != found[0].control:
-            raise BadData(
-                f"{found[0].task} is controlled by {found[0].control.name!r} and {spec.task} by {spec.control.name!r} of other components; a dataset "
-                "has one convention. Choose one robot and one control, or collect into several"
-            )
+    for spec in found:
+        _check_recordable(spec, options)
+    if any(spec.control != found[0].control for spec in found):
+        raise BadData(
+            f"a dataset has one action convention, and these {len(found)} entries have several. Collect each kind into one of its own, with the same "
+            f"options and: {'; or '.join(_kinds(found))}"
+        )
     return _info(options, found)
+
+
+def _check_recordable(spec: EpisodeSpec, options: DemoOptions) -> None:
+    """Raises BadData for episodes of which every one would be refused once it was played."""
+    if not spec.instruction.strip():
+        told = f"{spec.task} is told without a sentence ({named(spec.axes)})"
+        raise BadData(f"{told}, and a demonstration teaches what a sentence asks for: leave it out")
+    if spec.sensing != SensorSpec() and (options.depth or options.image_size is not None):
+        raise BadData(
+            f"the cameras of {spec.task} deliver late or spoiled images ({named(spec.axes)}): these have the size of the episode, and no depth. "
+            "Leave out --depth, and --image-size unless it divides 256"
+        )
+
+
+def _kinds(specs: list[EpisodeSpec]) -> list[str]:
+    """Returns the words for the command line that choose the episodes of each convention, its tasks in their order."""
+    tasks: dict[tuple[str, ...], dict[str, None]] = {}
+    for spec in specs:
+        words = ("--robot", spec.robot, "--base", spec.robot_base, "--control", spec.control.name)
+        tasks.setdefault(words, {})[spec.task] = None
+    return [" ".join([*words, *(f"--task {task}" for task in chosen)]) for words, chosen in tasks.items()]
 
 
 def _info(options: DemoOptions, specs: list[EpisodeSpec]) -> DatasetInfo:

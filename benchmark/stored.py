@@ -32,12 +32,18 @@ def again(world: Playable, trace: Trace, watch: Watch | None = None, guard: Guar
       watch: What is rendered.
       guard: Looks at each action and leaves it as it is; None: it says of each what the trace says.
     """
-    spec = trace.spec
-    observation = ObservationSpec(images=(), state=(), rate_hz=spec.control.rate_hz)
-    pipeline = connect(STORED, spec.control, observation)
     if guard is None and bool((trace.safety != NO_FILTER).any()):
         guard = StoredVerdicts(trace)
-    return Rollout(world, spec, _answer_once(spec, trace), pipeline=pipeline, chunking=Chunking(mode="whole"), watch=watch, guard=guard)
+    return with_actions(world, trace.spec, trace.actions, watch, guard)
+
+
+def with_actions(
+    world: Playable, spec: EpisodeSpec, actions: NDArray[np.float32], watch: Watch | None = None, guard: Guard | None = None
+) -> Rollout:
+    """Returns a rollout of actions `(T, D)` that were executed in an episode; where it goes on after them, it ends as that of `again` does."""
+    observation = ObservationSpec(images=(), state=(), rate_hz=spec.control.rate_hz)
+    pipeline = connect(STORED, spec.control, observation)
+    return Rollout(world, spec, _answer_once(spec, actions), pipeline=pipeline, chunking=Chunking(mode="whole"), watch=watch, guard=guard)
 
 
 class StoredVerdicts:
@@ -56,14 +62,14 @@ class StoredVerdicts:
         return Filtered(action, verdict, ())
 
 
-def _answer_once(spec: EpisodeSpec, trace: Trace) -> Decide:
-    is_spent = trace.num_steps == 0
+def _answer_once(spec: EpisodeSpec, actions: NDArray[np.float32]) -> Decide:
+    is_spent = len(actions) == 0
 
     def decide(observation: Observation) -> Decision:
         nonlocal is_spent
         if is_spent:
-            raise ActionsEnded(f"the {trace.num_steps} stored actions are played and the episode goes on at {observation.time_s:.2f} s")
+            raise ActionsEnded(f"the {len(actions)} stored actions are played and the episode goes on at {observation.time_s:.2f} s")
         is_spent = True
-        return Decision(ActionChunk(values=trace.actions, spec=spec.control), 0.0)
+        return Decision(ActionChunk(values=actions, spec=spec.control), 0.0)
 
     return decide

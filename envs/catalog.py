@@ -36,7 +36,7 @@ _KINDS = (
     Kind(name="axis", folder="benchmark/axes", attribute="AXIS", plural="axes"),
     Kind(name="metric", folder="benchmark/metrics", attribute="METRIC", plural="metrics"),
     Kind(name="format", folder="results/formats", attribute="FORMAT", plural="formats"),
-    Kind(name="protocol", folder="policies/serving", attribute="SERVER", plural="protocols", besides=("counter", "websocket_server")),
+    Kind(name="protocol", folder="policies/serving", attribute="SERVER", plural="protocols", besides=("counter", "host", "websocket_server")),
     Kind(name="executor", folder="benchmark/executors", attribute="EXECUTOR", plural="executors"),
     Kind(name="command", folder="benchmark/commands", attribute="main", plural="commands"),
 )

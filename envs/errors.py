@@ -40,6 +40,10 @@ class PolicyUnreachable(VlagymError):
     """Nobody answers where a policy was said to be: there is no connection, it was closed, or an answer took too long."""
 
 
+class PolicyTimeout(PolicyUnreachable):
+    """A policy took a question and has not answered it in time. It may compute still, so that nobody asks it again: the message names the option."""
+
+
 class NotReset(VlagymError):
     """The environment was stepped or observed before the first reset or after the end of an episode."""
 

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ("assets", "envs", "policies", "results", "benchmark")
 MAX_WHEEL_BYTES = 30_000_000
-SHIPPED = {".py", ".toml", ".json", ".safetensors", ".png", ".xml", ".typed", ".j2", ".css", ".js", ".svg"}
+SHIPPED = {".py", ".toml", ".json", ".safetensors", ".png", ".xml", ".typed", ".j2", ".css", ".js", ".svg", ".html"}
 """Endings of what the package reads when it is installed."""
 
 

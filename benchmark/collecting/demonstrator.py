@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.benchmark.collecting import motion
+from vlagym.benchmark.collecting.disk import CannotStore
 from vlagym.benchmark.collecting.options import Attempt, DemoOptions
 from vlagym.benchmark.collecting.pictures import pictures
 from vlagym.benchmark.collecting.sentences import paraphrases
@@ -24,7 +25,7 @@ from vlagym.benchmark.rollout import Decide, Decision, Perturb, Rollout, Watch
 from vlagym.benchmark.stored import STORED, ActionsEnded
 from vlagym.envs import catalog
 from vlagym.envs.catalogues import CORE
-from vlagym.envs.errors import BadData
+from vlagym.envs.errors import BadData, VlagymError
 from vlagym.envs.types import ActionChunk, ActionSpec, EpisodeSpec, Observation, ObservationSpec, stream
 from vlagym.policies.base import Policy
 from vlagym.policies.chunking import Chunking, declared
@@ -86,21 +87,24 @@ class Demonstrator:
 
         Raises:
           BadData: If the episode holds what is kept for tests, or the demonstration does not fit the dataset or the format.
+          CannotStore: If the disk is full, or may not be written to.
         """
         index, seed = job.content
         options, entry = self._options, self._options.entries[index]
-        began_s = time.perf_counter()
+        began_s = options.clock()
         spec = entry.sample(seed, options.sample)
         if not options.allow_unseen:
             _refuse_unseen(spec, options.find_unseen(spec, places=entry.catalogue != CORE))
         take = self._second(self._first(spec), spec.control)
-        ended_by, error = take.rollout.ended_by, take.rollout.error
-        played_s = time.perf_counter()
+        ended_by, error, how = take.rollout.ended_by, take.rollout.error, str(take.rollout.ended_by)
+        if error is not None and error.type == ActionsEnded.__name__:
+            how, error = f"not when it was played again: {error.message}", None  # the same would come of another try
+        played_s = options.clock()
         is_kept = ended_by == "goal" or (options.keep_failures and ended_by in _WHOLE_FAILURES)
         part, num_bytes, rendered_s = None, 0, played_s
         if is_kept:
             demonstration = self._demonstration(take)
-            rendered_s = time.perf_counter()
+            rendered_s = options.clock()
             part = self._store(demonstration)
             num_bytes = size_of(part.path)
         attempt = Attempt(
@@ -109,11 +113,11 @@ class Demonstrator:
             entry=index,
             digest="" if error else take.spec.digest(),
             kept=is_kept,
-            how=f"{error.type}: {error.message}" if error else str(ended_by),
+            how=f"{error.type}: {error.message}" if error else how,
             steps=take.recorder.num_steps,
             instruction=spec.instruction,
             num_bytes=num_bytes,
-            times_s=(round(played_s - began_s, 4), round(rendered_s - played_s, 4), round(time.perf_counter() - rendered_s, 4)),
+            times_s=(round(played_s - began_s, 4), round(rendered_s - played_s, 4), round(options.clock() - rendered_s, 4)),
         )
         return Made(attempt, part)
 
@@ -133,20 +137,19 @@ class Demonstrator:
         return self._played(spec, decide, pipeline, declared(self._policy.spec), disturb, None)
 
     def _second(self, take: _Take, control: ActionSpec) -> _Take:
-        """Plays an episode again where its actions are to be others than those that were played: in another convention, or without idle ones."""
-        filters, translates = self._options.filter_noops, take.spec.control != control
-        if not take.is_kept_if_successful or not (filters or translates):
-            return take
-        kept = np.ones(len(take.executed), bool)
-        if filters:
-            kept = busy(take.executed, take.spec)
-        labels, executed = np.stack(take.labels)[kept], np.stack(take.executed)[kept]
-        spec = motion.under_control(take.spec, control)
-        if translates:
-            if filters:
-                return self._second(self._again(take.spec, labels, executed, np.array(take.stages)[kept].tolist()), control)
+        """Plays an episode again where its actions are to be others than those that were played: without idle ones, then in another convention."""
+        if self._options.filter_noops and take.is_kept_if_successful:
+            take = self._busy(take)
+        if take.spec.control != control and take.is_kept_if_successful:
+            labels, executed = np.stack(take.labels), np.stack(take.executed)
             labels, executed = translated(take.spec, control, (labels, executed), take.wanted, take.tape.commanded)
-        return self._again(spec, labels, executed, np.array(take.stages)[kept].tolist())
+            take = self._again(motion.under_control(take.spec, control), labels, executed, take.stages)
+        return take
+
+    def _busy(self, take: _Take) -> _Take:
+        kept = busy(take.executed, take.spec)
+        stages = [stage for stage, is_kept in zip(take.stages, kept, strict=True) if is_kept]
+        return self._again(take.spec, np.stack(take.labels)[kept], np.stack(take.executed)[kept], stages)
 
     def _again(self, spec: EpisodeSpec, labels: NDArray[np.float32], executed: NDArray[np.float32], stages: Sequence[str]) -> _Take:
         blind = ObservationSpec(images=(), state=(), rate_hz=spec.control.rate_hz)
@@ -203,11 +206,18 @@ class Demonstrator:
         )
 
     def _store(self, demonstration: Demonstration) -> Part:
-        info = self._info
+        info, collector = self._info, multiprocessing.parent_process()
         assert info is not None
+        if collector is not None and not collector.is_alive():
+            raise VlagymError("the process that collects is gone: what nobody would list is not stored")
         if demonstration.episode.control != info.action:
             raise BadData(f"the episode is controlled by {demonstration.episode.control.name}, and the dataset is one of {info.action.name}")
-        return self._format.store(self._options.out, info, demonstration)
+        try:
+            return self._format.store(self._options.out, info, demonstration)
+        except BadData as error:
+            if isinstance(error.__cause__, OSError):
+                raise CannotStore(str(error)) from error
+            raise
 
 
 # --------------------------------------------------------------------------------------------------------------- what it is made of

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vlagym.envs.errors import BadData
+from vlagym.envs.errors import BadData, VlagymError
 
 SPARE_BYTES = 64 << 20
 """Always left free."""
@@ -14,6 +15,11 @@ _KNOWN_AFTER = 4
 """Demonstrations from which the size of the others is told."""
 _COPIES = 2
 """A dataset is built beside its parts, which are removed once it is whole."""
+
+
+class CannotStore(VlagymError):
+    """A demonstration that fits the dataset could not be written: the disk is full, or may not be written to. No other could be either."""
+
 
 FreeBytes = Callable[[Path], int]
 
@@ -23,6 +29,20 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def make_folder(folder: Path) -> None:
+    """Makes the folder in which a dataset is to lie, where there is none.
+
+    Raises:
+      BadData: If it cannot be made, or not be written into.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadData(f"the folder {folder} cannot be made: {error.strerror}. Choose another --out") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadData(f"the folder {folder} may not be written into. Choose another --out, or change its rights")
+
+
 class Room:
     """Watches the disk of one collection.
 
@@ -30,18 +50,26 @@ class Room:
       out: The dataset, whose folder exists.
       total: Demonstrations that it may come to.
       free: Tells how many bytes are free in a folder.
-      before: Bytes that an earlier process stored of it.
+      before: Bytes of each demonstration that an earlier process stored of it.
     """
 
-    def __init__(self, out: Path, total: int, free: FreeBytes = free_bytes, before: int = 0) -> None:
-        self._out, self._total, self._free, self._before = out, total, free, before
-        self._sizes: list[int] = []
+    def __init__(self, out: Path, total: int, free: FreeBytes = free_bytes, before: Sequence[int] = ()) -> None:
+        self._out, self._total, self._free = out, total, free
+        self._sizes = list(before)
         self.needed_bytes: int | None = None
         """What the rest of the collection takes, the copy for building included; None before it is known."""
 
-    def check(self) -> None:
-        """Raises BadData if there is hardly any room left."""
+    def check(self, left: float) -> None:
+        """Looks at the disk before anything is played.
+
+        Args:
+          left: How many demonstrations are expected.
+
+        Raises:
+          BadData: If there is hardly any room left, or, where some were stored before, not enough for the others.
+        """
         self._compare(SPARE_BYTES, "to begin with")
+        self._foresee(left)
 
     def take(self, num_bytes: int, left: float) -> None:
         """Takes note of a demonstration that was stored.
@@ -54,11 +82,14 @@ class Room:
           BadData: If there is not enough room for the others, or to build the dataset of those that there are.
         """
         self._sizes.append(num_bytes)
-        stored = sum(self._sizes)
-        if len(self._sizes) < min(_KNOWN_AFTER, self._total):
+        self._foresee(left)
+
+    def _foresee(self, left: float) -> None:
+        if len(self._sizes) < min(_KNOWN_AFTER, self._total) or not self._sizes:
             return
+        stored = sum(self._sizes)
         mean = stored / len(self._sizes)
-        self.needed_bytes = round(_COPIES * mean * max(0.0, left) + (_COPIES - 1) * (self._before + stored))
+        self.needed_bytes = round(_COPIES * mean * max(0.0, left) + (_COPIES - 1) * stored)
         self._compare(self.needed_bytes + SPARE_BYTES, f"for {left:.0f} more of about {mean / 1e6:.2f} MB, and to build the dataset beside its parts")
 
     def _compare(self, needed: int, what: str) -> None:

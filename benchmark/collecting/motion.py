@@ -16,7 +16,7 @@ from vlagym.envs.robot import Robot
 from vlagym.envs.types import ActionSpec, EpisodeSpec
 
 ONE_ARM = ("ee_delta", "ee_pose", "joint_position", "joint_delta")
-TWO_HANDS = ("joint_position",)
+TWO_HANDS = ("joint_position", "joint_position_fingers")
 """Of robots with two hands."""
 
 
@@ -39,7 +39,7 @@ def told(spec: EpisodeSpec, to: ActionSpec, actions: NDArray[np.float32], before
 
     joint_position: the joint targets that the controllers come to by each action, in rad. joint_delta: their change. ee_pose: the pose of the pinch
     point that they come to ask for, in the base frame, the quaternion with w >= 0. ee_delta: its change, the rotation from the left. Grippers, and
-    what carries the robot, are told as they were commanded.
+    what carries the robot, are told as they were commanded; joint_position_fingers has what each finger joint is asked for, in rad.
 
     Args:
       spec: The episode.
@@ -53,13 +53,17 @@ def told(spec: EpisodeSpec, to: ActionSpec, actions: NDArray[np.float32], before
     """
     robot: Robot = catalog.load("robot", spec.robot)
     own, rows = spec.control.slices(), np.zeros((len(actions), to.size))
-    groups: Mapping[str, list[int]] = {g.name: [robot.joints.index(joint) for joint in g.joints] for g in robot.groups}
+    groups: Mapping[str, list[int]] = {
+        g.name: [robot.joints.index(joint) for joint in g.joints] for g in robot.groups if g.kind != "hand"
+    }
     for component in to.components:
         at, name = to.slices()[component.name], component.name
         if name in own and component == spec.control.components[list(own).index(name)]:
             rows[:, at] = actions[:, own[name]]
         elif component.convention == "gripper_closed_positive":
-            rows[:, at] = [[now.hands[name.removesuffix("hand").rstrip("_") if name != "gripper" else ""]] for now in after]
+            rows[:, at] = [[now.hands[_side(name)]] for now in after]
+        elif component.convention == "joint_position" and name.endswith("_hand"):
+            rows[:, at] = [robot.hand(_side(name)).finger_ctrl((now.hands[_side(name)] + 1.0) / 2.0) for now in after]
         elif component.convention == "joint_position":
             rows[:, at] = [now.joint_target if name == "joints" else now.joint_target[groups[name]] for now in after]
         elif component.convention == "joint_delta":
@@ -77,6 +81,11 @@ def told(spec: EpisodeSpec, to: ActionSpec, actions: NDArray[np.float32], before
         else:
             raise AssertionError(f"{to.name} has a component of the convention {component.convention!r}")
     return rows.astype(np.float32)
+
+
+def _side(component: str) -> str:
+    """Returns whose hand a component closes: "gripper" that of the only one, "left_hand" the left one."""
+    return "" if component == "gripper" else component.removesuffix("_hand")
 
 
 def under_control(spec: EpisodeSpec, control: ActionSpec) -> EpisodeSpec:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -12,10 +13,12 @@ from vlagym.benchmark.collecting.disk import FreeBytes, free_bytes
 from vlagym.benchmark.entry import FIRST_DEMO_SEED, FIRST_SEASON_SEED, Entry, Sample, sample_episode
 from vlagym.benchmark.episode import MakeWorld, make_world
 from vlagym.benchmark.noise import QUIET, Noise
+from vlagym.envs import catalog
 from vlagym.envs.catalogues import CORE
 from vlagym.envs.errors import BadData
 from vlagym.envs.images import Shrink
 from vlagym.envs.layouts.cells import layout_for
+from vlagym.envs.robot import Robot
 from vlagym.envs.split import arena_split_for, unseen_in
 from vlagym.envs.types import EpisodeSpec
 
@@ -77,6 +80,8 @@ class DemoOptions:
     make_world: MakeWorld = make_world
     free_bytes: FreeBytes = free_bytes
     """Tells how much room a folder has."""
+    clock: Callable[[], float] = time.perf_counter
+    """Tells the seconds in which `Attempt.times_s` are counted: of the wall, or `time.process_time`, those of the processor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +102,7 @@ class Attempt:
     num_bytes: int = 0
     """Of what was stored of it."""
     times_s: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Wall time that it took to sample and play it, to render it, and to store it."""
+    """Seconds, by `DemoOptions.clock`, that it took to sample and play it, to render it, and to store it."""
 
 
 class DemoReport(NamedTuple):
@@ -124,7 +129,7 @@ class DemoReport(NamedTuple):
 
 
 def check(options: DemoOptions) -> None:
-    """Raises BadData for options that make no sense or are not allowed."""
+    """Raises BadData for options that make no sense or are not allowed, and UnknownName for a convention that a robot does not take."""
     if not options.entries:
         raise BadData("there is nothing to demonstrate: name at least one task")
     for entry in options.entries:
@@ -138,6 +143,9 @@ def check(options: DemoOptions) -> None:
                 f"demonstrations of {entry.task} reach the seed {entry.seeds.stop - 1:,}; seeds from {FIRST_SEASON_SEED:,} on are those of the "
                 "seasons of leaderboards, which nobody may train on"
             )
+        if entry.control != "default":
+            robot: Robot = catalog.load("robot", entry.body)
+            catalog.require(robot.controls, entry.control, f"action convention of {robot.name!r}")
         if entry.vary:
             raise BadData(
                 f"the entry {entry.task} plays variations besides its episodes (vary), which are for tests; demonstrate tasks, or a suite "

@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from vlagym.benchmark import console
 from vlagym.envs import backend
+
+if TYPE_CHECKING:
+    from vlagym.benchmark import speed
 
 _NAMED = ("python", "vlagym", "mujoco", "numpy")
 """Packages on which the time depends."""
@@ -20,9 +24,13 @@ def main(args: Sequence[str]) -> int:
         description="Measures observations per second of the environment, split into physics, inverse kinematics, rendering and the rest, "
         "beside bare mj_step and render calls on the same compiled model; they take turns in one run. "
         "Numbers are medians over the repeats, with the smallest and the largest.",
-        example="vlagym bench\nvlagym bench --robot g1 --base legs\nvlagym bench --processes 1 2 --repeats 7 --json",
+        example="vlagym bench\nvlagym bench --robot g1 --base legs\nvlagym bench --processes 1 2 --repeats 7 --json\n"
+        "vlagym bench --demos lerobot_v3 hdf5 --repeats 10",
     )
     parser.add_argument("--processes", type=int, nargs="+", default=[1], metavar="N", help="numbers of processes whose common rate is measured")
+    parser.add_argument(
+        "--demos", nargs="+", metavar="FORMAT", help="measures instead what demonstrations cost in these formats; --task is then place_on by default"
+    )
     parser.add_argument("--robot", default="panda", metavar="R", help="panda by default")
     parser.add_argument("--base", default="default", metavar="B", help="what carries it: fixed, planar or legs; default: as in each task")
     parser.add_argument("--task", action="append", default=[], metavar="T", help="one episode of each is played; default: all that the robot does")
@@ -31,14 +39,14 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--quality", default="fast", help="fast (default), medium or high")
     parser.add_argument("--look", default="auto", help="look of the robot")
     parser.add_argument("--steps", type=int, default=60, help="control steps of each episode, 60 by default")
-    parser.add_argument("--repeats", type=int, default=5, help="5 by default")
+    parser.add_argument("--repeats", type=int, default=5, help="of each episode, with --demos episodes of each task; 5 by default")
     parser.add_argument("--json", action="store_true", help="prints everything that was measured")
     options = parser.parse_args(args)
     if min(options.steps, options.repeats, 1 if options.size is None else options.size, *options.processes) < 1:
         parser.error("--steps, --repeats, --size and --processes are 1 or more")
     backend.choose()
 
-    from vlagym.benchmark import header, speed
+    from vlagym.benchmark import speed
 
     what = speed.BenchOptions(
         robot=options.robot,
@@ -51,11 +59,13 @@ def main(args: Sequence[str]) -> int:
         steps=options.steps,
         repeats=options.repeats,
     )
+    if options.demos:
+        return _demos(what, options.demos, as_json=options.json)
     passes = 2 * options.repeats * len(what.chosen()) + len(options.processes)
     with console.Progress(passes, "bench", unit="pass") as progress:
         found = speed.measure(what, progress.advance)
         rates = {n: speed.rate_of(what, n, progress.advance) for n in options.processes}
-    machine = {**header.machine(), "renderer": found.renderer or "unknown", **{k: v for k, v in header.packages().items() if k in _NAMED}}
+    machine = _machine(renderer=found.renderer or "unknown")
     if options.json:
         resolved = {**dataclasses.asdict(what), "tasks": what.chosen(), "cameras": what.views, "size": what.side_px}
         report = {"machine": machine, "options": resolved, "step": dataclasses.asdict(found)}
@@ -76,6 +86,40 @@ def main(args: Sequence[str]) -> int:
     console.answer(f"reset to first observation: {found.reset_ms.median:.0f} ms [{found.reset_ms.low:.0f}, {found.reset_ms.high:.0f}]\n")
     console.answer(console.table([[n, *_spread(rate, 1)] for n, rate in rates.items()], ["processes", "observations a second", "min", "max"]))
     return 0
+
+
+def _demos(what: speed.BenchOptions, names: Sequence[str], *, as_json: bool) -> int:
+    """Prints what demonstrations cost, format by format."""
+    from vlagym.benchmark import demo_speed
+
+    chosen = demo_speed.formats(names)
+    tasks = what.tasks or (demo_speed.TASK,)
+    with console.Progress(len(chosen) * len(tasks) * (what.repeats + 1), "bench", unit="ep") as progress:
+        found = [demo_speed.measure(name, what, progress.advance) for name in chosen]
+    machine = _machine()
+    if as_json:
+        resolved = {**dataclasses.asdict(what), "tasks": tasks, "cameras": what.views, "size": what.side_px}
+        rows = {f.format: {**dataclasses.asdict(f), "share_of_writing": f.share_of_writing, "per_minute": f.episodes_per_minute} for f in found}
+        console.answer(json.dumps({"machine": machine, "options": resolved, "demonstrations": rows}, indent=2))
+        return 0
+    console.answer(", ".join(f"{key} {value}" for key, value in machine.items()))
+    pictures = f"{', '.join(what.views)} at {what.side_px}x{what.side_px}, {what.quality}"
+    console.answer(f"{what.robot}, {', '.join(tasks)}: {found[0].episodes} episodes a format, {pictures}; processor time of one process\n")
+    columns = ["ms a step", "play", "render", "write", "build", "share of writing", "demos a minute", "MB of 150 steps"]
+    cells = [
+        [f.format, *(f"{ms:.2f}" for ms in (f.played_ms, f.rendered_ms, f.written_ms, f.built_ms)), f"{100 * f.share_of_writing:.1f} %"]
+        + [f"{f.episodes_per_minute:.0f}", f"{f.episode_mb:.2f}"]
+        for f in found
+    ]
+    console.answer(console.table(cells, columns))
+    console.answer(f"\nwithout cameras and without writing: {max(f.played_per_minute for f in found):.0f} demonstrations a minute and core")
+    return 0
+
+
+def _machine(**told: str) -> dict[str, str]:
+    from vlagym.benchmark import header
+
+    return {**header.machine(), **told, **{k: v for k, v in header.packages().items() if k in _NAMED}}
 
 
 def _spread(spread: object, decimals: int) -> list[str]:

@@ -47,7 +47,20 @@ def main(args: Sequence[str]) -> int:
         except KeyboardInterrupt:
             console.note("interrupted; what was stored is kept. The same command goes on with it")
             raise
+    if not said.no_card:
+        _card(options, said.suite)
     return _answer(collection.report(), as_json=said.json)
+
+
+def _card(options: DemoOptions, suite: str | None) -> None:
+    """Makes the data card of what was collected; a dataset that is whole does not fail for want of one."""
+    from vlagym.benchmark.describing.making import renew_card
+    from vlagym.benchmark.suite_files import load_suite
+
+    found = None if suite is None else load_suite(suite)
+    named = None if found is None else {"name": found.name, "version": found.version}
+    if told := renew_card(options.out, options.format, suite=named):
+        console.note(told)
 
 
 def _plan(options: DemoOptions, tries: int) -> str:
@@ -75,10 +88,11 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--level", metavar="L", help="of the sentences, instead of the suite's: plain, paraphrase, compositional, indirect or mixed")
     parser.add_argument("--layout", metavar="L", help="the places in which things start, instead of the suite's: any, seen or unseen")
     parser.add_argument("--rig", metavar="R", help="the station of foreign checkpoints: of `vlagym list rigs`, a path that ends in .toml, or none")
-    parser.add_argument("--split", choices=("train",), help="the training split, which is what is demonstrated unless --i-know is said")
+    parser.add_argument("--split", metavar="train", help="the training split, which is what is demonstrated unless --i-know is said")
     parser.add_argument("--axis", action="append", default=[], metavar="A=LEVEL", help="varies every episode along an axis; needs --i-know")
     parser.add_argument("--episodes", type=int, metavar="N", help="seeds that are tried, of each task")
     parser.add_argument("--successes", type=int, metavar="N", help="instead: as many are tried of each task as it takes for N demonstrations")
+    parser.add_argument("--total", type=int, metavar="N", help="instead: so many demonstrations in all, as many of each task as of the others")
     parser.add_argument("--give-up-after", type=int, default=50, metavar="N", help="tries of a task without a demonstration; 50 by default")
     parser.add_argument("--first-seed", type=int, metavar="N", help="1,000,000 by default, and never less: suites test with those below")
     parser.add_argument(
@@ -101,6 +115,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores; 1 plays in this process")
     parser.add_argument("--format", metavar="F", help="a name of `vlagym list formats`; by default that of the suffix of --out, else hdf5")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="the dataset: a file, or a folder, as the format has it")
+    parser.add_argument("--no-card", action="store_true", help="makes no data card of the dataset: see `vlagym card`")
     parser.add_argument("--json", action="store_true", help="prints the yield of each task, and where the dataset lies, as JSON")
     return parser.parse_args(args)
 
@@ -122,20 +137,25 @@ def _options(options: Namespace, args: Sequence[str]) -> DemoOptions:
         burst_sigma=recipe.burst_sigma * options.noise,
         sigma=recipe.sigma * options.noise,
     )
-    if (options.episodes is None) == (options.successes is None):
-        raise BadData("say how many: --episodes N are tried of each task, or --successes N are wanted of each")
+    if sum(number is not None for number in (options.episodes, options.successes, options.total)) != 1:
+        raise BadData("say how many: --episodes N are tried of each task, or --successes N are wanted of each, or --total N of all together")
+    if options.split not in (None, "train"):
+        raise BadData(
+            f"demonstrations are of the split 'train', not {options.split!r}: what suites test with is never demonstrated. Leave --split out; "
+            "--i-know demonstrates unseen objects, phrases, arenas and places, and the dataset will tell"
+        )
     if options.split == "train" and options.allow_unseen:
         raise BadData("--split train leaves out what is held out for tests, and --i-know demonstrates it: say one of them")
     workers = usable_cores() if options.workers is None else options.workers
     entries = _entries(options)
     return DemoOptions(
         entries=entries,
-        counts_successes=options.successes is not None,
+        counts_successes=options.episodes is None,
         allow_unseen=options.allow_unseen,
         out=options.out,
         policy=options.policy,
         noise=noise,
-        images=_images(options, entries),
+        images=images_of(options, entries),
         image_size=options.image_size if options.image_size and _CAMERA_SIZE % options.image_size else None,
         depth=options.depth,
         state=options.state,
@@ -144,7 +164,7 @@ def _options(options: Namespace, args: Sequence[str]) -> DemoOptions:
         filter_noops=options.filter_noops,
         frame_stride=options.frame_stride,
         patience=options.give_up_after,
-        format=_format(options.format, options.out),
+        format=format_of(options.format, options.out),
         executor="serial" if workers == 1 else "processes",
         workers=workers,
         quality=options.quality,
@@ -165,7 +185,7 @@ def _entries(options: Namespace) -> tuple[Entry, ...]:
     first = FIRST_DEMO_SEED if options.first_seed is None else options.first_seed
     wanted = suite.restrict(
         tasks=options.task,
-        episodes=options.episodes if options.successes is None else options.successes,
+        episodes=options.episodes if options.successes is None else options.successes,  # with --total: below
         first_seed=first,
         axes=options.axis,
         robot=options.robot,
@@ -177,10 +197,26 @@ def _entries(options: Namespace) -> tuple[Entry, ...]:
         layout=options.layout,
         rig=options.rig,
     )
-    return wanted.check_names().entries
+    entries = wanted.check_names().entries
+    return entries if options.total is None else _shared(entries, options.total)
 
 
-def _images(options: Namespace, entries: Sequence[Entry]) -> Mapping[str, Shrink]:
+def _shared(entries: tuple[Entry, ...], total: int) -> tuple[Entry, ...]:
+    """Returns the entries with so many episodes in all, as many of each as of the others, but for a rest that the first ones have."""
+    import dataclasses
+
+    if total < len(entries):
+        raise BadData(f"--total {total} is less than one of each of the {len(entries)} entries; choose some of them with --task")
+    return tuple(dataclasses.replace(e, episodes=total // len(entries) + (i < total % len(entries))) for i, e in enumerate(entries))
+
+
+def images_of(options: Namespace, entries: Sequence[Entry]) -> Mapping[str, Shrink]:
+    """Returns how the frames of each camera are stored, as --cameras, --size, --crop and --image-size say.
+
+    Raises:
+      UnknownName: If not every robot of the entries has such a camera.
+      BadData: If a size is none.
+    """
     from vlagym.envs.arenas import arena
     from vlagym.envs.images import Shrink
     from vlagym.envs.robot import Robot
@@ -215,7 +251,7 @@ def _equal_images(options: Namespace, cameras: Sequence[str]) -> Mapping[str, Sh
     return dict.fromkeys(cameras, Shrink(crop=size if _CAMERA_SIZE % size else _CAMERA_SIZE, size=size))
 
 
-def _format(name: str | None, out: Path) -> str:
+def format_of(name: str | None, out: Path) -> str:
     """Returns the format that was named, or the one whose files end like `out`; a name that ends in nothing known is a file of hdf5.
 
     Raises:
@@ -268,7 +304,8 @@ def _answer(report: DemoReport, *, as_json: bool) -> int:
         console.answer(console.table(rows, ["task", "tried", "kept", "yield", "steps", "sentences", "seeds not kept"]))
         console.answer(f"\n{kept} demonstrations of {len(report.attempts)} episodes ({report.out})")
     if report.num_errored:
-        console.note(f"{report.num_errored} of {len(report.attempts)} episodes ended in an error; the same command tries them again")
+        again = "the dataset is whole without them" if report.out.is_dir() else "the same command tries them again"
+        console.note(f"{report.num_errored} of {len(report.attempts)} episodes ended in an error; {again}")
         return 3
     return 0 if kept else 1
 

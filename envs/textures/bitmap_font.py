@@ -86,5 +86,10 @@ def text_mask(text: str) -> NDArray[np.bool_]:
     return np.concatenate(columns[:-1], axis=1)
 
 
+def has_glyph(letter: str) -> bool:
+    """Returns whether a character can be written."""
+    return letter in _ROWS
+
+
 def _glyph(letter: str) -> NDArray[np.bool_]:
     return np.array([[pixel == "#" for pixel in row] for row in _ROWS[letter].split()])

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import collecting
 import fakes
 import pytest
 
@@ -19,37 +21,16 @@ from vlagym.benchmark.collecting.disk import Room
 from vlagym.benchmark.collecting.ledger import fingerprint
 from vlagym.benchmark.commands import demo
 from vlagym.benchmark.demos import Collection, DemoOptions
-from vlagym.benchmark.entry import FIRST_DEMO_SEED, Entry
+from vlagym.benchmark.entry import FIRST_DEMO_SEED
 from vlagym.envs.errors import BadData, VlagymError
-from vlagym.envs.images import Shrink
 from vlagym.envs.types import EpisodeSpec
 from vlagym.results.formats import hdf5
 
-
-def unlucky_sample(task: str, **options: Any) -> EpisodeSpec:
-    """Every second episode is too short to succeed in."""
-    spec = fakes.sample(task, **options)
-    return replace(spec, horizon_s=0.2) if spec.seed % 2 else spec
+options = partial(collecting.options, sample=collecting.unlucky_sample)
 
 
 def hopeless_sample(task: str, **options: Any) -> EpisodeSpec:
     return replace(fakes.sample(task, **options), horizon_s=0.2)
-
-
-def options(out: Path, episodes: int = 4, **changes: Any) -> DemoOptions:
-    defaults: dict[str, Any] = {
-        "entries": (Entry(task="place_on", episodes=episodes, first_seed=FIRST_DEMO_SEED),),
-        "out": out,
-        "policy": "fakes:CARRIER",
-        "images": {"front": Shrink(crop=16, size=8)},
-        "commands": False,
-        "paraphrases": 0,
-        "executor": "serial",
-        "sample": unlucky_sample,
-        "find_unseen": fakes.find_nothing_unseen,
-        "make_world": fakes.make_world,
-    }
-    return DemoOptions(**{**defaults, **changes})
 
 
 def seeds(out: Path) -> list[int]:
@@ -104,7 +85,9 @@ KILLED = """
 import sys, time
 sys.path[:0] = {path!r}
 from pathlib import Path
-from test_demo_options import Collection, options, fakes
+import fakes
+from collecting import options
+from vlagym.benchmark.demos import Collection
 def main():
     for attempt in Collection(options(Path({out!r}), 60, sample=fakes.sample, executor="processes", workers=2)):
         print(attempt.seed, flush=True)
@@ -132,7 +115,8 @@ def test_after_kill_9_nothing_is_lost_and_nothing_is_there_twice(tmp_path: Path,
 
 
 def test_a_folder_has_its_name_only_when_it_is_whole_and_is_not_extended(tmp_path: Path) -> None:
-    out, of_npz = tmp_path / "d", {"format": "npz", "sample": fakes.sample}
+    out = tmp_path / "d"
+    of_npz: dict[str, Any] = {"format": "npz", "sample": fakes.sample}
     for attempt in Collection(options(out, 3, **of_npz)):
         if attempt.seed == FIRST_DEMO_SEED + 1:
             break
@@ -164,9 +148,9 @@ def test_a_command_line_that_contradicts_itself_is_answered(tmp_path: Path, word
 
 
 def test_the_format_follows_the_suffix_or_is_asked_for(tmp_path: Path) -> None:
-    assert demo._format(None, tmp_path / "d.hdf5") == "hdf5" and demo._format("hdf5", tmp_path / "d.h5") == "hdf5"
+    assert demo.format_of(None, tmp_path / "d.hdf5") == "hdf5" and demo.format_of("hdf5", tmp_path / "d.h5") == "hdf5"
     with pytest.raises(VlagymError, match="no format is called 'lerobot_v9'"):
-        demo._format("lerobot_v9", tmp_path / "d")
+        demo.format_of("lerobot_v9", tmp_path / "d")
 
 
 def test_usual_options_leave_the_list_as_it_was(tmp_path: Path) -> None:

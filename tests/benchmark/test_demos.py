@@ -7,16 +7,18 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import collecting
 import fakes
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from vlagym.benchmark import demos
-from vlagym.benchmark.demos import Attempt, Collection, DemoOptions, held_out
+from vlagym.benchmark.demos import Attempt, Collection, held_out
 from vlagym.benchmark.episode import WorldOptions, make_world
 from vlagym.benchmark.noise import QUIET, Noise, perturbation
 from vlagym.benchmark.entry import FIRST_DEMO_SEED, Entry
@@ -28,30 +30,7 @@ from vlagym.envs.types import EpisodeSpec, Predicate, stream
 from vlagym.results.demonstration import Demonstration
 
 SUFFIX = ".hdf5"
-
-
-def unlucky_sample(task: str, **options: Any) -> EpisodeSpec:
-    """Every fourth episode is too short to succeed in."""
-    spec = fakes.sample(task, **options)
-    return replace(spec, horizon_s=0.2) if spec.seed % 4 == 3 else spec
-
-
-def options(out: Path, episodes: int = 4, **changes: Any) -> DemoOptions:
-    entries = (Entry(task="place_on", episodes=episodes, first_seed=FIRST_DEMO_SEED),)
-    defaults: dict[str, Any] = {
-        "entries": entries,
-        "out": out,
-        "policy": "fakes:CARRIER",
-        "images": {"front": Shrink(crop=16, size=8)},
-        "frame_stride": 3,
-        "commands": False,  # the robot of the doubles has no controllers
-        "paraphrases": 0,  # nor has its scene words
-        "executor": "serial",
-        "sample": unlucky_sample,
-        "find_unseen": fakes.find_nothing_unseen,
-        "make_world": fakes.make_world,
-    }
-    return DemoOptions(**{**defaults, **changes})
+options = partial(collecting.options, sample=partial(collecting.unlucky_sample, one_in=4), frame_stride=3)
 
 
 def read(out: Path) -> list[Demonstration]:

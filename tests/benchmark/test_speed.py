@@ -9,7 +9,7 @@ from typing import Any
 import mujoco
 import pytest
 
-from vlagym.benchmark import cli, speed
+from vlagym.benchmark import cli, demo_speed, speed
 from vlagym.envs.control import Controller
 from vlagym.envs.errors import BadSpec, UnknownName, VlagymError
 
@@ -94,3 +94,20 @@ def test_what_a_body_does_not_do_is_not_measured(options: dict[str, Any], kind: 
 def test_numbers_below_1_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bench", "--steps", "0"]) == cli.USER_ERROR
     assert "--steps, --repeats, --size and --processes are 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.gl
+def test_what_demonstrations_cost_is_told_for_each_format(capsys: pytest.CaptureFixture[str]) -> None:
+    """An episode each; what was played, rendered, written and built makes up the whole."""
+    words = ["bench", "--demos", "lerobot_v3", "--repeats", "1", "--size", "32", "--cameras", "front", "--json"]
+    assert cli.main(words) == cli.DONE
+    row = json.loads(capsys.readouterr().out)["demonstrations"]["lerobot_v3"]
+    parts = [row[f"{what}_ms"] for what in ("played", "rendered", "written", "built")]
+    assert row["kept"] == row["episodes"] == 1 and row["steps"] > 20 and all(part > 0.0 for part in parts)
+    assert row["share_of_writing"] == pytest.approx(sum(parts[2:]) / sum(parts)) and 0.0 < row["episode_mb"] < 1.0
+    assert row["per_minute"] == pytest.approx(60e3 / (sum(parts) * row["steps"]))
+
+
+def test_demonstrations_of_an_unknown_format_are_not_measured() -> None:
+    with pytest.raises(UnknownName, match="no format is called 'lerobot'"):
+        demo_speed.formats(["hdf5", "lerobot"])

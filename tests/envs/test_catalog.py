@@ -104,6 +104,15 @@ def test_what_does_not_is_answered_with_what_does(name: str, message: str) -> No
     assert message in str(caught.value)
 
 
+def test_every_file_of_a_kinds_folder_is_one_of_the_kind_or_is_named_as_one_beside_them() -> None:
+    for kind in catalog.kinds():
+        for name in catalog.names(kind.name):
+            assert catalog.load(kind.name, name) is not None, (kind.name, name)
+        for beside in kind.besides:
+            path = Path(catalog.__file__).parents[1] / kind.folder / f"{beside}.py"
+            assert path.is_file(), f"{path} is named as a file that exists"
+
+
 def test_a_file_that_lies_beside_those_of_a_kind_is_none_of_them_even_once_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert catalog.load("task", "stack") is catalog.load("task", "stack")
     monkeypatch.setattr(catalog, "_KINDS", tuple(replace(k, besides=("stack",)) if k.name == "task" else k for k in catalog.kinds()))
