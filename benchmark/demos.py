@@ -63,6 +63,7 @@ class Collection:
         """By seed. What came to nothing, and what the dataset does not hold, is tried again."""
         self._before = list(done.values())
         self._kept = Counter(a.entry for a in self._before if a.kept)
+        self._succeeded = Counter(a.entry for a in self._before if a.succeeded)
         self._tried = Counter(a.entry for a in self._before)
         self._next = [entry.first_seed for entry in options.entries]
         self._asked: list[set[int]] = [{key.seed for key in done if key.entry == i} for i in range(len(options.entries))]
@@ -135,7 +136,7 @@ class Collection:
             seeds = [seed for seed in entry.seeds if seed not in self._asked[index]]
             self._next[index] = entry.seeds.stop
         else:
-            seeds = [self._fresh(index) for _ in range(max(0, entry.episodes - self._kept[index]))]
+            seeds = [self._fresh(index) for _ in range(max(0, entry.episodes - self._succeeded[index]))]
         return [self._job(index, seed) for seed in seeds]
 
     def _all_jobs(self) -> list[Job]:
@@ -162,23 +163,24 @@ class Collection:
         index, options = attempt.entry, self._options
         self._tried[index] += 1
         self._kept[index] += attempt.kept
-        if options.counts_successes and not attempt.kept:
+        self._succeeded[index] += attempt.succeeded
+        if options.counts_successes and not attempt.succeeded:
             if self._tried[index] >= _MOST_TRIES * options.entries[index].episodes + options.patience:
-                found = f"{self._kept[index]} demonstrations in {self._tried[index]} tries"
+                found = f"{self._succeeded[index]} successes in {self._tried[index]} tries"
                 raise VlagymError(f"{attempt.task} gave {found}, and is given up{_kept_is(options)}")
             schedule.put(self._job(index, self._fresh(index)))
 
     def _expected(self, schedule: Schedule) -> float:
         """Returns how many demonstrations are still to come, by the yield so far."""
         if self._options.counts_successes:
-            return float(sum(max(0, e.episodes - self._kept[i]) for i, e in enumerate(self._options.entries)))
+            return float(sum(max(0, e.episodes - self._succeeded[i]) for i, e in enumerate(self._options.entries)))
         return len(schedule) * sum(self._kept.values()) / max(1, sum(self._tried.values()))
 
     def _check_patience(self, attempt: Attempt) -> None:
         index, options = attempt.entry, self._options
-        if not self._kept[index] and self._tried[index] >= options.patience and len(options.entries[index].seeds) > 0:
+        if not self._succeeded[index] and self._tried[index] >= options.patience and len(options.entries[index].seeds) > 0:
             raise VlagymError(
-                f"{attempt.task} gave no demonstration in {self._tried[index]} tries; the last one: {attempt.how}. Leave it out, or raise "
+                f"{attempt.task} gave no success in {self._tried[index]} tries; the last one: {attempt.how}. Leave it out, or raise "
                 f"--give-up-after{_kept_is(options)}"
             )
 

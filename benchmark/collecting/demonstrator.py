@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vlagym.benchmark.collecting import motion
 from vlagym.benchmark.collecting.disk import CannotStore
-from vlagym.benchmark.collecting.options import Attempt, DemoOptions
+from vlagym.benchmark.collecting.options import SUCCESS, Attempt, DemoOptions
 from vlagym.benchmark.collecting.pictures import pictures
 from vlagym.benchmark.collecting.sentences import paraphrases
 from vlagym.benchmark.collecting.tape import Rewindable, Tape
@@ -100,7 +100,7 @@ class Demonstrator:
         if error is not None and error.type == ActionsEnded.__name__:
             how, error = f"not when it was played again: {error.message}", None  # the same would come of another try
         played_s = options.clock()
-        is_kept = ended_by == "goal" or (options.keep_failures and ended_by in _WHOLE_FAILURES)
+        is_kept = ended_by == SUCCESS or (options.keep_failures and ended_by in _WHOLE_FAILURES)
         part, num_bytes, rendered_s = None, 0, played_s
         if is_kept:
             demonstration = self._demonstration(take)

@@ -20,8 +20,10 @@ from vlagym.envs.images import Shrink
 from vlagym.envs.layouts.cells import layout_for
 from vlagym.envs.robot import Robot
 from vlagym.envs.split import arena_split_for, unseen_in
-from vlagym.envs.types import EpisodeSpec
+from vlagym.envs.types import EndedBy, EpisodeSpec
 
+SUCCESS: EndedBy = "goal"
+"""How an episode ends that is a success."""
 PARAPHRASES = 4
 """Other sentences that are looked for of each demonstration."""
 PATIENCE = 50
@@ -103,6 +105,11 @@ class Attempt:
     """Of what was stored of it."""
     times_s: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Seconds, by `DemoOptions.clock`, that it took to sample and play it, to render it, and to store it."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it gave a success that is kept; failures are kept only where that is asked for, and are no yield."""
+        return self.kept and self.how == SUCCESS
 
 
 class DemoReport(NamedTuple):

@@ -35,15 +35,16 @@ def main(args: Sequence[str]) -> int:
     console.note(_plan(options, collection.total - collection.done))
     kept = collection.report()
     wanted = sum(entry.episodes for entry in options.entries)
-    num_kept, num_tried = sum(a.kept for a in kept.attempts), len(kept.attempts)
-    counted = (wanted, num_kept) if options.counts_successes else (collection.total, collection.done)
+    num_won, num_tried = sum(a.succeeded for a in kept.attempts), len(kept.attempts)
+    counted = (wanted, num_won) if options.counts_successes else (collection.total, collection.done)
     with console.Progress(counted[0], options.out.name, done=counted[1]) as progress:
         try:
             for attempt in collection:
                 if not attempt.digest:
                     console.note(f"{attempt.task} seed {attempt.seed}: {attempt.how}")
-                num_kept, num_tried = num_kept + attempt.kept, num_tried + 1
-                progress.advance(int(attempt.kept or not options.counts_successes), note=f"{num_kept} kept, {100 * num_kept / num_tried:.0f} %")
+                num_won, num_tried = num_won + attempt.succeeded, num_tried + 1
+                step = int(attempt.succeeded or not options.counts_successes)
+                progress.advance(step, note=f"{num_won} successes, {100 * num_won / num_tried:.0f} %")
         except KeyboardInterrupt:
             console.note("interrupted; what was stored is kept. The same command goes on with it")
             raise
@@ -288,9 +289,10 @@ def _answer(report: DemoReport, *, as_json: bool) -> int:
     tasks: list[dict[str, Any]] = []
     for task, (kept, tried) in report.by_task().items():
         of_task = [a for a in report.attempts if a.task == task]
-        steps = sum(a.steps for a in of_task if a.kept)
+        steps, successes = sum(a.steps for a in of_task if a.kept), sum(a.succeeded for a in of_task)
         sentences = report.by_sentence(task)
-        told = {"task": task, "tried": tried, "kept": kept, "steps": steps, "not_kept": sorted(a.seed for a in of_task if not a.kept)}
+        told = {"task": task, "tried": tried, "succeeded": successes, "kept": kept, "steps": steps}
+        told["not_kept"] = sorted(a.seed for a in of_task if not a.kept)
         tasks.append({**told, "sentences": len(sentences), "most_said": max(sentences.values(), default=0)})
     kept = sum(t["kept"] for t in tasks)
     if as_json:
@@ -298,7 +300,7 @@ def _answer(report: DemoReport, *, as_json: bool) -> int:
         console.answer(json.dumps(told, indent=2))
     else:
         rows = [
-            [t["task"], t["tried"], t["kept"], f"{100 * t['kept'] / t['tried']:.1f} %", t["steps"], t["sentences"], _some(t["not_kept"])]
+            [t["task"], t["tried"], t["kept"], f"{100 * t['succeeded'] / t['tried']:.1f} %", t["steps"], t["sentences"], _some(t["not_kept"])]
             for t in tasks
         ]
         console.answer(console.table(rows, ["task", "tried", "kept", "yield", "steps", "sentences", "seeds not kept"]))

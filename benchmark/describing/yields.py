@@ -8,15 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vlagym.benchmark.collecting.options import SUCCESS
 from vlagym.envs.errors import BadData
-from vlagym.envs.types import EndedBy
 from vlagym.results.datacard.card import TaskYield, Yield
 from vlagym.results.datacard.columns import of_most
 
 SUFFIX = ".attempts.jsonl"
 """Behind the name of the dataset: `vlagym.benchmark.collecting.ledger`."""
-_SUCCESS: EndedBy = "goal"
-"""How an episode ends that succeeds; any other that was kept is a failure (`vlagym demo --keep-failures`)."""
 _LONGEST = 160
 """Characters of a reason; the rest says nothing that is counted."""
 
@@ -56,7 +54,7 @@ def _yield(tried: Sequence[Mapping[str, Any]]) -> Yield | None:
         of_task = [line for line in tried if line["task"] == task]
         lost = Counter(" ".join(str(line["how"]).split())[:_LONGEST] for line in of_task if not line["kept"])
         ended = [line["how"] for line in of_task if line["kept"]]
-        failures = sum(how != _SUCCESS for how in ended)
+        failures = sum(how != SUCCESS for how in ended)
         tasks.append(TaskYield(task=task, tried=len(of_task), kept=len(ended), lost=of_most(lost), kept_failures=failures))
     kept = [line for line in tried if line["kept"]]
     times = {"play": [_time(line, 0) for line in tried], "render": [_time(line, 1) for line in kept], "store": [_time(line, 2) for line in kept]}

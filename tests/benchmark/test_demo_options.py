@@ -54,10 +54,19 @@ def test_failures_are_kept_where_they_are_wanted_and_say_so(tmp_path: Path) -> N
     assert [d.is_success for d in hdf5.read(out)] == [True, False]
 
 
+def test_failures_that_are_kept_are_no_successes(tmp_path: Path) -> None:
+    wanted = options(tmp_path / "d.hdf5", 2, keep_failures=True, counts_successes=True)
+    assert [(a.kept, a.succeeded) for a in Collection(wanted)] == [(True, True), (True, False), (True, True)]
+    assert list(Collection(wanted)) == []
+    hopeless = options(tmp_path / "h.hdf5", 40, sample=hopeless_sample, patience=5, keep_failures=True)
+    with pytest.raises(VlagymError, match="place_on gave no success in 5 tries; the last one: horizon"):
+        list(Collection(hopeless))
+
+
 def test_a_task_that_gives_nothing_is_named_and_what_was_collected_is_kept(tmp_path: Path) -> None:
     out = tmp_path / "d.hdf5"
     collection = Collection(options(out, 40, sample=hopeless_sample, patience=5))
-    with pytest.raises(VlagymError, match=r"place_on gave no demonstration in 5 tries; the last one: horizon\. Leave it out, or raise --give"):
+    with pytest.raises(VlagymError, match=r"place_on gave no success in 5 tries; the last one: horizon\. Leave it out, or raise --give"):
         list(collection)
     assert len(collection.report().attempts) == 5 and not out.exists()
 

@@ -114,7 +114,7 @@ def test_a_worker_whose_collector_is_gone_stores_nothing(tmp_path: Path, monkeyp
 def test_tasks_take_turns_and_one_that_gives_nothing_can_be_left_out(tmp_path: Path) -> None:
     out = tmp_path / "d.hdf5"
     collection = Collection(options(out, tasks=("place_on", "stack"), episodes=9, sample=hopeless_stack, patience=3))
-    with pytest.raises(VlagymError, match="stack gave no demonstration in 3 tries; the last one: horizon. Leave it out"):
+    with pytest.raises(VlagymError, match="stack gave no success in 3 tries; the last one: horizon. Leave it out"):
         list(collection)
     assert [a.task for a in collection.report().attempts] == ["place_on", "stack"] * 3
     without = Collection(options(out, tasks=("place_on",), episodes=5, patience=3))
