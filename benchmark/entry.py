@@ -204,8 +204,8 @@ class Entry:
                 continue
             if len(specs) == self.each:
                 return specs
-        found = f"{len(specs)} of {self.each} episodes of {self.task!r} were found that vary {named(variation)}"
-        raise Unsatisfiable(f"{found}; the last that did not: {last}")
+        found = f"{len(specs)} of {self.each} episodes of {self.task!r} were found that vary {named(variation)}, among {self.episodes} twins"
+        raise Unsatisfiable(f"{found}. Take more episodes, that there are more twins to choose from; the last that did not: {last}")
 
     def _twins(self, index: int) -> list[int]:
         """Returns the seeds of all twins, in the order in which one variation takes them."""

@@ -112,10 +112,11 @@ WHOLE_MAX = 400
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SUITES)
 def test_no_training_episode_is_one_of_a_suite_nor_has_its_scene_and_goal(name: str) -> None:
-    """Of a suite whose episodes take minutes to sample, the first seed of each entry is looked at; of one with more entries still, two of its tasks."""
+    """Of a suite whose episodes take minutes to sample, two of its tasks are looked at; of one that is larger still, their first seeds."""
     suite = load_suite(name)
+    two = [task for task in ("place_on", "open_drawer") if task in {entry.task for entry in suite.entries}]
+    suite = suite if suite.num_episodes <= WHOLE_MAX else suite.restrict(tasks=two)
     suite = suite if suite.num_episodes <= WHOLE_MAX else suite.restrict(episodes=1)
-    suite = suite if suite.num_episodes <= WHOLE_MAX else suite.restrict(tasks=("place_on", "open_drawer"))
     found = compared(training(suite, 4), Comparison([suite], expand=partial(Suite.expand, workers=2), others=[]))
     (of,) = told(found)
     assert found.is_proven and (of.near, of.same_digest, of.same_scene, of.episodes) == (0, 0, 0, suite.num_episodes)
