@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -113,14 +114,24 @@ class Demonstration:
         return self.spec
 
 
+DIGEST = re.compile(r"[0-9A-Za-z_-]{1,128}")
+_NAME = re.compile(r"(?=.{1,128}$)\w[\w .-]*(/\w[\w .-]*)*")
+"""Digests and names become parts of paths, and come from datasets of others."""
+
+
 def check_demonstration(demonstration: Demonstration, info: DatasetInfo) -> None:
     """Checks that a demonstration is whole and fits the dataset.
 
     Raises:
       BadData: If an array has another number of rows, a camera is missing or of another size, an action is not finite or out of bounds, or the
-        digest is not that of the spec.
+        digest is not that of the spec, or a name could lead out of the folder of a dataset.
     """
     d, steps, size = demonstration, demonstration.num_steps, info.action.size
+    if not DIGEST.fullmatch(d.digest):
+        raise BadData(f"{d.digest[:100]!r} is no digest of a demonstration: letters and digits, 128 at most")
+    for name in (*d.images, *d.proprio, *d.privileged, *d.commands):
+        if not _NAME.fullmatch(name):
+            raise BadData(f"demonstration {d.digest}: {name[:100]!r} is no name of a camera or an array: letters, digits, and . _ - / within it")
     who = f"demonstration {d.digest}"
     if d.spec is not None and d.digest != d.spec.digest():
         raise BadData(f"{who}: its spec has the digest {d.spec.digest()}")

@@ -24,7 +24,7 @@ from vlagym.envs.errors import BadData
 from vlagym.envs.types import Certificate, EpisodeSpec, from_plain, to_plain
 from vlagym.results.demonstration import DatasetInfo, Demonstration, Stage, check_demonstration
 from vlagym.results.format import Format, Part
-from vlagym.results.formats._sidecar import Lazy, in_memory, read_arrays
+from vlagym.results.formats._sidecar import Lazy, in_memory, read_arrays, within
 from vlagym.results.formats._signs import said
 from vlagym.results.formats._staging import FolderWriter, adopt, no_dataset, store_part
 
@@ -127,7 +127,7 @@ class Reader:
             raise BadData(f"{index} has schema {schema}; this version of vlagym reads {SCHEMA}.{newer}")
         self._info = from_plain(DatasetInfo, dataset, str(index))
         self._digests = tuple(digest for digest, _ in entries)
-        self._files = [path / file for _, file in entries]
+        self._files = [within(path, file) for _, file in entries]
 
     @property
     def info(self) -> DatasetInfo:

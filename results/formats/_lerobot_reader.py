@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from vlagym.envs.errors import BadData, MissingPackage
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
 from vlagym.results.formats import _video
 from vlagym.results.formats._lerobot import COUNTERS, column, pyarrow
-from vlagym.results.formats._sidecar import Lazy, content_digest, in_memory, recorded_action, sidecar_of
+from vlagym.results.formats._sidecar import Lazy, content_digest, in_memory, recorded_action, sidecar_of, within
 from vlagym.results.formats._staging import no_dataset
 
 _ACTIONS = ("action", "actions")
@@ -79,6 +80,23 @@ def read_info(folder: Path, versions: Sequence[str], other: str) -> dict[str, An
     if version not in versions:
         raise BadData(f"{folder} is a dataset of LeRobot's layout {version}; this format reads {', '.join(versions)}. {other}")
     return info
+
+
+_FIELD = re.compile(r"\{(\w+)(?::0?(\d{1,2})d)?\}")
+
+
+def file_of(folder: Path, template: str, **values: int | str) -> Path:
+    """Returns the file of a dataset that one of its templates names: data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet.
+
+    Raises:
+      BadData: If it is no such template, names a value that is not there, or leads out of the folder.
+    """
+    if "{" in _FIELD.sub("", template) or "}" in _FIELD.sub("", template):
+        raise BadData(f"{folder}: {template[:200]!r} in meta/info.json is no template of a file's name")
+    try:
+        return within(folder, template.format(**values))
+    except (KeyError, ValueError) as error:
+        raise BadData(f"{folder}: {template[:200]!r} in meta/info.json cannot be filled with {', '.join(values)}: {error!r}") from error
 
 
 class Reader:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
 from vlagym.results.formats._rlds_example import Example, Values
+from vlagym.results.formats._sidecar import within
 
 FEATURES, INFO = "features.json", "dataset_info.json"
 VERSION = "1.0.0"
@@ -199,7 +200,7 @@ def read_files(folder: Path) -> Files:
             lengths = [int(n) for n in split["shardLengths"]]
             template = str(split.get("filepathTemplate") or _SHARD)
             for index, length in enumerate(lengths):
-                shards.append((folder / _filled(template, name, str(split["name"]), kind, index, len(lengths)), length))
+                shards.append((within(folder, _filled(template, name, str(split["name"]), kind, index, len(lengths))), length))
                 splits.append(str(split["name"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadData(f"{at} is damaged: {error!r}") from error

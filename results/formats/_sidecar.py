@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import ActionComponent, ActionSpec, Certificate, EpisodeSpec, canonical_json, from_plain, sha_arrays, to_plain
-from vlagym.results.demonstration import DatasetInfo, Demonstration, Stage
+from vlagym.results.demonstration import DIGEST, DatasetInfo, Demonstration, Stage
 from vlagym.results.format import Part
 from vlagym.results.formats._staging import adopt
 
@@ -197,6 +198,17 @@ def in_memory(demonstration: Demonstration) -> Demonstration:
     return dataclasses.replace(demonstration, images=dict(demonstration.images), depth=dict(demonstration.depth))
 
 
+def within(folder: Path, name: str) -> Path:
+    """Returns a file of a dataset by the name that the dataset itself gives it.
+
+    Raises:
+      BadData: If the name leads out of the dataset. Links are followed: whoever made them has the folder.
+    """
+    if os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == os.pardir or "\0" in name:
+        raise BadData(f"{folder} names a file outside of itself: {name[:200]!r}")
+    return folder / name
+
+
 # ----------------------------------------------------------------------------------------------------------------- made by others
 def recorded_action(low: Sequence[float], high: Sequence[float], rate_hz: float, *, names: Sequence[str] = ()) -> ActionSpec:
     """Returns the action spec of a dataset whose numbers nobody explains: one component, as wide as what was found.
@@ -260,7 +272,10 @@ def _episode(line: bytes, where: str) -> Episode:
         plain = json.loads(line)
     except ValueError as error:
         raise BadData(f"{where} is damaged: {error}") from error
-    return from_plain(Episode, plain, where)
+    found = from_plain(Episode, plain, where)
+    if not DIGEST.fullmatch(found.digest):
+        raise BadData(f"{where}: {found.digest[:100]!r} is no digest of a demonstration")
+    return found
 
 
 def _json(plain: Any, what: str) -> str:

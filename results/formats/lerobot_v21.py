@@ -23,7 +23,7 @@ from vlagym.results.demonstration import DatasetInfo
 from vlagym.results.format import DatasetWriter, Format, Part
 from vlagym.results.formats import _lerobot, _lerobot_reader, _sidecar
 from vlagym.results.formats._lerobot import Flavour
-from vlagym.results.formats._lerobot_reader import Index, Place
+from vlagym.results.formats._lerobot_reader import Index, Place, file_of
 from vlagym.results.formats._lerobot_totals import Totals
 from vlagym.results.formats._signs import lerobot_layout
 from vlagym.results.formats._staging import FolderWriter, adopt
@@ -159,8 +159,8 @@ def index(folder: Path) -> Index:
 def _place(folder: Path, info: Mapping[str, Any], row: Mapping[str, Any], videos: Sequence[str]) -> Place:
     number = int(row["episode_index"])
     where = {"episode_chunk": number // int(info["chunks_size"]), "episode_index": number}
-    found = {name: (folder / info["video_path"].format(video_key=name, **where), 0.0) for name in videos}
-    return Place(sentences=row["tasks"], rows=folder / info["data_path"].format(**where), first_row=0, num_rows=int(row["length"]), videos=found)
+    found = {name: (file_of(folder, info["video_path"], video_key=name, **where), 0.0) for name in videos}
+    return Place(sentences=row["tasks"], rows=file_of(folder, info["data_path"], **where), first_row=0, num_rows=int(row["length"]), videos=found)
 
 
 def write(flavour: Flavour, path: Path, info: DatasetInfo) -> DatasetWriter:

@@ -24,7 +24,7 @@ from vlagym.results.demonstration import DatasetInfo
 from vlagym.results.format import DatasetWriter, Format, Part
 from vlagym.results.formats import _lerobot, _lerobot_reader, _sidecar, _video
 from vlagym.results.formats._lerobot import Flavour, Stored
-from vlagym.results.formats._lerobot_reader import Index, Place
+from vlagym.results.formats._lerobot_reader import Index, Place, file_of
 from vlagym.results.formats._lerobot_totals import Totals
 from vlagym.results.formats._signs import lerobot_layout
 from vlagym.results.formats._staging import FolderWriter
@@ -256,14 +256,13 @@ def _place(folder: Path, info: Mapping[str, Any], row: Mapping[str, Any], begins
     found: dict[str, tuple[Path, float]] = {}
     for name in videos:
         chunk, file, start = (row[f"videos/{name}/{key}"] for key in ("chunk_index", "file_index", "from_timestamp"))
-        found[name] = folder / info["video_path"].format(video_key=name, chunk_index=chunk, file_index=file), float(start)
+        found[name] = file_of(folder, info["video_path"], video_key=name, chunk_index=int(chunk), file_index=int(file)), float(start)
     first = row["dataset_from_index"]
     return Place(sentences=row["tasks"], rows=at, first_row=first - begins[at], num_rows=row["dataset_to_index"] - first, videos=found)
 
 
 def _data_file(folder: Path, info: Mapping[str, Any], row: Mapping[str, Any]) -> Path:
-    name: str = info["data_path"].format(chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
-    return folder / name
+    return file_of(folder, info["data_path"], chunk_index=int(row["data/chunk_index"]), file_index=int(row["data/file_index"]))
 
 
 def _column_names(at: Path) -> list[str]:
