@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vlagym.benchmark import cli, console
+from vlagym.envs import arithmetic
 from vlagym.envs.errors import BadData
 
 if TYPE_CHECKING:
@@ -132,8 +133,11 @@ def _other_versions(checked: CheckedDataset) -> str:
     there, here = checked.info.provenance.get("packages"), packages()
     if not isinstance(there, dict):
         return ""
-    different = [name for name in _DECIDING if name in there and there[name] != here.get(name)]
-    return "; ".join(f"{name} {there[name]} there, {here.get(name)} here" for name in different)
+    different = [f"{name} {there[name]} there, {here.get(name)} here" for name in _DECIDING if name in there and there[name] != here.get(name)]
+    computed, computes = checked.info.provenance.get("arithmetic"), arithmetic.told()
+    if computed is not None and computed != computes:
+        different.append(f"computed with {computed} there, {computes} here")
+    return "; ".join(different)
 
 
 def _plain(checked: CheckedDataset, verdicts: Sequence[DemonstrationVerdict], status: int) -> dict[str, Any]:

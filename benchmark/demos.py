@@ -17,7 +17,7 @@ from vlagym.benchmark.collecting.options import Attempt, DemoOptions, DemoReport
 from vlagym.benchmark.entry import named
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
 from vlagym.benchmark.header import packages
-from vlagym.envs import catalog
+from vlagym.envs import arithmetic, catalog
 from vlagym.envs.errors import BadData, VlagymError
 from vlagym.envs.split import digest as split_digest
 from vlagym.envs.types import ActionSpec, EpisodeSpec, SensorSpec
@@ -286,6 +286,7 @@ def _info(options: DemoOptions, specs: list[EpisodeSpec]) -> DatasetInfo:
         provenance={
             "command": [without_query(word) for word in options.command],
             "packages": packages(),
+            "arithmetic": arithmetic.told(),
             "held_out": held_out(options.entries),
             **fingerprint(options, split_digest()),
         },

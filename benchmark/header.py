@@ -13,7 +13,7 @@ from vlagym.benchmark import relocation
 from vlagym.benchmark.metric import METRICS_VERSION
 from vlagym.benchmark.suite import Suite, digest_of
 from vlagym.benchmark.suite_files import rigs_of, suite_to_plain
-from vlagym.envs import backend
+from vlagym.envs import arithmetic, backend
 from vlagym.envs.safety import Mode
 from vlagym.envs.safety_limits import limits_of
 from vlagym.envs.types import EpisodeSpec, RunHeader, SensorSpec, canonical_json, sha, to_plain
@@ -47,13 +47,14 @@ def packages() -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """Returns what the machine is; nothing that names its owner."""
+    """Returns what the machine is, and which arithmetic this process uses; nothing that names its owner."""
     return {
         "system": f"{platform.system()} {platform.release()}",
         "arch": platform.machine(),
         "processor": _processor(),
         "cores": str(usable_cores()),
         "memory_gb": _memory_gb(),
+        "arithmetic": arithmetic.told(),
     }
 
 

@@ -6,7 +6,7 @@ from vlagym.benchmark import cadence
 from vlagym.benchmark.rig import rig_names
 from vlagym.benchmark.suite import Suite
 from vlagym.benchmark.suite_files import FOLDER, load_suite
-from vlagym.envs import catalog
+from vlagym.envs import arithmetic, catalog
 from vlagym.envs.types import RunHeader
 
 
@@ -25,10 +25,22 @@ def reservations(header: RunHeader, suite: Suite) -> list[str]:
         "textures and noise did to it are what the header and the suite say",
         _asked(header),
         *_suite(suite),
+        *_arithmetic(header),
     ]
     if suite.season:
         out.append(f"who chose the name of the season {suite.season!r}, and when: compare it with what was committed to (vlagym season check)")
     return out
+
+
+def _arithmetic(header: RunHeader) -> list[str]:
+    """Returns why the last bits of states may differ here, where it is known that they may."""
+    there, here = header.machine.get("arithmetic"), arithmetic.told()
+    if there is None or there == here:
+        return []
+    return [
+        f"whether a difference in the last bits is one: the run was simulated with {there}, and this process has {here}. "
+        f"Equal ones come of OPENBLAS_CORETYPE and NPY_DISABLE_CPU_FEATURES, which vlagym sets where it is imported before NumPy"
+    ]
 
 
 def _asked(header: RunHeader) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlagym.benchmark import console, probes
-from vlagym.envs import backend
+from vlagym.envs import arithmetic, backend
 from vlagym.envs.errors import NoRenderer
 
 _NAMED = ("mujoco", "numpy", "torch", "gymnasium", "gymnasium-robotics", "mink", "daqp")
@@ -96,8 +96,16 @@ def _machine() -> list[Finding]:
         Finding(topic="machine", name="system", value=f"{platform.system()} {platform.release()} {platform.machine()}", is_ok=True),
         Finding(topic="machine", name="cores", value=f"{usable} usable of {os.cpu_count()}", is_ok=True),
         Finding(topic="machine", name="memory", value=f"{memory_gib:.1f} GiB", is_ok=True),
+        Finding(topic="machine", name="arithmetic", value=_arithmetic(), is_ok=True),
         Finding(topic="machine", name="python", value=f"{version} (needs {needs})", is_ok=satisfies(version, needs), is_needed=True),
     ]
+
+
+def _arithmetic() -> str:
+    if _version("numpy") is None:
+        return "unknown: there is no NumPy"
+    told = arithmetic.told()
+    return f"{told}: the same bits on every x86-64 processor with AVX2" if arithmetic.CORE in told else f"{told}: the last bits may differ elsewhere"
 
 
 def _packages() -> list[Finding]:

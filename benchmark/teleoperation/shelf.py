@@ -14,7 +14,7 @@ from vlagym.benchmark.collecting.disk import SPARE_BYTES
 from vlagym.benchmark.collecting.ledger import fingerprint, read_list, write_line
 from vlagym.benchmark.collecting.options import Attempt, DemoOptions, check, held_out
 from vlagym.benchmark.header import packages
-from vlagym.envs import catalog
+from vlagym.envs import arithmetic, catalog
 from vlagym.envs.catalogues import CORE
 from vlagym.envs.errors import BadData, Unsatisfiable, VlagymError
 from vlagym.envs.split import digest as split_digest
@@ -222,6 +222,7 @@ def _info(options: DemoOptions, spec: EpisodeSpec) -> DatasetInfo:
         provenance={
             "command": list(options.command),
             "packages": packages(),
+            "arithmetic": arithmetic.told(),
             "held_out": held_out(options.entries),
             **fingerprint(options, split_digest()),
         },
