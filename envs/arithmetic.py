@@ -24,7 +24,10 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def settle() -> None:
-    """Sets the variables for this process and those that it starts, unless somebody has set them; nothing where there is no AVX2, or no /proc/cpuinfo."""
+    """Sets the variables for this process and those that it starts, unless somebody has set them.
+
+    Does nothing where there is no AVX2, or no /proc/cpuinfo that tells of it.
+    """
     if platform.machine() not in ("x86_64", "AMD64") or not _NEEDED <= _flags():
         return
     os.environ.setdefault(_BLAS, CORE)

@@ -31,8 +31,8 @@ NETWORKS = "policies/models/"
 """A network is a torch module: these files alone import torch on top, and are imported inside the function that loads them."""
 OWN_STATE = {"Generator", "SeedSequence", "BitGenerator", "default_rng", "PCG64", "Philox"}
 """Names of numpy.random that do not touch the global state."""
-REGISTERS = "envs/gym.py"
-"""Gymnasium expects that a module registers its ids when it is imported: this one alone does something then."""
+DO_ON_IMPORT = {"envs/gym.py": "register", "__init__.py": "_arithmetic.settle"}
+"""Gymnasium expects that a module registers its ids when it is imported, and the arithmetic is settled before NumPy is there or not at all."""
 MAX_LINE = 150
 
 
@@ -162,8 +162,8 @@ def test_importing_a_file_does_nothing() -> None:
 
     def rule(file: str) -> Iterator[tuple[int, str]]:
         for node in tree(file).body:
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and file != REGISTERS:
-                yield node.lineno, f"calls {ast.unparse(node.value.func)} on import"
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and (call := ast.unparse(node.value.func)) != DO_ON_IMPORT.get(file):
+                yield node.lineno, f"calls {call} on import"
             if isinstance(node, (ast.Assign, ast.AnnAssign)):
                 calls = [ast.unparse(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)]
                 yield from ((node.lineno, f"calls {call} on import") for call in calls if call in reads)
