@@ -1,7 +1,8 @@
 """Datasets of LeRobot read back as demonstrations, of any version that can say where the rows and images of an episode lie.
 
 What vlagym wrote comes back whole. Of what others recorded there is what the dataset says: every feature below `observation` that is a vector is
-proprioception under its own name, other numbers of a row are kept as privileged arrays, and what the actions mean nobody says.
+proprioception under its own name, other numbers of a row are kept as privileged arrays, and what the actions mean nobody says. Whether an episode
+succeeded is told by next.success, else by the last next.reward, else by the key `success` of meta/info.json; where none of them says it, it is asked.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class Reader:
         images = Lazy({camera: functools.partial(self._images, place, feature) for camera, feature in self._cameras.items()})
         if self._sidecar is not None:
             return self._sidecar.demonstration(index, instruction=place.sentences[0], actions=actions, images=images)
-        return self._foreign(place, actions, columns, images)
+        return self._foreign(index, actions, columns, images)
 
     def close(self) -> None:
         """Does nothing: no file is kept open."""
@@ -180,10 +181,10 @@ class Reader:
         others = [n for n, f in self._features.items() if f["dtype"] in kinds and len(f["shape"]) == 1 and n not in (self._action, *_SAID_ELSEWHERE)]
         return [self._action, *others, "timestamp"]
 
-    def _foreign(self, place: Place, actions: NDArray[np.float32], columns: dict[str, NDArray[Any]], images: Lazy) -> Demonstration:
+    def _foreign(self, number: int, actions: NDArray[np.float32], columns: dict[str, NDArray[Any]], images: Lazy) -> Demonstration:
+        place = self._index.places[number]
         fps, steps = float(self._index.info["fps"]), place.num_rows
         timestamps = columns.pop("timestamp").astype(np.float64)
-        success = columns.get("next.success")
         felt = {n: rows for n, rows in columns.items() if n.startswith(_OBSERVATION) or n == "state"}
         return Demonstration(
             spec=None,
@@ -195,9 +196,25 @@ class Reader:
             image_steps=np.arange(steps, dtype=np.int64),
             proprio={name.removeprefix(_OBSERVATION): _float32(rows) for name, rows in felt.items()},
             privileged={name: rows for name, rows in columns.items() if name not in felt},
-            is_success=success is None or bool(success.any()),
+            is_success=self._is_success(number, columns),
             timestamps_s=None if np.abs(timestamps - np.arange(steps) / fps).max() < _SAME_TIME_S else timestamps,
             extra={"tasks": list(place.sentences)} if len(place.sentences) > 1 else {},
+        )
+
+    def _is_success(self, number: int, columns: Mapping[str, NDArray[Any]]) -> bool:
+        """Returns whether an episode succeeded, as its columns say it, or the user for them."""
+        if "next.success" in columns:
+            return bool(columns["next.success"].any())
+        if "next.reward" in columns:
+            return bool(np.ravel(columns["next.reward"])[-1] > 0)
+        said = self._index.info.get("success")
+        if isinstance(said, list) and len(said) == len(self):
+            said = said[number]
+        if isinstance(said, bool):
+            return said
+        raise BadData(
+            f"{self.path}: episode {number} does not say whether it succeeded: it has neither a column next.success nor next.reward. Say it in "
+            'meta/info.json: "success": true or false of all episodes, or a list with one of them for each'
         )
 
     def _foreign_digest(self, index: int) -> str:

@@ -154,3 +154,54 @@ def test_an_episode_without_a_sentence_is_told(folder: Path, tmp_path: Path) -> 
         assert reader[0].instruction == "task 0"
         with pytest.raises(BadData, match="episode 2 has no task, and with it no sentence that says what was to be done"):
             reader[2]
+
+
+def of_others(source: Path, target: Path, *, without: tuple[str, ...] = (), **said: Any) -> Path:
+    """Returns a copy of a folder as others would have recorded it: without ours, and without some columns."""
+    import shutil
+
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("vlagym"))
+    at = target / "meta" / "info.json"
+    info = json.loads(at.read_text())
+    info["features"] = {name: feature for name, feature in info["features"].items() if name not in without}
+    at.write_text(json.dumps(info | said))
+    for file in target.rglob("*.parquet"):
+        pq.write_table(pq.read_table(file).drop_columns(list(without)), file)
+    return target
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A success and two failures."""
+    made = [films.demonstration(i, 3, is_success=i == 0) for i in range(3)]
+    return written("lerobot_v21", tmp_path_factory.mktemp("mixed") / "set", made)
+
+
+def successes(path: Path) -> list[bool]:
+    with loaded("lerobot_v21").open(path) as reader:
+        return [reader[i].is_success for i in range(len(reader))]
+
+
+def test_without_our_folder_the_last_reward_tells_failures_from_successes(mixed: Path, tmp_path: Path) -> None:
+    theirs = of_others(mixed, tmp_path / "theirs")
+    assert successes(mixed) == successes(theirs) == [True, False, False]
+    pa = pytest.importorskip("pyarrow")
+    for number, file in enumerate(sorted((theirs / "data").rglob("*.parquet"))):  # a column that says it itself goes before the reward
+        table = pq.read_table(file)
+        pq.write_table(table.append_column("next.success", pa.array([number == 2] * table.num_rows)), file)
+    at = theirs / "meta" / "info.json"
+    info = json.loads(at.read_text())
+    info["features"]["next.success"] = {"dtype": "bool", "shape": [1], "names": None}
+    at.write_text(json.dumps(info))
+    assert successes(theirs) == [False, False, True]
+
+
+def test_where_no_column_says_whether_an_episode_succeeded_it_is_asked(mixed: Path, tmp_path: Path) -> None:
+    silent = of_others(mixed, tmp_path / "silent", without=("next.reward",))
+    with loaded("lerobot_v21").open(silent) as reader, pytest.raises(BadData, match=r'episode 0 does not say whether .* "success": true or false'):
+        reader[0]
+    for said, found in ((True, [True] * 3), (False, [False] * 3), ([True, False, True], [True, False, True])):
+        assert successes(of_others(mixed, tmp_path / str(said), without=("next.reward",), success=said)) == found
+    for number, wrong in enumerate(("yes", [True], 1)):
+        with pytest.raises(BadData, match="does not say whether it succeeded"):
+            successes(of_others(mixed, tmp_path / str(number), without=("next.reward",), success=wrong))
