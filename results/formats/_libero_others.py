@@ -11,7 +11,6 @@ Poses are in the frame of the world, as robosuite has them: ee_pos_world_m.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
-from vlagym.envs.types import ActionComponent, ActionSpec
+from vlagym.envs.types import ActionSpec
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
-from vlagym.results.formats import _vectors
+from vlagym.results.formats import _libero_env, _vectors
 from vlagym.results.formats._file import reading
 from vlagym.results.formats._libero_demo import loader
 from vlagym.results.formats._sidecar import Lazy, content_digest, recorded_action
@@ -82,7 +81,9 @@ class Others:
         self.names = sorted((n for n in data if re.fullmatch(r"demo_\d+", n)), key=lambda n: int(n.removeprefix("demo_")))
         if not self.names:
             raise BadData(f"{path} holds no demonstrations: its group 'data' has no group demo_0, demo_1 …, as robomimic and LIBERO name them")
-        self._env = _json(data.attrs, "env_args", path)
+        for name in self.names:
+            self._check_groups(name)
+        self._env = _libero_env.read_env_args(data.attrs, path)
         self._cameras = {name: _cameras(data[name]) for name in self.names}
         first = self._cameras[self.names[0]]
         for name, cameras in self._cameras.items():
@@ -90,10 +91,12 @@ class Others:
                 raise BadData(f"{path}: the cameras of {name} differ from those of {self.names[0]}, by their names, sizes or depth")
         self._convention = self._image_convention(first)
         self._alignment = self._find_alignment()
+        for name in self.names:
+            self._check_rows(name)
         self.info = DatasetInfo(
             action=self._action(),
             images={camera: ImagePreprocessing(crop=c.shape[0], size=c.shape[0], width=c.shape[1]) for camera, c in first.items()},
-            robot=_robot(self._env),
+            robot=_libero_env.robot_of(self._env),
             depth=tuple(camera for camera, c in first.items() if c.depth),
             provenance={
                 "made by": f"others: {self._env.get('env_name') or 'they do not say whom'}",
@@ -128,6 +131,30 @@ class Others:
                 extra={"file": self._path.name, "demo": name, "not_read": self._not_read(group)},
             )
 
+    # --------------------------------------------------------------------------------------------------------------- what is refused
+    def _check_groups(self, name: str) -> None:
+        """Raises BadData unless a demonstration has the group and the array that none can do without."""
+        group = self._data[name]
+        if not _is_group(group) or not _is_group(group.get("obs")):
+            raise BadData(f"{self._path}: {name} has no group obs, which holds what was seen. {self._remove(name)}")
+        if not _is_numbers(group.get("actions")):
+            raise BadData(f"{self._path}: {name} has no array of numbers called actions. {self._remove(name)}")
+
+    def _check_rows(self, name: str) -> None:
+        """Raises BadData unless a demonstration has a step, and what was seen at each."""
+        group, is_after = self._data[name], self._alignment.startswith("seen after")
+        obs, steps = group["obs"], len(group["actions"])
+        if steps < 1 + is_after:
+            told = ", and the first action is dropped, for nothing was seen before it" if is_after else ""
+            raise BadData(f"{self._path}: {name} has {steps} actions{told}: no step is left. {self._remove(name)}")
+        beside = {key: group[key] for key in ("states", "timestamps") if _is_numbers(group.get(key))}
+        for key, array in ({f"obs/{c.key}": obs[c.key] for c in self._cameras[name].values()} | beside).items():
+            if (rows := len(array)) != steps:
+                raise BadData(f"{self._path}: {name} has {steps} actions, and {rows} rows of {key}; they must be equally many. {self._remove(name)}")
+
+    def _remove(self, name: str) -> str:
+        return f"Mend it, or remove it: del h5py.File({self._path.name!r}, 'a')['data/{name}']"
+
     # ------------------------------------------------------------------------------------------------------- what holds for the file
     def _image_convention(self, cameras: Mapping[str, _Camera]) -> str:
         said = self._data.attrs.get("macros_image_convention")
@@ -161,23 +188,32 @@ class Others:
     def _action(self) -> ActionSpec:
         rows = [self._data[name]["actions"] for name in self.names]
         sizes = sorted({shape.shape[1:] for shape in rows})
-        if len(sizes) != 1 or len(sizes[0]) != 1:
+        if len(sizes) != 1 or len(sizes[0]) != 1 or not sizes[0][0]:
             raise BadData(f"{self._path}: the actions of its demonstrations have the shapes {sizes}; they must be vectors of one size")
-        low = np.min([array[()].min(axis=0) for array in rows if len(array)], axis=0)
-        high = np.max([array[()].max(axis=0) for array in rows if len(array)], axis=0)
+        low = np.min([array[()].min(axis=0) for array in rows], axis=0)
+        high = np.max([array[()].max(axis=0) for array in rows], axis=0)
         rate_hz = self._rate_hz()
-        components = _osc_components(self._env, np.minimum(low, -1.0), np.maximum(high, 1.0))
+        components = _libero_env.osc_components_of(self._env, np.minimum(low, -1.0), np.maximum(high, 1.0))
         if components is None:
             return recorded_action(low, high, rate_hz)
         return ActionSpec(name="osc_pose", components=components, rate_hz=rate_hz)
 
     def _rate_hz(self) -> float:
-        for table, key in ((self._env.get("env_kwargs") or {}, "control_freq"), (self._data.attrs, "fps"), (self._data[self.names[0]].attrs, "fps")):
-            if key in table:
-                return float(table[key])
-        stamps = self._data[self.names[0]].get("timestamps")
+        first = self.names[0]
+        told = (
+            ("control_freq in the attribute env_args of its group 'data'", _libero_env.kwargs_of(self._env).get("control_freq")),
+            ("the attribute fps of its group 'data'", self._data.attrs.get("fps")),
+            (f"the attribute fps of {first}", self._data[first].attrs.get("fps")),
+        )
+        for where, said in told:
+            if said is not None:
+                wrong = f"{self._path}: {where} is {said!r}; it must be how many rows a second has, a number above 0. Correct it"
+                return _libero_env.above_zero(said, wrong)
+        stamps = self._data[first].get("timestamps")
         if _is_numbers(stamps) and len(stamps) > 1:
-            return float(round(1.0 / float(np.median(np.diff(np.asarray(stamps[()], np.float64)))), 6))
+            period_s = float(np.median(np.diff(np.asarray(stamps[()], np.float64))))
+            wrong = f"{self._path}: the timestamps of {first} do not ascend. Correct or remove them, and set the attribute fps of the group 'data'"
+            return round(1.0 / _libero_env.above_zero(period_s, wrong), 6)
         raise BadData(
             f"{self._path} does not say how many rows a second has. Set the attribute: h5py.File({self._path.name!r}, 'a')['data'].attrs['fps'] = 20"
         )
@@ -201,16 +237,17 @@ class Others:
         return found
 
     def _not_read(self, group: Any) -> list[str]:
-        """Returns the keys of obs that a demonstration has no place for: depth of unknown unit, next observations, words."""
+        """Returns the keys that a demonstration has no place for: depth of unknown unit, next observations, words, rows of another number."""
         obs, cameras = group["obs"], self._cameras[group.name.rsplit("/", 1)[-1]].values()
         taken = {c.key for c in cameras} | {c.depth for c in cameras} | set(_TWICE)
-        left = [k for k in obs if k not in taken and not (_is_numbers(obs[k]) and obs[k].ndim <= 2)]
+        steps = len(group["actions"])
+        left = [k for k in obs if k not in taken and not (_is_numbers(obs[k]) and obs[k].ndim <= 2 and len(obs[k]) == steps)]
         return [f"obs/{key}" for key in left] + (["next_obs"] if "next_obs" in group else [])
 
     def _instruction(self, group: Any) -> str:
         told = group.attrs.get("language_instruction")
         if told is None:
-            told = _json(self._data.attrs, "problem_info", self._path).get("language_instruction")
+            told = _libero_env.read_json(self._data.attrs, "problem_info", self._path).get("language_instruction")
         if isinstance(told, list):  # of words, or of letters
             told = ("" if all(len(str(word)) == 1 for word in told) else " ").join(map(str, told))
         sentence = str(told).strip().strip('"').strip() if told else _spelled(self._path)
@@ -222,12 +259,14 @@ class Others:
         return sentence
 
     def _is_success(self, group: Any) -> bool:
-        if "success" in group.attrs:
-            return bool(group.attrs["success"])
-        if "rewards" in group and len(group["rewards"]):
-            return bool(group["rewards"][()][-1] > 0)
+        name = group.name.rsplit("/", 1)[-1]
+        said = np.asarray(group.attrs.get("success", group["rewards"][-1:] if _is_numbers(group.get("rewards")) else ())).ravel()
+        if said.dtype.kind not in "fiub":
+            raise BadData(f"{self._path}: the attribute success of {name} is {group.attrs['success']!r}; it must be True or False. Correct it")
+        if len(said):
+            return bool((said > 0).any())
         raise BadData(
-            f"{self._path} {group.name.rsplit('/', 1)[-1]} does not say whether it succeeded: it has neither rewards nor the attribute success. "
+            f"{self._path} {name} does not say whether it succeeded: it has neither rewards nor the attribute success. "
             "Set success = True or False on its group"
         )
 
@@ -262,33 +301,6 @@ def _cameras(group: Any) -> dict[str, _Camera]:
     return found
 
 
-def _osc_components(env: Mapping[str, Any], low: NDArray[Any], high: NDArray[Any]) -> tuple[ActionComponent, ...] | None:
-    """Returns the components of robosuite's OSC_POSE in displacements, with the scales that the file says; None for any other controller."""
-    controller = (env.get("env_kwargs") or {}).get("controller_configs") or {}
-    if isinstance(controller, list) and len(controller) == 1:
-        controller = controller[0]
-    scales = controller.get("output_max") if isinstance(controller, Mapping) else None
-    if not scales or controller.get("type") != "OSC_POSE" or not controller.get("control_delta", True) or len(scales) != 6 or len(low) != 7:
-        return None
-    if len({*scales[:3]}) != 1 or len({*scales[3:]}) != 1:
-        return None
-
-    def part(name: str, at: slice, convention: str, frame: str, unit: str, scale: float) -> ActionComponent:
-        bounds = {"low": tuple(map(float, low[at])), "high": tuple(map(float, high[at]))}
-        return ActionComponent(name=name, size=at.stop - at.start, convention=convention, frame=frame, unit=unit, scale=scale, **bounds)
-
-    return (
-        part("translation", slice(0, 3), "delta_position", "base", "m", float(scales[0])),
-        part("rotation", slice(3, 6), "delta_axis_angle", "base", "rad", float(scales[3])),
-        part("gripper", slice(6, 7), "gripper_closed_positive", "joint", "fraction", 1.0),
-    )
-
-
-def _robot(env: Mapping[str, Any]) -> str:
-    robots = (env.get("env_kwargs") or {}).get("robots") or ""
-    return "_".join(map(str, robots) if isinstance(robots, list) else [str(robots)]).lower()
-
-
 def _spelled(path: Path) -> str:
     """Returns the sentence that LIBERO spells in the name of a file, without the scene before it; "" for another name."""
     name = path.stem
@@ -299,19 +311,10 @@ def _spelled(path: Path) -> str:
     return " ".join(words[scenes[-1] + 1 :] if scenes else words)
 
 
-def _json(attributes: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
-    text = attributes.get(name)
-    if text is None:
-        return {}
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise BadData(f"{path}: the attribute {name} of its group 'data' is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise BadData(f"{path}: the attribute {name} of its group 'data' is no JSON object")
-    return found
-
-
 def _is_numbers(array: Any) -> bool:
     """Tells whether something is an array of numbers or truth values, and no group and no text."""
     return hasattr(array, "dtype") and array.dtype.kind in "fiub" and array.ndim >= 1
+
+
+def _is_group(entry: Any) -> bool:
+    return hasattr(entry, "keys")

@@ -38,6 +38,7 @@ from vlagym.results.formats import _libero, _masks
 from vlagym.results.formats._file import demo_names, open_file, reading
 from vlagym.results.formats._libero_demo import read_demo
 from vlagym.results.formats._libero_others import Others
+from vlagym.results.formats._libero_view import View
 from vlagym.results.formats._parts import Parts, check_idle, files_of, folder_of, write_part
 from vlagym.results.formats._signs import is_hdf5
 
@@ -164,7 +165,7 @@ class Reader:
         self._file = open_file(path, "r")
         try:
             with reading(str(path)):
-                if "data" not in self._file:
+                if "data" not in self._file or not hasattr(self._file["data"], "keys"):
                     raise BadData(f"{path} has no group 'data': it is no robomimic dataset")
                 data = self._file["data"]
                 if _libero.is_ours(data):
@@ -293,5 +294,6 @@ FORMAT = Format(
     read=read,
     store=store,
     recognises=is_hdf5,
+    view=View,
     divide=write_masks,
 )

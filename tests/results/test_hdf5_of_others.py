@@ -195,3 +195,99 @@ def test_what_is_not_said_is_asked_for(tmp_path: Path) -> None:
         hdf5.Reader(path)
     with pytest.raises(BadData, match="the attribute env_args of its group 'data' is no JSON"):
         hdf5.Reader(libero(path, env_args="{"))
+
+
+@pytest.mark.parametrize("said", ["abc", "20 Hz", 0, -20, float("nan"), float("inf"), True, [20, 20]])
+def test_a_rate_that_is_none_is_refused(tmp_path: Path, said: Any) -> None:
+    path = tmp_path / "x_demo.hdf5"
+    wrong = json.dumps({**ENV_ARGS, "env_kwargs": {**ENV_ARGS["env_kwargs"], "control_freq": said}})
+    with pytest.raises(BadData, match="x_demo.hdf5: control_freq in the attribute env_args .* must be how many rows a second has, a number above 0"):
+        hdf5.Reader(libero(path, env_args=wrong))
+    with pytest.raises(BadData, match="x_demo.hdf5: the attribute fps of its group 'data' is .* a number above 0. Correct it"):
+        hdf5.Reader(libero(path, env_args=None, fps=said))
+
+
+def test_a_rate_is_read_off_the_attribute_or_the_timestamps(tmp_path: Path) -> None:
+    path = libero(tmp_path / "x_demo.hdf5", env_args=None)
+    for stamps, rate_hz in ((np.arange(5) / 8, 8.0), (np.zeros(5), None), (-np.arange(5.0), None), (np.full(5, np.nan), None)):
+        with h5py.File(path, "a") as file:
+            for name in ("demo_0", "demo_1"):
+                file[f"data/{name}"].pop("timestamps", None)
+                file[f"data/{name}/timestamps"] = stamps
+        if rate_hz is None:
+            with pytest.raises(BadData, match="the timestamps of demo_0 do not ascend. Correct or remove them, and set the attribute fps"):
+                hdf5.Reader(path)
+        else:
+            assert hdf5.Reader(path).info.action.rate_hz == rate_hz
+    with h5py.File(path, "a") as file:
+        file["data"].attrs["fps"] = [15]
+    assert hdf5.Reader(path).info.action.rate_hz == 15.0
+
+
+def cut(path: Path, key: str, rows: int) -> Path:
+    """Shortens an array of the second demonstration."""
+    with h5py.File(path, "a") as file:
+        shorter = file[f"data/demo_1/{key}"][:rows]
+        del file[f"data/demo_1/{key}"]
+        file[f"data/demo_1/{key}"] = shorter
+    return path
+
+
+@pytest.mark.parametrize("key", ["obs/agentview_rgb", "obs/eye_in_hand_rgb", "states"])
+def test_rows_that_are_fewer_than_actions_are_refused_with_the_demonstration(tmp_path: Path, key: str) -> None:
+    path = cut(libero(tmp_path / "x_demo.hdf5"), key, 3)
+    remove = r"remove it: del h5py.File\('x_demo.hdf5', 'a'\)\['data/demo_1'\]"
+    with pytest.raises(BadData, match=f"x_demo.hdf5: demo_1 has 5 actions, and 3 rows of {key}; they must be equally many. Mend it, or {remove}"):
+        hdf5.Reader(path)
+    with h5py.File(path, "a") as file:
+        del file["data/demo_1"]
+    with hdf5.Reader(path) as reader:
+        assert len(reader) == 1
+
+
+def test_what_is_felt_in_fewer_rows_is_left_out_and_told(tmp_path: Path) -> None:
+    (first, second) = hdf5.read(cut(libero(tmp_path / "x_demo.hdf5"), "obs/ee_pos", 3))
+    assert first.extra["not_read"] == [] and second.extra["not_read"] == ["obs/ee_pos"]
+    assert "ee_pos_world_m" in first.proprio and "ee_pos_world_m" not in second.proprio
+
+
+@pytest.mark.parametrize(("is_after", "steps"), [(True, 1), (True, 0), (False, 0)])
+def test_a_demonstration_of_which_no_step_is_left_is_refused(tmp_path: Path, is_after: bool, steps: int) -> None:
+    path = libero(tmp_path / "x_demo.hdf5", is_after=is_after)
+    for key in ("actions", "obs/agentview_rgb", "obs/eye_in_hand_rgb", "states"):
+        cut(path, key, steps)
+    with pytest.raises(BadData, match=f"demo_1 has {steps} actions.*: no step is left. Mend it, or remove it: del"):
+        hdf5.Reader(path)
+
+
+def test_what_is_no_demonstration_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x_demo.hdf5"
+    for key, value, why in (
+        ("data/demo_1/actions", None, "demo_1 has no array of numbers called actions"),
+        ("data/demo_1/actions", "none", "demo_1 has no array of numbers called actions"),
+        ("data/demo_1/obs", None, "demo_1 has no group obs, which holds what was seen"),
+        ("data/demo_1/obs", np.zeros(5), "demo_1 has no group obs"),
+        ("data/demo_1", np.zeros(5), "demo_1 has no group obs"),
+        ("data", np.zeros(5), "has no group 'data'"),
+    ):
+        with h5py.File(libero(path), "a") as file:
+            del file[key]
+            if value is not None:
+                file[key] = value
+        with pytest.raises(BadData, match=why):
+            hdf5.Reader(path)
+
+
+def test_what_is_said_in_other_words_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x_demo.hdf5"
+    with pytest.raises(BadData, match="env_kwargs in the attribute env_args of its group 'data' is no JSON object. Correct it"):
+        hdf5.Reader(libero(path, env_args=json.dumps({"env_kwargs": [20]})))
+    with pytest.raises(BadData, match="the attribute env_args of its group 'data' is no JSON"):
+        hdf5.Reader(libero(path, env_args=20))
+    with h5py.File(libero(path), "a") as file:
+        file["data/demo_0"].attrs["success"] = "False"
+        file["data/demo_1"].attrs["success"] = False
+    with hdf5.Reader(path) as reader:
+        assert not reader[1].is_success
+        with pytest.raises(BadData, match="the attribute success of demo_0 is 'False'; it must be True or False. Correct it"):
+            _ = reader[0]
