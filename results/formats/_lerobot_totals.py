@@ -38,7 +38,7 @@ class Totals:
         columns, histograms = numbers(table), stored.histograms()
         own: dict[str, NumberTally] = {}
         tally(columns, own)
-        tally(columns, self._numbers)
+        tally(columns, self._numbers, stored.part.path.parent)  # where there is room for a whole dataset
         for feature, histogram in histograms.items():
             self._images[feature] = self._images[feature] + histogram if feature in self._images else histogram
         self.num_episodes += 1

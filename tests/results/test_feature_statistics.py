@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from vlagym.envs.types import stream
+from vlagym.results.formats import _statistics
 from vlagym.results.formats._statistics import QUANTILES, Histogram, NumberTally, added
 
 
@@ -47,3 +51,41 @@ def test_bright_images_do_not_overflow() -> None:
     images[1] = 255
     found = Histogram.of(images).statistics()
     assert found.mean.tolist() == [0.5] * 3 and found.std.tolist() == [0.5] * 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.bool_])
+def test_numbers_that_wait_on_the_disk_count_as_those_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dtype: type) -> None:
+    """Negative ones, equal ones and flags too; the quantiles are exact, and nothing is left lying about."""
+    rows = stream(0, "many").normal(0.0, 1e3, (5000, 3))
+    rows[:, 0] = np.sign(rows[:, 0])
+    rows[:10, 1] = 0.0
+    episodes = np.array_split(rows.astype(dtype), 37)
+    held, waiting = NumberTally(), NumberTally(tmp_path)
+    for episode in episodes:
+        held.add(episode)
+    monkeypatch.setattr(_statistics, "HELD_BYTES", 5000)
+    for episode in episodes:
+        waiting.add(episode)
+    assert list(tmp_path.iterdir()) == []
+    found, wanted = waiting.statistics(), held.statistics()
+    assert found.count == wanted.count == 5000
+    for name, value in wanted.arrays().items():
+        np.testing.assert_allclose(found.arrays()[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_memory_does_not_grow_with_the_number_of_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(_statistics, "HELD_BYTES", 1 << 16)
+
+    def peak_bytes(episodes: int) -> int:
+        tracemalloc.start()
+        tally = NumberTally(tmp_path)
+        for number in range(episodes):
+            tally.add(stream(number, "rows").normal(size=(150, 8)).astype(np.float32))
+        tally.statistics()
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = peak_bytes(50), peak_bytes(500)
+    assert many < few + 500_000, (few, many)  # the rows of the further 450 take 2.2 MB
