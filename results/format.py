@@ -8,6 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration
 
@@ -104,6 +107,37 @@ class DatasetReader(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
+class TrainingView(Protocol):
+    """What whoever trains reads of a dataset of ours, under the names of its format; images are left out. It may be read while the dataset is whole."""
+
+    @property
+    def is_older(self) -> bool:
+        """Whether it was written in an earlier schema, which lacks what was added since."""
+        ...
+
+    def common(self) -> Mapping[str, Any]:
+        """Returns what the dataset says of all its demonstrations, by name, as far as it depends neither on which and how many they are, nor on the
+        size of images: texts, numbers, arrays and JSON values."""
+        ...
+
+    def episode(self, index: int) -> Mapping[str, Any]:
+        """Returns what it holds of one demonstration, likewise; equal wherever among others the demonstration stands."""
+        ...
+
+    def faults_of(self, index: int, images: Mapping[str, NDArray[np.uint8]] | None) -> Iterator[str]:
+        """Yields where what is said of one demonstration is not what follows from what is stored of it: its statistics.
+
+        Args:
+          index: Of the demonstration.
+          images: Camera -> `(T, h, w, 3)` as they are stored; None: they are not looked at.
+        """
+        ...
+
+    def faults(self) -> Iterator[str]:
+        """Yields where what is said of all demonstrations together is not what follows from what is stored: counts, statistics, divisions."""
+        ...
+
+
 def nowhere(path: Path) -> bool:
     """Recognises no dataset: those of the format are opened by its name."""
     return False
@@ -132,6 +166,8 @@ class Format:
     """How it stores images; what is not exact differs a little when it is read back."""
     recognises: Callable[[Path], bool] = nowhere
     """Tells at a glance whether what lies at a path is a dataset of this format, of ours or of others; it raises nothing."""
+    view: Callable[[Path], TrainingView] | None = None
+    """Shows what trainers read of a dataset that vlagym wrote. Raises BadData where it is damaged. None: they read what is read back, and nothing else."""
     divide: Callable[[Path, float], tuple[int, int]] | None = None
     """Divides a dataset that is whole into demonstrations for training and this share for validation, and returns how many are on each side; None
     where the format has no place for that."""

@@ -24,13 +24,12 @@ from vlagym.envs.errors import BadData
 from vlagym.envs.types import Certificate, EpisodeSpec, from_plain, to_plain
 from vlagym.results.demonstration import DatasetInfo, Demonstration, Stage, check_demonstration
 from vlagym.results.format import Format, Part
+from vlagym.results.formats._episode_files_view import ABOUT, INDEX, View
 from vlagym.results.formats._sidecar import Lazy, in_memory, read_arrays, within
 from vlagym.results.formats._signs import said
 from vlagym.results.formats._staging import FolderWriter, adopt, no_dataset, store_part
 
 SCHEMA = 1
-INDEX = "index.json"
-ABOUT = "about"
 _GROUPS = ("proprio", "privileged", "commands")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Of every entry of an archive, so that equal arrays give equal files."""
@@ -91,7 +90,15 @@ def make_format(layout: Layout) -> Format:
     def recognises(path: Path) -> bool:
         return said(path / INDEX).get("format") == layout.name
 
-    return Format(suffix="", write=write, open=lambda path: Reader(path, layout), read=read, store=store, recognises=recognises)
+    return Format(
+        suffix="",
+        write=write,
+        open=lambda path: Reader(path, layout),
+        read=read,
+        store=store,
+        recognises=recognises,
+        view=lambda path: View(path, (layout.images, layout.depth)),
+    )
 
 
 def episode_id(demonstration: Demonstration) -> str:

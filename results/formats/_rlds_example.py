@@ -77,6 +77,20 @@ class Example:
     def __contains__(self, name: str) -> bool:
         return name in self._features
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all features."""
+        return tuple(self._features)
+
+    def values(self, name: str) -> list[bytes] | NDArray[Any]:
+        """Returns what a feature holds: byte strings, or a flat array of numbers.
+
+        Raises:
+          KeyError: If there is nothing of this name.
+          ValueError: If it is damaged.
+        """
+        return self.texts(name) if self._list(name)[0] == _LISTS["bytes"] else self.numbers(name)
+
     def texts(self, name: str) -> list[bytes]:
         """Returns byte strings.
 

@@ -17,6 +17,7 @@ from vlagym.results.demonstration import Demonstration
 from vlagym.results.format import FIELDS, Format
 from vlagym.results.formats._rlds_reader import Reader, has_schema
 from vlagym.results.formats._rlds_schema import Schema
+from vlagym.results.formats._rlds_view import View
 from vlagym.results.formats._rlds_writer import Writer, store
 from vlagym.results.formats._sidecar import in_memory
 
@@ -38,4 +39,5 @@ def make_format(schema: Schema) -> Format:
         holds=frozenset(FIELDS) - {"frame_stride"},
         images="jpeg",
         recognises=lambda path: has_schema(path, schema),
+        view=lambda path: View(path, schema),
     )

@@ -16,7 +16,7 @@ from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration
 from vlagym.results.formats import _jpeg, _rlds_features, _sidecar, _tfrecord
 from vlagym.results.formats._rlds_example import Example
-from vlagym.results.formats._rlds_features import FEATURES, INFO, VERSION, Files
+from vlagym.results.formats._rlds_features import FEATURES, INFO, VERSION
 from vlagym.results.formats._rlds_others import Others
 from vlagym.results.formats._rlds_schema import ACTION, INSTRUCTION, OBSERVATION, Schema
 from vlagym.results.formats._rlds_sources import ACTIONS
@@ -26,7 +26,7 @@ from vlagym.results.formats._staging import no_dataset
 
 
 @dataclass(frozen=True)
-class _Record:
+class Record:
     """Where an episode lies."""
 
     file: Path
@@ -62,9 +62,9 @@ class Reader:
           NoDataset: If there is none.
           BadData: If it is damaged, or of another schema.
         """
-        self._folder, self._schema = _version(path), schema
+        self._folder, self._schema = version_of(path), schema
         features = {f.path: f for f in _rlds_features.read_features(self._folder / FEATURES)}
-        self._records = list(_records(_rlds_features.read_files(self._folder)))
+        self._records = list(records_of(self._folder))
         self._sidecar = _sidecar.sidecar_of(self._folder)
         if not schema.fits(features):
             others = ", ".join(sorted(features)) or "nothing"
@@ -142,7 +142,7 @@ class Reader:
 def has_schema(path: Path, schema: Schema) -> bool:
     """Returns whether a folder is a dataset of RLDS whose steps have a schema."""
     try:
-        return schema.fits({f.path: f for f in _rlds_features.read_features(_version(path) / FEATURES)})
+        return schema.fits({f.path: f for f in _rlds_features.read_features(version_of(path) / FEATURES)})
     except BadData:
         return False
 
@@ -151,7 +151,7 @@ def _look(arrays: Mapping[str, NDArray[Any]], name: str) -> Callable[[], NDArray
     return lambda: arrays[name]
 
 
-def _images(record: _Record, path: str, decode: Callable[[Sequence[bytes], str], NDArray[Any]]) -> Callable[[], NDArray[Any]]:
+def _images(record: Record, path: str, decode: Callable[[Sequence[bytes], str], NDArray[Any]]) -> Callable[[], NDArray[Any]]:
     where = f"{record.file}, record {record.number}, {path}"
 
     def load() -> NDArray[Any]:
@@ -166,7 +166,7 @@ def _images(record: _Record, path: str, decode: Callable[[Sequence[bytes], str],
     return load
 
 
-def _version(path: Path) -> Path:
+def version_of(path: Path) -> Path:
     """Returns the folder in which a dataset lies.
 
     Raises:
@@ -180,14 +180,14 @@ def _version(path: Path) -> Path:
     return max(found, key=lambda p: tuple(map(int, p.name.split("."))))
 
 
-def _records(files: Files) -> Iterator[_Record]:
-    """Yields where each episode lies.
+def records_of(folder: Path) -> Iterator[Record]:
+    """Yields where each episode lies of a dataset that lies in a folder.
 
     Raises:
       BadData: If a file is missing or damaged, or holds another number of them than is told.
     """
-    for file, length in files.shards:
+    for file, length in _rlds_features.read_files(folder).shards:
         places = _tfrecord.places(file)
         if len(places) != length:
             raise BadData(f"{file} holds {len(places)} episodes, and {INFO} says {length}: it was changed, or not copied whole")
-        yield from (_Record(file, place, number) for number, place in enumerate(places))
+        yield from (Record(file, place, number) for number, place in enumerate(places))
