@@ -113,6 +113,9 @@ def film_demonstration(
 
 def _stored(d: Demonstration, cameras: Sequence[str], axis: int) -> list[Image]:
     images = {camera: d.images[camera] for camera in cameras}
+    for camera, rows in images.items():
+        if not len(d.image_steps) or len(rows) != len(d.image_steps):
+            raise BadData(f"demonstration {d.digest} has {len(rows)} images of {camera!r} for {len(d.image_steps)} steps: it is not whole")
     return [joined({camera: rows[i] for camera, rows in images.items()}, cameras, axis) for i in range(len(d.image_steps))]
 
 

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from vlagym.envs.errors import BadData, MissingPackage
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
 from vlagym.results.formats import _video
-from vlagym.results.formats._lerobot import COUNTERS, column, pyarrow
+from vlagym.results.formats._lerobot import COUNTERS, pyarrow
+from vlagym.results.formats._lerobot_checks import check_episode, check_info, finite_times, numbers_of
 from vlagym.results.formats._sidecar import Lazy, content_digest, in_memory, recorded_action, sidecar_of, within
 from vlagym.results.formats._staging import no_dataset
 
@@ -75,11 +76,12 @@ def read_info(folder: Path, versions: Sequence[str], other: str) -> dict[str, An
         raise no_dataset(folder, "meta/info.json")
     try:
         info: dict[str, Any] = json.loads(at.read_bytes())
-        version, _, _ = info["codebase_version"], info["features"]["timestamp"], float(info["fps"])
+        version, _, _ = info["codebase_version"], info["features"]["timestamp"], info["fps"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadData(f"{at} is damaged, or of no dataset of LeRobot: {error!r}") from error
     if version not in versions:
         raise BadData(f"{folder} is a dataset of LeRobot's layout {version}; this format reads {', '.join(versions)}. {other}")
+    check_info(info, at)
     return info
 
 
@@ -117,6 +119,8 @@ class Reader:
         """
         self.path = path
         self._index = index(path)
+        for number, place in enumerate(self._index.places):
+            check_episode(path, number, place.sentences, place.num_rows)
         self._features: dict[str, Any] = dict(self._index.info["features"])
         self._action = next((name for name in _ACTIONS if name in self._features), "")
         if not self._action:
@@ -152,7 +156,7 @@ class Reader:
         if not place.sentences or not place.sentences[0].strip():
             raise BadData(f"{self.path}: episode {index} has no task, and with it no sentence that says what was to be done")
         names = [self._action] if self._sidecar is not None else self._vectors()
-        columns = {name: column(array) for name, array in zip(names, _rows(place, names).columns, strict=True)}
+        columns = {name: self._numbers(place, name, array) for name, array in zip(names, rows_of(place, names).columns, strict=True)}
         actions = _float32(columns.pop(self._action))
         images = Lazy({camera: functools.partial(self._images, place, feature) for camera, feature in self._cameras.items()})
         if self._sidecar is not None:
@@ -172,7 +176,14 @@ class Reader:
         if feature in place.videos:
             at, start_s = place.videos[feature]
             return _video.decode(at, start_s, place.num_rows, float(self._index.info["fps"]))
-        return np.stack([_picture(cell, f"{place.rows}, {feature}") for cell in _rows(place, [feature]).column(0).to_pylist()])
+        where = f"{place.rows}, {feature}"
+        pictures = [_picture(cell, where) for cell in rows_of(place, [feature]).column(0).to_pylist()]
+        if len(sizes := {picture.shape for picture in pictures}) > 1:
+            raise BadData(f"{where}: the images have different sizes: {', '.join(f'{w} x {h}' for h, w, _ in sorted(sizes))}")
+        return np.stack(pictures)
+
+    def _numbers(self, place: Place, name: str, array: Any) -> NDArray[Any]:
+        return numbers_of(array, self._features[name]["shape"], name, place.rows)
 
     # ------------------------------------------------------------------------------------------------------------ recorded by others
     def _vectors(self) -> list[str]:
@@ -184,7 +195,7 @@ class Reader:
     def _foreign(self, number: int, actions: NDArray[np.float32], columns: dict[str, NDArray[Any]], images: Lazy) -> Demonstration:
         place = self._index.places[number]
         fps, steps = float(self._index.info["fps"]), place.num_rows
-        timestamps = columns.pop("timestamp").astype(np.float64)
+        timestamps = finite_times(columns.pop("timestamp").astype(np.float64).reshape(steps), place.rows)
         felt = {n: rows for n, rows in columns.items() if n.startswith(_OBSERVATION) or n == "state"}
         return Demonstration(
             spec=None,
@@ -222,7 +233,7 @@ class Reader:
 
     def _foreign_info(self) -> DatasetInfo:
         info = self._index.info
-        actions = (_float32(column(_rows(place, [self._action]).column(0))) for place in self._index.places)
+        actions = (_float32(self._numbers(place, self._action, rows_of(place, [self._action]).column(0))) for place in self._index.places)
         extremes = [(rows.min(axis=0), rows.max(axis=0)) for rows in actions]
         low, high = np.min([low for low, _ in extremes], axis=0), np.max([high for _, high in extremes], axis=0)
         names = _names(self._features[self._action].get("names"))
@@ -279,7 +290,7 @@ def read_lines(at: Path) -> list[dict[str, Any]]:
         raise BadData(f"{at} cannot be read: {error}") from error
 
 
-def _rows(place: Place, names: Sequence[str]) -> Any:
+def rows_of(place: Place, names: Sequence[str]) -> Any:
     """Returns some columns of an episode, in this order; only the row groups that it touches are read."""
     pa, parquet = pyarrow()
     try:
@@ -300,11 +311,11 @@ def _picture(cell: Any, where: str) -> NDArray[np.uint8]:
         from PIL import Image, UnidentifiedImageError
     except ImportError as missing:
         raise MissingPackage("single images need: pip install 'vlagym[data]'") from missing
-    if not cell or not cell.get("bytes"):
+    if not isinstance(cell, Mapping) or not cell.get("bytes"):
         raise BadData(f"{where}: an image lies in no file that belongs to the dataset")
     try:
         return np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:  # Pillow calls a broken PNG a SyntaxError
         raise BadData(f"{where}: an image is damaged: {error}") from error
 
 

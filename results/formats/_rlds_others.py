@@ -48,17 +48,26 @@ class Others:
         digests, rates, shapes = [], set(), {}
         for number, example in enumerate(examples):
             values = self._values(example, number)
-            told = schema.told(values)
+            try:
+                told = schema.told(values)
+                counts = {path: len(example.texts(path)) if path in example else 0 for path in (*self.images.values(), *self.depth.values())}
+            except (KeyError, ValueError, IndexError) as error:
+                raise BadData(f"{where}: episode {number} is not as features.json says: {error!r}") from error
             if not len(told.actions):
                 raise BadData(f"{where}: episode {number} has no steps")
             ends = told.actions.min(axis=0), told.actions.max(axis=0)
             low, high = (ends[0], ends[1]) if low is None or high is None else (np.minimum(low, ends[0]), np.maximum(high, ends[1]))
             rates |= {float(values[_RATE].reshape(-1)[0])} if _RATE in values else set()
             digests.append(_digest(told))
+            for path, count in counts.items():
+                if count != len(told.actions):
+                    raise BadData(f"{where}: {path} of episode {number} has {count} images, and there are {len(told.actions)} actions")
             if not number:
                 shapes = {c: _jpeg.decode(example.texts(path)[:1], f"{where}, {path}").shape[1:] for c, path in self.images.items()}
         if low is None or high is None:
             raise BadData(f"{where} holds no episode")
+        if not all(np.isfinite(rate) and rate > 0 for rate in rates):
+            raise BadData(f"{where}: {_RATE} is {', '.join(f'{rate:g}' for rate in rates)}; it must be how many steps a second has, above 0")
         if len(rates) > 1:
             raise BadData(f"{where} holds episodes of {', '.join(f'{rate:g}' for rate in sorted(rates))} steps a second; they must have one rate")
         found = schema.conventions(low, high, rates.pop() if rates else None)

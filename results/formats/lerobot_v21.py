@@ -25,6 +25,7 @@ from vlagym.results.formats import _lerobot, _lerobot_reader, _sidecar
 from vlagym.results.formats._lerobot import Flavour
 from vlagym.results.formats._lerobot_reader import Index, Place, file_of
 from vlagym.results.formats._lerobot_totals import Totals
+from vlagym.results.formats._lerobot_view import View
 from vlagym.results.formats._signs import lerobot_layout
 from vlagym.results.formats._staging import FolderWriter, adopt
 
@@ -146,14 +147,15 @@ def index(folder: Path) -> Index:
       BadData: If it is damaged or of another version.
     """
     info = _lerobot_reader.read_info(folder, READS, "Folders of v3.0 are read by the format lerobot_v3")
-    rows = sorted(_lerobot_reader.read_lines(folder / "meta" / "episodes.jsonl"), key=lambda row: int(row["episode_index"]))
+    rows = _lerobot_reader.read_lines(folder / "meta" / "episodes.jsonl")
     if len(rows) != info["total_episodes"]:
         raise BadData(f"{folder}: meta/episodes.jsonl tells of {len(rows)} episodes, meta/info.json of {info['total_episodes']}")
     videos = [name for name, feature in info["features"].items() if feature["dtype"] == "video"]
     try:
+        rows.sort(key=lambda row: int(row["episode_index"]))
         return Index(info=info, places=[_place(folder, info, row, videos) for row in rows])
-    except (KeyError, TypeError) as error:
-        raise BadData(f"{folder}: meta/episodes.jsonl or meta/info.json lacks a key: {error}") from error
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise BadData(f"{folder}: meta/episodes.jsonl or meta/info.json lacks a key, or has another value for it: {error!r}") from error
 
 
 def _place(folder: Path, info: Mapping[str, Any], row: Mapping[str, Any], videos: Sequence[str]) -> Place:
@@ -191,6 +193,7 @@ def format_of(flavour: Flavour) -> Format:
         holds=_lerobot.HOLDS,
         images="h264" if flavour.images == "video" else "exact",
         recognises=functools.partial(recognises, flavour),
+        view=lambda path: View(path, index),
     )
 
 

@@ -26,6 +26,7 @@ from vlagym.results.formats import _lerobot, _lerobot_reader, _sidecar, _video
 from vlagym.results.formats._lerobot import Flavour, Stored
 from vlagym.results.formats._lerobot_reader import Index, Place, file_of
 from vlagym.results.formats._lerobot_totals import Totals
+from vlagym.results.formats._lerobot_view import View
 from vlagym.results.formats._signs import lerobot_layout
 from vlagym.results.formats._staging import FolderWriter
 
@@ -237,18 +238,18 @@ def index(folder: Path) -> Index:
     for at in files:
         names = [n for n in _column_names(at) if not n.startswith("stats/")]
         rows += _lerobot_reader.read_table(at, names).to_pylist()
-    rows.sort(key=lambda row: int(row["episode_index"]))
     if len(rows) != info["total_episodes"]:
         raise BadData(f"{folder}: meta/episodes tells of {len(rows)} episodes, meta/info.json of {info['total_episodes']}")
     try:
+        rows.sort(key=lambda row: int(row["episode_index"]))
         begins: dict[Path, int] = {}
         for row in rows:
             at = _data_file(folder, info, row)
             begins[at] = min(begins.get(at, row["dataset_from_index"]), row["dataset_from_index"])
         videos = [name for name, feature in info["features"].items() if feature["dtype"] == "video"]
         return Index(info=info, places=[_place(folder, info, row, begins, videos) for row in rows])
-    except (KeyError, TypeError) as error:
-        raise BadData(f"{folder / 'meta' / 'episodes'} lacks a column: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadData(f"{folder / 'meta' / 'episodes'} lacks a column, or has another value in it: {error!r}") from error
 
 
 def _place(folder: Path, info: Mapping[str, Any], row: Mapping[str, Any], begins: Mapping[Path, int], videos: Sequence[str]) -> Place:
@@ -292,4 +293,5 @@ FORMAT = Format(
     holds=_lerobot.HOLDS,
     images="h264",
     recognises=lambda path: lerobot_layout(path)[0] == VERSION,
+    view=lambda path: View(path, index),
 )

@@ -165,3 +165,30 @@ def test_what_cannot_be_filmed_is_answered_in_a_line(
     assert main(["replay", str(folder.parent / words[0]), *words[1:]]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line and not list(tmp_path.iterdir())
+
+
+def test_images_that_are_fewer_than_steps_are_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_off(path: Path) -> Any:
+        reader = open_dataset(path)
+        d = reader[0]
+
+        class Short:
+            info, digests = reader.info, reader.digests
+
+            def __len__(self) -> int:
+                return 1
+
+            def __getitem__(self, index: int) -> Any:
+                return dataclasses.replace(d, images={camera: images[:2] for camera, images in d.images.items()})
+
+            def __enter__(self) -> Any:
+                return self
+
+            def __exit__(self, *error: object) -> None:
+                reader.close()
+
+        return Short()
+
+    monkeypatch.setattr(dataset_replay, "open_dataset", cut_off)
+    with pytest.raises(BadData, match=r"has 2 images of 'front' for \d+ steps: it is not whole"):
+        film(folder, "0", tmp_path / "film.png", as_stored=True)

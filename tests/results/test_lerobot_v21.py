@@ -205,3 +205,92 @@ def test_where_no_column_says_whether_an_episode_succeeded_it_is_asked(mixed: Pa
     for number, wrong in enumerate(("yes", [True], 1)):
         with pytest.raises(BadData, match="does not say whether it succeeded"):
             successes(of_others(mixed, tmp_path / str(number), without=("next.reward",), success=wrong))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        *(("fps", fps, "fps is .*; it must be how many rows a second has, a number above 0") for fps in (0, -20, float("nan"), "20", None)),
+        ("total_episodes", "3", "total_episodes is '3'; it must be a number"),
+        ("total_episodes", 0, "tells of a dataset without episodes: there is nothing to read"),
+        ("total_episodes", 2, "meta/episodes.jsonl tells of 3 episodes, meta/info.json of 2"),
+        ("chunks_size", 0, "another value for it: ZeroDivisionError"),
+        ("chunks_size", "many", "another value for it: ValueError"),
+        ("data_path", None, "another value for it: TypeError"),
+    ],
+)
+def test_an_info_that_cannot_be_is_refused_in_a_line(mixed: Path, tmp_path: Path, key: str, value: Any, why: str) -> None:
+    with pytest.raises(BadData, match=why) as refused:
+        loaded("lerobot_v21").open(of_others(mixed, tmp_path / "theirs", **{key: value}))
+    assert "\n" not in str(refused.value) and "theirs" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("feature", "said", "why"),
+    [
+        ("action", {"dtype": "float32"}, "the feature 'action' has no dtype, or no shape"),
+        ("action", "float32", "the feature 'action' has no dtype, or no shape"),
+        ("action", {"dtype": "float32", "shape": [6]}, "action has 7 numbers a row, and meta/info.json says 6"),
+        ("action", {"dtype": "float32", "shape": [-7]}, r"the feature 'action' has the shape \[-7\], which is none. Correct it"),
+        ("observation.images.front", {"dtype": "video", "shape": [48, 64]}, r"front' has the shape \[48, 64\], which is none of an image"),
+    ],
+)
+def test_a_feature_that_cannot_be_is_refused_in_a_line(mixed: Path, tmp_path: Path, feature: str, said: Any, why: str) -> None:
+    features = json.loads((mixed / "meta" / "info.json").read_text())["features"]
+    theirs = of_others(mixed, tmp_path / "theirs", features=features | {feature: said})
+    with pytest.raises(BadData, match=why), loaded("lerobot_v21").open(theirs) as reader:
+        reader[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ('"length": 3', '"length": 0', "theirs: episode 0 has 0 rows, and no step is left. Remove it from the dataset"),
+        ('"length": 3', '"length": "three"', "another value for it: ValueError"),
+        ('"length": 3', '"length": 5', "episode_000000.parquet has 3 rows; an episode should end at row 5"),
+        ('"episode_index": 0', '"episode": 0', "another value for it: KeyError"),
+        ('["put the mug on the plate"]', '"put the mug"', "the tasks of episode 0 are 'put the mug'; they must be a list of sentences"),
+    ],
+)
+def test_an_episode_that_cannot_be_is_refused_in_a_line(mixed: Path, tmp_path: Path, before: str, after: str, why: str) -> None:
+    theirs = of_others(mixed, tmp_path / "theirs")
+    at = theirs / "meta" / "episodes.jsonl"
+    at.write_text(at.read_text().replace(before, after, 1))
+    with pytest.raises(BadData, match=why), loaded("lerobot_v21").open(theirs) as reader:
+        reader[0]
+
+
+def test_rows_that_are_no_numbers_are_refused_in_a_line(mixed: Path, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    for number, (name, rows, why) in enumerate(
+        (
+            ("action", [[1.0] * 7, [1.0], [1.0] * 13], "the rows of action have 1 or 7 or 13 numbers; they must be vectors of one width"),
+            ("action", ["a", "b", "c"], "action holds something else than numbers"),
+            ("action", [[1.0] * 7, None, [1.0] * 14], "the rows of action have 0 or 7 or 14 numbers; they must be"),
+            ("observation.state", [[1.0] * 3] * 3, "observation.state has 3 numbers a row, and meta/info.json says 8"),
+            ("timestamp", [0.0, float("nan"), 0.1], "timestamp holds NaN or infinity in row 1 of an episode"),
+        )
+    ):
+        theirs = of_others(mixed, tmp_path / str(number))
+        at = theirs / "data/chunk-000/episode_000000.parquet"
+        table = pq.read_table(at)
+        pq.write_table(table.set_column(table.schema.get_field_index(name), name, pa.array(rows)), at)
+        with loaded("lerobot_v21").open(theirs) as reader, pytest.raises(BadData, match=why):
+            reader[0]
+
+
+def test_images_of_several_sizes_and_none_are_refused_in_a_line(openpi: Path, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    theirs = of_others(openpi, tmp_path / "theirs")
+    at = theirs / "data/chunk-000/episode_000000.parquet"
+    table = pq.read_table(at)
+    place, (first, *others) = table.schema.get_field_index("image"), table.column("image").to_pylist()
+    small = table.column("wrist_image").to_pylist()[0]
+    for cells, why in (
+        ([small, *others], "image: the images have different sizes: 32 x 32, 64 x 48"),
+        ([{"bytes": first["bytes"][:100], "path": "x"}, *others], "image: an image is damaged"),
+        ([{"bytes": None, "path": "x"}, *others], "image: an image lies in no file that belongs to the dataset"),
+    ):
+        pq.write_table(table.set_column(place, "image", pa.array(cells, table.schema.field("image").type)), at)
+        with loaded("lerobot_v21").open(theirs) as reader, pytest.raises(BadData, match=why):
+            reader[0].images["front"]

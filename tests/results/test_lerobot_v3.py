@@ -318,3 +318,24 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(tmp_path: Path) -> 
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert list((tmp_path / "set.parts").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("dataset_to_index", 0, "set: episode 0 has 0 rows, and no step is left"),
+        ("dataset_to_index", None, "lacks a column, or has another value in it: TypeError"),
+        ("tasks", None, "the tasks of episode 0 are 'None'; they must be a list of sentences"),
+        ("videos/observation.images.front/chunk_index", None, "has another value in it: TypeError"),
+        ("videos/observation.images.front/from_timestamp", float("nan"), "file-000.mp4 cannot be read"),
+    ],
+)
+def test_an_episode_that_cannot_be_is_refused_in_a_line(folder: Path, tmp_path: Path, key: str, value: Any, why: str) -> None:
+    import pyarrow
+
+    path = damaged(folder, tmp_path)
+    at = path / "meta/episodes/chunk-000/file-000.parquet"
+    first, *others = rows(at)
+    pq.write_table(pyarrow.Table.from_pylist([first | {key: value}, *others]), at)
+    with pytest.raises(BadData, match=why), lerobot_v3.FORMAT.open(path) as reader:
+        reader[0].images["front"]

@@ -300,3 +300,32 @@ def test_actions_that_nobody_explains_are_recorded_ones(traces: ModuleType, path
     of_others(write(path, info, traces.make_demonstration(info=info, actions=actions, executed_actions=actions)))
     with rlds.FORMAT.open(path) as reader:
         assert reader.info.action.name == "recorded" and reader.info.action.size == 2 and reader.info.action.low.min() == -1.5
+
+
+@pytest.mark.parametrize("rate_hz", [0.0, -20.0, float("nan")])
+def test_a_rate_that_is_none_is_refused(traces: ModuleType, path: Path, rate_hz: float) -> None:
+    inside = write(path, traces.make_dataset_info(), traces.make_demonstration())
+    shutil.rmtree(inside / "vlagym")
+    change(inside, {"episode_metadata/fps": np.array([rate_hz], np.float32)})
+    with pytest.raises(BadData, match="episode_metadata/fps is .*; it must be how many steps a second has, above 0"):
+        rlds.FORMAT.open(path)
+
+
+def test_images_of_others_that_are_fewer_than_actions_are_refused(traces: ModuleType, path: Path) -> None:
+    inside = write(path, traces.make_dataset_info(), traces.make_demonstration(steps=3))
+    of_others(inside)
+    change(inside, {"steps/observation/wrist_image": []})
+    with pytest.raises(BadData, match="steps/observation/wrist_image of episode 0 has 0 images, and there are 3 actions"):
+        rlds.FORMAT.open(path)
+    change(inside, {"steps/observation/wrist_image": np.zeros(3, np.int64)})
+    with pytest.raises(BadData, match="episode 0 is not as features.json says: .*holds numbers"):
+        rlds.FORMAT.open(path)
+
+
+def change(inside: Path, values: dict[str, Any]) -> None:
+    """Writes the one episode of a folder again, with some other values."""
+    (file,) = inside.glob("*.tfrecord-*")
+    (place,) = _tfrecord.places(file)
+    with file.open("rb") as opened:
+        example = Example(_tfrecord.payload(opened, place, "it"))
+    file.write_bytes(b"".join(_tfrecord.framed(encode({name: example.values(name) for name in example.names} | values))))
