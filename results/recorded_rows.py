@@ -31,14 +31,11 @@ class Rows:
           BadData: If it has other arrays or shapes than the steps before, or its timestamp is not later. Nothing of it is kept then.
         """
         t = self.num_steps
-        if t and set(row) != set(self._columns):
-            lacks, more = sorted(set(self._columns) - set(row)), sorted(set(row) - set(self._columns))
-            told = f"lacks {', '.join(lacks)}, which" if lacks else f"has {', '.join(more)}, which none of"
-            raise BadData(f"step {t} {told} the steps before have")
-        for name, value in row.items():
-            before = self._columns.get(name)
-            if before is not None and before[0].shape != value.shape:
-                raise BadData(f"step {t}: {name} has shape {value.shape}; in the steps before it had {before[0].shape}")
+        if t:
+            try:
+                check_like(row, {name: rows[0].shape for name, rows in self._columns.items()}, "the steps before")
+            except BadData as error:
+                raise BadData(f"step {t}: {error}") from error
         if t and "timestamp" in row and not row["timestamp"] > self._columns["timestamp"][-1]:
             raise BadData(f"step {t}: the timestamp {row['timestamp']} is not after that of the step before, {self._columns['timestamp'][-1]}")
         for name, value in row.items():
@@ -48,6 +45,77 @@ class Rows:
     def columns(self) -> dict[str, NDArray[Any]]:
         """Returns each array with a row a step; there must have been one."""
         return {name: np.stack(rows) for name, rows in self._columns.items()}
+
+
+def check_like(row: Mapping[str, NDArray[Any]], before: Mapping[str, tuple[int, ...]], whose: str) -> None:
+    """Raises BadData unless a step has the arrays and the shapes of those before it.
+
+    Args:
+      row: The step.
+      before: Array -> shape.
+      whose: Shapes they are, for the error.
+    """
+    lacks, more = sorted(set(before) - set(row)), sorted(set(row) - set(before))
+    if lacks or more:
+        told = f"lacks {', '.join(map(_argument, lacks))}, which" if lacks else f"has {', '.join(map(_argument, more))}, which none of"
+        raise BadData(f"it {told} {whose} have")
+    for name, value in row.items():
+        if value.shape != before[name]:
+            raise BadData(f"{_argument(name)} has shape {value.shape}; in {whose} it had {before[name]}")
+
+
+def _argument(column: str) -> str:
+    """Returns as which argument of a step a column is given."""
+    return {_vectors.JOINTS: "joint_positions", "joint_delta": "delta_joint_positions with gripper_command"}.get(column, column)
+
+
+def seconds(value: float, step: int) -> NDArray[np.float64]:
+    """Returns a timestamp; raises BadData unless it is a finite number."""
+    try:
+        given = np.array(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadData(f"step {step}: timestamp is {value!r} and must be a number, in s") from error
+    if given.ndim or not np.isfinite(given):
+        raise BadData(f"step {step}: timestamp is {value!r} and must be a finite number, in s")
+    return given
+
+
+def truth(success: object) -> bool:
+    """Returns whether an episode succeeded; raises BadData unless it is True or False, or the 0 or 1 of a library."""
+    given = np.asarray(success)
+    if given.ndim or given.dtype.kind not in "biu" or given not in (0, 1):
+        raise BadData(f"success is {success!r} and must be True or False")
+    return bool(given)
+
+
+def further(proprio: Mapping[str, ArrayLike] | None, taken: Mapping[str, NDArray[Any]], step: int) -> dict[str, NDArray[np.float32]]:
+    """Returns further arrays, by "proprio/" and their names.
+
+    Args:
+      proprio: What was given.
+      taken: What the other arguments of the step are stored as.
+      step: Its number, for errors.
+
+    Raises:
+      BadData: If one is no vector, or has the name of what another argument gives.
+    """
+    for name in proprio or {}:
+        if name in taken:
+            raise BadData(f"step {step}: proprio has {name!r}, under which another argument of the step is stored: give it another name")
+    return {f"proprio/{name}": numbers(name, value, step) for name, value in (proprio or {}).items()}
+
+
+def check_depth(row: Mapping[str, NDArray[Any]]) -> None:
+    """Raises BadData unless the depth of a camera is as large as its image, which must be there."""
+    for name in row:
+        kind, _, camera = name.partition("/")
+        if kind != "depth":
+            continue
+        image = row.get(f"rgb/{camera}")
+        if image is None:
+            raise BadData(f"there is depth of {camera!r}, and no image: give rgb of the same camera")
+        if row[name].shape != image.shape[:2]:
+            raise BadData(f"the depth of {camera!r} is {row[name].shape}, and its image {image.shape[:2]}; they must be equally large")
 
 
 def numbers(name: str, value: ArrayLike, step: int, sizes: tuple[int, ...] = ()) -> NDArray[np.float32]:

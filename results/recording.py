@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData
 from vlagym.envs.types import ActionComponent, ActionSpec
-from vlagym.results import recorded_rows
+from vlagym.results import recorded_rows, rehearsal
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
 from vlagym.results.format import DatasetWriter, Format
 from vlagym.results.formats import _vectors, droid
@@ -38,6 +38,7 @@ from vlagym.results.formats._sidecar import content_digest
 from vlagym.results.recorded_rows import Rows
 
 JOINT_DELTA = "joint_delta"
+_PICTURES = ("rgb/", "depth/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,20 +64,29 @@ class Recording:
           action: The convention of `step(action=…)`, whose actions are then the labels; None: displacements of joints are.
 
         Raises:
-          BadData: If the path does not fit the format, or the rate is none.
+          BadData: If the path does not fit the format, the rate is none or not one that the format has, or that of `action` is another one.
           UnknownName: If there is no such format.
         """
         self.path = Path(path)
+        if format is None and self.path.suffix not in ("", ".hdf5"):
+            raise BadData(f"{self.path.name} ends neither in .hdf5 nor like a folder: call it {self.path.stem}.hdf5, or say format=…")
         name = format or ("hdf5" if self.path.suffix == ".hdf5" else "droid")
         found: Format = catalog.load("format", name)
         if found.suffix and self.path.suffix != found.suffix:
             raise BadData(f"a dataset of the format {name} is a file that ends in {found.suffix}, not {self.path.name}")
+        if not found.suffix and self.path.suffix in (".hdf5", ".h5"):
+            raise BadData(f"a dataset of the format {name} is a folder, and {self.path.name} the name of a file: leave out {self.path.suffix}")
         if not (math.isfinite(rate_hz) and rate_hz > 0):
             raise BadData(f"the rate is {rate_hz}; it must be above 0, in steps a second")
+        if action is not None and action.rate_hz != rate_hz:
+            raise BadData(f"the rate is {rate_hz:g} steps a second, and that of the actions {action.rate_hz:g}: they must be equal")
         self._format, self._rate_hz, self._robot, self._action = found, float(rate_hz), robot, action
         self._writer: DatasetWriter | None = None
         self._episode: _Episode | None = None
         self._is_saved = False
+        self._like: dict[str, tuple[int, ...]] | None = None
+        """The shapes of what a step of the episodes before held."""
+        rehearsal.check_rate(found, action or _joint_delta(1, 1, self._rate_hz))
 
     def __len__(self) -> int:
         """Episodes that are stored; those of an earlier recording count from the first `end` on."""
@@ -129,7 +139,9 @@ class Recording:
           timestamp: Of the observation, in s; without one step t was at t / rate_hz.
 
         Raises:
-          BadData: If no episode is under way, or something has another shape, type or unit than it must. The episode is as before.
+          BadData: If no episode is under way, or something has another shape, type or unit than it must. The episode is as before. The first step
+            of an episode is refused if the format has no place for what it holds, if the dataset cannot be written where it should be, or if the
+            episodes before held something else.
         """
         if self._episode is None:
             raise BadData("no episode is under way: call start(sentence) before the first step")
@@ -138,7 +150,7 @@ class Recording:
         row |= {f"depth/{camera}": recorded_rows.depth(camera, image, t) for camera, image in (depth or {}).items()}
         row["joint_pos_rad"] = recorded_rows.numbers("joint_positions", joint_positions, t)
         row |= recorded_rows.poses(ee_pose, t) | recorded_rows.openings(gripper_opening_m, t)
-        row |= {f"proprio/{name}": recorded_rows.numbers(name, value, t) for name, value in (proprio or {}).items()}
+        row |= recorded_rows.further(proprio, row, t)
         if (delta_joint_positions is None) != (gripper_command is None):
             raise BadData(f"step {t}: delta_joint_positions and gripper_command go together")
         if delta_joint_positions is not None and gripper_command is not None:
@@ -151,7 +163,9 @@ class Recording:
         elif "joint_delta" not in row:
             raise BadData(f"step {t} has no action: give delta_joint_positions and gripper_command, or record with action=ActionSpec(…)")
         if timestamp is not None:
-            row["timestamp"] = np.array(float(timestamp))
+            row["timestamp"] = recorded_rows.seconds(timestamp, t)
+        if t == 0:
+            self._check_first(self._episode, row)
         self._episode.rows.add(row)
 
     def end(self, success: bool) -> str:
@@ -164,18 +178,20 @@ class Recording:
           Its digest.
 
         Raises:
-          BadData: If no episode is under way or it has no steps, or it has other cameras or sizes than those before. It is still under way then.
+          BadData: If no episode is under way or it has no steps, `success` is neither True nor False, the very same episode is stored already, or it
+            cannot be written. It is still under way then.
         """
         episode = self._episode
         if episode is None or episode.rows.num_steps == 0:
             raise BadData("no episode is under way: call start(sentence) first" if episode is None else "the episode has no steps: call step first")
+        is_success = recorded_rows.truth(success)
         columns = episode.rows.columns()
         info = self._info(columns)
         if self._writer is None:
             self._writer = self._format.write(self.path, info)
-        made = self._demonstration(episode, columns, info, bool(success))
+        made = self._demonstration(episode, columns, info, is_success)
         self._writer.append(made)
-        self._episode = None
+        self._episode, self._like = None, _shapes({name: rows[0] for name, rows in columns.items()})
         return made.digest
 
     def add(self, episode: Mapping[str, Any]) -> str:
@@ -201,7 +217,7 @@ class Recording:
         try:
             for observation, action in zip(seen, done, strict=True):
                 self.step(**observation, **action)
-            return self.end(bool(success))
+            return self.end(success)
         except (TypeError, ValueError) as error:
             raise BadData(f"the episode dict holds what no step has, or observations and actions of different number: {error}") from error
         finally:
@@ -242,9 +258,26 @@ class Recording:
         if kind is None and self._episode is not None:
             raise BadData("an episode is under way: call end(success=…) or discard() before the recording is left. Those before it are kept")
 
+    # ------------------------------------------------------------------------------------------------------------- before it is too late
+    def _check_first(self, episode: _Episode, row: Mapping[str, NDArray[Any]]) -> None:
+        """Raises BadData where `end` would refuse the episode for what its first step holds, or for the place of the dataset."""
+        columns = {name: value[np.newaxis] for name, value in row.items()}
+        try:
+            recorded_rows.check_depth(row)
+            if self._like is not None:
+                recorded_rows.check_like({name: row[name] for name in _shapes(row)}, self._like, "the episodes before")
+                return
+            info = self._info(columns)
+            rehearsal.check_place(self._format, self.path, info)
+            rehearsal.check_stored(self._format, self.path, info, self._demonstration(episode, columns, info, True))
+        except BadData as error:
+            advice = "" if self._like is None else ". One dataset holds episodes of one kind: record others into another"
+            raise BadData(f"step 0: {error}{advice}") from error
+
     # -------------------------------------------------------------------------------------------------------------- what is made of it
     def _info(self, columns: Mapping[str, NDArray[Any]]) -> DatasetInfo:
-        joint_delta = _joint_delta(columns, self._rate_hz) if JOINT_DELTA in columns else None
+        joints = columns["joint_pos_rad"].shape[1]
+        joint_delta = _joint_delta(joints, columns[JOINT_DELTA].shape[1] - joints, self._rate_hz) if JOINT_DELTA in columns else None
         label = self._action or joint_delta
         assert label is not None  # step() has seen to it
         sizes = {name.removeprefix("rgb/"): array.shape[1:] for name, array in columns.items() if name.startswith("rgb/")}
@@ -263,9 +296,10 @@ class Recording:
         actions = columns["action" if self._action else JOINT_DELTA]
         episode_id = episode.episode_id or f"episode_{len(self):06d}"
         stamps = columns.get("timestamp")
+        seen = [columns[name] for name in sorted(columns) if name.startswith(_PICTURES)]
         return Demonstration(
             spec=None,
-            digest=content_digest(f"{episode_id}\n{episode.instruction}", actions, *proprio.values(), *([] if stamps is None else [stamps])),
+            digest=content_digest(f"{episode_id}\n{episode.instruction}", actions, *proprio.values(), *([] if stamps is None else [stamps]), *seen),
             instruction=episode.instruction,
             actions=actions,
             executed_actions=actions,
@@ -281,15 +315,16 @@ class Recording:
 
 
 def _proprio(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-    others = ("rgb/", "depth/")
-    names = [name for name in columns if name not in ("action", JOINT_DELTA, "timestamp") and not name.startswith(others)]
+    names = [name for name in columns if name not in ("action", JOINT_DELTA, "timestamp") and not name.startswith(_PICTURES)]
     return {name.removeprefix("proprio/"): columns[name] for name in names}
 
 
-def _joint_delta(columns: Mapping[str, NDArray[Any]], rate_hz: float) -> ActionSpec:
-    joints = columns["joint_pos_rad"].shape[1]
-    grippers = columns[JOINT_DELTA].shape[1] - joints
+def _shapes(row: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of what all episodes of a dataset hold; some may have timestamps, and others not."""
+    return {name: value.shape for name, value in row.items() if name != "timestamp"}
 
+
+def _joint_delta(joints: int, grippers: int, rate_hz: float) -> ActionSpec:
     def part(name: str, size: int, convention: str, unit: str, bound: float) -> ActionComponent:
         bounds = {"low": (-bound,) * size, "high": (bound,) * size}
         return ActionComponent(name=name, size=size, convention=convention, frame="joint", unit=unit, scale=1.0, **bounds)

@@ -187,8 +187,8 @@ def test_an_episode_that_is_under_way_is_not_saved_unnoticed(tmp_path: Path) -> 
 WRONG = [
     ({"rgb": {"front": np.zeros((6, 8, 3))}}, r"step 1: the image of 'front' is float64 \(6, 8, 3\); wanted uint8 \(height, width, 3\)"),
     ({"rgb": {"front": np.zeros((6, 9, 3), np.uint8)}}, r"step 1: rgb/front has shape \(6, 9, 3\); in the steps before it had \(6, 8, 3\)"),
-    ({"depth": None}, "step 1 lacks depth/front, which the steps before have"),
-    ({"proprio": {"touch_n": [1.0]}}, "step 1 has proprio/touch_n, which none of the steps before have"),
+    ({"depth": None}, "step 1: it lacks depth/front, which the steps before have"),
+    ({"proprio": {"touch_n": [1.0]}}, "step 1: it has proprio/touch_n, which none of the steps before have"),
     ({"depth": {"front": np.zeros((6, 8), np.int64)}}, "step 1: the depth of 'front' is int64 .*floats in m, or of uint16 in mm"),
     ({"joint_positions": [np.nan] * 7}, "step 1: joint_positions has shape .* must be a vector of finite numbers"),
     ({"joint_positions": "straight"}, "step 1: joint_positions is no array of numbers"),
@@ -244,17 +244,130 @@ def test_what_cannot_be_recorded_is_refused(traces: ModuleType, tmp_path: Path) 
         of_the_hand.step(**seen(action=[2.0] * 7))
 
 
-def test_an_episode_with_other_cameras_does_not_fit(tmp_path: Path) -> None:
+OTHER = [
+    ({"rgb": {"side": np.zeros((6, 8, 3), np.uint8)}, "depth": None}, "step 0: it lacks depth/front, rgb/front, which the episodes before have"),
+    (
+        {"joint_positions": [0.0] * 6, "delta_joint_positions": [0.0] * 6},
+        r"step 0: joint_positions has shape \(6,\); in the episodes before it had \(7,\). One dataset holds episodes of one kind: record others into",
+    ),
+    ({"gripper_command": [0.0, 1.0]}, r"step 0: delta_joint_positions with gripper_command has shape \(9,\); in the episodes before it had \(8,\)"),
+    ({"proprio": {"touch_n": [1.0]}}, "step 0: it has proprio/touch_n, which none of the episodes before have"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), OTHER)
+def test_an_episode_of_another_kind_is_refused_at_its_first_step(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with Recording(tmp_path / "set", rate_hz=10) as recording:
         recording.start("wave")
         recording.step(**seen())
         recording.end(success=True)
         recording.start("wave")
+        with pytest.raises(BadData, match=message):
+            recording.step(**seen(**changes))
+        recording.step(**seen())  # given again
+        recording.end(success=True)
+    assert len(list(droid.FORMAT.read(tmp_path / "set"))) == 2
+
+
+def test_the_shapes_of_an_episode_that_was_discarded_bind_nobody(tmp_path: Path) -> None:
+    with Recording(tmp_path / "set", rate_hz=10) as recording:
+        recording.start("wave")
         recording.step(**seen(rgb={"side": np.zeros((6, 8, 3), np.uint8)}, depth=None))
-        with pytest.raises(BadData, match="has the cameras side; the dataset has front"):
+        recording.discard()
+        assert not list(tmp_path.iterdir())
+        recording.start("wave")
+        recording.step(**seen(timestamp=1.0))
+        recording.end(success=True)
+        recording.start("wave")  # some episodes may have timestamps, and others not
+        recording.step(**seen())
+        recording.end(success=True)
+    assert [sorted(d.images) for d in droid.FORMAT.read(tmp_path / "set")] == [["front"]] * 2
+
+
+FIRST = [
+    ("lerobot_v3", {"rgb": {"front": np.zeros((5, 7, 3), np.uint8)}, "depth": None}, "step 0: lerobot_v3 stores video, .* are 7 x 5. Choose 8 x 6"),
+    ("rlds", {}, "step 0: the format rlds tells motion as displacements of the hand"),
+    ("droid", {"rgb": {}}, "step 0: there is depth of 'front', and no image: give rgb of the same camera"),
+    ("droid", {"depth": {"front": np.zeros((6, 9))}}, r"step 0: the depth of 'front' is \(6, 9\), and its image \(6, 8\); they must be equally"),
+    ("hdf5", {"proprio": {"joint_states": [1.0]}}, "step 0: .*has proprioception 'joint_states', which is a key of the layout"),
+    ("npz", {"proprio": {"joint_pos_rad": [1.0]}}, "step 0: proprio has 'joint_pos_rad', under which another argument of the step is stored"),
+    ("npz", {"proprio": {"ee_pos_base_m": [1.0] * 3}}, "step 0: proprio has 'ee_pos_base_m', under which another argument"),
+    *(("npz", {"timestamp": value}, f"step 0: timestamp is {value} and must be a finite number") for value in (np.nan, -np.inf, np.inf)),
+    ("npz", {"timestamp": "noon"}, "step 0: timestamp is 'noon' and must be a number, in s"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "message"), FIRST)
+def test_what_a_format_would_refuse_in_the_end_is_refused_at_the_first_step(
+    tmp_path: Path, name: str, changes: dict[str, Any], message: str
+) -> None:
+    recording = Recording(tmp_path / ("set.hdf5" if name == "hdf5" else "set"), rate_hz=10, format=name)
+    recording.start("wave")
+    with pytest.raises(BadData, match=message):
+        recording.step(**seen(**changes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_the_dataset_cannot_be_is_told_at_the_first_step(tmp_path: Path) -> None:
+    record(tmp_path / "set")
+    recording = Recording(tmp_path / "set", rate_hz=10)
+    recording.start("wave")
+    with pytest.raises(BadData, match="step 0: .*set exists already: a folder of demonstrations that is whole is not extended"):
+        recording.step(**seen())
+    record(tmp_path / "set.hdf5")
+    recording = Recording(tmp_path / "set.hdf5", rate_hz=20)
+    recording.start("wave")
+    with pytest.raises(BadData, match="step 0: .*set.hdf5 was made with action .* and cannot be extended"):
+        recording.step(**seen())
+
+
+def test_a_rate_that_the_format_does_not_have_is_refused_before_anything_is_recorded(traces: ModuleType, tmp_path: Path) -> None:
+    for name in ("lerobot_v3", "lerobot_v21_openpi"):
+        with pytest.raises(BadData, match=f"{name} counts whole frames a second; the actions come at 12.5 Hz. Choose a whole rate"):
+            Recording(tmp_path / "set", rate_hz=12.5, format=name)
+    with pytest.raises(BadData, match="the rate is 10 steps a second, and that of the actions 20: they must be equal"):
+        Recording(tmp_path / "set", rate_hz=10, action=traces.EE_DELTA)
+    Recording(tmp_path / "set", rate_hz=12.5, format="rlds")
+    with Recording(tmp_path / "set", rate_hz=12.5) as recording:
+        recording.start("wave")
+        recording.step(**seen())
+        recording.end(success=True)
+    with droid.FORMAT.open(tmp_path / "set") as reader:
+        assert reader.info.action.rate_hz == 12.5
+
+
+def test_a_path_that_looks_like_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"set.h5 ends neither in .hdf5 nor like a folder: call it set.hdf5, or say format=…"):
+        Recording(tmp_path / "set.h5", rate_hz=10)
+    for name in ("set.h5", "set.hdf5"):
+        with pytest.raises(BadData, match=f"a dataset of the format npz is a folder, and {name} the name of a file: leave out .h"):
+            Recording(tmp_path / name, rate_hz=10, format="npz")
+    assert record(tmp_path / "set.v2", options={"format": "droid"}).is_dir()
+
+
+@pytest.mark.parametrize("success", ["False", "", None, 2, 0.5, [True]])
+def test_whether_an_episode_succeeded_is_not_guessed(tmp_path: Path, success: Any) -> None:
+    with Recording(tmp_path / "set", rate_hz=10) as recording:
+        recording.start("wave")
+        recording.step(**seen())
+        with pytest.raises(BadData, match="success is .* and must be True or False"):
+            recording.end(success=success)
+        recording.end(success=np.bool_(False))  # it is still under way
+    assert [d.is_success for d in droid.FORMAT.read(tmp_path / "set")] == [False]
+
+
+def test_episodes_that_differ_in_their_images_alone_are_two(tmp_path: Path) -> None:
+    with Recording(tmp_path / "set", rate_hz=10) as recording:
+        for level, depth_m in ((0, 1.0), (1, 1.0), (1, 2.0)):
+            recording.start("wave", episode_id="the same")
+            recording.step(**seen(rgb={"front": np.full((6, 8, 3), level, np.uint8)}, depth={"front": np.full((6, 8), depth_m)}))
+            recording.end(success=True)
+        recording.start("wave", episode_id="the same")
+        recording.step(**seen(rgb={"front": np.full((6, 8, 3), 1, np.uint8)}, depth={"front": np.full((6, 8), 2.0)}))
+        with pytest.raises(BadData, match="set holds the demonstration [0-9a-f]+ already"):
             recording.end(success=True)
         recording.discard()
-    assert len(list(droid.FORMAT.read(tmp_path / "set"))) == 1
+    assert len(list(droid.FORMAT.read(tmp_path / "set"))) == 3
 
 
 def test_whole_episode_dicts_are_recorded_too(tmp_path: Path) -> None:
