@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, MissingPackage
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
-from vlagym.results.formats import _video
+from vlagym.results.formats import _vectors, _video
 from vlagym.results.formats._lerobot import COUNTERS, pyarrow
 from vlagym.results.formats._lerobot_checks import check_episode, check_info, finite_times, numbers_of
 from vlagym.results.formats._sidecar import Lazy, content_digest, in_memory, recorded_action, sidecar_of, within
@@ -209,8 +209,15 @@ class Reader:
             privileged={name: rows for name, rows in columns.items() if name not in felt},
             is_success=self._is_success(number, columns),
             timestamps_s=None if np.abs(timestamps - np.arange(steps) / fps).max() < _SAME_TIME_S else timestamps,
-            extra={"tasks": list(place.sentences)} if len(place.sentences) > 1 else {},
+            extra=self._foreign_extra(place, felt),
         )
+
+    def _foreign_extra(self, place: Place, felt: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        """Returns the tasks of an episode that has several, and what the numbers of its proprioception are called."""
+        told = {name.removeprefix(_OBSERVATION): _names(self._features[name].get("names")) for name in felt}
+        named = {name: names for name, names in told.items() if names}
+        tasks = {"tasks": list(place.sentences)} if len(place.sentences) > 1 else {}
+        return tasks | ({_vectors.NAMES: named} if named else {})
 
     def _is_success(self, number: int, columns: Mapping[str, NDArray[Any]]) -> bool:
         """Returns whether an episode succeeded, as its columns say it, or the user for them."""
@@ -243,6 +250,7 @@ class Reader:
             images={camera: _preprocessing(self._features[feature]) for camera, feature in self._cameras.items()},
             provenance={"codebase_version": info["codebase_version"], "features_left_out": left_out},
             robot=str(info.get("robot_type") or ""),
+            state="all",  # their state is one vector, and nobody says what it is made of
         )
 
 

@@ -19,6 +19,8 @@ SIDES = ("left", "right")
 FRAMES = ("base", "world")
 """In which the pose of a hand may be told; where both are, the first is taken."""
 JOINTS = "joint_pos_rad"
+NAMES = "names_of_numbers"
+"""Key of what else is said of a demonstration: array of proprioception -> what those who recorded it call each of its numbers."""
 
 
 class Vector(NamedTuple):
@@ -52,7 +54,7 @@ def vector(demonstration: Demonstration, name: str) -> Vector:
       demonstration: Of whose proprioception it is made.
       name: libero: position (3, m), axis times angle (3, rad) and two finger positions (m, the second negative) of the hand, 8 numbers; of a robot
         with two hands position, axis times angle and opening (m) of the left one, then of the right one, 14 numbers. joints: the joint positions of
-        every group in their order, then the opening of each hand. all: every array of proprioception in its order, flattened.
+        every group in their order, then the opening of each hand. all: every array of proprioception in its order, flattened; where those who recorded it have names for its numbers, under these.
 
     Raises:
       UnknownName: If there is no such form.
@@ -186,7 +188,12 @@ def _joints(demonstration: Demonstration) -> list[Vector]:
 def _all(demonstration: Demonstration) -> list[Vector]:
     if not demonstration.proprio:
         raise BadData(f"demonstration {demonstration.digest} has no proprioception, of which a state vector could be made")
-    return [_flat(demonstration, name) for name in demonstration.proprio]
+    parts = [_flat(demonstration, name) for name in demonstration.proprio]
+    names = [name for part in parts for name in part.names]
+    if len(set(names)) == len(names):
+        return parts
+    # Positions and velocities of the same motors, say.
+    return [Vector(part.values, _numbered(name, part.values.shape[1])) for name, part in zip(demonstration.proprio, parts, strict=True)]
 
 
 STATES: Mapping[str, Callable[[Demonstration], list[Vector]]] = {"libero": _libero, "joints": _joints, "all": _all}
@@ -196,7 +203,18 @@ def _flat(demonstration: Demonstration, name: str) -> Vector:
     array = demonstration.proprio[name]
     width = math.prod(array.shape[1:])
     flat = np.asarray(array, np.float32).reshape(demonstration.num_steps, width)
-    return Vector(flat, (name,) if width == 1 else tuple(f"{name}.{i}" for i in range(width)))
+    return Vector(flat, _told(demonstration, name, width) or _numbered(name, width))
+
+
+def _told(demonstration: Demonstration, name: str, width: int) -> tuple[str, ...]:
+    """Returns what the numbers of an array were called by those who recorded it; () where they did not say it of each."""
+    told = demonstration.extra.get(NAMES)
+    names = told.get(name) if isinstance(told, Mapping) else None
+    return tuple(map(str, names)) if isinstance(names, list) and len({*map(str, names)}) == len(names) == width else ()
+
+
+def _numbered(name: str, width: int) -> tuple[str, ...]:
+    return (name,) if width == 1 else tuple(f"{name}.{i}" for i in range(width))
 
 
 def _array(demonstration: Demonstration, name: str, width: int) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ are those of lerobot_v3. Folders of v2.0, and of openpi's names, are read as wel
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -113,9 +114,12 @@ def modality(info: DatasetInfo, flavour: Flavour, state_names: Sequence[str]) ->
 
 
 def _spans(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Returns which numbers belong to each part, where they lie side by side; else each number is a part of its own."""
+    parts = [name.rpartition(".")[0] or name for name in names]
+    if len(list(itertools.groupby(parts))) > len(set(parts)):
+        parts = list(names)
     out: dict[str, dict[str, Any]] = {}
-    for at, name in enumerate(names):
-        part = name.rpartition(".")[0] or name
+    for at, part in enumerate(parts):
         span = out.setdefault(part, {"start": at, "end": at})
         span["end"] = at + 1
         if "axis_angle" in part:
@@ -124,14 +128,22 @@ def _spans(names: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _action_spans(action: ActionSpec) -> dict[str, dict[str, Any]]:
+    if all(component.convention == _sidecar.RECORDED for component in action.components):
+        recorded = _spans(_lerobot.action_names(action))
+        # Only a name can tell: of the others nobody knows whether they are absolute, and nothing is said.
+        return {name: span | ({"absolute": False} if _is_relative(name) else {}) for name, span in recorded.items()}
     out: dict[str, dict[str, Any]] = {}
     slices = action.slices()
     for component in action.components:
         span = slices[component.name]
-        out[component.name] = {"start": span.start, "end": span.stop, "absolute": "delta" not in component.convention}
+        out[component.name] = {"start": span.start, "end": span.stop, "absolute": not _is_relative(component.convention)}
         if "axis_angle" in component.convention:
             out[component.name]["rotation_type"] = "axis_angle"
     return out
+
+
+def _is_relative(word: str) -> bool:
+    return "delta" in word or "velocity" in word
 
 
 def _line(file: Any, value: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import films
@@ -12,8 +13,11 @@ import pytest
 
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData
+from vlagym.envs.types import ActionSpec
 from vlagym.results.demonstration import Demonstration, ImagePreprocessing
 from vlagym.results.format import Format
+from vlagym.results.formats import lerobot_v21
+from vlagym.results.formats._sidecar import recorded_action
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -95,6 +99,24 @@ def test_gr00t_finds_which_numbers_are_what(folder: Path) -> None:
     assert modality["annotation"] == {"human.task_description": {"original_key": "task_index"}}
     stats = json.loads((folder / "meta" / "stats.json").read_text())
     assert all({"mean", "std", "min", "max", "q01", "q99"} <= set(stats[name]) for name in ("observation.state", "action"))
+
+
+def test_gr00t_is_told_what_is_relative_where_a_name_says_it_and_nothing_where_none_does(traces: ModuleType) -> None:
+    def told(action: ActionSpec, state: tuple[str, ...] = ("x",)) -> Any:
+        return lerobot_v21.modality(films.info(action=action), lerobot_v21.FLAVOUR, state)
+
+    named = recorded_action([-1.0] * 4, [1.0] * 4, 20.0, names=("delta_pos.x", "delta_pos.y", "joint_velocity", "left.gripper"))
+    spans = told(named)["action"]
+    assert {name: span.get("absolute", "not said") for name, span in spans.items()} == {
+        "delta_pos": False,
+        "joint_velocity": False,
+        "left": "not said",
+    }
+    assert (spans["delta_pos"]["start"], spans["delta_pos"]["end"]) == (0, 2)
+    assert told(recorded_action([-1.0] * 3, [1.0] * 3, 20.0))["action"] == {"action": {"start": 0, "end": 3, "original_key": "action"}}
+    assert {name: span["absolute"] for name, span in told(traces.JOINT_DELTA)["action"].items()} == {"joints": False, "gripper": True}
+    turns = told(traces.JOINT_DELTA, ("left.x", "right.x", "left.y"))["state"]
+    assert {name: (span["start"], span["end"]) for name, span in turns.items()} == {"left.x": (0, 1), "right.x": (1, 2), "left.y": (2, 3)}
 
 
 def test_statistics_of_an_episode_have_the_shapes_of_their_features(folder: Path, demonstrations: list[Demonstration]) -> None:

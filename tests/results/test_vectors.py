@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from types import ModuleType
 
@@ -78,3 +79,14 @@ def test_what_is_missing_is_named(traces: ModuleType) -> None:
         vector(one_row(traces), "all")
     with pytest.raises(UnknownName, match="no state vector is called 'libreo'.*libero"):
         vector(demonstration, "libreo")
+
+
+def test_numbers_keep_the_names_that_others_gave_them(traces: ModuleType) -> None:
+    def names(told: object, **arrays: list[float]) -> tuple[str, ...]:
+        return vector(dataclasses.replace(one_row(traces, **arrays), extra={_vectors.NAMES: told}), "all").names
+
+    motors = ["lift.pos", "pan.pos"]
+    assert names({"state": motors}, state=[1, 2], force_n=[3]) == ("lift.pos", "pan.pos", "force_n")
+    assert names({"state": motors, "velocity": motors}, state=[1, 2], velocity=[3, 4]) == ("state.0", "state.1", "velocity.0", "velocity.1")
+    for nothing in ({"state": ["one"]}, {"state": ["a", "a"]}, {"state": "ab"}, {"other": motors}, motors, None):
+        assert names(nothing, state=[1, 2]) == ("state.0", "state.1")
