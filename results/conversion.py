@@ -1,4 +1,5 @@
 """A dataset in another format: all of it is looked at before anything is written, one demonstration is in memory at a time, what is lost is told.
+Films that the other format would encode as they are encoded already are cut out and joined.
 
     B.converting/conversion.json   from what, and how, this conversion was begun
                  B, B.parts        the dataset as its format writes it; it moves to its place when it is whole
@@ -23,7 +24,7 @@ from vlagym.envs.types import canonical_json, sha, to_plain
 from vlagym.results.datasets import format_of, open_dataset
 from vlagym.results.demonstration import DatasetInfo, Demonstration, check_demonstration, without_pictures
 from vlagym.results.format import DatasetReader, Format
-from vlagym.results.formats import _vectors
+from vlagym.results.formats import _vectors, _video
 from vlagym.results.formats._held import sync_folder
 from vlagym.results.formats._sidecar import in_memory
 from vlagym.results.losses import ImageError, Loss, Losses, image_error
@@ -86,6 +87,8 @@ class Conversion:
         if options.state is not None:
             catalog.require(list(_vectors.STATES), options.state, "state vector")
         self._losses = Losses(self._to, self.format)
+        self._keeps_films = self._from.images == self._to.images != "exact"
+        """Whether images are copied as they are encoded; known after `look`."""
         self._error: ImageError | None = None
         self._others: list[Loss] = []
         self._chosen: list[int] = []
@@ -131,6 +134,7 @@ class Conversion:
                 seen.add(demonstration.digest)
                 self._chosen.append(index)
                 self._losses.count(demonstration)
+                self._keeps_films = self._keeps_films and _can_keep(demonstration, info)
                 kinds.setdefault(_kind(demonstration), index)
             yield index
         if not self._chosen:
@@ -160,7 +164,7 @@ class Conversion:
                 for index, digest in zip(self._chosen, wanted, strict=True):
                     if digest in writer.digests:
                         continue
-                    part = self._to.store(self._staged, self._info, self._losses.left(in_memory(self._reader[index])))
+                    part = self._to.store(self._staged, self._info, self._losses.left(self._loaded(index)))
                     num_bytes = _size(part.path)
                     writer.take(part)
                     yield Converted(digest, num_bytes)
@@ -175,6 +179,12 @@ class Conversion:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _loaded(self, index: int) -> Demonstration:
+        """Returns a demonstration in memory, whose films are known as they are encoded where they are to be kept so."""
+        d = self._reader[index]
+        loaded = in_memory(d)
+        return dataclasses.replace(loaded, images=_video.Films(loaded.images, _video.clips_of(d.images))) if self._keeps_films else loaded
 
     # ------------------------------------------------------------------------------------------------------------------ before writing
     def _with_state(self, info: DatasetInfo, kinds: Sequence[int]) -> DatasetInfo:
@@ -195,12 +205,12 @@ class Conversion:
         """Stores the first demonstration, and a step of each other kind, in a folder that is removed again."""
         with tempfile.TemporaryDirectory(prefix="vlagym-convert-") as folder:
             at = Path(folder) / self._options.target.name
-            first = self._losses.left(in_memory(self._reader[kinds[0]]))
+            first = self._losses.left(self._loaded(kinds[0]))
             with self._to.write(at, self._info) as writer:
                 writer.append(first)
                 for index in kinds[1:]:
                     writer.append(self._losses.left(_one_step(self._reader[index], self._info)))
-            if self._to.images != "exact":
+            if self._to.images != "exact" and not self._keeps_films:
                 with self._to.open(at) as reader:
                     self._error = image_error(first.images, reader[0].images)
 
@@ -277,6 +287,12 @@ def _one_step(demonstration: Demonstration, info: DatasetInfo) -> Demonstration:
         timestamps_s=None if d.timestamps_s is None else d.timestamps_s[:1],
     )
     return without_pictures(short, info)
+
+
+def _can_keep(demonstration: Demonstration, info: DatasetInfo) -> bool:
+    """Returns whether the images of every camera are encoded as they would be again."""
+    clips, fps = _video.clips_of(demonstration.images), info.action.rate_hz
+    return all(camera in clips and _video.can_copy(clips[camera], how.shape, round(fps)) for camera, how in info.images.items())
 
 
 def _kind(d: Demonstration) -> tuple[Any, ...]:

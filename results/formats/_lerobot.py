@@ -166,11 +166,15 @@ def _write_part(folder: Path, flavour: Flavour, info: DatasetInfo, d: Demonstrat
     last[-1] = True
     columns: dict[str, Any] = {}
     histograms: dict[str, NDArray[np.int64]] = {}
+    clips = _video.clips_of(d.images)
     for camera in info.images:
         images, feature = d.images[camera], flavour.feature(camera)
         histograms[feature] = Histogram.of(images).levels
         if flavour.images == "video":
-            _video.encode(folder / f"{feature}.mp4", images, fps)
+            if camera in clips:
+                _video.copy(folder / f"{feature}.mp4", clips[camera], fps)
+            else:
+                _video.encode(folder / f"{feature}.mp4", images, fps)
         else:
             columns[feature] = [{"bytes": png, "path": f"frame-{i:06d}.png"} for i, png in enumerate(_pngs(images))]
     columns |= {

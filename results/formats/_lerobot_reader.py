@@ -160,7 +160,8 @@ class Reader:
         actions = _float32(columns.pop(self._action))
         images = Lazy({camera: functools.partial(self._images, place, feature) for camera, feature in self._cameras.items()})
         if self._sidecar is not None:
-            return self._sidecar.demonstration(index, instruction=place.sentences[0], actions=actions, images=images)
+            films = _video.Films(images, self._clips(place))
+            return self._sidecar.demonstration(index, instruction=place.sentences[0], actions=actions, images=films)
         return self._foreign(index, actions, columns, images)
 
     def close(self) -> None:
@@ -171,6 +172,11 @@ class Reader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _clips(self, place: Place) -> dict[str, _video.Clip]:
+        """Returns where the images of each camera lie, of those that are stored as video."""
+        fps, rows = float(self._index.info["fps"]), place.num_rows
+        return {camera: _video.Clip(*place.videos[name], rows, fps) for camera, name in self._cameras.items() if name in place.videos}
 
     def _images(self, place: Place, feature: str) -> NDArray[np.uint8]:
         if feature in place.videos:

@@ -1,4 +1,4 @@
-"""Camera images as H.264 in an mp4: encoded once, joined without being encoded again, and read from any frame on.
+"""Camera images as H.264 in an mp4: encoded once, joined and cut out without being encoded again, and read from any frame on.
 
     libx264, yuv420p, preset ultrafast, crf 18, a key frame every second frame, no B-frames, one thread
 
@@ -16,7 +16,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,40 @@ _AREA = "AREA"
 """How colours are thinned out: the mean of four pixels. PyAV's default weighs them otherwise, and is 0.3 dB worse at the same speed."""
 _THREADS_SINCE = 17
 """PyAV's first version whose conversions take a number of threads; of its own accord it starts one for each core, which costs more than it gains."""
+
+
+class Clip(NamedTuple):
+    """Some frames of a video, one after the other."""
+
+    file: Path
+    start_s: float
+    """Time of the first one within the file."""
+    count: int
+    fps: float
+
+
+class Films(Mapping[str, NDArray[np.uint8]]):
+    """Camera -> images, of which it is known where they lie encoded."""
+
+    def __init__(self, images: Mapping[str, NDArray[np.uint8]], clips: Mapping[str, Clip]) -> None:
+        self._images, self.clips = images, clips
+
+    def __getitem__(self, camera: str) -> NDArray[np.uint8]:
+        return self._images[camera]
+
+    def __contains__(self, camera: object) -> bool:
+        return camera in self._images  # a mapping's own would read the images
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+
+def clips_of(images: Mapping[str, NDArray[np.uint8]]) -> Mapping[str, Clip]:
+    """Returns where the images of each camera lie encoded, as far as that is known."""
+    return images.clips if isinstance(images, Films) else {}
 
 
 def check_sizes(info: DatasetInfo, format_name: str) -> None:
@@ -78,7 +112,6 @@ def join(at: Path, sources: Sequence[Path], fps: int) -> None:
       OSError: If the disk is full.
     """
     av = _av()
-    frame = Fraction(1, fps)
     with _coding(at, "joined"), av.open(str(at), "w", format="mp4") as container:
         target: Any = None
         written = 0
@@ -90,11 +123,69 @@ def join(at: Path, sources: Sequence[Path], fps: int) -> None:
                 for packet in video.demux(stream):
                     if not packet.size:  # the end
                         continue
-                    packet.pts = packet.dts = written
-                    packet.duration, packet.time_base = 1, frame
-                    packet.stream = target
-                    container.mux(packet)
+                    _mux(container, target, packet, written, fps)
                     written += 1
+
+
+def can_copy(clip: Clip, shape: tuple[int, int, int], fps: int) -> bool:
+    """Returns whether a clip is what `encode` would write of its images, so that it can be cut out and joined as it is.
+
+    It is H.264 of this size and rate, begins with a key frame, and has no frame that is shown in another order than it is stored in.
+
+    Args:
+      clip: Some frames of a video.
+      shape: Height, width, 3.
+      fps: Wanted.
+
+    Raises:
+      BadData: If the video is damaged.
+    """
+    with _coding(clip.file, "read"), _av().open(str(clip.file)) as video:
+        context = video.streams.video[0].codec_context
+        is_same = (context.name, context.pix_fmt, context.height, context.width, 3) == (CODEC, PIXEL_FORMAT, *shape)
+        return is_same and clip.fps == fps and bool(_packets(video, clip))
+
+
+def copy(at: Path, clip: Clip, fps: int) -> None:
+    """Writes a clip into a video of its own, without encoding it again.
+
+    Raises:
+      BadData: If it is none that can be copied.
+      OSError: If the disk is full.
+    """
+    av = _av()
+    with _coding(clip.file, "copied"), av.open(str(clip.file)) as video, av.open(str(at), "w", format="mp4") as container:
+        packets = _packets(video, clip)
+        if not packets:
+            raise BadData(f"{clip.file} holds no {clip.count} frames from {clip.start_s:g} s on that could be cut out: it was changed")
+        target = container.add_stream_from_template(video.streams.video[0])
+        for number, packet in enumerate(packets):
+            _mux(container, target, packet, number, fps)
+
+
+def _packets(video: Any, clip: Clip) -> list[Any]:
+    """Returns the frames of a clip as they are stored; none where they cannot be taken out as they are."""
+    stream, found = video.streams.video[0], []
+    video.seek(round(clip.start_s / stream.time_base), stream=stream, backward=True)
+    for packet in video.demux(stream):
+        if not packet.size:  # the end
+            continue
+        number = round((float(packet.pts * packet.time_base) - clip.start_s) * clip.fps)
+        if number < 0:
+            continue
+        if number >= clip.count:
+            break
+        if number != len(found) or packet.dts != packet.pts or not (found or packet.is_keyframe):
+            return []
+        found.append(packet)
+    return found if len(found) == clip.count else []
+
+
+def _mux(container: Any, target: Any, packet: Any, number: int, fps: int) -> None:
+    packet.pts = packet.dts = number
+    packet.duration, packet.time_base = 1, Fraction(1, fps)
+    packet.stream = target
+    container.mux(packet)
 
 
 def num_frames(at: Path) -> int:

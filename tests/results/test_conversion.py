@@ -23,6 +23,7 @@ from vlagym.results.conversion import CONVERSIONS, Conversion, ConversionOptions
 from vlagym.results.datasets import open_dataset
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing, Stage
 from vlagym.results.format import FIELDS, Format, NoDataset
+from vlagym.results.formats import _video
 from vlagym.results.losses import Loss
 
 FORMATS = catalog.names("format")
@@ -128,17 +129,57 @@ def test_what_both_formats_hold_is_equal_bit_for_bit_and_the_rest_is_told(
     assert to.holds >= set(FIELDS) - {"frame_stride"}, "whatever lacks more needs a test of its own"
     path = tmp_path / f"set{to.suffix}"
     losses = convert(sources[source], path, target)
-    assert [loss.what for loss in losses] == ([] if to.images == "exact" else ["images"])
+    is_equal = to.images == "exact" or loaded(source).images == to.images == "h264"
+    assert [loss.what for loss in losses] == ([] if is_equal else ["images"])
     with open_dataset(sources[source]) as before, open_dataset(path) as after:
         assert after.digests == before.digests
         assert dataclasses.replace(after.info, provenance={}) == dataclasses.replace(before.info, provenance={})
         for index in range(len(before)):
-            assert_equal(before[index], after[index], images=to.images == "exact")
+            assert_equal(before[index], after[index], images=is_equal)
             assert image_difference(before[index], after[index]) < CODEC_ERROR
         (told,) = after.info.provenance[CONVERSIONS]
         assert (told["from"], told["to"], told["demonstrations"], told["lost"]) == (source, target, 4, [list(loss) for loss in losses])
         assert after.info.provenance["command"] == info.provenance["command"]
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(("source", "target"), [("lerobot_v3", "lerobot_v21"), ("lerobot_v21", "lerobot_v3"), ("lerobot_v3", "lerobot_v3")])
+def test_films_are_copied_where_both_formats_hold_the_same_stream(sources: dict[str, Path], tmp_path: Path, source: str, target: str) -> None:
+    assert convert(sources[source], tmp_path / "set", target, successes_only=True) == [Loss("demonstrations", "1 of 4 failed, and are left out")]
+    with open_dataset(sources[source]) as before, open_dataset(tmp_path / "set") as after:
+        for here, there in enumerate((0, 2, 3)):
+            assert_equal(before[there], after[here], images=True)
+
+
+def test_films_that_are_encoded_otherwise_are_encoded_again_and_that_is_told(
+    info: DatasetInfo, demonstrations: list[Demonstration], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:  # frames that are stored in another order than they are shown in
+        patch.setattr(_video, "_OPTIONS", {"preset": "veryfast", "g": "12", "bf": "2", "threads": "1"})
+        source = write(tmp_path / "source" / "set", "lerobot_v21", info, demonstrations)
+    (lost,) = convert(source, tmp_path / "again", "lerobot_v21")
+    assert lost.what == "images" and "compressed as H.264 once more: before they were H.264" in lost.how
+    with open_dataset(source) as before, open_dataset(tmp_path / "again") as after:
+        for index in range(len(before)):
+            assert_equal(before[index], after[index], images=False)
+            assert image_difference(before[index], after[index]) < CODEC_ERROR
+
+
+def test_a_film_of_which_a_conversion_takes_a_part_is_read_alone(sources: dict[str, Path], tmp_path: Path) -> None:
+    """Of a file with the frames of many episodes one is copied: its frames, and none of its neighbours."""
+    with open_dataset(sources["lerobot_v3"]) as reader:
+        clips = [_video.clips_of(reader[index].images)["front"] for index in range(len(reader))]
+        assert [(clip.count, clip.start_s) for clip in clips] == [(5, 0.0), (1, 5 / 20), (3, 6 / 20), (5, 9 / 20)]
+        for index, clip in enumerate(clips):
+            assert _video.can_copy(clip, (16, 16, 3), 20)
+            _video.copy(tmp_path / "film.mp4", clip, 20)
+            assert _video.num_frames(tmp_path / "film.mp4") == clip.count
+            np.testing.assert_array_equal(_video.decode(tmp_path / "film.mp4", 0.0, clip.count, 20), reader[index].images["front"])
+    assert not _video.can_copy(clips[0], (16, 18, 3), 20) and not _video.can_copy(clips[0], (16, 16, 3), 30)
+    for wrong in (clips[0]._replace(start_s=0.05), clips[3]._replace(count=6)):  # no key frame; no such frames
+        assert not _video.can_copy(wrong, (16, 16, 3), 20)
+        with pytest.raises(BadData, match="that could be cut out: it was changed"):
+            _video.copy(tmp_path / "film.mp4", wrong, 20)
 
 
 @pytest.mark.parametrize("target", FORMATS)
