@@ -54,7 +54,8 @@ def vector(demonstration: Demonstration, name: str) -> Vector:
       demonstration: Of whose proprioception it is made.
       name: libero: position (3, m), axis times angle (3, rad) and two finger positions (m, the second negative) of the hand, 8 numbers; of a robot
         with two hands position, axis times angle and opening (m) of the left one, then of the right one, 14 numbers. joints: the joint positions of
-        every group in their order, then the opening of each hand. all: every array of proprioception in its order, flattened; where those who recorded it have names for its numbers, under these.
+        every group in their order, then the opening of each hand. all: every array of proprioception in its order, flattened; where those who
+        recorded it have names for its numbers, under these.
 
     Raises:
       UnknownName: If there is no such form.

@@ -39,7 +39,7 @@ class Clip(NamedTuple):
     file: Path
     start_s: float
     """Time of the first one within the file."""
-    count: int
+    num_frames: int
     fps: float
 
 
@@ -157,7 +157,7 @@ def copy(at: Path, clip: Clip, fps: int) -> None:
     with _coding(clip.file, "copied"), av.open(str(clip.file)) as video, av.open(str(at), "w", format="mp4") as container:
         packets = _packets(video, clip)
         if not packets:
-            raise BadData(f"{clip.file} holds no {clip.count} frames from {clip.start_s:g} s on that could be cut out: it was changed")
+            raise BadData(f"{clip.file} holds no {clip.num_frames} frames from {clip.start_s:g} s on that could be cut out: it was changed")
         target = container.add_stream_from_template(video.streams.video[0])
         for number, packet in enumerate(packets):
             _mux(container, target, packet, number, fps)
@@ -165,7 +165,8 @@ def copy(at: Path, clip: Clip, fps: int) -> None:
 
 def _packets(video: Any, clip: Clip) -> list[Any]:
     """Returns the frames of a clip as they are stored; none where they cannot be taken out as they are."""
-    stream, found = video.streams.video[0], []
+    stream = video.streams.video[0]
+    found: list[Any] = []
     video.seek(round(clip.start_s / stream.time_base), stream=stream, backward=True)
     for packet in video.demux(stream):
         if not packet.size:  # the end
@@ -173,12 +174,12 @@ def _packets(video: Any, clip: Clip) -> list[Any]:
         number = round((float(packet.pts * packet.time_base) - clip.start_s) * clip.fps)
         if number < 0:
             continue
-        if number >= clip.count:
+        if number >= clip.num_frames:
             break
         if number != len(found) or packet.dts != packet.pts or not (found or packet.is_keyframe):
             return []
         found.append(packet)
-    return found if len(found) == clip.count else []
+    return found if len(found) == clip.num_frames else []
 
 
 def _mux(container: Any, target: Any, packet: Any, number: int, fps: int) -> None:

@@ -169,14 +169,14 @@ def test_a_film_of_which_a_conversion_takes_a_part_is_read_alone(sources: dict[s
     """Of a file with the frames of many episodes one is copied: its frames, and none of its neighbours."""
     with open_dataset(sources["lerobot_v3"]) as reader:
         clips = [_video.clips_of(reader[index].images)["front"] for index in range(len(reader))]
-        assert [(clip.count, clip.start_s) for clip in clips] == [(5, 0.0), (1, 5 / 20), (3, 6 / 20), (5, 9 / 20)]
+        assert [(clip.num_frames, clip.start_s) for clip in clips] == [(5, 0.0), (1, 5 / 20), (3, 6 / 20), (5, 9 / 20)]
         for index, clip in enumerate(clips):
             assert _video.can_copy(clip, (16, 16, 3), 20)
             _video.copy(tmp_path / "film.mp4", clip, 20)
-            assert _video.num_frames(tmp_path / "film.mp4") == clip.count
-            np.testing.assert_array_equal(_video.decode(tmp_path / "film.mp4", 0.0, clip.count, 20), reader[index].images["front"])
+            assert _video.num_frames(tmp_path / "film.mp4") == clip.num_frames
+            np.testing.assert_array_equal(_video.decode(tmp_path / "film.mp4", 0.0, clip.num_frames, 20), reader[index].images["front"])
     assert not _video.can_copy(clips[0], (16, 18, 3), 20) and not _video.can_copy(clips[0], (16, 16, 3), 30)
-    for wrong in (clips[0]._replace(start_s=0.05), clips[3]._replace(count=6)):  # no key frame; no such frames
+    for wrong in (clips[0]._replace(start_s=0.05), clips[3]._replace(num_frames=6)):  # no key frame; no such frames
         assert not _video.can_copy(wrong, (16, 16, 3), 20)
         with pytest.raises(BadData, match="that could be cut out: it was changed"):
             _video.copy(tmp_path / "film.mp4", wrong, 20)

@@ -200,7 +200,7 @@ def test_what_is_not_said_is_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", ["abc", "20 Hz", 0, -20, float("nan"), float("inf"), True, [20, 20]])
 def test_a_rate_that_is_none_is_refused(tmp_path: Path, said: Any) -> None:
     path = tmp_path / "x_demo.hdf5"
-    wrong = json.dumps({**ENV_ARGS, "env_kwargs": {**ENV_ARGS["env_kwargs"], "control_freq": said}})
+    wrong = json.dumps(ENV_ARGS | {"env_kwargs": {"control_freq": said}})
     with pytest.raises(BadData, match="x_demo.hdf5: control_freq in the attribute env_args .* must be how many rows a second has, a number above 0"):
         hdf5.Reader(libero(path, env_args=wrong))
     with pytest.raises(BadData, match="x_demo.hdf5: the attribute fps of its group 'data' is .* a number above 0. Correct it"):

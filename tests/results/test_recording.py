@@ -352,7 +352,8 @@ def test_whether_an_episode_succeeded_is_not_guessed(tmp_path: Path, success: An
         recording.step(**seen())
         with pytest.raises(BadData, match="success is .* and must be True or False"):
             recording.end(success=success)
-        recording.end(success=np.bool_(False))  # it is still under way
+        of_numpy: Any = np.bool_(False)
+        recording.end(success=of_numpy)  # it is still under way
     assert [d.is_success for d in droid.FORMAT.read(tmp_path / "set")] == [False]
 
 
