@@ -14,7 +14,9 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 CORE = "Haswell"
 """OpenBLAS's name of its code for AVX2, which every processor with AVX2 runs."""
@@ -42,8 +44,8 @@ def told() -> str:
     """
     import numpy as np
 
-    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})  # type: ignore[union-attr,call-overload]
-    found = list(simd.get("found", [])) or list(simd.get("baseline", []))
+    simd: Mapping[str, Any] = (np.show_config(mode="dicts") or {}).get("SIMD Extensions", {})
+    found = [*simd.get("baseline", []), *simd.get("found", [])]
     return f"OpenBLAS {_core()}, NumPy {found[-1] if found else 'unknown'}"
 
 

@@ -56,7 +56,7 @@ def test_a_camera_that_could_be_a_path_is_refused(camera: str) -> None:
 
 def test_nested_names_of_others_are_taken() -> None:
     made = films.demonstration(0, 4)
-    check_demonstration(dataclasses.replace(made, proprio={"observation/arm 1/joint-pos.x": np.zeros((4, 2))}), films.info())
+    check_demonstration(dataclasses.replace(made, proprio={"observation/arm 1/joint-pos.x": np.zeros((4, 2), np.float32)}), films.info())
 
 
 def changed(at: Path, change: Callable[[Any], None]) -> None:
