@@ -176,8 +176,8 @@ def check_demonstration(demonstration: Demonstration, info: DatasetInfo) -> None
     begins = [stage.step for stage in d.stages]
     if begins and (begins[0] != 0 or begins != sorted(set(begins)) or begins[-1] >= steps):
         raise BadData(f"{who}: the stages {[tuple(s) for s in d.stages]} must begin at 0, ascend, and end before step {steps}")
-    if d.timestamps_s is not None and (d.timestamps_s.shape != (steps,) or not (np.diff(d.timestamps_s) > 0).all()):
-        raise BadData(f"{who}: timestamps_s must have {steps} rows that ascend")
+    if d.timestamps_s is not None and not _are_times(d.timestamps_s, steps):
+        raise BadData(f"{who}: timestamps_s must have {steps} finite rows that ascend")
     for group, arrays in (("proprio", d.proprio), ("privileged", d.privileged)):
         for name, array in arrays.items():
             if array.ndim < 1 or array.shape[0] != steps:
@@ -196,3 +196,7 @@ def without_pictures(demonstration: Demonstration, info: DatasetInfo) -> Demonst
 
 def _told(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
+
+
+def _are_times(times_s: NDArray[np.float64], steps: int) -> bool:
+    return times_s.shape == (steps,) and bool(np.isfinite(times_s).all()) and bool((np.diff(times_s) > 0).all())

@@ -1,4 +1,4 @@
-"""No name within a dataset leads out of it: digests, cameras and templates of paths come from files that anybody may have made."""
+"""Files that anybody may have made: no digest, camera or template of a path leads out of a dataset, and times are times."""
 
 from __future__ import annotations
 
@@ -118,3 +118,10 @@ def test_shards_elsewhere_are_refused(traces: ModuleType, tmp_path: Path) -> Non
     changed(at, lambda told: told["splits"][0].update(filepathTemplate="../../{DATASET}.tfrecord"))
     with pytest.raises(BadData, match="names a file outside of itself"):
         form.open(tmp_path / "set")
+
+
+@pytest.mark.parametrize("times", [[np.nan], [-np.inf], [0.0, 0.0], [0.0, np.inf], [1.0, 0.5]])
+def test_times_that_are_none_are_refused(times: list[float]) -> None:
+    made = dataclasses.replace(films.demonstration(0, len(times)), timestamps_s=np.array(times))
+    with pytest.raises(BadData, match=f"must have {len(times)} finite rows that ascend"):
+        check_demonstration(made, films.info())
