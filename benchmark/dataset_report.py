@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 _SHOWN = 6
 """Differences of one demonstration that are printed."""
+_WHY = {
+    "labels": "the labels of {} demonstrations, which are not what was executed: the provenance does not tell of noise, or it is not the expert of "
+    "this version that played them and whose play was translated",
+    "commands": "the motion of {} demonstrations in other conventions: their robot has none of that name here, or the world cannot tell it",
+    "paraphrases": "the paraphrases of {} demonstrations: they are of another version's words",
+    "images": "the images of {} demonstrations: their cameras deliver late or spoiled images",
+}
+"""What of a number of demonstrations was not checked, by its name in the verdicts."""
 _DECIDING = ("vlagym", "mujoco", "mink", "daqp")
 """Packages whose version may change what happens in an episode."""
 
@@ -26,10 +34,10 @@ def report(options: argparse.Namespace) -> int:
     """Verifies the dataset that `vlagym verify` was given.
 
     Args:
-      options: run (the path), sample, seed, metric, workers, images and json.
+      options: run (the path), sample, seed, metric, workers, images, rendered and json.
 
     Returns:
-      0 if every demonstration is confirmed, 1 if anything differs, 3 if nothing does and some cannot be simulated again.
+      0 if every demonstration is confirmed, 1 if anything differs, 3 if nothing does and some could not be simulated again.
 
     Raises:
       BadData: As `verify_dataset`, or if a metric was named.
@@ -44,7 +52,13 @@ def report(options: argparse.Namespace) -> int:
     workers = usable_cores() if options.workers is None else options.workers
     executor = "serial" if workers == 1 else "processes"
     checked = verify_dataset(
-        options.run, sample=options.sample, seed=options.seed, workers=workers, executor=executor, images=options.images
+        options.run,
+        sample=options.sample,
+        seed=options.seed,
+        workers=workers,
+        executor=executor,
+        images=options.images,
+        rendered=options.rendered,
     )
     for difference in checked.differences:
         console.note(f"the dataset as a whole: {difference.what}: {difference.how}")
@@ -54,6 +68,8 @@ def report(options: argparse.Namespace) -> int:
             verdicts.append(verdict)
             if verdict.differences:
                 console.note(_said(verdict))
+            if verdict.error:
+                console.note(f"{_name(verdict)} could not be simulated here: {verdict.error}")
             progress.advance()
     verdicts.sort(key=lambda v: v.index)
     status = _status(checked, verdicts)
@@ -76,26 +92,22 @@ def _status(checked: CheckedDataset, verdicts: Sequence[DemonstrationVerdict]) -
 
 
 def _said(verdict: DemonstrationVerdict) -> str:
-    name = f"{verdict.task} seed {verdict.seed}" if verdict.task else "demonstration"
-    lines = [f"{name} (number {verdict.index}, episode {verdict.digest}) differs:"]
+    lines = [f"{_name(verdict)} differs:"]
     lines += [f"  {d.what}: {d.how}" for d in verdict.differences[:_SHOWN]]
     if len(verdict.differences) > _SHOWN:
         lines.append(f"  and {len(verdict.differences) - _SHOWN} more: {', '.join(d.what for d in verdict.differences[_SHOWN:])}")
     return "\n".join(lines)
 
 
+def _name(verdict: DemonstrationVerdict) -> str:
+    name = f"{verdict.task} seed {verdict.seed}" if verdict.task else "demonstration"
+    return f"{name} (number {verdict.index}, episode {verdict.digest})"
+
+
 def _notes(verdicts: Sequence[DemonstrationVerdict]) -> list[str]:
     """Returns, in sentences, what was not checked."""
-    from vlagym.benchmark.demonstration_verdict import LABELS
-
     counts = Counter(name for v in verdicts for name in v.unchecked)
-    labels = counts.pop(LABELS, 0)
-    notes = []
-    if labels:
-        notes.append(
-            f"not checked: the labels of {labels} demonstrations, which are not what was executed: they were translated after noise was added, or "
-            "the provenance does not tell of noise"
-        )
+    notes = [f"not checked: {what.format(counts.pop(name))}" for name, what in _WHY.items() if name in counts]
     if counts:
         notes.append(f"not checked: {', '.join(sorted(counts))}, which no recording made here has")
     return notes
@@ -114,17 +126,34 @@ def _table(verdicts: Sequence[DemonstrationVerdict]) -> str:
 
 def _sum(checked: CheckedDataset, verdicts: Sequence[DemonstrationVerdict]) -> str:
     """Returns the last line."""
+    from vlagym.benchmark.dataset_verification import WHOLE
+
     total, confirmed = len(verdicts), sum(v.is_confirmed for v in verdicts)
     elsewhere = sum(v.is_recorded_elsewhere and not v.differences for v in verdicts)
-    bad = [v for v in verdicts if v.differences]
+    bad, errored = [v for v in verdicts if v.differences], [v for v in verdicts if v.error and not v.differences]
     if bad or checked.differences:
         parts = [f"{len(bad)} of {total} demonstrations differ"] if bad else []
-        parts += [f"the dataset is not whole ({', '.join(dict.fromkeys(d.what for d in checked.differences))})"] if checked.differences else []
+        parts += ["the dataset is not whole"] if any(d.what == WHOLE for d in checked.differences) else []
+        parts += ["what it says of all its demonstrations is not so"] if any(d.what != WHOLE for d in checked.differences) else []
         return f"{' and '.join(parts)}: the dataset is refused ({checked.path})"
     if elsewhere == total:
         return f"none of the {total} demonstrations names an episode: recorded elsewhere, they cannot be simulated again ({checked.path})"
-    but = f"; {elsewhere} were recorded elsewhere, and cannot be simulated again" if elsewhere else ""
-    return f"{confirmed} of {total} demonstrations confirmed: sentences, actions, states and how they ended{but} ({checked.path})"
+    but = [f"{elsewhere} were recorded elsewhere, and cannot be simulated again"] if elsewhere else []
+    if errored:
+        but.append(f"{len(errored)} could not be simulated here: the dataset is neither confirmed nor refused")
+    what = f": {_confirmed([v for v in verdicts if v.is_confirmed])}" if confirmed else ""
+    return "; ".join([f"{confirmed} of {total} demonstrations confirmed{what}", *but]) + f" ({checked.path})"
+
+
+def _confirmed(verdicts: Sequence[DemonstrationVerdict]) -> str:
+    """Returns, in words, what of the demonstrations that are confirmed was looked at, and of how many of them what was not."""
+    left_out = Counter(name for v in verdicts for name in v.unchecked if name in _WHY)
+    shown, moments = sum(v.moments > 0 for v in verdicts), max((v.moments for v in verdicts), default=0)
+    images = f"images at {moments} moments of {'each' if shown == len(verdicts) else f'{shown} of them'}" if shown else "no images"
+    labels = [] if left_out["labels"] else ["labels"]
+    but = [f"not the {name} of {count}" for name, count in left_out.items() if name != "images"]
+    told = ["sentences", "executed actions", *labels, "states", "how they ended", "what trainers read of them"]
+    return f"{', '.join(told)} and {images}{''.join(f', {words}' for words in but)}"
 
 
 def _other_versions(checked: CheckedDataset) -> str:
@@ -159,6 +188,8 @@ def _plain(checked: CheckedDataset, verdicts: Sequence[DemonstrationVerdict], st
                 "steps": v.steps,
                 "differences": [d._asdict() for d in v.differences],
                 "not_checked": list(v.unchecked),
+                "moments": v.moments,
+                "error": v.error or None,
             }
             for v in verdicts
         ],

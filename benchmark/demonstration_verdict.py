@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vlagym.benchmark.collecting import motion
+from vlagym.benchmark.collecting.options import PARAPHRASES
+from vlagym.benchmark.collecting.sentences import paraphrases
 from vlagym.benchmark.coverage import Difference
 from vlagym.benchmark.noise import QUIET, Noise, perturbation
 from vlagym.benchmark.rollout import Rollout
 from vlagym.benchmark.stored import ActionsEnded
-from vlagym.envs.types import Certificate, EpisodeSpec, from_plain, sha_arrays, stream, to_plain
+from vlagym.envs.errors import BadAction, BadData, BadSpec, UnknownName
+from vlagym.envs.types import Certificate, EpisodeSpec, ErrorRecord, from_plain, sha_arrays, stream, to_plain
 from vlagym.results.demonstration import DatasetInfo, Demonstration
 
 LABELS = "labels"
 """What is said of labels that nobody can confirm."""
+COMMANDS, PARAPHRASED = "commands", "paraphrases"
+"""The same of other conventions, and of other sentences."""
+PlayAgain = Callable[[EpisodeSpec], tuple[NDArray[np.float32], NDArray[np.float32]] | None]
+"""Plays an episode as it was collected, and returns its labels and what was executed; None where nobody knows how it was."""
 _ARRAYS = ("proprio", "privileged")
+_DIGITS = 1e-5
+"""By how much commands may differ: rotations are told by functions whose last digits differ between machines."""
+_HERE = (BadAction, BadData, BadSpec, UnknownName)
+"""Errors of a simulation that the episode is at fault for; others are those of this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +50,17 @@ class DemonstrationVerdict:
     """How the simulation ended; None where there was none."""
     differences: tuple[Difference, ...] = ()
     unchecked: tuple[str, ...] = ()
-    """What of it nobody can confirm: LABELS, or names of arrays that are not recorded here."""
+    """What of it nobody can confirm: LABELS, COMMANDS, PARAPHRASED, IMAGES, or names of arrays that are not recorded here."""
+    moments: int = 0
+    """At which images were rendered and compared."""
+    error: str = ""
+    """Why it could not be simulated on this machine, which is no fault of the dataset."""
     is_recorded_elsewhere: bool = False
     """It names no episode, and cannot be simulated again."""
 
     @property
     def is_confirmed(self) -> bool:
-        return not self.differences and not self.is_recorded_elsewhere
+        return not self.differences and not self.is_recorded_elsewhere and not self.error
 
 
 def of_itself(d: Demonstration, info: DatasetInfo) -> list[Difference]:
@@ -66,6 +82,54 @@ def of_itself(d: Demonstration, info: DatasetInfo) -> list[Difference]:
             whose = "the executed actions have" if what == "actions" else "the spec has"
             out.append(Difference(what, f"the certificate says {said}, {whose} {found}"))
     return out
+
+
+def of_this_machine(error: ErrorRecord | None) -> str:
+    """Returns what went wrong with a simulation that says nothing of the dataset: a folder that may not be written, no GL; "" where it was none."""
+    known = (ActionsEnded, *_HERE)
+    return "" if error is None or error.type in {cause.__name__ for cause in known} else f"{error.type}: {error.message}"
+
+
+def of_commands(
+    d: Demonstration,
+    info: DatasetInfo,
+    before: Sequence[Any],
+    wanted: Sequence[Any],
+) -> tuple[list[Difference], bool]:
+    """Returns where the motion is told otherwise in other conventions than the controllers were asked for, and whether all could be looked at.
+
+    Args:
+      d: As it is stored.
+      info: Of its dataset.
+      before: What the controllers asked before each action, and after the last: `vlagym.envs.world.Commanded`; empty where nobody knows.
+      wanted: What they would have asked after each label; without noise that is what they asked after each action.
+    """
+    if not info.commands:
+        return [], True
+    if len(before) != d.num_steps + 1:
+        return [], False
+    known, out = motion.conventions(d.episode), []
+    for name, to in info.commands.items():
+        if known.get(name) != to:
+            return out, False
+        made = [motion.told(d.episode, to, d.actions, before[:-1], after) for after in (wanted, before[1:])]
+        fits = [made[0], *([made[1]] if np.array_equal(d.actions, d.executed_actions) else [])]
+        if not any(np.allclose(rows, d.commands[name], rtol=_DIGITS, atol=_DIGITS) for rows in fits):
+            apart = np.abs(fits[0].astype(np.float64) - d.commands[name]).max(axis=1)
+            step = int(np.flatnonzero(apart > _DIGITS)[0])
+            out.append(Difference(f"{COMMANDS} {name}", f"they are not what the controllers were asked for, from step {step} on, by {apart[step]:.3g}"))
+    return out, True
+
+
+def of_paraphrases(d: Demonstration, provenance: Mapping[str, Any], split_digest: str) -> tuple[list[Difference], bool]:
+    """Returns where other sentences are stored than are found for the episode, and whether that could be looked at."""
+    if not d.paraphrases:
+        return [], True
+    if provenance.get("split_digest") != split_digest:
+        return [], False  # the words of another version
+    found = paraphrases(d.episode, int(provenance.get("paraphrases", PARAPHRASES)))
+    other = [sentence for sentence in d.paraphrases if sentence not in found]
+    return ([Difference(PARAPHRASED, f"{other[0]!r} is none that is found for the episode")] if other else []), True
 
 
 def of_simulation(d: Demonstration, rollout: Rollout, recorded: Demonstration | None) -> list[Difference]:
@@ -94,33 +158,43 @@ def of_simulation(d: Demonstration, rollout: Rollout, recorded: Demonstration | 
     return out
 
 
-def of_labels(d: Demonstration, provenance: Mapping[str, Any], controls: tuple[str, ...]) -> tuple[list[Difference], bool]:
+def of_labels(d: Demonstration, provenance: Mapping[str, Any], controls: tuple[str, ...], again: PlayAgain) -> tuple[list[Difference], bool]:
     """Returns where the labels are not those whose execution is stored, and whether they could be compared with it.
 
-    Without noise they are what was executed; with it, what was executed is made of them again by the noise that the provenance tells.
+    Without noise they are what was executed; with it, what was executed is made of them again by the noise that the provenance tells. Where they were
+    translated after that, or idle ones left out, the episode is played again as it was collected: what is executed then shows that it is the same
+    play, and what is labelled then is what the dataset should hold.
 
     Args:
       d: As it is stored.
       provenance: Of the dataset.
       controls: Conventions in which whoever demonstrated plays; episodes in another one were translated.
+      again: Plays an episode as it was collected.
     """
     spec, told = d.episode, provenance.get("noise")
-    if np.array_equal(d.actions, d.executed_actions):
-        return [], True
-    if told is None:
-        return [], False  # whoever made the dataset does not say why they differ
-    noise = from_plain(Noise, told, "the provenance, its noise")
-    if noise == QUIET:
+    noise = None if told is None else from_plain(Noise, told, "the provenance, its noise")
+    is_executed = np.array_equal(d.actions, d.executed_actions)
+    if noise is None or noise == QUIET:
+        if is_executed or noise is None:
+            return [], is_executed  # whoever made the dataset does not say why they differ
         step = _first_row(d.actions, d.executed_actions)
         return [Difference(LABELS, f"without noise they are what was executed, and they differ from step {step} on")], True
-    if spec.control.name not in controls or provenance.get("filter_noops") or d.digest != spec.digest():
+    if d.digest != spec.digest():
         return [], False
-    disturb = perturbation(noise, spec.control, stream(spec.seed, "demo", "noise", spec.digest()))
-    made = np.stack([disturb(step, label) for step, label in enumerate(d.actions)])
-    if np.array_equal(made, d.executed_actions):
+    if spec.control.name in controls and not provenance.get("filter_noops"):
+        disturb = perturbation(noise, spec.control, stream(spec.seed, "demo", "noise", spec.digest()))
+        made = np.stack([disturb(step, label) for step, label in enumerate(d.actions)])
+        if np.array_equal(made, d.executed_actions):
+            return [], True
+        step = _first_row(made, d.executed_actions)
+        return [Difference(LABELS, f"with the noise of the provenance they do not give what was executed, from step {step} on")], True
+    played = again(spec)
+    if played is None or not np.array_equal(played[1], d.executed_actions):
+        return [], False  # it was played by somebody else, or by another version
+    if np.array_equal(played[0], d.actions):
         return [], True
-    step = _first_row(made, d.executed_actions)
-    return [Difference(LABELS, f"with the noise of the provenance they do not give what was executed, from step {step} on")], True
+    step = _first_row(played[0], d.actions)
+    return [Difference(LABELS, f"played again as it was collected, the episode is labelled otherwise from step {step} on")], True
 
 
 def not_recorded(d: Demonstration, recorded: Demonstration) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.benchmark.rollout import Decide, Decision, Guard, Playable, Rollout, Watch
+from vlagym.benchmark.rollout import Decide, Decision, Guard, Perturb, Playable, Rollout, Watch
 from vlagym.envs.errors import VlagymError
 from vlagym.envs.safety import NO_FILTER, Filtered
 from vlagym.envs.types import ActionChunk, EpisodeSpec, Facts, Observation, ObservationSpec, Trace
@@ -38,12 +38,27 @@ def again(world: Playable, trace: Trace, watch: Watch | None = None, guard: Guar
 
 
 def with_actions(
-    world: Playable, spec: EpisodeSpec, actions: NDArray[np.float32], watch: Watch | None = None, guard: Guard | None = None
+    world: Playable,
+    spec: EpisodeSpec,
+    actions: NDArray[np.float32],
+    watch: Watch | None = None,
+    guard: Guard | None = None,
+    perturb: Perturb | None = None,
 ) -> Rollout:
-    """Returns a rollout of actions `(T, D)` that were executed in an episode; where it goes on after them, it ends as that of `again` does."""
+    """Returns a rollout of actions `(T, D)` that were executed in an episode; where it goes on after them, it ends as that of `again` does.
+
+    Args:
+      world: Where it is played.
+      spec: The episode.
+      actions: `(T, D)`
+      watch: What is rendered.
+      guard: Looks at each action.
+      perturb: Looks at each action before that.
+    """
     observation = ObservationSpec(images=(), state=(), rate_hz=spec.control.rate_hz)
     pipeline = connect(STORED, spec.control, observation)
-    return Rollout(world, spec, _answer_once(spec, actions), pipeline=pipeline, chunking=Chunking(mode="whole"), watch=watch, guard=guard)
+    chunking = Chunking(mode="whole")
+    return Rollout(world, spec, _answer_once(spec, actions), pipeline=pipeline, chunking=chunking, watch=watch, guard=guard, perturb=perturb)
 
 
 class StoredVerdicts:

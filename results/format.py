@@ -19,6 +19,10 @@ class NoDataset(BadData):
     """There is no dataset where one was looked for."""
 
 
+class NotOurs(BadData):
+    """A dataset that vlagym did not write: what is derived in it follows the rules of others."""
+
+
 FIELDS = (
     "spec",
     "executed_actions",
@@ -167,7 +171,7 @@ class Format:
     recognises: Callable[[Path], bool] = nowhere
     """Tells at a glance whether what lies at a path is a dataset of this format, of ours or of others; it raises nothing."""
     view: Callable[[Path], TrainingView] | None = None
-    """Shows what trainers read of a dataset that vlagym wrote. Raises BadData where it is damaged. None: they read what is read back, and nothing else."""
+    """Shows what trainers read of a dataset that vlagym wrote. Raises NotOurs, or BadData where it is damaged. None: they read what is read back, and nothing else."""
     divide: Callable[[Path, float], tuple[int, int]] | None = None
     """Divides a dataset that is whole into demonstrations for training and this share for validation, and returns how many are on each side; None
     where the format has no place for that."""

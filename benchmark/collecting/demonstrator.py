@@ -121,6 +121,15 @@ class Demonstrator:
         )
         return Made(attempt, part)
 
+    def actions(self, spec: EpisodeSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Plays an episode as it is played for a dataset, in whose convention it is told, and returns its labels and what was executed, `(T, D)` each.
+
+        Nothing is rendered or stored. Of an episode that cannot be played there are no rows.
+        """
+        take = self._second(self._first(spec), spec.control)
+        nothing = np.zeros((0, spec.control.size), np.float32)
+        return np.array([*take.labels], np.float32) if take.labels else nothing, np.array([*take.executed], np.float32) if take.executed else nothing
+
     def close(self) -> None:
         """Closes the world and the policy."""
         self._policy.close()

@@ -19,7 +19,7 @@ def main(args: Sequence[str]) -> int:
         prog="vlagym verify",
         description="Samples the suite of a run and simulates its stored actions again, without the policy and without rendering, and compares "
         "every episode, digest and measure with what is stored. Of a dataset, of any format, it simulates the executed actions of each "
-        "demonstration.",
+        "demonstration, and compares what trainers read and three images of each camera as well.",
         example="vlagym verify runs/20250101T120000-minivla-smoke\nvlagym verify runs/20250101T120000-minivla-smoke --sample 10\n"
         "vlagym verify demos.hdf5 --workers 2",
     )
@@ -27,7 +27,10 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--sample", type=int, metavar="N", help="simulates so many episodes, drawn at random; default: all")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of that draw; 0 by default")
     verification.add_options(parser)
-    parser.add_argument("--no-images", action="store_false", dest="images", help="of a dataset: does not look whether its images can be read")
+    parser.add_argument("--no-images", action="store_false", dest="images", help="of a dataset: neither reads nor renders images")
+    parser.add_argument(
+        "--images", type=int, dest="rendered", metavar="N", help="of a dataset: renders images of N demonstrations, drawn at random; default: of all"
+    )
     parser.add_argument("--json", action="store_true", help="prints the verdict of the whole and of each episode as JSON")
     options = parser.parse_args(args)
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
+from vlagym.results.format import NotOurs
 from vlagym.results.formats import _lerobot_reader
 from vlagym.results.formats._lerobot import column, numbers, plain_statistics, pyarrow
 from vlagym.results.formats._lerobot_reader import Index, camera_of
@@ -24,8 +25,10 @@ _OF_THE_DATASET = ("total_episodes", "total_frames", "total_tasks", "total_video
 _DERIVED = ("min", "max", "mean", "std", *QUANTILES)
 _CLOSE = 1e-6
 """Share of the range, or of the value, by which statistics of equal numbers may differ from machine to machine."""
-_CODED: Mapping[str, float] = {"mean": 0.03, "std": 0.05}
-"""By how much those of images may, which were counted before a codec changed them: 8 and 13 of 255 levels."""
+_CODED: Mapping[str, tuple[float, float]] = {"mean": (0.03, 0.03), "std": (0.15, 0.05)}
+"""By how much those of the stored images may be less, and more: they were counted before a codec changed these, which smooths what is finely mottled."""
+_LEVEL = 1 / 255
+"""Of images: between two of them a quantile is interpolated."""
 _STATS = "stats/"
 
 
@@ -40,11 +43,12 @@ class View:
           index: Reads meta/ of this version of the layout.
 
         Raises:
-          BadData: If it is damaged, or was written by others.
+          NotOurs: If others wrote it.
+          BadData: If it is damaged.
         """
         sidecar = sidecar_of(path)
         if sidecar is None:
-            raise BadData(f"{path} was not written by vlagym")
+            raise NotOurs(f"{path} was not written by vlagym")
         self._path, self._dataset = path, sidecar.info
         found = index(path)
         self._info, self._places = found.info, found.places
@@ -176,7 +180,7 @@ class _Images:
             for name in QUANTILES:
                 said = np.asarray(told.get(feature, {}).get(name, ()), np.float64).reshape(-1)
                 least, most = found[f"least {name}"], found[f"most {name}"]
-                if said.shape != least.shape or (said < least - _CLOSE).any() or (said > most + _CLOSE).any():
+                if said.shape != least.shape or (said < least - _LEVEL).any() or (said > most + _LEVEL).any():
                     yield f"meta/stats.json says of {feature} {name} {_short(said)}, and those of its episodes lie from {_short(least)} to {_short(most)}"
 
 
@@ -199,9 +203,9 @@ def _between(told: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[
 
 def _of_images(told: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]], who: str) -> Iterator[str]:
     for feature, values in found.items():
-        for name, tolerance in _CODED.items():
+        for name, (less, more) in _CODED.items():
             said, is_so = (np.asarray(one, np.float64).reshape(-1) for one in (told.get(feature, {}).get(name, ()), values[name]))
-            if said.shape != is_so.shape or not (np.abs(said - is_so) <= tolerance).all():
+            if said.shape != is_so.shape or ((is_so < said - less) | (is_so > said + more)).any():
                 yield f"{who}: {name} of {feature} is told as {_short(said)}, and that of the images is {_short(is_so)}"
                 break
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo
+from vlagym.results.format import NotOurs
 from vlagym.results.formats import _libero, _masks
 from vlagym.results.formats._file import demo_names, open_file, reading
 
@@ -26,13 +27,14 @@ class View:
         """Reads what holds for all.
 
         Raises:
-          BadData: If it is damaged, or was written by others.
+          NotOurs: If others wrote it.
+          BadData: If it is damaged.
         """
         self._path = path
         with open_file(path, "r") as file, reading(str(path)):
             data = file["data"]
             if not _libero.is_ours(data):
-                raise BadData(f"{path} was not written by vlagym")
+                raise NotOurs(f"{path} was not written by vlagym")
             self._info: DatasetInfo = _libero.read_info(data, str(path))
             self._names = demo_names(data)
             self._schema = int(data.attrs["vlagym_schema"])
@@ -82,5 +84,10 @@ class View:
 
 
 def _plain(value: Any) -> Any:
-    """Returns an attribute as a value that can be compared: arrays as they are, numbers and texts as Python's own."""
-    return value.item() if isinstance(value, np.generic) else str(value) if isinstance(value, str) else value
+    """Returns an attribute as a value that can be compared: arrays as they are, numbers and texts as Python's own, JSON as what it says."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value.item() if isinstance(value, np.generic) else value

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
+from vlagym.results.format import NotOurs
 from vlagym.results.formats import _rlds_features, _sidecar
 from vlagym.results.formats._rlds_features import FEATURES, INFO
 from vlagym.results.formats._rlds_reader import records_of, version_of
@@ -28,12 +29,13 @@ class View:
         """Finds the episodes.
 
         Raises:
-          BadData: If it is damaged, or was written by others.
+          NotOurs: If others wrote it.
+          BadData: If it is damaged.
         """
         self._folder = version_of(path)
         sidecar = _sidecar.sidecar_of(self._folder)
         if sidecar is None:
-            raise BadData(f"{path} was not written by vlagym")
+            raise NotOurs(f"{path} was not written by vlagym")
         self._records = list(records_of(self._folder))
         self._keys = {camera: [OBSERVATION + key for key in keys] for camera, keys in schema.image_keys(sidecar.info).items()}
         self._depth = {camera: OBSERVATION + key for camera, key in schema.depth_keys(sidecar.info).items()}

@@ -33,10 +33,13 @@ from vlagym.envs.types import EpisodeSpec, canonical_json, sha_arrays, to_plain
 from vlagym.results.conversion import Conversion, ConversionOptions
 from vlagym.results.datasets import open_dataset
 from vlagym.results.format import Format
+from vlagym.results.formats import _tfrecord
+from vlagym.results.formats._rlds_example import Example, encode
 
 Capsys = pytest.CaptureFixture[str]
 FORMATS = ("hdf5", "npz", "lerobot_v3", "rlds")
 NUM = 3
+ALL = "sentences, executed actions, labels, states, how they ended, what trainers read of them"
 
 
 def unlucky_sample(task: str, **options: Any) -> EpisodeSpec:
@@ -219,7 +222,7 @@ def test_a_label_that_was_changed_is_told(copied: Callable[[str], Path]) -> None
     rows[3, 1] = 0.125
     column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), 7)
     parquet.write_table(table.set_column(table.schema.get_field_index("action"), table.schema.field("action"), column), at)
-    assert [whats(v) for v in verified(folder)[1]] == [["labels"], [], []]
+    assert [whats(v) for v in verified(folder)[1]] == [["labels", "statistics"], [], []]
 
 
 @pytest.mark.parametrize(
@@ -279,7 +282,152 @@ def test_actions_that_were_cut_off_do_not_end_the_episode(copied: Callable[[str]
     assert "the episode goes on after its" in dict(first.differences)["end"] and not first.is_confirmed
 
 
+# ------------------------------------------------------------------------------------------------------------ what trainers read
+def change_column(folder: Path, name: str, change: Callable[[Any], Any]) -> None:
+    """Changes a column of the rows of a LeRobot folder."""
+    at = folder / "data/chunk-000/file-000.parquet"
+    table = parquet.read_table(at)
+    field = table.schema.field(name)
+    rows = change(np.array(table[name].to_pylist()))
+    column = pa.array(rows.tolist(), field.type)
+    parquet.write_table(table.set_column(table.schema.get_field_index(name), field, column), at)
+
+
+@pytest.mark.parametrize("name", ["observation.state", "timestamp", "next.reward", "next.done", "frame_index", "episode_index", "index", "task_index"])
+def test_a_column_that_trainers_read_is_that_of_the_demonstration(copied: Callable[[str], Path], name: str) -> None:
+    path = copied("lerobot_v3")
+    change_column(path, name, lambda rows: ~rows if rows.dtype == bool else rows * 0 + 5)
+    checked, verdicts = verified(path)
+    assert name in whats(verdicts[1]) and not verdicts[1].is_confirmed
+    assert any(name in difference.how and "stats.json" in difference.how for difference in checked.differences)
+
+
+def test_the_column_that_differs_is_told_with_its_row(copied: Callable[[str], Path]) -> None:
+    path = copied("lerobot_v3")
+    change_column(path, "timestamp", lambda rows: rows * 0)
+    told = dict(verified(path, images=False)[1][0].differences)
+    assert told["timestamp"] == "first differs in row 1: stored 0, and 0.05 follows from the demonstration"
+    assert told["statistics"].startswith("episode 0: max of timestamp is told as ")
+
+
+@pytest.mark.parametrize(
+    "name", ["obs/ee_states", "obs/ee_pos", "obs/joint_states", "obs/gripper_states", "states", "rewards", "dones", "robot_states"]
+)
+def test_a_key_of_libero_is_that_of_the_demonstration(copied: Callable[[str], Path], name: str) -> None:
+    path = copied("hdf5")
+    with h5py.File(path, "r+") as file:
+        file[f"data/demo_1/{name}"][...] = 7
+    assert [whats(v) for v in verified(path)[1]] == [[], [name], []]
+
+
+@pytest.mark.parametrize("name", ["steps/observation/state", "steps/reward", "steps/is_last", "episode_metadata/task"])
+def test_a_value_of_rlds_is_that_of_the_demonstration(copied: Callable[[str], Path], name: str) -> None:
+    path = copied("rlds")
+    (at,) = path.glob("**/*.tfrecord-*")
+    with at.open("rb") as file:
+        examples = [Example(_tfrecord.payload(file, place, "")) for place in _tfrecord.places(at)]
+    values = [{key: example.values(key) for key in example.names} for example in examples]
+    values[2][name] = [b"stack"] if name.endswith("task") else values[2][name] * 0 + np.asarray(values[2][name]).dtype.type(3)
+    at.write_bytes(b"".join(piece for one in values for piece in _tfrecord.framed(encode(one))))
+    assert [whats(v) for v in verified(path)[1]] == [[], [], [name]]
+
+
+def test_a_line_of_an_index_is_that_of_the_demonstration(copied: Callable[[str], Path]) -> None:
+    path = copied("npz")
+    index = json.loads((path / "index.json").read_text(encoding="utf-8"))
+    index["episodes"][2]["success"], index["episodes"][0]["language_instruction"] = True, "wave"
+    (path / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    assert [whats(v) for v in verified(path)[1]] == [["index.json/language_instruction"], [], ["index.json/success"]]
+
+
+def test_what_is_said_of_all_demonstrations_follows_from_them(copied: Callable[[str], Path]) -> None:
+    path = copied("lerobot_v3")
+    for name, change in (
+        ("stats.json", lambda told: told["action"]["mean"].__setitem__(0, 4.0)),
+        ("stats.json", lambda told: told["observation.images.front"]["std"][0][0].__setitem__(0, 0.9)),
+        ("info.json", lambda told: told.update(total_frames=1)),
+    ):
+        at = path / "meta" / name
+        before = at.read_text(encoding="utf-8")
+        told = json.loads(before)
+        change(told)
+        at.write_text(json.dumps(told), encoding="utf-8")
+        (difference,) = verified(path, images=False, sample=1)[0].differences
+        assert difference.what == "statistics" and name in difference.how
+        at.write_text(before, encoding="utf-8")
+    told = json.loads((path / "meta" / "info.json").read_text(encoding="utf-8"))
+    told["features"]["action"]["names"][0] = "elbow"
+    (path / "meta" / "info.json").write_text(json.dumps(told), encoding="utf-8")
+    assert {tuple(whats(v)) for v in verified(path)[1]} == {("meta/info.json/action",)}
+    with h5py.File(file_path := copied("hdf5"), "r+") as file:
+        file["data"].attrs["total"] = 5
+    assert "data says total 5, and its demonstrations are" in verified(file_path)[0].differences[0].how
+    folder = copied("rlds")
+    (at,) = folder.glob("**/dataset_info.json")
+    at.write_text(at.read_text(encoding="utf-8").replace('"numBytes": "', '"numBytes": "9'), encoding="utf-8")
+    assert "dataset_info.json says numBytes 9" in verified(folder)[0].differences[0].how
+
+
+def test_images_of_another_moment_or_episode_are_told(copied: Callable[[str], Path]) -> None:
+    path = copied("hdf5")
+    with h5py.File(path, "r+") as file:
+        front = file["data/demo_1/obs/agentview_rgb"]
+        front[...] = front[()][::-1]
+    verdicts = verified(path)[1]
+    assert [whats(v) for v in verdicts] == [[], ["images of front"], []] and [v.moments for v in verdicts] == [3, 3, 3]
+    assert " the dataset shows something else than is rendered: " in verdicts[1].differences[0].how
+    assert all(v.is_confirmed and not v.moments for v in verified(path, images=False)[1])
+
+
+def test_images_of_so_many_demonstrations_are_rendered_as_are_wanted(collected: dict[str, Path]) -> None:
+    for wanted in (0, 2):
+        verdicts = verified(collected["npz"], rendered=wanted)[1]
+        assert sum(v.moments > 0 for v in verdicts) == wanted and all(v.is_confirmed for v in verdicts)
+    with pytest.raises(BadData, match="images of 0 or more demonstrations are compared, not of -1"):
+        verified(collected["npz"], rendered=-1)
+
+
+# --------------------------------------------------------------------------------------------------------- what is no fault of it
+class UnwritableWorld(fakes.FakeWorld):
+    """Cannot put down what it computes: the seed after the first fails."""
+
+    def start(self, spec: EpisodeSpec) -> Any:
+        if spec.seed == FIRST_DEMO_SEED + 1:
+            raise PermissionError(13, "Permission denied", "cache")
+        return super().start(spec)
+
+
+def test_what_fails_on_this_machine_says_nothing_of_the_dataset(
+    collected: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    monkeypatch.setattr(dataset_verification, "verify_dataset", partial(verify_dataset, make_world=UnwritableWorld))
+    assert main(["verify", str(collected["npz"]), "--workers", "1"]) == 3
+    told = capsys.readouterr()
+    assert "could not be simulated here: PermissionError: [Errno 13] Permission denied: 'cache'" in told.err and "differs" not in told.err
+    last = told.out.splitlines()[-1]
+    assert last.startswith("2 of 3 demonstrations confirmed: ")
+    assert last.endswith(f"; 1 could not be simulated here: the dataset is neither confirmed nor refused ({collected['npz']})")
+
+
 # ----------------------------------------------------------------------------------------------------------------------- with noise
+def test_what_was_executed_is_no_label_where_there_was_noise(tmp_path: Path) -> None:
+    path = collect(tmp_path / "noisy.hdf5", "hdf5", noise=Noise(burst_probability=0.2), sample=fakes.sample, policy="fakes:CARRIER")
+    with h5py.File(path, "r+") as file:
+        file["data/demo_1/actions"][...] = file["data/demo_1/executed_actions"][()]
+    assert [whats(v) for v in verified(path)[1]] == [[], ["labels"], []]
+
+
+def test_labels_that_were_not_looked_at_are_not_called_confirmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+    monkeypatch.setattr(dataset_verification, "verify_dataset", partial(verify_dataset, make_world=fakes.make_world))
+    path = collect(
+        tmp_path / "noisy.hdf5", "hdf5", noise=Noise(burst_probability=0.2), sample=fakes.sample, policy="fakes:CARRIER", filter_noops=True
+    )
+    assert main(["verify", str(path), "--workers", "1"]) == 0
+    told = capsys.readouterr()
+    assert ": sentences, executed actions, states, how they ended, what trainers read of them and images at 3 moments of each, " in told.out
+    assert f"not the labels of {NUM} ({path})" in told.out and f"not checked: the labels of {NUM} demonstrations" in told.err
+
+
 def test_labels_under_noise_are_confirmed_by_the_noise_that_is_told(tmp_path: Path) -> None:
     path = collect(tmp_path / "noisy.hdf5", "hdf5", noise=Noise(burst_probability=0.2), sample=fakes.sample, policy="fakes:CARRIER")
     verdicts = verified(path)[1]
@@ -385,7 +533,7 @@ def test_the_command_prints_a_table_and_a_verdict(collected: dict[str, Path], co
     head, row, _, last = capsys.readouterr().out.splitlines()
     assert head.split() == ["task", "demonstrations", "confirmed", "successes", "differ", "steps"]
     assert row.split()[:5] == ["place_on", "3", "3", "2", "0"]
-    assert last == f"3 of 3 demonstrations confirmed: sentences, actions, states and how they ended ({collected['hdf5']})"
+    assert last == f"3 of 3 demonstrations confirmed: {ALL} and images at 3 moments of each ({collected['hdf5']})"
     path = copied("hdf5")
     change_executed(path, 1, nudge)
     assert main(["verify", str(path), "--workers", "1"]) == 1
@@ -445,8 +593,40 @@ def test_what_the_expert_demonstrates_is_confirmed_in_every_format_and_a_nudge_i
         path = tmp_path / name / f"set{suffix_of(name)}"
         assert main(["convert", str(source), "--format", name, "--out", str(path)]) == 0
         assert main(["verify", str(path), "--workers", "1"]) == 0
-        assert "2 of 2 demonstrations confirmed: sentences, actions, states and how they ended" in capsys.readouterr().out
+        assert f"2 of 2 demonstrations confirmed: {ALL} and images at 3 moments of each (" in capsys.readouterr().out
     change_executed(tmp_path / "lerobot_v3" / "set", 0, nudge)
     assert main(["verify", str(tmp_path / "lerobot_v3" / "set"), "--workers", "1"]) == 1
     told = capsys.readouterr()
     assert "1 of 2 demonstrations differ: the dataset is refused" in told.out and "  actions: the certificate says" in told.err
+
+
+@pytest.mark.slow
+def test_labels_that_were_translated_after_noise_are_played_again(tmp_path: Path, capsys: Capsys) -> None:
+    source, size = tmp_path / "demos.hdf5", ["--size", "front=32", "--cameras", "front"]
+    how = ["--noise", "1", "--filter-noops", "--control", "joint_position"]
+    assert main(["demo", "--task", "place_on", *size, *how, "--episodes", "2", "--workers", "1", "--no-card", "--out", str(source)]) == 0
+    assert main(["verify", str(source), "--workers", "1"]) == 0
+    assert f"2 of 2 demonstrations confirmed: {ALL}" in capsys.readouterr().out
+    with h5py.File(source, "r+") as file:
+        file["data/demo_0/actions"][...] = file["data/demo_0/actions"][0]
+        file["data/demo_1/commands/ee_pose"][5, 0] += 0.01
+    assert main(["verify", str(source), "--workers", "1"]) == 1
+    told = capsys.readouterr()
+    assert "played again as it was collected, the episode is labelled otherwise from step 1 on" in told.err
+    assert "commands ee_pose: they are not what the controllers were asked for, from step 5 on, by 0.01" in told.err
+
+
+@pytest.mark.slow
+def test_videos_that_were_exchanged_are_told(tmp_path: Path, capsys: Capsys) -> None:
+    folder = tmp_path / "set"
+    arguments = ["--task", "place_on", "--episodes", "2", "--workers", "1", "--no-card", "--format", "lerobot_v3", "--out", str(folder)]
+    assert main(["demo", *arguments]) == 0 and main(["verify", str(folder), "--workers", "1"]) == 0
+    front, wrist = (folder / f"videos/observation.images.{camera}/chunk-000/file-000.mp4" for camera in ("front", "wrist"))
+    front.rename(tmp_path / "front.mp4")
+    wrist.rename(front)
+    (tmp_path / "front.mp4").rename(wrist)
+    capsys.readouterr()
+    assert main(["verify", str(folder), "--workers", "1"]) == 1
+    told = capsys.readouterr()
+    assert "2 of 2 demonstrations differ: the dataset is refused" in told.out
+    assert told.err.count("  images of front: before action 0 the dataset shows something else than is rendered") == 2

@@ -14,6 +14,7 @@ from vlagym.envs import catalog
 from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration
 from vlagym.results.format import DatasetWriter, Format, NoDataset
+from vlagym.results.training_view import faults_of
 
 
 def loaded(name: str) -> Format:
@@ -71,6 +72,24 @@ def test_what_is_written_is_read_back(traces: ModuleType, tmp_path: Path, name: 
             assert_equal(format_, demonstrations[index], reader[index])
         with pytest.raises(IndexError):
             reader[3]
+
+
+@pytest.mark.parametrize("name", catalog.names("format"))
+def test_trainers_read_what_follows_from_a_demonstration_and_another_one_is_told(traces: ModuleType, tmp_path: Path, name: str) -> None:
+    format_, info = loaded(name), make_info(traces)
+    demonstrations = [traces.make_demonstration(seed, steps=5 + seed, info=info, is_success=seed != 1) for seed in range(3)]
+    path = tmp_path / f"set{format_.suffix}"
+    with format_.write(path, info) as writer:
+        for demonstration in demonstrations:
+            writer.append(demonstration)
+    assert format_.view is not None
+    view = format_.view(path)
+    assert list(view.faults()) == [] and not view.is_older
+    for index, found in enumerate(format_.read(path)):
+        assert list(faults_of(view, index, found, info, format_, None)) == []
+        other = dataclasses.replace(found, is_success=not found.is_success)
+        assert list(faults_of(view, index, other, info, format_, None)) != []
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("name", catalog.names("format"))
