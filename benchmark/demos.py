@@ -13,7 +13,7 @@ from vlagym.benchmark.collecting import motion
 from vlagym.benchmark.collecting.demonstrator import Demonstrator, Made
 from vlagym.benchmark.collecting.disk import CannotStore, Room, make_folder
 from vlagym.benchmark.collecting.ledger import begin_list, fingerprint, read_list, write_line
-from vlagym.benchmark.collecting.options import Attempt, DemoOptions, DemoReport, FindUnseen, check, held_out
+from vlagym.benchmark.collecting.options import Attempt, DemoOptions, DemoReport, FindUnseen, check, check_names, held_out
 from vlagym.benchmark.entry import named
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
 from vlagym.benchmark.header import packages
@@ -47,10 +47,12 @@ class Collection:
         """Looks at what is there already.
 
         Raises:
+          UnknownName: If no policy, quality or look is called as the options say.
           BadData: If a seed is one that suites test with, an option contradicts another, the list beside the dataset belongs to other options, a
             folder dataset is whole and more is asked for, or another process is collecting it.
         """
         check(options)
+        check_names(options)
         self._options = options
         self._format: Format = catalog.load("format", options.format)
         self._list = options.out.with_name(options.out.name + ".attempts.jsonl")
@@ -112,6 +114,7 @@ class Collection:
             writer: DatasetWriter | None = None if info is None else stack.enter_context(self._format.write(options.out, info))
             begin_list(self._list, options, split_digest(), self._before)
             lines = stack.enter_context(self._list.open("a", encoding="utf-8"))
+            stored = set() if writer is None else set(writer.digests)
             for finished in stack.enter_context(contextlib.closing(executor(crew, schedule))) if self._jobs else ():
                 if finished.error is not None and finished.error.type == _DIED and finished.job.attempt == 1:
                     schedule.put(replace(finished.job, attempt=2))
@@ -119,8 +122,9 @@ class Collection:
                 if finished.error is not None and finished.error.type == CannotStore.__name__:
                     raise BadData(f"{finished.error.message}. What was collected is kept: make room, and the same command goes on with it")
                 attempt, part = _outcome(finished, options)
-                if part is not None and writer is not None:
-                    _take(writer, part)
+                if part is not None and writer is not None and part.digest not in stored:
+                    writer.take(part)
+                    stored.add(part.digest)
                 write_line(lines, attempt)
                 self._attempts.append(attempt)
                 self._count(attempt, schedule)
@@ -214,11 +218,6 @@ class _Left(Exception):
 
 def _kept_is(options: DemoOptions) -> str:
     return f". What was collected is kept beside {options.out}"
-
-
-def _take(writer: DatasetWriter, part: Part) -> None:
-    if part.digest not in writer.digests:
-        writer.take(part)
 
 
 def _outcome(finished: Finished, options: DemoOptions) -> tuple[Attempt, Part | None]:

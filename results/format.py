@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -70,8 +70,8 @@ class DatasetWriter(Protocol):
     """
 
     @property
-    def digests(self) -> tuple[str, ...]:
-        """Digests of the demonstrations that are stored whole, in order; those need not be made again."""
+    def digests(self) -> Sequence[str]:
+        """Digests of the demonstrations that are stored whole, in order; those need not be made again. What is `in` them is known at once."""
         ...
 
     def append(self, demonstration: Demonstration) -> None:
@@ -112,7 +112,7 @@ class DatasetReader(Protocol):
 
 
 class TrainingView(Protocol):
-    """What whoever trains reads of a dataset of ours, under the names of its format; images are left out. It may be read while the dataset is whole."""
+    """What whoever trains reads of a dataset of ours, under the names of its format; images are left out."""
 
     @property
     def is_older(self) -> bool:
@@ -171,7 +171,10 @@ class Format:
     recognises: Callable[[Path], bool] = nowhere
     """Tells at a glance whether what lies at a path is a dataset of this format, of ours or of others; it raises nothing."""
     view: Callable[[Path], TrainingView] | None = None
-    """Shows what trainers read of a dataset that vlagym wrote. Raises NotOurs, or BadData where it is damaged. None: they read what is read back, and nothing else."""
+    """Shows what trainers read of a dataset that vlagym wrote; None: they read what is read back, and nothing else.
+
+    Raises NotOurs of a dataset of others, and BadData where it is damaged.
+    """
     divide: Callable[[Path, float], tuple[int, int]] | None = None
     """Divides a dataset that is whole into demonstrations for training and this share for validation, and returns how many are on each side; None
     where the format has no place for that."""

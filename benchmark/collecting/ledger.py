@@ -47,7 +47,7 @@ def read_list(path: Path, options: DemoOptions, split_digest: str) -> list[Attem
     Entries may have been added since, and such left out of which nothing was kept; the attempts bear the numbers that theirs have now.
 
     Raises:
-      BadData: If the dataset is there and the list is not, or the list belongs to other options, or is damaged.
+      BadData: If the dataset is there and the list is not, or the list belongs to other options and something was kept under them, or is damaged.
     """
     if not path.exists():
         if options.out.exists():
@@ -68,6 +68,8 @@ def read_list(path: Path, options: DemoOptions, split_digest: str) -> list[Attem
     now = json.loads(json.dumps(fingerprint(options, split_digest)))
     both = {**_LATER, **head}, {**_LATER, **now}
     different = [key for key in both[1] if key != "entries" and both[0].get(key) != both[1][key]]
+    if different and not options.out.exists() and not any(attempt.kept for attempt in listed):
+        return []  # nothing came of it: another list begins
     if different:
         told = "; ".join(f"{key} was {json.dumps(both[0].get(key))} and is {json.dumps(both[1][key])}" for key in different[:2])
         raise BadData(f"{options.out} was begun with other options: {told}. Give the same ones to go on with it, or write to another file")
@@ -75,7 +77,8 @@ def read_list(path: Path, options: DemoOptions, split_digest: str) -> list[Attem
 
 
 def begin_list(path: Path, options: DemoOptions, split_digest: str, listed: Sequence[Attempt]) -> None:
-    """Writes the head of a new list. That of an earlier collection is written anew where other entries are asked for now.
+    """Writes the head of a new list. That of an earlier collection is written anew where other entries or, if nothing was kept, other options are
+    asked for now.
 
     Args:
       path: Of the list.
@@ -86,7 +89,7 @@ def begin_list(path: Path, options: DemoOptions, split_digest: str, listed: Sequ
     head = fingerprint(options, split_digest)
     if path.exists() and path.stat().st_size:
         with path.open(encoding="utf-8") as lines:
-            if json.loads(lines.readline())["entries"] == json.loads(json.dumps(head["entries"])):
+            if json.loads(lines.readline()) == json.loads(json.dumps(head)):
                 return
     beside = path.with_name(f"{path.name}.new")
     with beside.open("w", encoding="utf-8") as lines:

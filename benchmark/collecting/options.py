@@ -15,12 +15,14 @@ from vlagym.benchmark.episode import MakeWorld, make_world
 from vlagym.benchmark.noise import QUIET, Noise
 from vlagym.envs import catalog
 from vlagym.envs.catalogues import CORE
-from vlagym.envs.errors import BadData
+from vlagym.envs.cameras import QUALITIES
+from vlagym.envs.errors import BadData, unknown_name
 from vlagym.envs.images import Shrink
 from vlagym.envs.layouts.cells import layout_for
-from vlagym.envs.robot import Robot
+from vlagym.envs.robot import Robot, look_of
 from vlagym.envs.split import arena_split_for, unseen_in
 from vlagym.envs.types import EndedBy, EpisodeSpec
+from vlagym.policies.loading import split
 
 SUCCESS: EndedBy = "goal"
 """How an episode ends that is a success."""
@@ -177,6 +179,16 @@ def check(options: DemoOptions) -> None:
         raise BadData(f"depth has the size of the episode's cameras; images of {options.image_size} pixels cannot be stored beside it")
     if not options.images:
         raise BadData("a demonstration holds the images of at least one camera")
+
+
+def check_names(options: DemoOptions) -> None:
+    """Raises UnknownName for a policy, a quality or a look that there is not: nothing was written yet."""
+    catalog.load("policy", split(options.policy)[0])
+    if options.quality not in QUALITIES:
+        raise unknown_name("quality", options.quality, QUALITIES)
+    for name in dict.fromkeys(entry.body for entry in options.entries):
+        robot: Robot = catalog.load("robot", name)
+        look_of(options.look, robot)
 
 
 def held_out(entries: Sequence[Entry]) -> list[str]:

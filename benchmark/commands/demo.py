@@ -247,8 +247,8 @@ def _equal_images(options: Namespace, cameras: Sequence[str]) -> Mapping[str, Sh
     size: int = options.image_size
     if options.size or options.crop:
         raise BadData("--image-size says the size of all images; leave out --size and --crop")
-    if not 16 <= size <= 1024 or size % 2:
-        raise BadData(f"--image-size is an even number of pixels from 16 to 1024, for video has no odd sizes; not {size}")
+    if not 16 <= size <= 1024:
+        raise BadData(f"--image-size is a number of pixels from 16 to 1024, not {size}")
     return dict.fromkeys(cameras, Shrink(crop=size if _CAMERA_SIZE % size else _CAMERA_SIZE, size=size))
 
 

@@ -24,6 +24,7 @@ from vlagym.envs.errors import BadData
 from vlagym.envs.types import canonical_json, from_plain, to_plain
 from vlagym.results.demonstration import DatasetInfo, Demonstration
 from vlagym.results.format import NoDataset, Part
+from vlagym.results.formats._digests import Digests
 from vlagym.results.formats._held import hold, sync_folder
 
 Build = Callable[[Path, DatasetInfo, Sequence[Part]], None]
@@ -58,6 +59,7 @@ class Staging:
                 raise BadData(f"{path} exists already: a folder of demonstrations that is whole is not extended. Remove it, or choose another folder")
             self._info = self._same(info)
             self._parts = {digest: Part(digest, self._folder / digest) for digest in taken(path)}
+            self._digests = Digests(self._parts)
             lost = [part.digest for part in self._parts.values() if not part.path.is_dir()]
             if lost:
                 raise BadData(f"{self._folder} lacks {len(lost)} of the demonstrations that it lists, {lost[0]} first. Remove it and collect again")
@@ -79,6 +81,11 @@ class Staging:
         """The demonstrations that were taken, in order."""
         return tuple(self._parts.values())
 
+    @property
+    def digests(self) -> Digests:
+        """Their digests, in order."""
+        return self._digests
+
     def take(self, part: Part) -> None:
         """Lists a demonstration that `store_part` has written; when this returns, a kill no longer loses it.
 
@@ -99,6 +106,7 @@ class Staging:
         except OSError as error:
             raise BadData(f"the demonstration {part.digest} cannot be listed in {self._folder}: {error}") from error
         self._parts[part.digest] = Part(part.digest, at)
+        self._digests.add(part.digest)
 
     def finish(self, build: Build) -> None:
         """Makes the dataset of what was taken, gives it its name and removes the parts. Without any demonstration there is no dataset.
@@ -143,9 +151,9 @@ class Staging:
         self._descriptor = -1
 
     def _same(self, info: DatasetInfo) -> DatasetInfo:
-        """Returns the information that the folder was begun with, which is put down if there is none."""
+        """Returns the information that the folder was begun with, which is put down if there is none, or nothing was taken under it."""
         at = self._folder / _INFO
-        if not at.exists():
+        if not at.exists() or not taken(self._path):
             _write(at, canonical_json(to_plain(info)).encode())
             return info
         before = _read_info(at)
@@ -185,9 +193,9 @@ class FolderWriter:
         self._staging = Staging(path, info)
 
     @property
-    def digests(self) -> tuple[str, ...]:
+    def digests(self) -> Digests:
         """Digests of the demonstrations that are stored whole, in order."""
-        return tuple(part.digest for part in self._staging.parts)
+        return self._staging.digests
 
     def append(self, demonstration: Demonstration) -> None:
         """Stores one demonstration.

@@ -35,6 +35,7 @@ from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration, check_demonstration
 from vlagym.results.format import Format, NoDataset, Part
 from vlagym.results.formats import _libero, _masks
+from vlagym.results.formats._digests import Digests
 from vlagym.results.formats._file import demo_names, open_file, reading
 from vlagym.results.formats._libero_demo import read_demo
 from vlagym.results.formats._libero_others import Others
@@ -56,7 +57,7 @@ class Writer:
         _libero.check_info(info)
         self.path = path
         self._info = info
-        self._digests: list[str] = []
+        self._digests = Digests()
         self._parts = Parts(path)
         try:
             if path.exists():
@@ -76,13 +77,14 @@ class Writer:
                 raise BadData(f"{stored} was not written by vlagym, and is not extended. Write to another file")
             _libero.check_same(str(self.path), before.info, self._info)
             found = [digest for digest in before.digests if digest not in self._digests]
-        self._digests.extend(found)
+        for digest in found:
+            self._digests.add(digest)
         return len(found)
 
     @property
-    def digests(self) -> tuple[str, ...]:
+    def digests(self) -> Digests:
         """Digests of the demonstrations that are stored whole, in order."""
-        return tuple(self._digests)
+        return self._digests
 
     def append(self, demonstration: Demonstration) -> None:
         """Stores one demonstration.
@@ -103,7 +105,7 @@ class Writer:
         if part.digest in self._digests:
             raise BadData(f"{self.path} holds the demonstration {part.digest} already")
         self._parts.take(part.path)
-        self._digests.append(part.digest)
+        self._digests.add(part.digest)
 
     def close(self) -> None:
         """Puts everything into the one file. Harmless when it was closed before.

@@ -23,6 +23,7 @@ from vlagym.benchmark.commands import demo
 from vlagym.benchmark.demos import Collection, DemoOptions
 from vlagym.benchmark.entry import FIRST_DEMO_SEED
 from vlagym.envs.errors import BadData, VlagymError
+from vlagym.envs.images import Shrink
 from vlagym.envs.types import EpisodeSpec
 from vlagym.results.formats import hdf5
 
@@ -144,7 +145,7 @@ def test_a_folder_has_its_name_only_when_it_is_whole_and_is_not_extended(tmp_pat
         ([], "say how many: --episodes N are tried of each task, or --successes N"),
         (["--episodes", "1", "--successes", "1"], "say how many"),
         (["--episodes", "1", "--split", "train", "--i-know"], "--split train leaves out what is held out for tests, and --i-know demonstrates it"),
-        (["--episodes", "1", "--image-size", "97"], "--image-size is an even number of pixels from 16 to 1024"),
+        (["--episodes", "1", "--image-size", "15"], "--image-size is a number of pixels from 16 to 1024, not 15"),
         (["--episodes", "1", "--image-size", "64", "--size", "front=64"], "--image-size says the size of all images"),
         (["--episodes", "1", "--image-size", "224", "--depth"], "images of 224 pixels cannot be stored beside it"),
         (["--episodes", "1", "--axis", "blank=1"], "the variation blank=1 of place_on.*--i-know"),
@@ -154,6 +155,37 @@ def test_a_folder_has_its_name_only_when_it_is_whole_and_is_not_extended(tmp_pat
 def test_a_command_line_that_contradicts_itself_is_answered(tmp_path: Path, words: list[str], message: str) -> None:
     with pytest.raises(VlagymError, match=message):
         demo.main(["--task", "place_on", "--out", str(tmp_path / "d.hdf5"), *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--quality", "fats"], "no quality is called 'fats'. Did you mean fast"),
+        (["--look", "shiny"], "no look of the panda is called 'shiny'. There are: auto"),
+        (["--policy", "expret"], "no policy is called 'expret'. Did you mean expert"),
+        (["--image-size", "95", "--format", "lerobot_v3"], "lerobot_v3 stores video, whose sides are even numbers of pixels"),
+        (["--frame-stride", "3", "--format", "lerobot_v3"], "lerobot_v3 stores an image for every step"),
+        (["--format", "rlds"], "a dataset of TFDS is called as its folder, in small letters"),
+    ],
+)
+def test_a_misspelt_name_is_told_before_anything_is_written(tmp_path: Path, words: list[str], message: str) -> None:
+    with pytest.raises(VlagymError, match=message):
+        demo.main(["--task", "place_on", "--episodes", "1", "--workers", "1", "--out", str(tmp_path / "A-set"), "--format", "npz", *words])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_odd_size_is_taken_where_single_images_are_stored() -> None:
+    said = demo._parse(["--task", "place_on", "--episodes", "1", "--image-size", "95", "--out", "d.hdf5"])
+    assert demo.images_of(said, demo._entries(said))["front"] == Shrink(crop=95, size=95)
+
+
+def test_a_list_under_which_nothing_was_kept_binds_nobody(tmp_path: Path) -> None:
+    out = tmp_path / "d.hdf5"
+    assert not any(attempt.kept for attempt in Collection(options(out, 2, sample=hopeless_sample)))
+    kept = [attempt.kept for attempt in Collection(options(out, 2, frame_stride=2, sample=fakes.sample))]
+    assert kept == [True, True] and hdf5.Reader(out).info.frame_stride == 2
+    with pytest.raises(BadData, match="was begun with other options: frame_stride was 2 and is 1"):
+        Collection(options(out, 2))
 
 
 def test_the_format_follows_the_suffix_or_is_asked_for(tmp_path: Path) -> None:

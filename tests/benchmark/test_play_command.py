@@ -43,7 +43,7 @@ LIMIT_S = 240.0
         (["--task", "hand_over", "--robot", "panda"], "panda"),
         (["--task", "place_on", "--format", "lerobot_v9"], "no format is called 'lerobot_v9'"),
         (["--task", "place_on", "--cameras", "frnt"], "no camera of the scenes with 'panda' is called 'frnt'. Did you mean front?"),
-        (["--task", "place_on", "--image-size", "77"], "--image-size is an even number of pixels from 16 to 1024"),
+        (["--task", "place_on", "--image-size", "7"], "--image-size is a number of pixels from 16 to 1024, not 7"),
         (["--task", "place_on", "--first-seed", "3"], "seeds below 1,000,000 are those that suites test with"),
         (["--task", "place_on", "--first-seed", "1000000000"], "seeds from 1,000,000,000 on are those of the seasons of leaderboards"),
         (["--task", "place_on", "--layout", "unseen"], "what is held out for tests: unseen places of place_on"),

@@ -16,6 +16,7 @@ from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import DatasetInfo, Demonstration, Stage
 from vlagym.results.format import NoDataset, Part
 from vlagym.results.formats import _sidecar
+from vlagym.results.formats._digests import Digests
 from vlagym.results.formats._staging import FolderWriter, Staging, adopt, no_dataset, store_part, taken
 
 
@@ -262,3 +263,22 @@ def test_actions_that_nobody_explains_have_a_spec_that_says_so() -> None:
     named = _sidecar.recorded_action([-1, 0], [1, 2], 10, names=["x", "gripper"])
     assert list(named.slices()) == ["x", "gripper"] and named.high.tolist() == [1, 2]
     assert _sidecar.content_digest("put it", np.zeros(3)) != _sidecar.content_digest("take it", np.zeros(3))
+
+
+def test_information_under_which_nothing_was_taken_binds_nobody(path: Path, info: DatasetInfo) -> None:
+    killed = Staging(path, info)
+    killed._let_go()  # as the system does
+    begun = Staging(path, dataclasses.replace(info, frame_stride=2))
+    assert begun.info.frame_stride == 2
+    begun.take(put(path, "a" * 32))
+    begun.leave()
+    with pytest.raises(BadData, match="was made with frame_stride 2 and cannot be extended with 1"):
+        Staging(path, info)
+
+
+def test_whether_a_demonstration_is_listed_is_known_at_once() -> None:
+    many = Digests(f"{number:032x}" for number in range(200_000))
+    assert all(f"{number:032x}" in many for number in range(200_000)) and "x" not in many  # a search from the start takes a quarter of an hour
+    assert len(many) == 200_000 and many[-1] == f"{199_999:032x}" and many[:1] == [f"{0:032x}"]
+    few = Digests(["b", "a", "b"])
+    assert few == ("b", "a") and few != ("a", "b") and list(few) == ["b", "a"]
