@@ -1,4 +1,4 @@
-"""Images that a dataset holds against images that are rendered: of another episode, camera or moment they differ as no codec and no GL driver does."""
+"""Images that a dataset holds against images that are rendered: of another episode, camera or moment they differ as after no codec."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ IMAGES = "images"
 _BLOCK = 8
 """Side in pixels of the blocks whose means are compared: errors of a codec even out within them."""
 _LEVELS, _SHARE = 16.0, 0.02
-"""So many blocks may differ by so much. Of 256 x 256 pixels of place_on no block does after H.264, and the largest difference is 8.5 levels; of images
-one control step apart a tenth of the blocks differ by more than 12, and of other episodes a sixth to a half (three episodes, both cameras)."""
+"""So many blocks may differ by so much. Of 256 x 256 pixels of place_on no block does after H.264, and the largest difference is 8.5 levels; of
+images one control step apart a tenth of the blocks differ by more than 12, and of other episodes a sixth to a half (three episodes, both cameras)."""
 _DEPTH_SHARE, _DEPTH_MM, _DEPTH_RELATIVE = 0.02, 10, 0.02
 """So many pixels of depth may be off by more than that: those along edges."""
 
@@ -109,7 +109,7 @@ def lacking_cameras(spec: EpisodeSpec, info: DatasetInfo) -> list[str]:
 
 
 def unlike(stored: NDArray[np.uint8], rendered: NDArray[np.uint8]) -> str:
-    """Returns in words how an image differs from the one that was rendered, "" where it is the same but for a codec or a driver."""
+    """Returns in words how an image differs from the one that was rendered, "" where it is the same but for a codec."""
     if stored.shape != rendered.shape:
         return f"the dataset holds an image of {stored.shape}, and rendered it is one of {rendered.shape}"
     apart = np.abs(_blocks(stored) - _blocks(rendered)).max(axis=-1)

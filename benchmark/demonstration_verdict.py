@@ -117,7 +117,8 @@ def of_commands(
         if not any(np.allclose(rows, d.commands[name], rtol=_DIGITS, atol=_DIGITS) for rows in fits):
             apart = np.abs(fits[0].astype(np.float64) - d.commands[name]).max(axis=1)
             step = int(np.flatnonzero(apart > _DIGITS)[0])
-            out.append(Difference(f"{COMMANDS} {name}", f"they are not what the controllers were asked for, from step {step} on, by {apart[step]:.3g}"))
+            how = f"they are not what the controllers were asked for, from step {step} on, by {apart[step]:.3g}"
+            out.append(Difference(f"{COMMANDS} {name}", how))
     return out, True
 
 

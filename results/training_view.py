@@ -1,7 +1,7 @@
 """What a dataset tells trainers against what its format writes for the demonstrations that it holds.
 
-A demonstration that was read back is stored once more, alone and with tiny images, and everything that a trainer finds there under a name of the format
-is compared by that name: what is derived needs no second definition.
+A demonstration that was read back is stored once more, alone and with tiny images, and everything that a trainer finds there under a name of the
+format is compared by that name: what is derived needs no second definition.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class Demonstrator:
         return Made(attempt, part)
 
     def actions(self, spec: EpisodeSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Plays an episode as it is played for a dataset, in whose convention it is told, and returns its labels and what was executed, `(T, D)` each.
+        """Plays an episode as it is played for a dataset in whose convention it is told, and returns its labels and what was executed, `(T, D)`.
 
         Nothing is rendered or stored. Of an episode that cannot be played there are no rows.
         """

@@ -34,7 +34,8 @@ class View:
             index = json.loads((path / INDEX).read_bytes())
             self._entries: list[dict[str, Any]] = [dict(entry) for entry in index.pop("episodes")]
             dataset = {key: value for key, value in index.pop("dataset").items() if key != "images"}
-            self._common = {key: value for key, value in index.items() if key != "about"} | {f"dataset/{key}": value for key, value in dataset.items()}
+            self._common = {key: value for key, value in index.items() if key != "about"}
+            self._common |= {f"dataset/{key}": value for key, value in dataset.items()}
             self._files = [within(path, str(entry.pop("file"))) for entry in self._entries]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadData(f"{path / INDEX} is damaged: {error!r}") from error

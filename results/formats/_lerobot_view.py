@@ -26,7 +26,7 @@ _DERIVED = ("min", "max", "mean", "std", *QUANTILES)
 _CLOSE = 1e-6
 """Share of the range, or of the value, by which statistics of equal numbers may differ from machine to machine."""
 _CODED: Mapping[str, tuple[float, float]] = {"mean": (0.03, 0.03), "std": (0.15, 0.05)}
-"""By how much those of the stored images may be less, and more: they were counted before a codec changed these, which smooths what is finely mottled."""
+"""By how much those of the stored images may be less, and more: they were counted before a codec changed these, which smooths what is mottled."""
 _LEVEL = 1 / 255
 """Of images: between two of them a quantile is interpolated."""
 _STATS = "stats/"
@@ -181,7 +181,8 @@ class _Images:
                 said = np.asarray(told.get(feature, {}).get(name, ()), np.float64).reshape(-1)
                 least, most = found[f"least {name}"], found[f"most {name}"]
                 if said.shape != least.shape or (said < least - _LEVEL).any() or (said > most + _LEVEL).any():
-                    yield f"meta/stats.json says of {feature} {name} {_short(said)}, and those of its episodes lie from {_short(least)} to {_short(most)}"
+                    span = f"from {_short(least)} to {_short(most)}"
+                    yield f"meta/stats.json says of {feature} {name} {_short(said)}, and those of its episodes lie {span}"
 
 
 def _of_numbers(columns: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, Any]]:

@@ -293,7 +293,9 @@ def change_column(folder: Path, name: str, change: Callable[[Any], Any]) -> None
     parquet.write_table(table.set_column(table.schema.get_field_index(name), field, column), at)
 
 
-@pytest.mark.parametrize("name", ["observation.state", "timestamp", "next.reward", "next.done", "frame_index", "episode_index", "index", "task_index"])
+@pytest.mark.parametrize(
+    "name", ["observation.state", "timestamp", "next.reward", "next.done", "frame_index", "episode_index", "index", "task_index"]
+)
 def test_a_column_that_trainers_read_is_that_of_the_demonstration(copied: Callable[[str], Path], name: str) -> None:
     path = copied("lerobot_v3")
     change_column(path, name, lambda rows: ~rows if rows.dtype == bool else rows * 0 + 5)
