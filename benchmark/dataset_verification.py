@@ -187,12 +187,13 @@ def _verdict(finished: Finished) -> DemonstrationVerdict:
     job, error = finished.job, finished.error
     task: _Task = job.content
     if told := of_this_machine(error):
-        return DemonstrationVerdict(index=task.index, digest=job.key, error=told)
-    return DemonstrationVerdict(index=task.index, digest=job.key, differences=(Difference("simulation", f"{error.type}: {error.message}"),))
+        return DemonstrationVerdict(index=task.number, digest=job.key, error=told)
+    return DemonstrationVerdict(index=task.number, digest=job.key, differences=(Difference("simulation", f"{error.type}: {error.message}"),))
 
 
 class _Task(NamedTuple):
-    index: int
+    number: int
+    """In the dataset."""
     is_rendered: bool
     """Whether images of it are rendered and compared."""
 
@@ -217,19 +218,19 @@ class _Verifier:
     def play(self, job: Job, port: Port | None) -> DemonstrationVerdict:
         task: _Task = job.content
         try:
-            d = self._reader[task.index]
+            d = self._reader[task.number]
             seen = in_memory(d) if self._reads_images else without_pictures(d, self._info)
             check_demonstration(replace(seen, spec=None), self._info)  # the spec is compared below
         except (MissingPackage, NoRenderer):
             raise
         except VlagymError as error:
-            return DemonstrationVerdict(index=task.index, digest=job.key, differences=(Difference("data", str(error)),))
-        told: Mapping[str, Any] = {"index": task.index, "digest": d.digest, "steps": d.num_steps, "is_success": d.is_success}
+            return DemonstrationVerdict(index=task.number, digest=job.key, differences=(Difference("data", str(error)),))
+        told: Mapping[str, Any] = {"index": task.number, "digest": d.digest, "steps": d.num_steps, "is_success": d.is_success}
         if d.spec is None:
-            return DemonstrationVerdict(**told, is_recorded_elsewhere=True, differences=tuple(self._of_trainers(task.index, seen)))
+            return DemonstrationVerdict(**told, is_recorded_elsewhere=True, differences=tuple(self._of_trainers(task.number, seen)))
         told = {**told, "task": d.spec.task, "seed": d.spec.seed}
         differences = of_itself(d, self._info)
-        of_trainers = self._of_trainers(task.index, seen) if all(difference.what != "spec" for difference in differences) else []
+        of_trainers = self._of_trainers(task.number, seen) if all(difference.what != "spec" for difference in differences) else []
         played = self._played(seen, task.is_rendered)
         if played.error:
             return DemonstrationVerdict(**told, ended_by=played.rollout.ended_by, error=played.error, differences=(*differences, *of_trainers))

@@ -108,7 +108,7 @@ def of_commands(
         return [], True
     if len(before) != d.num_steps + 1:
         return [], False
-    known, out = motion.conventions(d.episode), []
+    known, out = motion.conventions(d.episode), list[Difference]()
     for name, to in info.commands.items():
         if known.get(name) != to:
             return out, False

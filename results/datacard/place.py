@@ -20,7 +20,7 @@ from typing import NamedTuple
 from vlagym.envs.errors import BadData
 from vlagym.results.datacard.card import CARD_JSON
 from vlagym.results.datacard.markdown import MARK
-from vlagym.results.formats._episode_files import INDEX
+from vlagym.results.formats._episode_files_view import INDEX
 from vlagym.results.formats._sidecar import FOLDER
 
 PAGE = "README.md"

@@ -22,7 +22,8 @@ import numpy as np
 
 from vlagym.envs.errors import BadData
 from vlagym.results.formats._droid import derived
-from vlagym.results.formats._episode_files import ABOUT, INDEX, Layout, Reader, make_format
+from vlagym.results.formats._episode_files import Layout, Reader, make_format
+from vlagym.results.formats._episode_files_view import ABOUT, INDEX
 from vlagym.results.formats._sidecar import read_arrays
 from vlagym.results.formats._staging import no_dataset
 

@@ -344,11 +344,12 @@ def test_a_line_of_an_index_is_that_of_the_demonstration(copied: Callable[[str],
 
 def test_what_is_said_of_all_demonstrations_follows_from_them(copied: Callable[[str], Path]) -> None:
     path = copied("lerobot_v3")
-    for name, change in (
+    changes: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
         ("stats.json", lambda told: told["action"]["mean"].__setitem__(0, 4.0)),
         ("stats.json", lambda told: told["observation.images.front"]["std"][0][0].__setitem__(0, 0.9)),
         ("info.json", lambda told: told.update(total_frames=1)),
-    ):
+    ]
+    for name, change in changes:
         at = path / "meta" / name
         before = at.read_text(encoding="utf-8")
         told = json.loads(before)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vlagym.envs.types import stream
 from vlagym.results.formats import _statistics
@@ -59,7 +61,7 @@ def test_numbers_that_wait_on_the_disk_count_as_those_in_memory(monkeypatch: pyt
     rows = stream(0, "many").normal(0.0, 1e3, (5000, 3))
     rows[:, 0] = np.sign(rows[:, 0])
     rows[:10, 1] = 0.0
-    episodes = np.array_split(rows.astype(dtype), 37)
+    episodes: list[NDArray[Any]] = np.array_split(rows.astype(dtype), 37)
     held, waiting = NumberTally(), NumberTally(tmp_path)
     for episode in episodes:
         held.add(episode)
