@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from repeated import replayed
 
 from vlagym.benchmark.collecting import demonstrator, motion
-from vlagym.benchmark.collecting.demonstrator import Demonstrator
 from vlagym.benchmark.collecting.options import DemoOptions
 from vlagym.benchmark.collecting.pictures import millimetres, pictures
 from vlagym.benchmark.collecting.tape import Tape
@@ -107,16 +107,6 @@ def test_depth_has_the_shape_of_the_images_and_lies_in_the_room(demo: Demonstrat
     for camera in CAMERAS:
         depth = demo.depth[camera]
         assert depth.shape == demo.images[camera].shape[:3] and 20 < np.median(depth) < 3000
-
-
-def replayed(spec: EpisodeSpec, actions: Any) -> Rollout:
-    world: RunnableWorld = make_world(WorldOptions(render=False))
-    own = Demonstrator.__new__(Demonstrator)
-    own._options, own._world, own._is_live = DemoOptions(entries=(), out=Path("none")), world, False
-    own._policy = load_policy("expert")
-    take = own._again(spec, actions, actions, [""] * len(actions))
-    world.close()
-    return take.rollout
 
 
 def test_its_certificate_is_that_of_the_actions_that_were_executed(demo: Demonstration) -> None:

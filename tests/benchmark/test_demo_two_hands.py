@@ -7,19 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from repeated import replayed
 
 from vlagym.benchmark.collecting import motion
-from vlagym.benchmark.collecting.demonstrator import Demonstrator
 from vlagym.benchmark.collecting.options import DemoOptions
 from vlagym.benchmark.demos import Collection
 from vlagym.benchmark.entry import FIRST_DEMO_SEED, Entry
-from vlagym.benchmark.episode import RunnableWorld, WorldOptions, make_world
 from vlagym.benchmark.noise import Noise
-from vlagym.benchmark.rollout import Rollout
 from vlagym.envs import catalog
 from vlagym.envs.images import Shrink
-from vlagym.envs.types import EpisodeSpec
-from vlagym.policies.loading import load_policy
 from vlagym.results.demonstration import Demonstration
 from vlagym.results.format import Format
 
@@ -35,16 +31,6 @@ def collected(out: Path, robot: str, **changes: Any) -> Demonstration:
     format_: Format = catalog.load("format", options.get("format", "hdf5"))
     (demo,) = format_.read(out)
     return demo
-
-
-def replayed(spec: EpisodeSpec, actions: Any) -> Rollout:
-    world: RunnableWorld = make_world(WorldOptions(render=False))
-    own = Demonstrator.__new__(Demonstrator)
-    own._options, own._world, own._is_live = DemoOptions(entries=(), out=Path("none")), world, False
-    own._policy = load_policy("expert")
-    take = own._again(spec, actions, actions, [""] * len(actions))
-    world.close()
-    return take.rollout
 
 
 def check_fingers(demo: Demonstration, robot: str) -> None:
