@@ -31,14 +31,13 @@ from vlagym.benchmark.demonstration_verdict import (
     of_labels,
     of_paraphrases,
     of_simulation,
-    of_this_machine,
 )
 from vlagym.benchmark.episode import MakeWorld, RunnableWorld, WorldOptions, make_world
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Port, Schedule
 from vlagym.benchmark.noise import Noise
 from vlagym.benchmark.recorder import Recorder
 from vlagym.benchmark.rollout import Rollout, Watch
-from vlagym.benchmark.stored import with_actions
+from vlagym.benchmark.stored import of_this_machine, with_actions
 from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, MissingPackage, NoRenderer, VlagymError
 from vlagym.envs.split import digest as split_digest

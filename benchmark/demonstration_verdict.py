@@ -17,7 +17,7 @@ from vlagym.benchmark.noise import QUIET, Noise, perturbation
 from vlagym.benchmark.rollout import Rollout
 from vlagym.benchmark.stored import ActionsEnded
 from vlagym.envs.errors import BadAction, BadData, BadSpec, UnknownName
-from vlagym.envs.types import Certificate, EpisodeSpec, ErrorRecord, from_plain, sha_arrays, stream, to_plain
+from vlagym.envs.types import Certificate, EpisodeSpec, from_plain, sha_arrays, stream, to_plain
 from vlagym.results.demonstration import DatasetInfo, Demonstration
 
 LABELS = "labels"
@@ -29,8 +29,6 @@ PlayAgain = Callable[[EpisodeSpec], tuple[NDArray[np.float32], NDArray[np.float3
 _ARRAYS = ("proprio", "privileged")
 _DIGITS = 1e-5
 """By how much commands may differ: rotations are told by functions whose last digits differ between machines."""
-_HERE = (BadAction, BadData, BadSpec, UnknownName)
-"""Errors of a simulation that the episode is at fault for; others are those of this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +80,6 @@ def of_itself(d: Demonstration, info: DatasetInfo) -> list[Difference]:
             whose = "the executed actions have" if what == "actions" else "the spec has"
             out.append(Difference(what, f"the certificate says {said}, {whose} {found}"))
     return out
-
-
-def of_this_machine(error: ErrorRecord | None) -> str:
-    """Returns what went wrong with a simulation that says nothing of the dataset: a folder that may not be written, no GL; "" where it was none."""
-    known = (ActionsEnded, *_HERE)
-    return "" if error is None or error.type in {cause.__name__ for cause in known} else f"{error.type}: {error.message}"
 
 
 def of_commands(

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.benchmark.rollout import Decide, Decision, Guard, Perturb, Playable, Rollout, Watch
-from vlagym.envs.errors import VlagymError
+from vlagym.envs.errors import BadAction, BadData, BadSpec, UnknownName, VlagymError
 from vlagym.envs.safety import NO_FILTER, Filtered
-from vlagym.envs.types import ActionChunk, EpisodeSpec, Facts, Observation, ObservationSpec, Trace
+from vlagym.envs.types import ActionChunk, EpisodeSpec, ErrorRecord, Facts, Observation, ObservationSpec, Trace
 from vlagym.policies.base import PolicySpec
 from vlagym.policies.chunking import Chunking
 from vlagym.policies.conventions import connect
@@ -21,6 +21,15 @@ STORED = PolicySpec(name="stored actions", action=None, observation=_BLIND)
 
 class ActionsEnded(VlagymError):
     """The episode goes on after its stored actions have ended: it did not run the same again."""
+
+
+_ITS_OWN = (ActionsEnded, BadAction, BadData, BadSpec, UnknownName)
+"""Errors of a simulation that the stored episode is at fault for; others are those of this machine."""
+
+
+def of_this_machine(error: ErrorRecord | None) -> str:
+    """Returns what went wrong with a simulation that says nothing of what is stored: a folder that may not be written, no GL; "" where it was none."""
+    return "" if error is None or error.type in {cause.__name__ for cause in _ITS_OWN} else f"{error.type}: {error.message}"
 
 
 def again(world: Playable, trace: Trace, watch: Watch | None = None, guard: Guard | None = None) -> Rollout:

@@ -14,7 +14,7 @@ from vlagym.benchmark.coverage import Difference
 from vlagym.benchmark.episode import conclude, outcome_of
 from vlagym.benchmark.rollout import Rollout
 from vlagym.benchmark.scoring import LATENCY, STATED
-from vlagym.benchmark.stored import ActionsEnded
+from vlagym.benchmark.stored import ActionsEnded, of_this_machine
 from vlagym.envs.types import STATE_COLUMNS, Certificate, EpisodeResult, EpisodeSpec, Trace, sha_arrays
 
 
@@ -30,11 +30,13 @@ class Verdict:
     """Measures of the ledger that no metric at hand gives."""
     lacking: tuple[str, ...] = ()
     """What the simulation gives and no line of the ledger holds: it was measured before there was any."""
+    error: str = ""
+    """Why it could not be simulated on this machine, which is no fault of the run."""
 
     @property
     def is_confirmed(self) -> bool:
         """Whether the simulation says what is stored. An errored episode without a difference is not confirmed: nobody can repeat its error."""
-        return not self.differences and self.result.outcome != "error"
+        return not self.differences and not self.error and self.result.outcome != "error"
 
 
 class Kept(NamedTuple):
@@ -81,6 +83,8 @@ def compare(
       UnknownName: If chunks are played in no such way.
       BadData: Likewise.
     """
+    if of_machine := of_this_machine(rollout.error):
+        return Verdict(result=stored, differences=tuple(_digests(stored, trace, None, kept)), error=of_machine)
     found = conclude(trace.spec, rollout, stored.attempt, 0.0, metrics=metrics, weights=weights, asked=trace)
     differences = _digests(stored, trace, found.result.certificate, kept)
     error = found.result.error

@@ -36,7 +36,12 @@ class Verification:
     @property
     def errored(self) -> list[Verdict]:
         """Episodes that ended in an error, as far as nothing contradicts them: nobody can confirm that."""
-        return [v for v in self.verdicts if v.result.outcome == "error" and not v.differences]
+        return [v for v in self.verdicts if v.result.outcome == "error" and not v.differences and not v.error]
+
+    @property
+    def unplayed(self) -> list[Verdict]:
+        """Episodes that could not be simulated on this machine, as far as nothing contradicts them: they are neither confirmed nor refuted."""
+        return [v for v in self.verdicts if v.error and not v.differences]
 
     @property
     def num_confirmed(self) -> int:
@@ -130,17 +135,22 @@ def verified(run: Path, options: argparse.Namespace, *, sample: int | None = Non
             verdicts.append(verdict)
             if verdict.differences:
                 console.note(_say(verdict))
+            if verdict.error:
+                console.note(f"{_name(verdict)} could not be simulated here: {verdict.error}")
             progress.advance()
     return Verification(checked=checked, verdicts=verdicts, header=Store.open(run).header)
 
 
+def _name(verdict: Verdict) -> str:
+    return f"{verdict.result.task} seed {verdict.result.seed} (episode {verdict.result.digest})"
+
+
 def _say(verdict: Verdict) -> str:
-    result = verdict.result
-    lines = [f"{result.task} seed {result.seed} (episode {result.digest}) differs:"]
+    lines = [f"{_name(verdict)} differs:"]
     lines += [f"  {d.what}: {d.how}" for d in verdict.differences[:_SHOWN]]
     if len(verdict.differences) > _SHOWN:
         lines.append(f"  and {len(verdict.differences) - _SHOWN} more: {', '.join(d.what for d in verdict.differences[_SHOWN:])}")
     if verdict.found_outcome is not None:
-        same = verdict.found_outcome == result.outcome
-        lines.append(f"  the outcome is {'the same' if same else verdict.found_outcome + ' and not ' + result.outcome}")
+        stored = verdict.result.outcome
+        lines.append(f"  the outcome is {'the same' if verdict.found_outcome == stored else verdict.found_outcome + ' and not ' + stored}")
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Port, Sched
 from vlagym.benchmark.recheck import Recheck
 from vlagym.benchmark.reservations import reservations
 from vlagym.benchmark.runner import expand
-from vlagym.benchmark.stored import again
+from vlagym.benchmark.stored import again, of_this_machine
 from vlagym.benchmark.suite import Suite
 from vlagym.benchmark.verdict import Kept, Verdict, compare
 from vlagym.envs import catalog
@@ -138,6 +138,8 @@ def _verdict(finished: Finished) -> Verdict:
         verdict: Verdict = finished.result
         return verdict
     error = finished.error
+    if told := of_this_machine(error):
+        return Verdict(result=finished.job.content.result, differences=(), error=told)
     return Verdict(result=finished.job.content.result, differences=(Difference("simulation", f"{error.type}: {error.message}"),))
 
 

@@ -37,6 +37,9 @@ def main(args: Sequence[str]) -> int:
     if wrong:
         console.answer(f"{wrong} differences: nothing was published")
         return cli.CHECKS_FAILED
+    if found.unplayed:
+        console.answer(f"{len(found.unplayed)} of {found.checked.total} episodes could not be simulated here: nothing was published")
+        return cli.HAS_ERRORED_EPISODES
     errored = [v.result for v in found.errored]
     if errored and not options.allow_errors:
         named = ", ".join(f"{r.task} seed {r.seed}" for r in errored[:4]) + (f" and {len(errored) - 4} more" if len(errored) > 4 else "")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def main(args: Sequence[str]) -> int:
-    """Verifies a run or a dataset; returns 1 if anything differs, 3 if nothing does and some episodes cannot be confirmed by anybody."""
+    """Verifies a run or a dataset; returns 1 if anything differs, 3 if nothing does and some episodes cannot be confirmed, by anybody or here."""
     parser = console.parser(
         prog="vlagym verify",
         description="Samples the suite of a run and simulates its stored actions again, without the policy and without rendering, and compares "
@@ -72,6 +72,8 @@ def _sum(found: Verification) -> str:
         parts.append(found.told)
     if found.errored:
         parts.append(f"{len(found.errored)} errored episodes cannot be verified")
+    if found.unplayed:
+        parts.append(f"{len(found.unplayed)} could not be simulated here: they are neither confirmed nor refuted")
     if checked.differences:
         parts.append(f"the run is not the one of its header ({', '.join(dict.fromkeys(d.what for d in checked.differences))})")
     return f"{'; '.join(parts)} ({checked.run})"
@@ -95,6 +97,7 @@ def _plain(found: Verification, is_confirmed: bool) -> dict[str, object]:
                 "outcome": {"stored": v.result.outcome, "simulated": v.found_outcome},
                 "differences": [d._asdict() for d in v.differences],
                 "not_checked": list(v.unchecked),
+                "error": v.error or None,
             }
             for v in found.verdicts
         ],

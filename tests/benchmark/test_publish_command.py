@@ -6,12 +6,16 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from vlagym.benchmark import verify
 from vlagym.benchmark.cli import main
-from vlagym.envs.types import EpisodeResult, ErrorRecord
+from vlagym.benchmark.episode import WorldOptions
+from vlagym.envs.types import EpisodeResult, EpisodeSpec, ErrorRecord, Observation
+from vlagym.envs.world import World
 from vlagym.results.pooling import Run
 from vlagym.results.salvage import read_run
 from vlagym.results.schema import result_to_line
@@ -95,6 +99,39 @@ def test_errors_that_nobody_can_confirm_are_published_only_where_that_is_allowed
     assert main([*words, "--allow-errors"]) == 0
     note = json.loads((tmp_path / "out" / "verified.json").read_text(encoding="utf-8"))
     assert (note["confirmed"], note["errored"]) == (1, [first])
+
+
+class UnwritableWorld(World):
+    """Cannot put down what it computes of the second episode."""
+
+    def __init__(self, options: WorldOptions) -> None:
+        super().__init__(render=options.render)
+
+    def start(self, spec: EpisodeSpec) -> Observation:
+        if spec.seed == 1:
+            raise PermissionError(13, "Permission denied", "cache")
+        return super().start(spec)
+
+
+def test_what_fails_on_this_machine_says_nothing_of_the_run_and_is_not_published(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verify, "verify", partial(verify.verify, make_world=UnwritableWorld))
+    assert main(["verify", str(made), "--workers", "1"]) == 3
+    told = capsys.readouterr()
+    assert "press_button seed 1" in told.err and "could not be simulated here: PermissionError: [Errno 13] Permission denied: 'cache'" in told.err
+    assert "differs" not in told.err and "1 of 2 episodes confirmed" in told.out
+    assert "; 1 could not be simulated here: they are neither confirmed nor refuted" in told.out
+    assert main(["verify", str(made), "--workers", "1", "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert not found["confirmed"] and [(e["seed"], e["confirmed"], e["error"] is None) for e in found["episodes"]] == [(0, True, True), (1, False, False)]
+    assert main(["publish", str(made), "--out", str(tmp_path / "out"), "--workers", "1", "--allow-errors"]) == 3
+    assert "1 of 2 episodes could not be simulated here: nothing was published" in capsys.readouterr().out and not (tmp_path / "out").exists()
+    ledger = made / "episodes.jsonl"
+    before = ledger.read_text(encoding="utf-8")
+    ledger.write_text(before.replace('"instruction":"', '"instruction":"do not '), encoding="utf-8")
+    assert main(["verify", str(made), "--workers", "1"]) == 1, "what contradicts the spec is found without a simulation"
+    ledger.write_text(before, encoding="utf-8")
 
 
 def test_no_part_of_a_run_is_published_for_the_whole(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
