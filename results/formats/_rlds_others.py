@@ -48,11 +48,11 @@ class Others:
         digests, rates, shapes = [], set(), {}
         for number, example in enumerate(examples):
             values = self._values(example, number)
+            told = self._told(values, number)
             try:
-                told = schema.told(values)
                 counts = {path: len(example.texts(path)) if path in example else 0 for path in (*self.images.values(), *self.depth.values())}
             except (KeyError, ValueError, IndexError) as error:
-                raise BadData(f"{where}: episode {number} is not as features.json says: {error!r}") from error
+                raise _unlike(where, number, error) from error
             if not len(told.actions):
                 raise BadData(f"{where}: episode {number} has no steps")
             ends = told.actions.min(axis=0), told.actions.max(axis=0)
@@ -96,7 +96,7 @@ class Others:
           BadData: If it is not what features.json says.
         """
         values = self._values(example, index)
-        told = self._schema.told(values)
+        told = self._told(values, index)
         said = {path.split("/", 1)[1]: _word(value) for path, value in values.items() if path.startswith("episode_metadata/")}
         return Demonstration(
             spec=None,
@@ -112,6 +112,14 @@ class Others:
             depth=depth,
             extra={"episode_metadata": said},
         )
+
+    def _told(self, values: Mapping[str, Any], number: int) -> Told:
+        try:
+            return self._schema.told(values)
+        except BadData as error:
+            raise BadData(f"{self._where}: of episode {number}: {error}") from error
+        except (KeyError, ValueError, IndexError) as error:
+            raise _unlike(self._where, number, error) from error
 
     def _values(self, example: Example, number: int) -> dict[str, Any]:
         """Returns the numbers and texts of an episode; what it lacks is left out, unless a demonstration cannot do without."""
@@ -130,6 +138,10 @@ class Others:
             if path.startswith("steps/") and len(value) != steps:
                 raise BadData(f"{self._where}: {path} of episode {number} has {len(value)} entries, and there are {steps} actions")
         return values
+
+
+def _unlike(where: str, number: int, error: Exception) -> BadData:
+    return BadData(f"{where}: episode {number} is not as features.json says: {error!r}")
 
 
 def _digest(told: Told) -> str:

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vlagym.envs.errors import BadData
 from vlagym.envs.types import ActionSpec
 from vlagym.results.demonstration import DatasetInfo, Demonstration
 from vlagym.results.formats._rlds_features import Column, Feature, numbers, texts
 
 INSTRUCTION, ACTION, REWARD = "steps/language_instruction", "steps/action", "steps/reward"
 OBSERVATION = "steps/observation/"
+_SUCCESSES = ("episode_metadata/success", REWARD, "steps/is_terminal")
+"""What tells whether an episode of others succeeded; the first that is there."""
 
 
 class Told(NamedTuple):
@@ -106,11 +109,19 @@ def flow(demonstration: Demonstration, instructions: Mapping[str, str]) -> list[
 
 
 def succeeded(values: Mapping[str, Any]) -> bool:
-    """Returns whether an episode of others was rewarded at its end; where it has no reward, whether it ended in a terminal state."""
-    for path in (REWARD, "steps/is_terminal"):
-        if path in values and len(values[path]):
-            return bool(np.ravel(values[path])[-1] > 0)
-    return False
+    """Returns whether an episode of others succeeded: as it says itself, else whether it was rewarded at its end, else whether that was terminal.
+
+    Raises:
+      BadData: If it has none of these.
+    """
+    for path in _SUCCESSES:
+        said = np.ravel(values.get(path, ()))
+        if len(said) and said.dtype.kind in "fiub":
+            return bool(said[-1] > 0)
+    raise BadData(
+        f"it does not say whether it succeeded: it has none of {', '.join(_SUCCESSES)}. Build the dataset with {REWARD}, 1 in the last step of a "
+        "success and 0 in all others"
+    )
 
 
 def sentence(values: Mapping[str, Any], paths: Sequence[str]) -> str:

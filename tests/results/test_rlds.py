@@ -311,6 +311,42 @@ def test_a_rate_that_is_none_is_refused(traces: ModuleType, path: Path, rate_hz:
         rlds.FORMAT.open(path)
 
 
+@pytest.mark.parametrize("told", ["episode_metadata/success", "steps/reward", "steps/is_terminal"])
+@pytest.mark.parametrize("is_success", [True, False])
+def test_one_of_three_values_tells_whether_an_episode_of_others_succeeded(traces: ModuleType, path: Path, told: str, is_success: bool) -> None:
+    inside = write(path, traces.make_dataset_info(), traces.make_demonstration(is_success=is_success))
+    for name in SUCCESSES - {told}:
+        take_out(inside, name)
+    of_others(inside)
+    with rlds.FORMAT.open(path) as reader:
+        assert reader[0].is_success == is_success
+
+
+def test_an_episode_of_others_that_does_not_say_whether_it_succeeded_is_refused(traces: ModuleType, path: Path) -> None:
+    inside = write(path, traces.make_dataset_info(), traces.make_demonstration())
+    for name in SUCCESSES:
+        take_out(inside, name)
+    of_others(inside)
+    with pytest.raises(BadData, match="of episode 0: it does not say whether it succeeded: it has none of .*Build the dataset with steps/reward, 1 in"):
+        rlds.FORMAT.open(path)
+
+
+SUCCESSES = {"episode_metadata/success", "steps/reward", "steps/is_terminal"}
+
+
+def take_out(inside: Path, path: str) -> None:
+    """Takes a value out of what features.json tells."""
+    at = inside / "features.json"
+    plain = json.loads(at.read_text())
+    features = plain["featuresDict"]["features"]
+    *above, name = path.split("/")
+    for word in above:
+        inner = features[word]
+        features = (inner["sequence"]["feature"] if "sequence" in inner else inner)["featuresDict"]["features"]
+    del features[name]
+    at.write_text(json.dumps(plain))
+
+
 def test_images_of_others_that_are_fewer_than_actions_are_refused(traces: ModuleType, path: Path) -> None:
     inside = write(path, traces.make_dataset_info(), traces.make_demonstration(steps=3))
     of_others(inside)
