@@ -13,8 +13,8 @@ import pytest
 
 from vlagym.benchmark import verify
 from vlagym.benchmark.cli import main
-from vlagym.benchmark.episode import WorldOptions
-from vlagym.envs.types import EpisodeResult, EpisodeSpec, ErrorRecord, Observation
+from vlagym.benchmark.episode import RunnableWorld, WorldOptions
+from vlagym.envs.types import EpisodeResult, EpisodeSpec, ErrorRecord, Facts
 from vlagym.envs.world import World
 from vlagym.results.pooling import Run
 from vlagym.results.salvage import read_run
@@ -104,19 +104,20 @@ def test_errors_that_nobody_can_confirm_are_published_only_where_that_is_allowed
 class UnwritableWorld(World):
     """Cannot put down what it computes of the second episode."""
 
-    def __init__(self, options: WorldOptions) -> None:
-        super().__init__(render=options.render)
-
-    def start(self, spec: EpisodeSpec) -> Observation:
+    def start(self, spec: EpisodeSpec) -> Facts:
         if spec.seed == 1:
             raise PermissionError(13, "Permission denied", "cache")
         return super().start(spec)
 
 
+def make_unwritable_world(options: WorldOptions) -> RunnableWorld:
+    return UnwritableWorld(render=options.render)
+
+
 def test_what_fails_on_this_machine_says_nothing_of_the_run_and_is_not_published(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(verify, "verify", partial(verify.verify, make_world=UnwritableWorld))
+    monkeypatch.setattr(verify, "verify", partial(verify.verify, make_world=make_unwritable_world))
     assert main(["verify", str(made), "--workers", "1"]) == 3
     told = capsys.readouterr()
     assert "press_button seed 1" in told.err and "could not be simulated here: PermissionError: [Errno 13] Permission denied: 'cache'" in told.err
