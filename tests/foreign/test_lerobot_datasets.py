@@ -10,6 +10,7 @@ It runs where lerobot is, which needs an environment of its own; one for each ve
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 from vlagym.envs import catalog
+from vlagym.envs.errors import BadData
 from vlagym.results.demonstration import Demonstration
 from vlagym.results.format import Format
 from vlagym.results.formats import lerobot_v3
@@ -207,8 +209,13 @@ def test_our_reader_reads_what_lerobot_itself_wrote(tmp_path: Path) -> None:
     if hasattr(theirs, "finalize"):
         theirs.finalize()
     format_: Format = catalog.load("format", "lerobot_v3" if version_read() == "v3.0" else "lerobot_v21")
+    with format_.open(tmp_path / "theirs") as reader, pytest.raises(BadData, match="episode 0 does not say whether it succeeded.*Say it in meta/info.json"):
+        reader[0]
+    at = tmp_path / "theirs" / "meta" / "info.json"
+    at.write_text(json.dumps(json.loads(at.read_text(encoding="utf-8")) | {"success": [True, False]}), encoding="utf-8")
     with format_.open(tmp_path / "theirs") as reader:
         assert [reader[i].instruction for i in range(2)] == ["task 0", "task 1"] and reader.info.robot == "panda"
+        assert [reader[i].is_success for i in range(2)] == [True, False]
         np.testing.assert_array_equal(reader[1].actions, made.actions)
         np.testing.assert_array_equal(reader[0].proprio["state"], made.proprio["joint_pos_rad"])
         np.testing.assert_array_equal(reader[1].images["front"], made.images["front"])
