@@ -50,8 +50,10 @@ def told() -> str:
 
 
 def _wide(version: tuple[int, int]) -> str:
-    """Returns what a version of NumPy calls its code for AVX-512."""
-    return "X86_V4 AVX512_ICL AVX512_SPR" if version >= (2, 4) else "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
+    """Returns what a version of NumPy calls its code for AVX-512; it warns of names of code that it has not (wheels before 2.3 have none for SPR)."""
+    if version >= (2, 4):
+        return "X86_V4 AVX512_ICL AVX512_SPR"
+    return "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL" + (" AVX512_SPR" if version >= (2, 3) else "")
 
 
 def _numpy_version() -> tuple[int, int]:

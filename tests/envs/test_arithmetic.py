@@ -70,9 +70,26 @@ def test_without_avx2_nothing_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not set(VARIABLES) & set(os.environ)
 
 
-@pytest.mark.parametrize(("version", "first"), [((1, 26), "AVX512F"), ((2, 3), "AVX512F"), ((2, 4), "X86_V4"), ((3, 0), "X86_V4")])
-def test_each_numpy_is_told_in_its_own_words(version: tuple[int, int], first: str) -> None:
-    assert arithmetic._wide(version).split()[0] == first
+@pytest.mark.parametrize(
+    ("version", "first", "last"),
+    [
+        ((1, 26), "AVX512F", "AVX512_ICL"),
+        ((2, 2), "AVX512F", "AVX512_ICL"),
+        ((2, 3), "AVX512F", "AVX512_SPR"),
+        ((2, 4), "X86_V4", "AVX512_SPR"),
+        ((3, 0), "X86_V4", "AVX512_SPR"),
+    ],
+)
+def test_each_numpy_is_told_in_its_own_words(version: tuple[int, int], first: str, last: str) -> None:
+    words = arithmetic._wide(version).split()
+    assert (words[0], words[-1]) == (first, last)
+
+
+def test_the_numpy_that_is_here_has_nothing_to_say_against_these_words() -> None:
+    named = {**os.environ, "NPY_DISABLE_CPU_FEATURES": arithmetic._wide(arithmetic._numpy_version())}
+    command = [sys.executable, "-W", "always", "-c", "import numpy"]
+    done = subprocess.run(command, env=named, capture_output=True, text=True, timeout=60, check=True)
+    assert "NPY_DISABLE_CPU_FEATURES" not in done.stderr
 
 
 def test_the_header_of_a_run_tells_the_arithmetic() -> None:
