@@ -16,8 +16,7 @@ from vlagym.benchmark.coverage import Difference
 from vlagym.benchmark.noise import QUIET, Noise, perturbation
 from vlagym.benchmark.rollout import Rollout
 from vlagym.benchmark.stored import ActionsEnded
-from vlagym.envs.errors import BadAction, BadData, BadSpec, UnknownName
-from vlagym.envs.types import Certificate, EpisodeSpec, from_plain, sha_arrays, stream, to_plain
+from vlagym.envs.types import Certificate, EpisodeSpec, from_plain, sha_arrays, stream
 from vlagym.results.demonstration import DatasetInfo, Demonstration
 
 LABELS = "labels"

@@ -96,7 +96,7 @@ def test_a_run_that_was_not_touched_is_confirmed_and_its_errors_are_not(made: Pa
 
 def test_processes_come_to_the_same_verdicts(made: Path) -> None:
     checked = verify(made, workers=2, expand=expanded, make_world=fakes.make_world)
-    assert all(v.differences == () for v in checked.verdicts)
+    assert all(v.differences == () and not v.error for v in checked.verdicts)
 
 
 # -------------------------------------------------------------------------------------------------------- the run as a whole
@@ -236,7 +236,7 @@ def test_one_changed_byte_of_a_stored_action_is_found_and_named(stored: Path) ->
 
     change_trace(stored, 1, one_byte)
     found = verdicts(stored)
-    assert found[0].differences == () and found[2].differences == ()
+    assert found[0].is_confirmed and found[2].is_confirmed
     told = differences(found[1])
     assert "the stored actions have" in told["actions"]
     assert "first differs after action 6, by" in told["facts"]
@@ -262,7 +262,7 @@ def test_an_embellished_measure_is_found(stored: Path) -> None:
 
 def test_latency_is_nobodys_to_confirm(stored: Path) -> None:
     change_ledger(stored, 0, lambda r: dataclasses.replace(r, measures={**r.measures, "latency_s_p50": 1e-9}))
-    assert verdicts(stored)[0].differences == ()
+    assert verdicts(stored)[0].is_confirmed
 
 
 def test_a_failure_that_was_written_as_a_success_is_found(stored: Path) -> None:
@@ -377,7 +377,7 @@ def test_a_real_run_is_confirmed_and_a_changed_action_is_found(tmp_path: Path) -
     specs = [short("place_on", 0), short("open_drawer", 0)]
     path = run(RunOptions(policy="uniform", suite=SUITE, executor="serial", out=tmp_path / "run"), specs, Silent()).path
     checked = verify(path, executor="serial", expand=lambda suite: specs)
-    assert all(v.differences == () for v in checked.verdicts) and checked.differences == ()
+    assert all(v.is_confirmed for v in checked.verdicts) and checked.differences == ()
 
     def nudge(trace: Trace) -> Trace:
         actions = trace.actions.copy()
@@ -388,7 +388,7 @@ def test_a_real_run_is_confirmed_and_a_changed_action_is_found(tmp_path: Path) -
     file = path / "traces" / f"{digest}.npz"
     file.write_bytes(trace_to_bytes(nudge(trace_from_bytes(file.read_bytes()))))
     found = {v.result.digest: v for v in verify(path, executor="serial", expand=lambda suite: specs).verdicts}
-    assert found[specs[1].digest()].differences == ()
+    assert found[specs[1].digest()].is_confirmed
     told = differences(found[digest])
     assert {"actions", "facts", "final_state"} <= set(told) and "first differs after action 11" in told["facts"]
 
@@ -407,7 +407,7 @@ def test_a_run_with_a_safety_filter_is_verified_without_it(tmp_path: Path, mode:
     else:
         clips = results[0].measures["safety_clips"]
         assert clips is not None and clips > 0 and results[0].measures["safety_stops"] == 0.0
-    assert all(v.differences == () for v in verdicts(path).values())
+    assert all(v.differences == () and not v.error for v in verdicts(path).values())
     digest = next(r.digest for r in results.values() if r.seed == 0)
     frames = film(Store.open(path), digest, tmp_path / "film.gif", make_world=fakes.make_world)
     assert frames == results[0].steps + 1

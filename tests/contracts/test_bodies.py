@@ -86,7 +86,8 @@ def check_that_stored_actions_give_the_same_episode(world: Any, task: str, body:
     stored = trace_from_bytes(trace_to_bytes(played.trace), "memory")
     assert stored.spec.digest() == spec.digest() == EpisodeSpec.from_json(spec.to_json()).digest()
     other = make_world(WorldOptions(render=False))
-    assert compare(played.result, stored, again(other, stored).play()).differences == ()
+    verdict = compare(played.result, stored, again(other, stored).play())
+    assert verdict.differences == () and verdict.is_confirmed
     other.close()
 
 
