@@ -28,7 +28,7 @@ _ITS_OWN = (ActionsEnded, BadAction, BadData, BadSpec, UnknownName)
 
 
 def of_this_machine(error: ErrorRecord | None) -> str:
-    """Returns what went wrong with a simulation that says nothing of what is stored: a folder that may not be written, no GL; "" where it was none."""
+    """Returns what went wrong with a simulation and says nothing of what is stored: a folder that may not be written, no GL; "" where it was none."""
     return "" if error is None or error.type in {cause.__name__ for cause in _ITS_OWN} else f"{error.type}: {error.message}"
 
 
