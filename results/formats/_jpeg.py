@@ -2,23 +2,28 @@
 
 JPEG has quality 95 and a colour for every pixel: halved colours (4:2:0) smear small things of strong colour, and save a fifth (of views of 256 x 256,
 38.7 kB and 40.7 dB against 30.5 kB and 36.7 dB). Depth is PNG of 16 bits, without a loss.
+
+PNG in colour is by FFmpeg, which predicts each row from the one above: such a view takes 1.1 ms and 33 kB, by Pillow at its fastest 2.4 ms and 34 kB.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, MissingPackage
+from vlagym.results.formats import _video
 
 QUALITY = 95
 _FULL_COLOUR = 0
 """Pillow's word for 4:4:4."""
 _PNG_LEVEL = 1
+_PNG_OPTIONS = {"pred": "up", "compression_level": str(_PNG_LEVEL)}
 
 
 def encode_jpeg(images: NDArray[np.uint8]) -> list[bytes]:
@@ -29,6 +34,20 @@ def encode_jpeg(images: NDArray[np.uint8]) -> list[bytes]:
     """
     image = _pillow()
     return [_saved(image.fromarray(frame), "JPEG", quality=QUALITY, subsampling=_FULL_COLOUR) for frame in images]
+
+
+def encode_png(images: NDArray[np.uint8]) -> list[bytes]:
+    """Returns each of `(T, h, w, 3)` RGB images as a PNG.
+
+    Raises:
+      MissingPackage: Without PyAV.
+    """
+    av = _video.pyav()
+    encoder = av.CodecContext.create("png", "w")
+    _, encoder.height, encoder.width, _ = images.shape
+    encoder.pix_fmt, encoder.time_base, encoder.options, encoder.thread_count = "rgb24", Fraction(1), _PNG_OPTIONS, 1
+    frames = [av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24") for image in images]
+    return [bytes(packet) for frame in (*frames, None) for packet in encoder.encode(frame)]
 
 
 def encode_depth(images: NDArray[np.uint16]) -> list[bytes]:

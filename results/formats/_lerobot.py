@@ -13,7 +13,7 @@ Row t is what was seen before action t, and action t; its timestamp is t / fps.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from vlagym.envs.errors import BadData, MissingPackage
 from vlagym.envs.types import ActionSpec
 from vlagym.results.demonstration import DatasetInfo, Demonstration, check_demonstration
 from vlagym.results.format import FIELDS, Part
-from vlagym.results.formats import _sidecar, _video
+from vlagym.results.formats import _jpeg, _sidecar, _video
 from vlagym.results.formats._staging import store_part
 from vlagym.results.formats._statistics import Histogram, Statistics
 from vlagym.results.formats._vectors import vector
@@ -176,7 +176,7 @@ def _write_part(folder: Path, flavour: Flavour, info: DatasetInfo, d: Demonstrat
             else:
                 _video.encode(folder / f"{feature}.mp4", images, fps)
         else:
-            columns[feature] = [{"bytes": png, "path": f"frame-{i:06d}.png"} for i, png in enumerate(_pngs(images))]
+            columns[feature] = [{"bytes": png, "path": f"frame-{i:06d}.png"} for i, png in enumerate(_jpeg.encode_png(images))]
     columns |= {
         flavour.state: state.values,
         flavour.action: d.actions,
@@ -191,19 +191,6 @@ def _write_part(folder: Path, flavour: Flavour, info: DatasetInfo, d: Demonstrat
     told = {"instruction": d.instruction, "num_rows": steps, "state_names": list(state.names)}
     (folder / "episode.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
     _sidecar.write_part(folder, d)
-
-
-def _pngs(images: NDArray[np.uint8]) -> Iterator[bytes]:
-    import io
-
-    try:
-        from PIL import Image
-    except ImportError as missing:
-        raise MissingPackage("a format that stores single images needs: pip install 'vlagym[data]'") from missing
-    for image in images:
-        file = io.BytesIO()
-        Image.fromarray(image).save(file, "png", compress_level=1)  # a third of the time of level 6, and a tenth larger
-        yield file.getvalue()
 
 
 def _arrays(columns: Mapping[str, Any], wanted: Any) -> dict[str, Any]:

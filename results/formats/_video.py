@@ -86,7 +86,7 @@ def encode(at: Path, images: NDArray[np.uint8], fps: int) -> None:
       OSError: If the disk is full.
       MissingPackage: Without PyAV.
     """
-    av = _av()
+    av = pyav()
     _, height, width, _ = images.shape
     thinned = _conversion(av, PIXEL_FORMAT, interpolation=_AREA)
     with _coding(at, "written"), av.open(str(at), "w", format="mp4") as container:
@@ -111,7 +111,7 @@ def join(at: Path, sources: Sequence[Path], fps: int) -> None:
       BadData: If a source is damaged.
       OSError: If the disk is full.
     """
-    av = _av()
+    av = pyav()
     with _coding(at, "joined"), av.open(str(at), "w", format="mp4") as container:
         target: Any = None
         written = 0
@@ -140,7 +140,7 @@ def can_copy(clip: Clip, shape: tuple[int, int, int], fps: int) -> bool:
     Raises:
       BadData: If the video is damaged.
     """
-    with _coding(clip.file, "read"), _av().open(str(clip.file)) as video:
+    with _coding(clip.file, "read"), pyav().open(str(clip.file)) as video:
         context = video.streams.video[0].codec_context
         is_same = (context.name, context.pix_fmt, context.height, context.width, 3) == (CODEC, PIXEL_FORMAT, *shape)
         return is_same and clip.fps == fps and bool(_packets(video, clip))
@@ -153,7 +153,7 @@ def copy(at: Path, clip: Clip, fps: int) -> None:
       BadData: If it is none that can be copied.
       OSError: If the disk is full.
     """
-    av = _av()
+    av = pyav()
     with _coding(clip.file, "copied"), av.open(str(clip.file)) as video, av.open(str(at), "w", format="mp4") as container:
         packets = _packets(video, clip)
         if not packets:
@@ -195,7 +195,7 @@ def num_frames(at: Path) -> int:
     Raises:
       BadData: If it is damaged.
     """
-    with _coding(at, "read"), _av().open(str(at)) as video:
+    with _coding(at, "read"), pyav().open(str(at)) as video:
         return int(video.streams.video[0].frames)
 
 
@@ -213,7 +213,7 @@ def decode(at: Path, start_s: float, count: int, fps: float) -> NDArray[np.uint8
       MissingPackage: Without PyAV.
     """
     found: list[NDArray[np.uint8]] = []
-    av = _av()
+    av = pyav()
     with _coding(at, "read"), av.open(str(at)) as video:
         stream = video.streams.video[0]
         coloured = _conversion(av, "rgb24")
@@ -251,12 +251,17 @@ def _conversion(av: Any, pixel_format: str, **how: Any) -> Callable[[Any], Any]:
 
 
 def _parameters(at: Path) -> tuple[Any, ...]:
-    with _coding(at, "read"), _av().open(str(at)) as video:
+    with _coding(at, "read"), pyav().open(str(at)) as video:
         context = video.streams.video[0].codec_context
         return context.name, context.width, context.height, context.pix_fmt, bytes(context.extradata or b"")
 
 
-def _av() -> Any:
+def pyav() -> Any:
+    """Returns the package av.
+
+    Raises:
+      MissingPackage: Without PyAV.
+    """
     try:
         import av
     except ImportError as missing:
