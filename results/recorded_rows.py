@@ -42,6 +42,12 @@ class Rows:
             self._columns.setdefault(name, []).append(value)
         self.num_steps += 1
 
+    def check_joints(self, joints: NDArray[np.float32]) -> None:
+        """Raises BadData unless there are as many joints as in the steps before."""
+        if self.num_steps and joints.shape != (before := self._columns[_vectors.JOINTS][0].shape):
+            told = f"joint_positions has {joints.size} numbers, and in the steps before it had {before[0]}"
+            raise BadData(f"step {self.num_steps}: {told}")
+
     def columns(self) -> dict[str, NDArray[Any]]:
         """Returns each array with a row a step; there must have been one."""
         return {name: np.stack(rows) for name, rows in self._columns.items()}
@@ -134,8 +140,11 @@ def numbers(name: str, value: ArrayLike, step: int, sizes: tuple[int, ...] = ())
         array = np.atleast_1d(np.array(value, np.float32))
     except (TypeError, ValueError) as error:
         raise BadData(f"step {step}: {name} is no array of numbers: {error}") from error
-    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
-        raise BadData(f"step {step}: {name} has shape {array.shape} and must be a vector of finite numbers")
+    if array.ndim != 1 or not array.size:
+        raise BadData(f"step {step}: {name} has shape {array.shape} and must be a vector of numbers")
+    if not np.isfinite(array).all():
+        bad = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise BadData(f"step {step}: {name} has {array[bad]} as its number {bad}; all must be finite")
     if sizes and array.size not in sizes:
         raise BadData(f"step {step}: {name} has {array.size} numbers and must have {' or '.join(map(str, sizes))}")
     return array

@@ -139,9 +139,9 @@ class Recording:
           timestamp: Of the observation, in s; without one step t was at t / rate_hz.
 
         Raises:
-          BadData: If no episode is under way, or something has another shape, type or unit than it must. The episode is as before. The first step
-            of an episode is refused if the format has no place for what it holds, if the dataset cannot be written where it should be, or if the
-            episodes before held something else.
+          BadData: If no episode is under way, something has another shape or type than it must, or displacements or a gripper are out of range. The
+            episode is as before. The first step of an episode is refused if the format has no place for what it holds, if the dataset cannot be
+            written where it should be, or if the episodes before held something else.
         """
         if self._episode is None:
             raise BadData("no episode is under way: call start(sentence) before the first step")
@@ -149,6 +149,7 @@ class Recording:
         row: dict[str, NDArray[Any]] = {f"rgb/{camera}": recorded_rows.image(camera, image, t) for camera, image in rgb.items()}
         row |= {f"depth/{camera}": recorded_rows.depth(camera, image, t) for camera, image in (depth or {}).items()}
         row["joint_pos_rad"] = recorded_rows.numbers("joint_positions", joint_positions, t)
+        self._episode.rows.check_joints(row["joint_pos_rad"])
         row |= recorded_rows.poses(ee_pose, t) | recorded_rows.openings(gripper_opening_m, t)
         row |= recorded_rows.further(proprio, row, t)
         if (delta_joint_positions is None) != (gripper_command is None):

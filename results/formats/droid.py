@@ -39,7 +39,7 @@ _LAYOUT = Layout(name="droid", says=_SAYS, images="observations/rgb/", depth="ob
 FORMAT = make_format(_LAYOUT)
 
 
-def load_episode(path: Path, index: int) -> dict[str, Any]:
+def load_episode(path: str | Path, index: int) -> dict[str, Any]:
     """Returns an episode of a folder as the nested dict above.
 
     Args:
@@ -50,6 +50,7 @@ def load_episode(path: Path, index: int) -> dict[str, Any]:
       NoDataset: If there is no such folder.
       BadData: If it is damaged, or has no episode of this number.
     """
+    path = Path(path)
     if not (path / INDEX).is_file():
         raise no_dataset(path, INDEX)
     with Reader(path, _LAYOUT) as reader:

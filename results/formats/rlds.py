@@ -74,8 +74,8 @@ class _Libero:
             if tuple((c.convention, c.size) for c in spec.components) == _ACTION:
                 return name
         raise BadData(
-            f"the format rlds tells motion as displacements of the hand, and the dataset as {told(info)}: demonstrate with --control ee_delta, or "
-            "store it in another format"
+            f"the format rlds tells motion as displacements of the hand, and the dataset as {told(info)}: demonstrate with --control ee_delta, "
+            "record with action=ActionSpec(…) of that convention, or store it in another format"
         )
 
     def columns(self, demonstration: Demonstration, info: DatasetInfo) -> list[Column]:

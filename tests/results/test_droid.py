@@ -35,7 +35,7 @@ def write(path: Path, info: DatasetInfo, *demonstrations: Demonstration) -> Path
 
 def test_the_episode_dict(traces: ModuleType, tmp_path: Path) -> None:
     info, d = in_joints(traces, extra={"episode_id": "kitchen-7"})
-    episode = droid.load_episode(write(tmp_path / "set", info, d), 0)
+    episode = droid.load_episode(str(write(tmp_path / "set", info, d)), 0)
     assert set(episode) == {"episode_id", "language_instruction", "success", "observations", "actions"}
     assert (episode["episode_id"], episode["language_instruction"], episode["success"]) == ("kitchen-7", "put the mug on the plate", True)
     seen, done = episode["observations"], episode["actions"]
