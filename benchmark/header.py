@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +30,8 @@ _SELDOM = ("normalisation", "clip", "sticky_steps", "history")
 _OTHERS = ("vlagym", "mujoco", "numpy", "gymnasium", "gymnasium-robotics", "mujoco-menagerie", "torch", "dm_control", "mink", "daqp")
 _PACKAGES = (*_OTHERS, *PACKAGES_OF_IMAGES)
 """Those whose version may matter to whoever repeats a run; absent ones are left out."""
+_OF_DATASETS = ("av", "pyarrow", "h5py", "pillow")
+"""Those that write datasets."""
 QUERY_LEFT_OUT = "query_left_out"
 """Key of a header's policy whose address has a query, which may hold a key and is stored nowhere: it has to be said again to go on."""
 
@@ -37,12 +40,19 @@ def packages() -> dict[str, str]:
     """Returns the installed versions. Imports none of them."""
     import vlagym
 
-    found = {"python": platform.python_version(), "vlagym": vlagym.__version__}
-    for name in _PACKAGES:
-        try:
-            found.setdefault(name, metadata.version(name))
-        except metadata.PackageNotFoundError:
-            continue
+    return {"python": platform.python_version(), "vlagym": vlagym.__version__} | _versions(_PACKAGES)
+
+
+def packages_of_datasets() -> dict[str, str]:
+    """Returns the installed versions, and those of what writes datasets. Imports none of them."""
+    return packages() | _versions(_OF_DATASETS)
+
+
+def _versions(names: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
     return found
 
 

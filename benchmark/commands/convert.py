@@ -34,7 +34,7 @@ def main(args: Sequence[str]) -> int:
 
     from vlagym.benchmark.collecting.disk import Room
     from vlagym.benchmark.commands.demo import format_of
-    from vlagym.benchmark.header import packages
+    from vlagym.benchmark.header import packages_of_datasets
     from vlagym.results.conversion import Conversion, ConversionOptions
 
     wanted = ConversionOptions(
@@ -45,7 +45,7 @@ def main(args: Sequence[str]) -> int:
         successes_only=options.successes_only,
         state=options.state,
         validation=options.validation,
-        told={"command": ["vlagym", "convert", *args], "packages": packages()},
+        told={"command": ["vlagym", "convert", *args], "packages": packages_of_datasets()},
     )
     with Conversion(wanted) as conversion:
         with console.Progress(conversion.num_source, f"looking at {options.source.name}") as progress:

@@ -114,7 +114,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--quality", default="fast", help="of the images: fast (default), medium or high")
     parser.add_argument("--look", default="auto", help="of the robot: auto (default) or one of its looks")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: the usable cores; 1 plays in this process")
-    parser.add_argument("--format", metavar="F", help="a name of `vlagym list formats`; by default that of the suffix of --out, else hdf5")
+    parser.add_argument("--format", metavar="F", help="a name of `vlagym list formats`; by default that of the suffix of --out")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="the dataset: a file, or a folder, as the format has it")
     parser.add_argument("--no-card", action="store_true", help="makes no data card of the dataset: see `vlagym card`")
     parser.add_argument("--json", action="store_true", help="prints the yield of each task, and where the dataset lies, as JSON")
@@ -253,10 +253,10 @@ def _equal_images(options: Namespace, cameras: Sequence[str]) -> Mapping[str, Sh
 
 
 def format_of(name: str | None, out: Path) -> str:
-    """Returns the format that was named, or the one whose files end like `out`; a name that ends in nothing known is a file of hdf5.
+    """Returns the format that was named, or the one whose files end like `out`.
 
     Raises:
-      BadData: If the path has the suffix of another format, or none where the format is a file.
+      BadData: If the path has the suffix of another format, or none was named and it has none that is known.
     """
     from vlagym.results.format import Format
 
@@ -265,9 +265,11 @@ def format_of(name: str | None, out: Path) -> str:
     if name is None:
         if out.suffix in suffixes:
             return suffixes[out.suffix]
-        if out.suffix or not (folders := [found for found, fmt in formats.items() if not fmt.suffix]):
+        if out.suffix == ".h5":
             return "hdf5"
-        raise BadData(f"{out} has no suffix, so it is a folder: say which, --format {' | '.join(folders)}; or a file: {', '.join(suffixes)}")
+        what = f"ends in {out.suffix}, which is no file that is written here" if out.suffix else "has no suffix, so it is a folder"
+        folders = " | ".join(found for found, fmt in formats.items() if not fmt.suffix)
+        raise BadData(f"{out} {what}: say which folder it is to be, --format {folders}; or end it in {' or '.join(suffixes)}")
     catalog.known("format", name)
     wanted: Format = catalog.load("format", name)
     if out.suffix in suffixes and suffixes[out.suffix] != name and wanted.suffix != out.suffix:

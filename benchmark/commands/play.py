@@ -69,7 +69,7 @@ def _parse(args: Sequence[str]) -> Namespace:
     )
     parser.add_argument("--task", required=True, metavar="T", help="what is played; `vlagym list tasks`")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="the dataset: a file, or a folder, as the format has it")
-    parser.add_argument("--format", metavar="F", help="a name of `vlagym list formats`; by default that of the suffix of --out, else hdf5")
+    parser.add_argument("--format", metavar="F", help="a name of `vlagym list formats`; by default that of the suffix of --out")
     parser.add_argument("--finish", action="store_true", help="plays nothing: makes the dataset whole of what was saved, and ends")
     parser.add_argument("--robot", metavar="R", help="instead of the first that the task names")
     parser.add_argument("--base", metavar="B", help="what carries the robot: fixed, planar or legs")

@@ -13,7 +13,7 @@ from vlagym.benchmark.collecting.demonstrator import size_of
 from vlagym.benchmark.collecting.disk import SPARE_BYTES
 from vlagym.benchmark.collecting.ledger import fingerprint, read_list, write_line
 from vlagym.benchmark.collecting.options import Attempt, DemoOptions, check, held_out
-from vlagym.benchmark.header import packages
+from vlagym.benchmark.header import packages_of_datasets
 from vlagym.envs import arithmetic, catalog
 from vlagym.envs.catalogues import CORE
 from vlagym.envs.errors import BadData, Unsatisfiable, VlagymError
@@ -221,7 +221,7 @@ def _info(options: DemoOptions, spec: EpisodeSpec) -> DatasetInfo:
         images={camera: ImagePreprocessing(crop=s.crop, size=s.size) for camera, s in options.images.items()},
         provenance={
             "command": list(options.command),
-            "packages": packages(),
+            "packages": packages_of_datasets(),
             "arithmetic": arithmetic.told(),
             "held_out": held_out(options.entries),
             **fingerprint(options, split_digest()),

@@ -53,7 +53,7 @@ def test_the_suffix_says_the_format(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--out", "set"], "has no suffix, so it is a folder: say which, --format"),
+        (["--out", "set"], "has no suffix, so it is a folder: say which folder it is to be, --format"),
         (["--format", "npy", "--out", "set"], "no format is called 'npy'. Did you mean npz?"),
         (["--format", "npz", "--out", "set.hdf5"], "ends like a file of hdf5, and --format is npz: give it another name"),
         (["--format", "rlds", "--out", "My-Set"], "a dataset of TFDS is called as its folder, in small letters"),
