@@ -10,18 +10,20 @@ from functools import partial
 from typing import NamedTuple
 
 from vlagym.benchmark.collecting import motion
-from vlagym.benchmark.collecting.demonstrator import Demonstrator, Made
+from vlagym.benchmark.collecting.demonstrator import Demonstrator, Made, control_for
 from vlagym.benchmark.collecting.disk import CannotStore, Room, make_folder
 from vlagym.benchmark.collecting.ledger import begin_list, fingerprint, read_list, write_line
 from vlagym.benchmark.collecting.options import Attempt, DemoOptions, DemoReport, FindUnseen, check, check_names, held_out
 from vlagym.benchmark.entry import named
+from vlagym.benchmark.episode import Connections, WorldOptions
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
-from vlagym.benchmark.header import packages
+from vlagym.benchmark.header import packages_of_datasets
 from vlagym.envs import arithmetic, catalog
-from vlagym.envs.errors import BadData, VlagymError
+from vlagym.envs.errors import BadData, ConventionMismatch, VlagymError
 from vlagym.envs.split import digest as split_digest
 from vlagym.envs.types import ActionSpec, EpisodeSpec, SensorSpec
 from vlagym.policies.foreign import without_query
+from vlagym.policies.loading import load_policy
 from vlagym.results.demonstration import DatasetInfo, ImagePreprocessing
 from vlagym.results.format import DatasetWriter, Format, NoDataset, Part
 
@@ -98,6 +100,7 @@ class Collection:
         Raises:
           BadData: If the dataset that is there was made with another control, other images or another stride, the disk has too little room or may
             not be written to, or a task has no success in `patience` tries. What was collected is kept.
+          ConventionMismatch: If who demonstrates does not fit the environments; before anything is written.
         """
         options = self._options
         if not self._jobs and self._is_finished():
@@ -106,7 +109,10 @@ class Collection:
         schedule = Schedule(self._jobs)
         make_folder(options.out.parent)
         room.check(self._expected(schedule))
-        info = self._info = self._info or _info_of(options, self._jobs or self._all_jobs())
+        specs = _specs_of(options, self._jobs or self._all_jobs())
+        if self._jobs:
+            _check_conventions(options, specs)
+        info = self._info = self._info or (_info(options, specs) if specs else None)
         crew = Crew(make=partial(Demonstrator, options, info), workers=max(1, min(options.workers, len(self._jobs))))
         executor: Executor = catalog.load("executor", options.executor)
         with contextlib.ExitStack() as stack:
@@ -234,6 +240,16 @@ def _info_of(options: DemoOptions, jobs: list[Job]) -> DatasetInfo | None:
     """Returns what holds for all demonstrations, from an episode of each entry; None where no seed gives one.
 
     Raises:
+      BadData: As `_specs_of`.
+    """
+    specs = _specs_of(options, jobs)
+    return _info(options, specs) if specs else None
+
+
+def _specs_of(options: DemoOptions, jobs: list[Job]) -> list[EpisodeSpec]:
+    """Returns an episode of each entry of which some seed gives one.
+
+    Raises:
       BadData: If entries are controlled in different conventions, or their episodes cannot be recorded as they are to be.
     """
     specs: dict[int, EpisodeSpec] = {}
@@ -242,8 +258,6 @@ def _info_of(options: DemoOptions, jobs: list[Job]) -> DatasetInfo | None:
         if index not in specs:
             with contextlib.suppress(VlagymError):  # the worker that meets this seed says why it gives no episode
                 specs[index] = options.entries[index].sample(seed, options.sample)
-    if not specs:
-        return None
     found = list(specs.values())
     for spec in found:
         _check_recordable(spec, options)
@@ -252,7 +266,23 @@ def _info_of(options: DemoOptions, jobs: list[Job]) -> DatasetInfo | None:
             f"a dataset has one action convention, and these {len(found)} entries have several. Collect each kind into one of its own, with the same "
             f"options and: {'; or '.join(_kinds(found))}"
         )
-    return _info(options, found)
+    return found
+
+
+def _check_conventions(options: DemoOptions, specs: list[EpisodeSpec]) -> None:
+    """Raises ConventionMismatch if who demonstrates and an environment do not fit: nothing was written yet, and no seed would give anything.
+
+    An episode that does not start costs itself later, as every other one that fails.
+    """
+    with contextlib.closing(load_policy(options.policy)) as policy, contextlib.closing(options.make_world(WorldOptions(render=False))) as world:
+        connections = Connections(policy.spec)
+        for spec in specs:
+            try:
+                connections.of(motion.under_control(spec, control_for(spec, policy.spec.controls)), world)
+            except ConventionMismatch:
+                raise
+            except VlagymError:
+                continue
 
 
 def _check_recordable(spec: EpisodeSpec, options: DemoOptions) -> None:
@@ -284,7 +314,7 @@ def _info(options: DemoOptions, specs: list[EpisodeSpec]) -> DatasetInfo:
         frame_stride=options.frame_stride,
         provenance={
             "command": [without_query(word) for word in options.command],
-            "packages": packages(),
+            "packages": packages_of_datasets(),
             "arithmetic": arithmetic.told(),
             "held_out": held_out(options.entries),
             **fingerprint(options, split_digest()),

@@ -133,9 +133,15 @@ class Entry:
           UnknownName: If a task, robot, catalogue, arena, layout, level, rig, base or axis does not exist.
           BadData: If an outsider's does not import, the base is one that the task does not run on or the robot has not, or the rig is one of
             another robot.
+          BadSpec: If the robot cannot do the task.
         """
         catalog.known("task", self.task)
         catalog.known("robot", self.body)
+        definition = catalog.load("task", self.task)
+        if self.body not in definition.robots:
+            from vlagym.envs.sampling import check_body
+
+            check_body(self.task, definition, self.body)
         if self.catalogue not in catalogue_names():
             raise unknown_name("catalogue", self.catalogue, catalogue_names())
         arenas, levels = [*arena_names(), *ARENA_WORDS], [*LEVELS, "mixed"]

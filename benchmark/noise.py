@@ -31,8 +31,13 @@ class Noise:
     sigma: float = 0.03
     """Of what is added to each step besides, as a share of full scale."""
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is disturbed: what is executed is the label."""
+        return self.sigma == 0.0 and (self.burst_probability == 0.0 or self.burst_sigma == 0.0)
 
-QUIET = Noise(burst_probability=0.0, sigma=0.0)
+
+QUIET = Noise(burst_probability=0.0, burst_sigma=0.0, sigma=0.0)
 
 
 def perturbation(noise: Noise, spec: ActionSpec, rng: np.random.Generator) -> Perturb:

@@ -11,7 +11,7 @@ from typing import Any
 from vlagym.benchmark.entry import FIRST_DEMO_SEED, FIRST_SEASON_SEED, Entry, Portion, Sample, named, sample_episode
 from vlagym.benchmark.executor import one_thread_each
 from vlagym.benchmark.rig import NO_RIG
-from vlagym.envs.errors import BadData, UnknownName, unknown_name
+from vlagym.envs.errors import BadData, BadSpec, UnknownName, unknown_name
 from vlagym.envs.types import EpisodeSpec, sha, stream
 
 _SEASON_SEEDS = 1_000_000_000_000
@@ -87,6 +87,7 @@ class Suite:
         Raises:
           UnknownName: If a task, robot, catalogue, arena, layout, level, rig or axis does not exist.
           BadData: If an outsider's does not import, or a seed is one that demonstrations are made of.
+          BadSpec: If a robot cannot do a task.
         """
         self.check_names()
         for entry in self.entries:
@@ -108,11 +109,12 @@ class Suite:
         Raises:
           UnknownName: If a task, robot, catalogue, arena, layout, level or axis does not exist.
           BadData: If an outsider's does not import.
+          BadSpec: If a robot cannot do a task.
         """
         for index, entry in enumerate(self.entries, 1):
             try:
                 entry.check_names()
-            except (BadData, UnknownName) as error:
+            except (BadData, BadSpec, UnknownName) as error:
                 raise type(error)(f"{self.name}, entry {index} ({entry.task}): {error}") from error
         return self
 

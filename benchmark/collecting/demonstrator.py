@@ -19,7 +19,7 @@ from vlagym.benchmark.collecting.sentences import paraphrases
 from vlagym.benchmark.collecting.tape import Rewindable, Tape
 from vlagym.benchmark.episode import Connections, WorldOptions, asking
 from vlagym.benchmark.executor import Job, LocalPort, Port
-from vlagym.benchmark.noise import QUIET, perturbation
+from vlagym.benchmark.noise import perturbation
 from vlagym.benchmark.recorder import Recorder
 from vlagym.benchmark.rollout import Decide, Decision, Perturb, Rollout, Watch
 from vlagym.benchmark.stored import STORED, ActionsEnded
@@ -62,7 +62,11 @@ class _Take:
 
     @property
     def is_kept_if_successful(self) -> bool:
-        return self.rollout.ended_by == "goal"
+        return self.rollout.ended_by == SUCCESS
+
+    @property
+    def is_whole_failure(self) -> bool:
+        return self.rollout.ended_by in _WHOLE_FAILURES
 
 
 class Demonstrator:
@@ -95,12 +99,12 @@ class Demonstrator:
         spec = entry.sample(seed, options.sample)
         if not options.allow_unseen:
             _refuse_unseen(spec, options.find_unseen(spec, places=entry.catalogue != CORE))
-        take = self._second(self._first(spec), spec.control)
+        take = self._second(self._first(spec), spec.control, translates_failures=options.keep_failures)
         ended_by, error, how = take.rollout.ended_by, take.rollout.error, str(take.rollout.ended_by)
         if error is not None and error.type == ActionsEnded.__name__:
             how, error = f"not when it was played again: {error.message}", None  # the same would come of another try
         played_s = options.clock()
-        is_kept = ended_by == SUCCESS or (options.keep_failures and ended_by in _WHOLE_FAILURES)
+        is_kept = take.is_kept_if_successful or (options.keep_failures and take.is_whole_failure)
         part, num_bytes, rendered_s = None, 0, played_s
         if is_kept:
             demonstration = self._demonstration(take)
@@ -126,7 +130,7 @@ class Demonstrator:
 
         Nothing is rendered or stored. Of an episode that cannot be played there are no rows.
         """
-        take = self._second(self._first(spec), spec.control)
+        take = self._second(self._first(spec), spec.control, translates_failures=True)
         nothing = np.zeros((0, spec.control.size), np.float32)
         return np.array([*take.labels], np.float32) if take.labels else nothing, np.array([*take.executed], np.float32) if take.executed else nothing
 
@@ -141,15 +145,18 @@ class Demonstrator:
         spec = motion.under_control(spec, control_for(spec, self._policy.spec.controls))
         decide = asking(LocalPort(self._policy, _SLOT), self._policy.spec, spec)
         noise = self._options.noise
-        disturb = None if noise == QUIET else perturbation(noise, spec.control, stream(spec.seed, "demo", "noise", spec.digest()))
+        disturb = None if noise.is_quiet else perturbation(noise, spec.control, stream(spec.seed, "demo", "noise", spec.digest()))
         pipeline = self._connections.of(spec, self._world)
         return self._played(spec, decide, pipeline, declared(self._policy.spec), disturb, None)
 
-    def _second(self, take: _Take, control: ActionSpec) -> _Take:
-        """Plays an episode again where its actions are to be others than those that were played: without idle ones, then in another convention."""
+    def _second(self, take: _Take, control: ActionSpec, *, translates_failures: bool) -> _Take:
+        """Plays an episode again where its actions are to be others than those that were played: without idle ones, then in another convention.
+
+        Failures keep their idle actions: without them most would not come to the same end.
+        """
         if self._options.filter_noops and take.is_kept_if_successful:
             take = self._busy(take)
-        if take.spec.control != control and take.is_kept_if_successful:
+        if take.spec.control != control and (take.is_kept_if_successful or (translates_failures and take.is_whole_failure)):
             labels, executed = np.stack(take.labels), np.stack(take.executed)
             labels, executed = translated(take.spec, control, (labels, executed), take.wanted, take.tape.commanded)
             take = self._again(motion.under_control(take.spec, control), labels, executed, take.stages)
@@ -207,7 +214,7 @@ class Demonstrator:
         }
         return take.recorder.demonstration(
             seen,
-            is_success=rollout.ended_by == "goal",
+            is_success=rollout.ended_by == SUCCESS,
             commands=commands,
             stages=stages_of(take.stages),
             paraphrases=paraphrases(spec, options.paraphrases),

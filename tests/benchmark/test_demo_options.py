@@ -16,6 +16,7 @@ import collecting
 import fakes
 import pytest
 
+from vlagym.benchmark.cli import main
 from vlagym.benchmark.collecting import disk
 from vlagym.benchmark.collecting.disk import Room
 from vlagym.benchmark.collecting.ledger import fingerprint
@@ -190,8 +191,26 @@ def test_a_list_under_which_nothing_was_kept_binds_nobody(tmp_path: Path) -> Non
 
 def test_the_format_follows_the_suffix_or_is_asked_for(tmp_path: Path) -> None:
     assert demo.format_of(None, tmp_path / "d.hdf5") == "hdf5" and demo.format_of("hdf5", tmp_path / "d.h5") == "hdf5"
+    assert demo.format_of(None, tmp_path / "d.h5") == "hdf5"
     with pytest.raises(VlagymError, match="no format is called 'lerobot_v9'"):
         demo.format_of("lerobot_v9", tmp_path / "d")
+    with pytest.raises(BadData, match=r"d\.npz ends in \.npz, which is no file that is written here: say which folder it is to be, --format .*npz"):
+        demo.format_of(None, tmp_path / "d.npz")
+
+
+# --------------------------------------------------------------------------------------------------------- what could never be collected
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--task", "touch", "--robot", "g1"], "'touch' cannot be done with 'g1'; it can with: panda, jaco"),
+        (["--task", "place_on", "--policy", "minivla", "--control", "joint_position"], "- action joints: the policy does not send it"),
+    ],
+)
+def test_what_no_seed_could_give_is_refused_before_anything_is_written(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", *words, "--episodes", "2", "--image-size", "64", "--workers", "1", "--out", str(tmp_path / "d.hdf5")]) == 2
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_usual_options_leave_the_list_as_it_was(tmp_path: Path) -> None:

@@ -228,7 +228,9 @@ def runs_of(flags: Sequence[bool]) -> list[int]:
 
 
 def test_quiet_changes_nothing() -> None:
-    assert not disturbed(QUIET).any()
+    assert not disturbed(QUIET).any() and QUIET.is_quiet and not Noise().is_quiet
+    for silent in (Noise(sigma=0.0, burst_probability=0.0), Noise(sigma=0.0, burst_sigma=0.0)):
+        assert not disturbed(silent).any() and silent.is_quiet
 
 
 def test_bursts_last_3_to_7_steps_and_push_in_one_direction() -> None:
