@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vlagym.benchmark import cli, console
+from vlagym.benchmark.coverage import Difference
 from vlagym.envs import arithmetic
 from vlagym.envs.errors import BadData
 
@@ -37,17 +38,27 @@ def report(options: argparse.Namespace) -> int:
       options: run (the path), sample, seed, metric, workers, images, rendered and json.
 
     Returns:
-      0 if every demonstration is confirmed, 1 if anything differs, 3 if nothing does and some could not be simulated again.
+      0 if every demonstration is confirmed, 1 if anything differs or the dataset is damaged, 3 if nothing does and some could not be simulated
+      again.
 
     Raises:
-      BadData: As `verify_dataset`, or if a metric was named.
+      NoDataset: If there is none.
+      BadData: If an option makes no sense, or a metric was named.
     """
     from vlagym.benchmark.dataset_verification import verify_dataset
     from vlagym.benchmark.header import usable_cores
     from vlagym.envs import backend
+    from vlagym.results.datasets import open_dataset
+    from vlagym.results.format import NoDataset
 
     if options.metric:
         raise BadData(f"{options.run} is a dataset, which holds no measures: leave out --metric")
+    try:
+        open_dataset(options.run).close()
+    except NoDataset:
+        raise
+    except BadData as error:
+        return _refused(options, str(error))
     backend.choose()
     workers = usable_cores() if options.workers is None else options.workers
     executor = "serial" if workers == 1 else "processes"
@@ -83,6 +94,17 @@ def report(options: argparse.Namespace) -> int:
     console.answer(_table(verdicts))
     console.answer(f"\n{_sum(checked, verdicts)}")
     return status
+
+
+def _refused(options: argparse.Namespace, why: str) -> int:
+    """Answers for a dataset that cannot be opened."""
+    if options.json:
+        told: dict[str, Any] = {"dataset": str(options.run), "format": None, "confirmed": False}
+        told |= {"differences": [Difference("data", why)._asdict()], "demonstrations": []}
+        console.answer(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        console.answer(f"{why}: the dataset is refused ({options.run})")
+    return cli.CHECKS_FAILED
 
 
 def _status(checked: CheckedDataset, verdicts: Sequence[DemonstrationVerdict]) -> int:

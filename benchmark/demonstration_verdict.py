@@ -13,7 +13,7 @@ from vlagym.benchmark.collecting import motion
 from vlagym.benchmark.collecting.options import PARAPHRASES
 from vlagym.benchmark.collecting.sentences import paraphrases
 from vlagym.benchmark.coverage import Difference
-from vlagym.benchmark.noise import QUIET, Noise, perturbation
+from vlagym.benchmark.noise import Noise, perturbation
 from vlagym.benchmark.rollout import Rollout
 from vlagym.benchmark.stored import ActionsEnded
 from vlagym.envs.types import Certificate, EpisodeSpec, from_plain, sha_arrays, stream
@@ -71,6 +71,8 @@ def of_itself(d: Demonstration, info: DatasetInfo) -> list[Difference]:
     if spec.control != info.action:
         ours, theirs = info.action.name, spec.control.name
         out.append(Difference("control", f"the actions of the dataset are {ours!r}, and the spec's {theirs!r}, or of other components"))
+    if info.robot and info.robot != spec.robot:
+        out.append(Difference("robot", f"the dataset is said to be of {info.robot!r}, and the episode is of {spec.robot!r}"))
     if d.certificate is None:
         return [*out, Difference("certificate", "the dataset holds none: nobody can tell whether it runs as it was recorded")]
     for what, found in (("spec", spec.digest()), ("actions", sha_arrays(d.executed_actions))):
@@ -166,7 +168,7 @@ def of_labels(d: Demonstration, provenance: Mapping[str, Any], controls: tuple[s
     spec, told = d.episode, provenance.get("noise")
     noise = None if told is None else from_plain(Noise, told, "the provenance, its noise")
     is_executed = np.array_equal(d.actions, d.executed_actions)
-    if noise is None or noise == QUIET:
+    if noise is None or noise.is_quiet:
         if is_executed or noise is None:
             return [], is_executed  # whoever made the dataset does not say why they differ
         step = _first_row(d.actions, d.executed_actions)

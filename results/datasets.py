@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from vlagym.envs import catalog
@@ -28,9 +29,11 @@ def format_of(path: Path) -> str:
     known = catalog.names("format")
     found = [name for name in known if _load(name).recognises(path)]
     if not found:
-        raise BadData(
-            f"{path} is no dataset of a format that is known here ({', '.join(known)}), or the file by which it would be known is missing or damaged"
-        )
+        telling = _known_by(path)
+        for at in telling:
+            _check_json(at)
+        why = f"{telling[0].relative_to(path)} describes another one" if telling else "the file that would say which it has is missing"
+        raise BadData(f"{path} is no dataset of a format that is known here ({', '.join(known)}): {why}")
     if len(found) > 1:
         raise BadData(f"{path} may be a dataset of the formats {' and '.join(found)}: open it as one of them")
     if path.is_file() and waiting_beside(path):
@@ -39,10 +42,16 @@ def format_of(path: Path) -> str:
 
 
 def is_dataset(path: Path) -> bool:
-    """Returns whether a dataset lies at a path, or waits beside it until it is finished; of a run it returns False."""
+    """Returns whether a dataset lies at a path, damaged or not, or waits beside it until it is finished; of a run it returns False.
+
+    Where nothing lies, it is what the suffix says.
+    """
     if (path / RUN).is_file():
         return False
-    return waiting_beside(path) or any(_load(name).recognises(path) for name in catalog.names("format"))
+    formats = [_load(name) for name in catalog.names("format")]
+    if not path.exists() and path.suffix and path.suffix in {found.suffix for found in formats}:
+        return True
+    return waiting_beside(path) or any(found.recognises(path) for found in formats) or bool(_known_by(path))
 
 
 def open_dataset(path: Path, name: str | None = None) -> DatasetReader:
@@ -63,6 +72,21 @@ def open_dataset(path: Path, name: str | None = None) -> DatasetReader:
 def waiting_beside(path: Path) -> bool:
     """Returns whether demonstrations wait beside a dataset to be listed in it."""
     return _beside(path).is_dir()
+
+
+def _known_by(path: Path) -> list[Path]:
+    """Returns the files of a folder that say what it is, if it is a dataset."""
+    patterns = dict.fromkeys(pattern for name in catalog.names("format") for pattern in _load(name).known_by)
+    return [at for pattern in patterns for at in sorted(path.glob(pattern))]
+
+
+def _check_json(at: Path) -> None:
+    try:
+        json.loads(at.read_bytes())
+    except OSError as error:
+        raise BadData(f"{at}, which says what the dataset is, cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise BadData(f"{at}, which says what the dataset is, is damaged: {error}") from error
 
 
 _GO_ON = "Repeat the command that began it"

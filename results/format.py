@@ -170,6 +170,8 @@ class Format:
     """How it stores images; what is not exact differs a little when it is read back."""
     recognises: Callable[[Path], bool] = nowhere
     """Tells at a glance whether what lies at a path is a dataset of this format, of ours or of others; it raises nothing."""
+    known_by: tuple[str, ...] = ()
+    """Patterns of the files within a folder of which one says what it is: a folder that has it is a dataset, be it damaged."""
     view: Callable[[Path], TrainingView] | None = None
     """Shows what trainers read of a dataset that vlagym wrote; None: they read what is read back, and nothing else.
 

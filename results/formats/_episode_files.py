@@ -97,6 +97,7 @@ def make_format(layout: Layout) -> Format:
         read=read,
         store=store,
         recognises=recognises,
+        known_by=(INDEX,),
         view=lambda path: View(path, (layout.images, layout.depth)),
     )
 

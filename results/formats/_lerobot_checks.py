@@ -46,6 +46,9 @@ def check_episode(folder: Path, number: int, sentences: Any, num_rows: int) -> N
       sentences: Its tasks, as meta/ tells them.
       num_rows: Its length.
     """
+    if num_rows < 0:
+        what = "dataset_from_index or dataset_to_index is wrong"
+        raise BadData(f"{folder}: by meta/episodes the rows of episode {number} end before they begin: {what}")
     if num_rows < 1:
         raise BadData(f"{folder}: episode {number} has {num_rows} rows, and no step is left. Remove it from the dataset")
     if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 import functools
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData
 from vlagym.results.format import NotOurs
-from vlagym.results.formats import _lerobot_reader
+from vlagym.results.formats import _lerobot_reader, _video
 from vlagym.results.formats._lerobot import column, numbers, plain_statistics, pyarrow
 from vlagym.results.formats._lerobot_reader import Index, camera_of
 from vlagym.results.formats._sidecar import sidecar_of
@@ -30,6 +31,16 @@ _CODED: Mapping[str, tuple[float, float]] = {"mean": (0.03, 0.03), "std": (0.15,
 _LEVEL = 1 / 255
 """Of images: between two of them a quantile is interpolated."""
 _STATS = "stats/"
+_SAME_TIME_S = 1e-6
+"""Times within a video are whole numbers of frames by their rate, in float64."""
+
+
+class _Row(NamedTuple):
+    """Of meta/episodes."""
+
+    values: Mapping[str, Any]
+    lies: Mapping[str, int]
+    """Where: the numbers of its chunk and its file."""
 
 
 class View:
@@ -55,6 +66,7 @@ class View:
         self._starts = np.concatenate([[0], np.cumsum([place.num_rows for place in found.places])])
         self._features: dict[str, Any] = dict(self._info["features"])
         self._pictures = {name for name, feature in self._features.items() if feature["dtype"] in ("video", "image")}
+        self._videos = {name for name in self._pictures if self._features[name]["dtype"] == "video"}
         self._tasks = _tasks(path)
 
     @property
@@ -97,7 +109,8 @@ class View:
         episodes, frames = len(self._places), int(self._starts[-1])
         sentences = {sentence for place in self._places for sentence in place.sentences}
         wanted = {"total_episodes": episodes, "total_frames": frames, "total_tasks": len(self._tasks), "splits": {"train": f"0:{episodes}"}}
-        for key, value in wanted.items():
+        derived = {"total_videos": episodes * len(self._videos), "total_chunks": -(-episodes // int(self._info["chunks_size"]))}
+        for key, value in (wanted | {name: value for name, value in derived.items() if name in self._info}).items():
             if self._info.get(key) != value:
                 yield f"{_INFO} says {key} {self._info.get(key)}, and it is {value}"
         if set(self._tasks.values()) != sentences or len(self._tasks) != len(sentences):
@@ -106,6 +119,7 @@ class View:
             shape, how = list(self._features[name]["shape"]), self._dataset.images.get(camera_of(name))
             if how is None or shape != list(how.shape):
                 yield f"{_INFO} says that images of {name} have the shape {shape}, and they have {None if how is None else list(how.shape)}"
+        yield from self._faults_of_places()
         tallies: dict[str, NumberTally] = {}
         images = _Images()
         for at in dict.fromkeys(place.rows for place in self._places):
@@ -116,6 +130,34 @@ class View:
         whole = _json(self._path / "meta" / "stats.json")
         yield from _between(whole, {name: plain_statistics(found.statistics(), is_image=False) for name, found in tallies.items()}, "meta/stats.json")
         yield from images.faults(whole)
+
+    def _faults_of_places(self) -> Iterator[str]:
+        """Yields where meta/ finds the frames of an episode elsewhere than right after those before it, or says otherwise of its rows."""
+        frames: Counter[Path] = Counter()
+        fps = float(self._info["fps"])
+        for index, place in enumerate(self._places):
+            for name, (at, start_s) in sorted(place.videos.items()):
+                if not abs(start_s - frames[at] / fps) <= _SAME_TIME_S:
+                    begins = f"{frames[at]} frames at {fps:g} Hz lie before it"
+                    yield f"episode {index}: {name} is said to begin at {start_s:.9g} s of {at.name}, and {begins}: {frames[at] / fps:.9g} s"
+                frames[at] += place.num_rows
+        for at, count in frames.items():
+            if at.is_file() and (found := _video.num_frames(at)) != count:  # one that is missing is told by whoever reads the images
+                yield f"{at.relative_to(self._path)} holds {found} frames, and its episodes have {count} rows"
+        for index, row in enumerate(self._rows_of_episodes()):
+            yield from self._faults_of_row(index, row)
+
+    def _faults_of_row(self, index: int, row: _Row) -> Iterator[str]:
+        place, told = self._places[index], row.values
+        ends = {"dataset_from_index": self._starts[index], "dataset_to_index": self._starts[index + 1]}
+        wanted: dict[str, float] = {"episode_index": index, "length": place.num_rows, **ends}
+        wanted |= {f"meta/episodes/{key}": number for key, number in row.lies.items()}
+        for name, (_, start_s) in place.videos.items():
+            wanted[f"videos/{name}/to_timestamp"] = start_s + place.num_rows / float(self._info["fps"])
+        for key, value in wanted.items():
+            said = told.get(key)
+            if not isinstance(said, int | float) or not abs(said - value) <= _SAME_TIME_S:
+                yield f"episode {index}: {key} is told as {said}, and it is {value:.9g}"
 
     def _rows(self, index: int) -> dict[str, NDArray[Any]]:
         place = self._places[index]
@@ -144,11 +186,19 @@ class View:
                 with at.open("rb") as lines:
                     yield from (dict(json.loads(line)["stats"]) for line in lines)
                 return
-            for at in sorted((self._path / "meta" / "episodes").glob("*/*.parquet")):
-                for group in range(len(_groups(at, at.stat().st_mtime_ns))):
-                    yield from (_unfolded(row) for row in _group(at, group, at.stat().st_mtime_ns))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadData(f"{at} is damaged: {error!r}") from error
+        yield from (_unfolded(row.values) for row in self._rows_of_episodes())
+
+    def _rows_of_episodes(self) -> Iterator[_Row]:
+        """Yields the rows of meta/episodes, one after another; none of a version that has none."""
+        for at in sorted((self._path / "meta" / "episodes").glob("*/*.parquet")):
+            try:
+                lies = {key: int(part.rpartition("-")[2]) for key, part in (("chunk_index", at.parent.name), ("file_index", at.stem))}
+                for group in range(len(_groups(at, at.stat().st_mtime_ns))):
+                    yield from (_Row(row, lies) for row in _group(at, group, at.stat().st_mtime_ns))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise BadData(f"{at} is damaged: {error!r}") from error
 
 
 class _Images:

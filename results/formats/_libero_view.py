@@ -77,6 +77,9 @@ class View:
             if said != (next(iter(sentences)) if len(sentences) == 1 else ""):
                 yield f"problem_info says {said!r}, which is not the one sentence of all demonstrations"
             masks = {key: {bytes(name).decode() for name in file[f"mask/{key}"][()]} for key in file.get("mask", ())}
+            strange = sorted(name for names in masks.values() for name in names - set(self._names))
+            if strange:
+                yield f"the masks name demonstrations that are not there: {', '.join(strange[:4])}{' …' if len(strange) > 4 else ''}"
             if {"train", "valid"} <= set(masks):
                 train, valid = masks["train"], masks["valid"]
                 if train & valid or (train | valid) != set(self._names):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vlagym.results.demonstration import Demonstration
 from vlagym.results.format import FIELDS, Format
+from vlagym.results.formats._rlds_features import FEATURES
 from vlagym.results.formats._rlds_reader import Reader, has_schema
 from vlagym.results.formats._rlds_schema import Schema
 from vlagym.results.formats._rlds_view import View
@@ -39,5 +40,6 @@ def make_format(schema: Schema) -> Format:
         holds=frozenset(FIELDS) - {"frame_stride"},
         images="jpeg",
         recognises=lambda path: has_schema(path, schema),
+        known_by=(FEATURES, f"*/{FEATURES}"),
         view=lambda path: View(path, schema),
     )

@@ -10,6 +10,7 @@ from typing import Any
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 """The first bytes of every HDF5 file."""
 _HDF5_SUFFIXES = (".hdf5", ".h5")
+LEROBOT_INFO = ("meta/info.json",)
 
 
 def said(at: Path) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ from vlagym.results.formats._lerobot import Flavour
 from vlagym.results.formats._lerobot_reader import Index, Place, file_of
 from vlagym.results.formats._lerobot_totals import Totals
 from vlagym.results.formats._lerobot_view import View
-from vlagym.results.formats._signs import lerobot_layout
+from vlagym.results.formats._signs import LEROBOT_INFO, lerobot_layout
 from vlagym.results.formats._staging import FolderWriter, adopt
 
 VERSION = "v2.1"
@@ -205,6 +205,7 @@ def format_of(flavour: Flavour) -> Format:
         holds=_lerobot.HOLDS,
         images="h264" if flavour.images == "video" else "exact",
         recognises=functools.partial(recognises, flavour),
+        known_by=LEROBOT_INFO,
         view=lambda path: View(path, index),
     )
 

@@ -27,7 +27,7 @@ from vlagym.results.formats._lerobot import Flavour, Stored
 from vlagym.results.formats._lerobot_reader import Index, Place, file_of
 from vlagym.results.formats._lerobot_totals import Totals
 from vlagym.results.formats._lerobot_view import View
-from vlagym.results.formats._signs import lerobot_layout
+from vlagym.results.formats._signs import LEROBOT_INFO, lerobot_layout
 from vlagym.results.formats._staging import FolderWriter
 
 VERSION = "v3.0"
@@ -293,5 +293,6 @@ FORMAT = Format(
     holds=_lerobot.HOLDS,
     images="h264",
     recognises=lambda path: lerobot_layout(path)[0] == VERSION,
+    known_by=LEROBOT_INFO,
     view=lambda path: View(path, index),
 )

@@ -33,7 +33,7 @@ from vlagym.envs.types import EpisodeSpec, canonical_json, sha_arrays, to_plain
 from vlagym.results.conversion import Conversion, ConversionOptions
 from vlagym.results.datasets import open_dataset
 from vlagym.results.format import Format
-from vlagym.results.formats import _tfrecord
+from vlagym.results.formats import _tfrecord, _video
 from vlagym.results.formats._rlds_example import Example, encode
 
 Capsys = pytest.CaptureFixture[str]
@@ -283,9 +283,9 @@ def test_actions_that_were_cut_off_do_not_end_the_episode(copied: Callable[[str]
 
 
 # ------------------------------------------------------------------------------------------------------------ what trainers read
-def change_column(folder: Path, name: str, change: Callable[[Any], Any]) -> None:
-    """Changes a column of the rows of a LeRobot folder."""
-    at = folder / "data/chunk-000/file-000.parquet"
+def change_column(folder: Path, name: str, change: Callable[[Any], Any], where: str = "data") -> None:
+    """Changes a column of the rows of a LeRobot folder, or of its meta/episodes."""
+    at = folder / where / "chunk-000/file-000.parquet"
     table = parquet.read_table(at)
     field = table.schema.field(name)
     rows = change(np.array(table[name].to_pylist()))
@@ -302,6 +302,73 @@ def test_a_column_that_trainers_read_is_that_of_the_demonstration(copied: Callab
     checked, verdicts = verified(path)
     assert name in whats(verdicts[1]) and not verdicts[1].is_confirmed
     assert any(name in difference.how and "stats.json" in difference.how for difference in checked.differences)
+
+
+_FRONT = "videos/observation.images.front"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        (f"{_FRONT}/from_timestamp", lambda rows: rows + [0.05, 0, 0], "episode 0: observation.images.front is said to begin at 0.05 s of file-000.mp4"),
+        (f"{_FRONT}/from_timestamp", lambda rows: rows - [0, 0.0001, 0], "episode 1: observation.images.front is said to begin at "),
+        (f"{_FRONT}/to_timestamp", lambda rows: rows + [0, 0, 1.0], f"episode 2: {_FRONT}/to_timestamp is told as "),
+        ("length", lambda rows: rows * [1, 0, 1], "episode 1: length is told as 0, and it is "),
+        ("meta/episodes/file_index", lambda rows: rows + 7, "episode 0: meta/episodes/file_index is told as 7, and it is 0"),
+    ],
+)
+def test_where_the_frames_of_an_episode_lie_follows_from_those_before_it(
+    copied: Callable[[str], Path], name: str, change: Callable[[Any], Any], told: str
+) -> None:
+    path = copied("lerobot_v3")
+    assert verified(path, images=False, sample=1)[0].differences == ()
+    change_column(path, name, change, "meta/episodes")
+    differences = verified(path, images=False, sample=1)[0].differences
+    assert {d.what for d in differences} == {"statistics"} and any(d.how.startswith(told) for d in differences)
+
+
+def test_a_video_with_other_frames_than_rows_is_told(copied: Callable[[str], Path]) -> None:
+    path = copied("lerobot_v3")
+    (film,) = path.glob("videos/**/*.mp4")
+    _video.join(film.with_name("two.mp4"), [film, film], 20)
+    film.with_name("two.mp4").replace(film)
+    (difference,) = verified(path, images=False, sample=1)[0].differences
+    assert "file-000.mp4 holds " in difference.how and ", and its episodes have " in difference.how
+
+
+@pytest.mark.parametrize("key", ["total_videos", "total_chunks"])
+def test_what_a_folder_of_v21_counts_is_counted_again(collected: dict[str, Path], tmp_path: Path, key: str) -> None:
+    out = tmp_path / "v21"
+    with Conversion(ConversionOptions(source=collected["hdf5"], target=out, format="lerobot_v21")) as conversion:
+        assert len(list(conversion)) == NUM
+    assert verified(out, images=False, sample=1)[0].differences == ()
+    at = out / "meta" / "info.json"
+    at.write_text(json.dumps(json.loads(at.read_text(encoding="utf-8")) | {key: 9}), encoding="utf-8")
+    (difference,) = verified(out, images=False, sample=1)[0].differences
+    assert difference.how == f"meta/info.json says {key} 9, and it is {3 if key == 'total_videos' else 1}"
+
+
+def test_the_robot_and_the_masks_are_those_of_the_demonstrations(copied: Callable[[str], Path]) -> None:
+    path = copied("hdf5")
+    with h5py.File(path, "r+") as file:
+        file["mask/train"] = np.array([b"demo_0", b"demo_9"])
+    assert "the masks name demonstrations that are not there: demo_9" in [d.how for d in verified(path, images=False)[0].differences]
+    with h5py.File(path, "r+") as file:
+        del file["mask"]
+        file["data"].attrs["robot"] = "g1"
+    assert [whats(v) for v in verified(path, images=False)[1]] == [["robot"]] * 3
+
+
+def test_without_noise_what_was_executed_is_the_label(copied: Callable[[str], Path]) -> None:
+    path = copied("hdf5")
+    with h5py.File(path, "r+") as file:
+        told = json.loads(file["data"].attrs["provenance"])
+        told["noise"] |= {"burst_probability": 0.0, "burst_sigma": 0.35}  # two ways of saying that there is none
+        file["data"].attrs["provenance"] = json.dumps(told)
+        file["data/demo_1/actions"][3:5, 0] = 0.125
+    verdicts = verified(path, images=False)[1]
+    assert [whats(v) for v in verdicts] == [[], ["labels"], []]
+    assert verdicts[1].differences[0].how == "without noise they are what was executed, and they differ from step 3 on"
 
 
 def test_the_column_that_differs_is_told_with_its_row(copied: Callable[[str], Path]) -> None:
@@ -577,6 +644,29 @@ def test_a_dataset_of_others_ends_with_3_and_says_why(copied: Callable[[str], Pa
     assert last == f"none of the 3 demonstrations names an episode: recorded elsewhere, they cannot be simulated again ({path})"
 
 
+@pytest.mark.usefixtures("in_the_fake_world")
+def test_a_dataset_that_is_damaged_is_refused_and_what_is_damaged_is_named(copied: Callable[[str], Path], tmp_path: Path, capsys: Capsys) -> None:
+    path = copied("lerobot_v3")
+    change_column(path, "dataset_to_index", lambda rows: rows * [1, 0, 1], "meta/episodes")
+    assert main(["verify", str(path)]) == 1
+    assert "by meta/episodes the rows of episode 1 end before they begin" in capsys.readouterr().out
+    for name, file in (("npz", "index.json"), ("rlds", "**/features.json"), ("lerobot_v3", "meta/info.json")):
+        shutil.rmtree(path, ignore_errors=True)
+        path = copied(name)
+        (at,) = path.glob(file)
+        at.write_bytes(at.read_bytes()[:50])
+        assert main(["verify", str(path)]) == 1
+        said = capsys.readouterr().out
+        assert said.startswith(f"{at}, which says what the dataset is, is damaged: ") and said.endswith(f": the dataset is refused ({path})\n")
+        assert main(["replay", str(path), "0", "--out", str(tmp_path / "film.gif")]) == 2
+        assert f"{at}, which says what the dataset is, is damaged" in capsys.readouterr().err
+    assert main(["verify", str(path), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["confirmed"] is False and told["differences"][0]["what"] == "data" and str(at) in told["differences"][0]["how"]
+    assert main(["verify", str(tmp_path / "nowhere.hdf5")]) == 2
+    assert "there is no dataset at" in capsys.readouterr().err
+
+
 def test_a_metric_has_no_place_in_a_dataset_and_what_is_no_dataset_is_no_run(collected: dict[str, Path], tmp_path: Path, capsys: Capsys) -> None:
     assert main(["verify", str(collected["npz"]), "--metric", "steps"]) == 2
     assert "is a dataset, which holds no measures: leave out --metric" in capsys.readouterr().err
@@ -617,6 +707,18 @@ def test_labels_that_were_translated_after_noise_are_played_again(tmp_path: Path
     told = capsys.readouterr()
     assert "played again as it was collected, the episode is labelled otherwise from step 1 on" in told.err
     assert "commands ee_pose: they are not what the controllers were asked for, from step 5 on, by 0.01" in told.err
+
+
+@pytest.mark.slow
+def test_failures_are_kept_in_another_convention_too(tmp_path: Path, capsys: Capsys) -> None:
+    source = tmp_path / "demos.hdf5"
+    which = ["--task", "pour", "--first-seed", "1000004", "--episodes", "3", "--noise", "2", "--keep-failures", "--control", "joint_position"]
+    assert main(["demo", *which, "--cameras", "front", "--size", "front=32", "--workers", "1", "--no-card", "--out", str(source)]) == 0
+    with open_dataset(source) as reader:
+        failed = [reader[i] for i in range(len(reader)) if not reader[i].is_success]
+        assert failed and all(d.episode.control == reader.info.action and reader.info.action.name == "joint_position" for d in failed)
+    assert main(["verify", str(source), "--workers", "1"]) == 0
+    assert f" demonstrations confirmed: {ALL}" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def test_what_is_no_dataset_is_told_with_what_would_be_one(tmp_path: Path) -> No
     with pytest.raises(NoDataset, match="there is no dataset at .*nowhere. Make one with vlagym demo"):
         format_of(tmp_path / "nowhere")
     (tmp_path / "header.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(BadData, match=r"is no dataset of a format that is known here \(droid, hdf5, .*\), or the file by which it would be known"):
+    with pytest.raises(BadData, match=r"is no dataset of a format that is known here \(droid, hdf5, .*\): the file that would say which it has is missing"):
         format_of(tmp_path)
 
 
