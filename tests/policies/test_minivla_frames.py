@@ -202,9 +202,9 @@ def test_frames_of_another_version_are_laid_out_again(recorded: Recorded, tmp_pa
     assert not is_prepared(recorded(2), tmp_path, CONFIG, sentences=1, seed=0)
     assert not is_prepared(recorded(1), tmp_path, CONFIG, sentences=2, seed=0)
     path = tmp_path / "manifest.json"
-    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+    path.write_text(path.read_text().replace('"schema": 3', '"schema": 1'))
     assert not is_prepared(recorded(1), tmp_path, CONFIG, sentences=1, seed=0)
-    with pytest.raises(BadData, match="has schema 1; this version of vlagym reads 2: lay the frames out again with --data"):
+    with pytest.raises(BadData, match="has schema 1; this version of vlagym reads 3: lay the frames out again with --data"):
         Frames(tmp_path)
 
 
@@ -231,6 +231,25 @@ def with_wrist_camera(demonstrations: list[Any], **changes: Any) -> list[Any]:
         return dataclasses.replace(d, episode=dataclasses.replace(d.episode, scene=scene))
 
     return [one(d) for d in demonstrations]
+
+
+def test_a_hand_that_was_opened_a_little_is_learned_from_as_one_that_was_opened_fully() -> None:
+    """0.038 m of 0.08 m for the rim of a cup, closed on 4 mm, then opened by 24 mm more to let go."""
+    command = np.array([-1.0, 0.05, 0.05, 1.0, 1.0, 0.3, 0.3])[:, None]
+    opening_m = np.array([0.08, 0.06, 0.038, 0.02, 0.004, 0.01, 0.028])[:, None]
+    told = proprio.fully_opened({"gripper_command": command, "gripper_opening_m": opening_m, "ee_pos_base_m": np.zeros((7, 3))})
+    assert told["gripper_command"][:, 0].tolist() == [-1, -1, -1, 1, 1, -1, -1]
+    assert told["gripper_opening_m"][:, 0] == pytest.approx([0.08, 0.08, 0.08, 0.02, 0.004, 0.02 / 0.7, 0.08], abs=1e-6)
+    assert told["ee_pos_base_m"].shape == (7, 3) and proprio.fully_opened({"gripper_command": command}).keys() == {"gripper_command"}
+
+
+def test_half_open_is_no_label_for_closed(recorded: Recorded, tmp_path: Path) -> None:
+    (demonstration,) = recorded(1)
+    actions = demonstration.actions.copy()
+    actions[:, -1] = np.where(actions[:, -1] > 0, 1.0, 0.05)
+    half = dataclasses.replace(demonstration, actions=actions)
+    labels = [prepare([d], tmp_path, CONFIG, say=say, sentences=1, seed=0).batch(0, 0, 8).is_closed for d in (demonstration, half)]
+    assert np.array_equal(labels[0], labels[1]) and 0 < labels[0].mean() < 1
 
 
 def test_the_mirror_image_of_a_body_is_made_by_signs() -> None:

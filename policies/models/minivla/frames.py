@@ -15,8 +15,9 @@ from vlagym.envs.errors import BadData
 from vlagym.envs.types import ActionSpec, from_plain, stream
 from vlagym.policies.models.minivla import mirror
 from vlagym.policies.models.minivla.config import POSITION_UNIT_M, MiniVlaConfig, TowerConfig
+from vlagym.policies.models.minivla.proprio import CLOSED_FROM
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST, COLUMNS = "manifest.json", "columns.safetensors"
 
 WORD_DROP, TOKEN_DROP = 0.15, 0.03
@@ -179,7 +180,7 @@ class Frames:
             keep_word=keep_word,
             keep_token=keep_token,
             motion=_signed(motion, mirror.MOTION_SIGNS, flipped),
-            is_closed=(gripper > 0).astype(np.float32),
+            is_closed=(gripper >= CLOSED_FROM).astype(np.float32),
             is_step=(steps <= last).astype(np.float32),
             pos=pos,
             told_pos=(pos + noise[part] / POSITION_UNIT_M).astype(np.float32),

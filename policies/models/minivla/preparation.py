@@ -180,7 +180,8 @@ class _Rows:
         if pos_world.shape != (len(at), 2, 3) or yaw.shape != (len(at),) or not (np.isfinite(pos_world).all() and np.isfinite(yaw).all()):
             raise BadData(f"{who} has targets of shape {pos_world.shape} and {yaw.shape}; they must be finite, (T, 2, 3) and (T,)")
         seen = project(pos_world, _camera(spec, config.front), config.front.crop)
-        features = proprio.features({name: np.asarray(a)[at] for name, a in demonstration.proprio.items()})
+        told = proprio.fully_opened(demonstration.proprio)
+        features = proprio.features({name: np.asarray(a)[at] for name, a in told.items()})
         base = np.asarray(catalog.load("robot", spec.robot).base_pos_world)
         self._put(
             frame_action=self._actions + at,

@@ -38,6 +38,23 @@ FLOOR = np.array([0.02] * 3 + [0.05] * 6 + [0.01] * 3 + [0.02] * 3 + [0.01, 0.5]
 """Smallest spread by which a feature is divided, so that one that hardly moves in the data does not become noise."""
 
 SIZE = len(NAMES)
+CLOSED_FROM = 0.9
+"""A command from here on closes the fingers, one below it opens them: -1 as wide as they go, others only as far as a grasp needs."""
+
+
+def fully_opened(proprio: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Returns what a demonstration's `(T, k)` arrays would be, had its hand always been opened fully where it was opened at all.
+
+    minivla opens and closes, and nothing between: what it learns from must look as what it will see when it acts. Without these arrays they are
+    returned as they are.
+    """
+    if not {"gripper_command", "gripper_opening_m"} <= set(proprio):
+        return dict(proprio)
+    command, opening_m = (np.asarray(proprio[name], np.float64) for name in ("gripper_command", "gripper_opening_m"))
+    is_closed = command >= CLOSED_FROM
+    wider = np.minimum(opening_m * 2.0 / np.where(is_closed, 2.0, 1.0 - command), max(float(opening_m.max()), 0.0))
+    told = {"gripper_command": np.where(is_closed, command, -1.0), "gripper_opening_m": np.where(is_closed, opening_m, wider)}
+    return {**proprio, **told}
 
 
 def features(proprio: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
