@@ -42,6 +42,7 @@ from vlagym.envs import catalog
 from vlagym.envs.errors import BadData, MissingPackage, NoRenderer, VlagymError
 from vlagym.envs.split import digest as split_digest
 from vlagym.envs.types import EpisodeSpec, from_plain, stream
+from vlagym.policies.loading import split
 from vlagym.results import training_view
 from vlagym.results.conversion import CONVERSIONS
 from vlagym.results.datasets import format_of, open_dataset
@@ -302,12 +303,13 @@ class _Verifier:
     def _played_again(self, spec: EpisodeSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
         """Returns labels and executed actions of an episode that is played once more by who played it for the dataset."""
         provenance = self._info.provenance
-        if provenance.get("policy") != _EXPERT:
+        policy = str(provenance.get("policy"))
+        if split(policy)[0] != _EXPERT:
             return None  # another policy may not be there, nor answer the same
         if self._demonstrator is None:
             noise = from_plain(Noise, provenance.get("noise"), "the provenance, its noise")
             filters = bool(provenance.get("filter_noops"))
-            options = DemoOptions(entries=(), out=Path(), images={}, policy=_EXPERT, noise=noise, filter_noops=filters, make_world=self._make)
+            options = DemoOptions(entries=(), out=Path(), images={}, policy=policy, noise=noise, filter_noops=filters, make_world=self._make)
             self._demonstrator = Demonstrator(options, None)
         return self._demonstrator.actions(spec)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,19 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs import catalog
-from vlagym.envs.errors import BadSpec
+from vlagym.envs.errors import BadSpec, unknown_name
 from vlagym.envs.frames import conjugate, multiply, pose, to_axis_angle
 from vlagym.envs.robot import Robot
-from vlagym.envs.task import Task
-from vlagym.envs.types import ActionChunk, ActionSpec, Observation, ObservationSpec
+from vlagym.envs.task import Skill, Task
+from vlagym.envs.types import ActionChunk, ActionSpec, EpisodeSpec, Observation, ObservationSpec
 from vlagym.policies.base import EpisodeContext, PolicySpec
 from vlagym.policies.bimanual.performer import BimanualPerformer
-from vlagym.policies.loading import refuse_argument, refuse_options
+from vlagym.policies.loading import refuse_options
 from vlagym.policies.skills.performer import Performer
 from vlagym.policies.skills.view import TURN_RAD, Command
 
 if TYPE_CHECKING:
     from vlagym.policies.rehearsal import Rehearsal
+
+
+HIGH = "high"
+"""The argument of the expert that carries high."""
+_HIGH_M = 0.06
 
 
 class Expert:
@@ -31,7 +36,13 @@ class Expert:
     Where actions arrive late, it decides each on the state that it will meet, by a `vlagym.policies.rehearsal.Rehearsal`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_high: bool = False) -> None:
+        """Knows no episode yet.
+
+        Args:
+          is_high: Whether it carries what it puts down higher above where it goes than it needs to.
+        """
+        self._is_high = is_high
         self._performers: dict[int, Performer | BimanualPerformer] = {}
         self._actions: dict[int, ActionSpec] = {}
         self._rehearsals: dict[int, Rehearsal] = {}
@@ -54,20 +65,26 @@ class Expert:
         """Begins an episode.
 
         Raises:
-          BadSpec: If it is not given the episode's spec.
+          BadSpec: If it is not given the episode's spec, or is to carry high with two hands.
         """
         if context.spec is None:
             raise BadSpec("the expert is privileged: it needs the episode's spec")
         task: Task = catalog.load("task", context.spec.task)
         robot: Robot = catalog.load("robot", context.spec.robot)
-        plan = task.plan(context.spec)
-        self._performers[context.slot] = BimanualPerformer(context.spec, plan) if robot.has_two_hands else Performer(context.spec, plan)
+        self._performers[context.slot] = self._performer(context.spec, task.plan(context.spec), robot)
         self._actions[context.slot] = context.action
         self._rehearsals.pop(context.slot, None)
         if context.spec.action_delay_steps:
             from vlagym.policies.rehearsal import Rehearsal
 
             self._rehearsals[context.slot] = Rehearsal(context.spec, partial(self._decide, context.slot))
+
+    def _performer(self, spec: EpisodeSpec, plan: Sequence[Skill], robot: Robot) -> Performer | BimanualPerformer:
+        if robot.has_two_hands and self._is_high:
+            raise BadSpec(f"expert:{HIGH} carries with one hand, and {robot.name!r} has two: leave out :{HIGH}")
+        if robot.has_two_hands:
+            return BimanualPerformer(spec, plan)
+        return Performer(spec, plan, _HIGH_M) if self._is_high else Performer(spec, plan)
 
     def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
         """Returns one action for each slot."""
@@ -112,10 +129,19 @@ def action_towards(command: Command, observation: Observation, spec: ActionSpec)
 
 
 def make(argument: str | None, options: Mapping[str, str]) -> Expert:
-    """Builds the expert; takes no argument and no options."""
-    refuse_argument("expert", argument)
+    """Builds the expert.
+
+    Args:
+      argument: None, or `high`: then it carries what it puts down higher, which those who learn from it need not meet as exactly.
+      options: None are known.
+
+    Raises:
+      UnknownName: If the argument is another one.
+    """
     refuse_options("expert", options)
-    return Expert()
+    if argument not in (None, HIGH):
+        raise unknown_name("way of the expert", str(argument), [HIGH], f"Leave it out, or write expert:{HIGH}.")
+    return Expert(is_high=argument == HIGH)
 
 
 POLICY = make

@@ -29,11 +29,21 @@ SKILLS: Mapping[str, type[SkillBase]] = {
 class Performer:
     """Performs a plan in one episode, by the rules of `Progress`."""
 
-    def __init__(self, spec: EpisodeSpec, plan: Sequence[Skill]) -> None:
+    def __init__(self, spec: EpisodeSpec, plan: Sequence[Skill], above_m: float = SkillBase.above_m) -> None:
+        """Begins with the first skill.
+
+        Args:
+          spec: The episode.
+          plan: Skills, in their order.
+          above_m: At least so far above where it goes is carried what is put down.
+
+        Raises:
+          UnknownName: If there is no such skill.
+        """
         for skill in plan:
             if skill.name not in SKILLS:
                 raise unknown_name("skill", skill.name, SKILLS)
-        self._spec, self._progress = spec, Progress(spec, plan)
+        self._spec, self._progress, self._above_m = spec, Progress(spec, plan), above_m
         self._skill = self._make()
 
     @property
@@ -54,5 +64,7 @@ class Performer:
         return command
 
     def _make(self) -> SkillBase:
-        skill = self._progress.skill
-        return SKILLS[skill.name](self._spec, skill.args)
+        wanted = self._progress.skill
+        skill = SKILLS[wanted.name](self._spec, wanted.args)
+        skill.above_m = self._above_m
+        return skill

@@ -81,7 +81,7 @@ class PutDown(SkillBase):
         around = obstacles(self.spec, view, (name,))
         over = height_to_pass(self._hand.room, around, thing.pos, target.pos, below_m=below, radius_m=box.radius_m)
         pass_m = over - below  # of the bottom of the thing
-        height = min(max(0.04, pass_m - target.pos[2]), 2.5 * max(0.0, across - 0.008) + 0.2 * max(0.0, turn_error - 0.1))
+        height = min(max(self.above_m, pass_m - target.pos[2]), 2.5 * max(0.0, across - 0.008) + 0.2 * max(0.0, turn_error - 0.1))
         step = risen_first(thing.pos, target.pos + [0, 0, height]) - thing.pos
         return Command(view.ee.pos + step, quat, CLOSE), "running"
 

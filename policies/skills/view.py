@@ -75,6 +75,9 @@ class View:
 class SkillBase:
     """One skill at work. `step` returns what to do, and whether the skill is at its end."""
 
+    above_m = 0.04
+    """At least so far above where it goes is carried what is put down."""
+
     def __init__(self, spec: EpisodeSpec, args: Sequence[str]) -> None:
         self.spec = spec
         self.args = tuple(args)

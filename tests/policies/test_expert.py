@@ -1,6 +1,8 @@
 """The expert solves what it is asked, with the actions that a policy has, and says so when it cannot."""
 
 import dataclasses
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from vlagym.benchmark.trials import try_seeds
 from vlagym.envs.errors import BadSpec, NotGraspable, UnknownName
 from vlagym.envs.sampling import sample
 from vlagym.envs.task import Skill
-from vlagym.envs.types import EpisodeResult, EpisodeSpec
+from vlagym.envs.types import ActionChunk, EpisodeResult, EpisodeSpec, Observation
 from vlagym.policies.adapters.expert import POLICY
 from vlagym.policies.base import EpisodeContext
 from vlagym.policies.skills.performer import Performer
@@ -57,6 +59,43 @@ def test_the_other_goals_of_a_scene_are_feasible_too() -> None:
 def test_it_is_deterministic() -> None:
     first, second = (play_seed("stack", "seen", 800_001) for _ in range(2))
     assert first.certificate == second.certificate
+
+
+class Heights:
+    """An expert, and how high its hand was, and whether closed, whenever it was asked."""
+
+    def __init__(self, argument: str | None) -> None:
+        self._expert, self.seen = POLICY(argument, {}), list[tuple[float, bool]]()
+        self.spec, self.reset, self.close = self._expert.spec, self._expert.reset, self._expert.close
+
+    def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
+        proprio = observations[0].proprio
+        self.seen.append((float(proprio["ee_pos_base_m"][2]), bool(proprio["gripper_command"][0] > 0.9)))
+        return self._expert.act(observations)
+
+    @property
+    def carried_above_m(self) -> float:
+        """How much higher the closed hand was at its highest than when it let go."""
+        closed = [z for z, is_closed in self.seen if is_closed]
+        return max(closed) - closed[-1]
+
+
+@pytest.mark.parametrize("seed", [800_000, 800_001, 800_002])
+def test_it_carries_higher_where_it_is_asked_to(seed: int) -> None:
+    spec = sample("stack", seed=seed, catalogue="core")
+    as_needed, high = Heights(None), Heights("high")
+    for policy in (as_needed, high):
+        assert play_episode(make_world(WorldOptions(render=False)), spec, policy).result.outcome == "success"
+    assert as_needed.carried_above_m < 0.045 and high.carried_above_m > 0.05
+
+
+def test_it_carries_high_with_one_hand_and_knows_no_other_way() -> None:
+    with pytest.raises(UnknownName, match="no way of the expert is called 'hihg'. Did you mean high"):
+        POLICY("hihg", {})
+    spec = sample("hand_over", robot="g1", seed=800_000)
+    context = EpisodeContext(slot=0, instruction=spec.instruction, action=spec.control, digest=spec.digest(), spec=spec)
+    with pytest.raises(BadSpec, match="expert:high carries with one hand, and 'g1' has two"):
+        POLICY("high", {}).reset(context)
 
 
 def test_a_prop_out_of_reach_is_not_graspable(two_far_blocks: EpisodeSpec) -> None:
