@@ -47,9 +47,9 @@ class Expert:
         self._actions: dict[int, ActionSpec] = {}
         self._rehearsals: dict[int, Rehearsal] = {}
         self._spec = PolicySpec(
-            name="expert",
+            name=f"expert:{HIGH}" if is_high else "expert",
             action=None,
-            controls=("ee_delta", "bimanual_ee_delta"),
+            controls=("ee_delta",) if is_high else ("ee_delta", "bimanual_ee_delta"),
             observation=ObservationSpec(images=(), state=(), rate_hz=0.0),
             reads_all_state=True,
             privileged=True,

@@ -204,6 +204,7 @@ def test_the_format_follows_the_suffix_or_is_asked_for(tmp_path: Path) -> None:
     [
         (["--task", "touch", "--robot", "g1"], "'touch' cannot be done with 'g1'; it can with: panda, jaco"),
         (["--task", "place_on", "--policy", "minivla", "--control", "joint_position"], "- action joints: the policy does not send it"),
+        (["--task", "hand_over", "--policy", "expert:high"], "policy 'expert:high' acts in ee_delta; this episode is controlled by 'bimanual_ee_delta'"),
     ],
 )
 def test_what_no_seed_could_give_is_refused_before_anything_is_written(
