@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
@@ -13,6 +15,8 @@ from vlagym.envs import catalog
 from vlagym.envs.arenas import arena
 from vlagym.envs.control import action_spec
 from vlagym.envs.types import ActionSpec, EpisodeSpec, FixtureSpec, Predicate, PropSpec, SceneSpec
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "doubles"))  # what a process holds
 
 
 def _prop(asset: str, x: float, y: float, z: float = 0.0) -> PropSpec:

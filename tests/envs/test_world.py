@@ -212,25 +212,6 @@ def test_scale_mass_and_colour_of_a_prop_are_taken_from_the_spec(two_blocks: Epi
 
 
 @pytest.mark.gl
-def test_many_scenes_leak_no_memory_and_no_handles(two_blocks: EpisodeSpec, already_stacked: EpisodeSpec) -> None:
-    world = World()
-
-    def resident_mb() -> float:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
-
-    def play(count: int) -> None:
-        for i in range(count):
-            world.start(two_blocks if i % 2 else already_stacked)
-            world.observe(("front",))
-
-    play(20)
-    before, handles = resident_mb(), len(list(Path("/proc/self/fd").iterdir()))
-    play(150)
-    assert resident_mb() - before < 10.0
-    assert len(list(Path("/proc/self/fd").iterdir())) <= handles
-
-
-@pytest.mark.gl
 def test_another_arena_is_seen_as_it_is_whatever_was_seen_before(
     two_blocks: EpisodeSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
