@@ -157,7 +157,7 @@ def begun(seed: int, slot: int) -> EpisodeContext:
 
 def test_one_wait_in_vain_serves_all_episodes_that_were_given_out_before_it_ended() -> None:
     """A policy of all workers is waited for as long as one that each has for itself: not for one after another."""
-    desk, given_s = Desk(Lost({0: 1000}, {}), reconnect_s=0.6), time.monotonic()
+    desk, given_s = Desk(Lost({0: 1000}, {}), reconnect_s=2.0), time.monotonic()
     told, took_s = [], []
     for slot in range(3):
         began_s = time.monotonic()
@@ -165,10 +165,10 @@ def test_one_wait_in_vain_serves_all_episodes_that_were_given_out_before_it_ende
         assert error is not None
         told.append(error.message)
         took_s.append(time.monotonic() - began_s)
-    assert told[0] == "nobody is there; it was waited for, 0.6 s long (option reconnect=S)" and took_s[0] >= 0.6
-    assert told[1:] == ["nobody is there; it was waited for with another episode, 0.6 s long (option reconnect=S)"] * 2 and max(took_s[1:]) < 0.5
+    assert told[0] == "nobody is there; it was waited for, 2 s long (option reconnect=S)" and took_s[0] >= 2.0
+    assert told[1:] == ["nobody is there; it was waited for with another episode, 2 s long (option reconnect=S)"] * 2 and max(took_s[1:]) < 1.5
     began_s = time.monotonic()
-    assert desk.begin(begun(3, 0)) is not None and time.monotonic() - began_s >= 0.6, "what is given out later waits again"
+    assert desk.begin(begun(3, 0)) is not None and time.monotonic() - began_s >= 2.0, "what is given out later waits again"
 
 
 def test_a_policy_that_is_away_is_nobodys_fault_among_those_who_ask_it_together() -> None:
@@ -213,7 +213,7 @@ def test_the_time_that_one_waits_is_no_latency_of_the_policy() -> None:
     began_s = time.perf_counter()
     answer = desk.answer({0: world.observe(privileged=True)})[0]
     waited_s = time.perf_counter() - began_s
-    assert isinstance(answer, tuple) and answer.latency_s < 0.05 < waited_s
+    assert isinstance(answer, tuple) and answer.latency_s < 0.1 * waited_s
 
 
 # ------------------------------------------------------------------------------------------------------- a server over a wire

@@ -197,8 +197,14 @@ class Table:
         return list(catalog.load("format", self.format).read(self.out))
 
     def tried(self) -> list[tuple[int, str, bool]]:
-        lines = (self.out.parent / f"{self.out.name}.attempts.jsonl").read_text().splitlines()[1:]
-        return [(a["seed"] - FIRST_DEMO_SEED, a["how"], a["kept"]) for a in map(json.loads, lines)]
+        return [(a["seed"] - FIRST_DEMO_SEED, a["how"], a["kept"]) for a in map(json.loads, self._attempts().splitlines()[1:])]
+
+    def num_tried(self) -> int:
+        """Returns how many attempts stand whole in the file, while it is written."""
+        return self._attempts().count("\n") - 1
+
+    def _attempts(self) -> str:
+        return (self.out.parent / f"{self.out.name}.attempts.jsonl").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -496,7 +502,10 @@ def test_a_page_that_stays_away_ends_the_episode_which_is_not_kept(table: Table)
         human.order("start")
         human.until("playing")
         human.close()
-        time.sleep(1.0)
+        until_s = time.monotonic() + LIMIT_S
+        while table.num_tried() == 0:
+            assert time.monotonic() < until_s, "the episode was not ended"
+            time.sleep(0.02)
         with contextlib.closing(Human(table.url)) as back:
             told.append(back.until("ready"))
 
@@ -514,8 +523,8 @@ def test_a_second_player_is_told_and_takes_the_seat_of_one_who_is_silent(table: 
             told.append(second.read()["type"])
         monkeypatch.setattr(seat, "SILENT_S", 0.0)
         with contextlib.closing(Human(table.url)) as third:
+            told.append(third.read()["phase"])
             monkeypatch.setattr(seat, "SILENT_S", LIMIT_S)
-            told.append(third.until("ready")["phase"])
             while human.read()["type"] == "state":
                 pass
             told.append(human.state["type"])

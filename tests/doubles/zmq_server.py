@@ -35,7 +35,7 @@ def replying(reply: Reply, port: int = 0) -> Iterator[int]:
                 continue
             answer = reply(plug.recv())
             if answer is None:
-                is_over.wait(10)
+                is_over.wait(60)
             else:
                 plug.send_multipart(answer if isinstance(answer, list) else [answer])
 

@@ -71,7 +71,7 @@ def test_what_is_too_large_is_refused_by_name_before_anything_is_made_of_it(chan
     began_s = time.monotonic()
     with pytest.raises(BadData, match=complaint):
         Profile.from_plain(data)
-    assert time.monotonic() - began_s < 5 and tracemalloc.get_traced_memory()[1] < 32 * 2**20
+    assert time.monotonic() - began_s < 30 and tracemalloc.get_traced_memory()[1] < 32 * 2**20
     tracemalloc.stop()
 
 

