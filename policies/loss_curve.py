@@ -49,21 +49,23 @@ def draw(points: Sequence[Point], path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as missing:
         raise MissingPackage("the loss curve as a picture needs: pip install 'vlagym[train]'; loss.csv holds its numbers") from missing
-    figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")
+    tasks = sorted({name for p in points for name in p.success})
+    figure = Figure(figsize=(8, 6 if tasks else 4), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    upper, *below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2)) if tasks else [figure.subplots()]
     for name in sorted({name for p in points for name in p.losses}):
         upper.plot(*_line(points, "losses", name), label=name, linewidth=2 if name == "total" else 1)
     upper.set(yscale="log", ylabel="loss")
     if any(p.losses for p in points):
         upper.legend(ncols=4, fontsize="small")
-    for name in sorted({name for p in points for name in p.success}):
-        lower.plot(*_line(points, "success", name), "o-", label=name)
-    lower.set(xlabel="step", ylabel="success on fresh episodes", ylim=(-0.02, 1.02))
-    if any(p.success for p in points):
+    for lower in below:
+        for name in tasks:
+            lower.plot(*_line(points, "success", name), "o-", label=name)
+        lower.set(ylabel="success on fresh episodes", ylim=(-0.02, 1.02))
         lower.legend(fontsize="small")
-    for axes in (upper, lower):
+    for axes in (upper, *below):
         axes.grid(alpha=0.3)
+    axes.set(xlabel="step")
     figure.savefig(path)
 
 

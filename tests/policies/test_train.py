@@ -292,8 +292,13 @@ def test_the_loss_curve_is_a_table(tmp_path: Path) -> None:
 
 def test_the_loss_curve_is_a_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    loss_curve.draw(POINTS, tmp_path / "loss.png")
-    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    heights = []
+    for points in (POINTS, POINTS[:1]):
+        loss_curve.draw(points, tmp_path / "loss.png")
+        png = (tmp_path / "loss.png").read_bytes()
+        assert png.startswith(b"\x89PNG")
+        heights.append(int.from_bytes(png[20:24], "big"))
+    assert heights == [720, 480], "success has no room where nothing was evaluated"
 
 
 def test_without_matplotlib_it_is_said_once_and_the_table_is_written(recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
