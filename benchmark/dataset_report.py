@@ -35,7 +35,7 @@ def report(options: argparse.Namespace) -> int:
     """Verifies the dataset that `vlagym verify` was given.
 
     Args:
-      options: run (the path), sample, seed, metric, workers, images, rendered and json.
+      options: run (the path), sample, seed, metric, workers, images, rendered, moments and json.
 
     Returns:
       0 if every demonstration is confirmed, 1 if anything differs or the dataset is damaged, 3 if nothing does and some could not be simulated
@@ -46,6 +46,7 @@ def report(options: argparse.Namespace) -> int:
       BadData: If an option makes no sense, or a metric was named.
     """
     from vlagym.benchmark.dataset_verification import verify_dataset
+    from vlagym.benchmark.demonstration_pictures import MOMENTS
     from vlagym.benchmark.header import usable_cores
     from vlagym.envs import backend
     from vlagym.results.datasets import open_dataset
@@ -53,6 +54,8 @@ def report(options: argparse.Namespace) -> int:
 
     if options.metric:
         raise BadData(f"{options.run} is a dataset, which holds no measures: leave out --metric")
+    if not options.images and (options.rendered is not None or options.moments is not None):
+        raise BadData("--no-images renders none: leave it out, or --images and --moments")
     try:
         open_dataset(options.run).close()
     except NoDataset:
@@ -70,6 +73,7 @@ def report(options: argparse.Namespace) -> int:
         executor=executor,
         images=options.images,
         rendered=options.rendered,
+        moments=MOMENTS if options.moments is None else _moments(options.moments),
     )
     for difference in checked.differences:
         console.note(f"the dataset as a whole: {difference.what}: {difference.how}")
@@ -94,6 +98,16 @@ def report(options: argparse.Namespace) -> int:
     console.answer(_table(verdicts))
     console.answer(f"\n{_sum(checked, verdicts)}")
     return status
+
+
+def _moments(text: str) -> int | None:
+    """Returns what --moments says; None: all."""
+    if text == "all":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise BadData(f"--moments says how many images of each camera are compared, or `all`; not {text!r}") from None
 
 
 def _refused(options: argparse.Namespace, why: str) -> int:
@@ -171,7 +185,9 @@ def _confirmed(verdicts: Sequence[DemonstrationVerdict]) -> str:
     """Returns, in words, what of the demonstrations that are confirmed was looked at, and of how many of them what was not."""
     left_out = Counter(name for v in verdicts for name in v.unchecked if name in _WHY)
     shown, moments = sum(v.moments > 0 for v in verdicts), max((v.moments for v in verdicts), default=0)
-    images = f"images at {moments} moments of {'each' if shown == len(verdicts) else f'{shown} of them'}" if shown else "no images"
+    are_all = all(v.moments >= v.images for v in verdicts if v.moments)
+    which = "every image" if are_all else f"images at {moments} moments"
+    images = f"{which} of {'each' if shown == len(verdicts) else f'{shown} of them'}" if shown else "no images"
     labels = [] if left_out["labels"] else ["labels"]
     but = [f"not the {name} of {count}" for name, count in left_out.items() if name != "images"]
     told = ["sentences", "executed actions", *labels, "states", "how they ended", "what trainers read of them"]
@@ -210,6 +226,7 @@ def _plain(checked: CheckedDataset, verdicts: Sequence[DemonstrationVerdict], st
                 "steps": v.steps,
                 "differences": [d._asdict() for d in v.differences],
                 "not_checked": list(v.unchecked),
+                "images": v.images,
                 "moments": v.moments,
                 "error": v.error or None,
             }

@@ -19,7 +19,7 @@ from vlagym.benchmark.collecting.options import DemoOptions
 from vlagym.benchmark.collecting.pictures import Pictures
 from vlagym.benchmark.collecting.tape import Rewindable
 from vlagym.benchmark.coverage import Difference
-from vlagym.benchmark.demonstration_pictures import IMAGES, Snapshots, can_render, lacking_cameras, rendering
+from vlagym.benchmark.demonstration_pictures import IMAGES, MOMENTS, Snapshots, can_render, lacking_cameras, rendering
 from vlagym.benchmark.demonstration_verdict import (
     COMMANDS,
     LABELS,
@@ -84,6 +84,7 @@ def verify_dataset(
     executor: str = "processes",
     images: bool = True,
     rendered: int | None = None,
+    moments: int | None = MOMENTS,
     make_world: MakeWorld = make_world,
 ) -> CheckedDataset:
     """Simulates the demonstrations of a dataset again, and compares everything that is deterministic, what trainers read, and some images.
@@ -97,6 +98,7 @@ def verify_dataset(
       executor: Of benchmark/executors.
       images: Whether all images and depth are read as well, to see that they can be, and some are rendered again.
       rendered: Of how many demonstrations some are rendered, drawn without replacement; None: of all that are simulated.
+      moments: How many images of each camera of such a demonstration are rendered, at even distances from the first on; None: all.
       make_world: Builds the world in each worker.
 
     Raises:
@@ -109,6 +111,8 @@ def verify_dataset(
         raise BadData(f"the seed of a sample is 0 or more, not {seed}")
     if rendered is not None and rendered < 0:
         raise BadData(f"images of 0 or more demonstrations are compared, not of {rendered}")
+    if moments is not None and moments < 1:
+        raise BadData(f"1 or more images of each camera are compared, not {moments}")
     if workers < 1:
         raise BadData(f"a verification needs at least 1 worker, not {workers}")
     name = format_name or format_of(path)
@@ -125,7 +129,7 @@ def verify_dataset(
     elif rendered is not None:
         shown = {chosen[i] for i in stream(seed, "verify", "images").permutation(len(chosen))[:rendered].tolist()}
     jobs = [Job(key=digests[i], content=_Task(i, i in shown)) for i in chosen]
-    crew = Crew(make=partial(_Verifier, make_world, path, name, images, bool(shown)), workers=min(workers, len(jobs)))
+    crew = Crew(make=partial(_Verifier, make_world, path, name, images, bool(shown), moments), workers=min(workers, len(jobs)))
     verdicts = _verdicts(catalog.load("executor", executor), crew, jobs)
     whole = (*_of_whole(path, info, digests), *_of_view(path, name))
     return CheckedDataset(path, name, info, verdicts, len(jobs), whole)
@@ -201,8 +205,8 @@ class _Task(NamedTuple):
 class _Verifier:
     """Verifies one demonstration after another in whichever process it lives."""
 
-    def __init__(self, make: MakeWorld, path: Path, format_name: str, images: bool, renders: bool) -> None:
-        self._make, self._reads_images = make, images
+    def __init__(self, make: MakeWorld, path: Path, format_name: str, images: bool, renders: bool, moments: int | None) -> None:
+        self._make, self._reads_images, self._moments = make, images, moments
         self._format: Format = catalog.load("format", format_name)
         self._reader = open_dataset(path, format_name)
         self._info = self._reader.info
@@ -247,6 +251,7 @@ class _Verifier:
             ended_by=played.rollout.ended_by,
             differences=(*differences, *of_actions, *of_motion, *of_words, *of_trainers, *played.of_images),
             unchecked=(*unchecked, *([] if played.recorded is None else not_recorded(d, played.recorded))),
+            images=0 if played.snapshots is None else played.snapshots.images,
             moments=0 if played.snapshots is None else played.snapshots.num,
         )
 
@@ -274,7 +279,7 @@ class _Verifier:
         lacking = lacking_cameras(spec, info) if is_rendered and self._image_size is None else []
         of_images = [Difference(f"images of {camera}", "the episode has no such camera, or none of that size") for camera in lacking]
         if is_rendered and not lacking and can_render(spec, info):
-            snapshots = Snapshots(d, info, self._image_size)
+            snapshots = Snapshots(d, info, self._image_size, self._moments)
         watch = Watch(cameras=()) if snapshots is None else Watch(cameras=snapshots.watched, every=snapshots.every)
         before: list[Any] = []
         wanted: list[Any] = []
@@ -297,7 +302,7 @@ class _Verifier:
             before.append(world.commanded())
         recorded = recorder.demonstration(Pictures({}, {})) if recorder.num_steps else None
         if snapshots is not None:
-            of_images += snapshots.differences(d)
+            of_images += snapshots.differences
         return _Played(rollout, recorded, snapshots, of_images, before, wanted, of_this_machine(rollout.error))
 
     def _played_again(self, spec: EpisodeSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:

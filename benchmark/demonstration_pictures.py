@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlagym.benchmark.collecting.pictures import Pictures, millimetres
+from vlagym.benchmark.collecting.pictures import millimetres
 from vlagym.benchmark.coverage import Difference
 from vlagym.envs.errors import BadSpec
 from vlagym.envs.images import Shrink
@@ -16,7 +16,7 @@ from vlagym.envs.types import EpisodeSpec, Observation, SensorSpec
 from vlagym.results.demonstration import DatasetInfo, Demonstration, ImagePreprocessing
 
 MOMENTS = 3
-"""Images of each camera of a demonstration that are rendered: from its beginning, and after a third and two thirds of it."""
+"""Images of each camera of a demonstration that are rendered unless told otherwise: from its beginning, and after a third and two thirds of it."""
 IMAGES = "images"
 """What is said of images that nobody can render again."""
 _BLOCK = 8
@@ -29,20 +29,24 @@ _DEPTH_SHARE, _DEPTH_MM, _DEPTH_RELATIVE = 0.02, 10, 0.02
 
 
 class Snapshots:
-    """Renders a demonstration at some moments while it is simulated."""
+    """Renders a demonstration at some moments while it is simulated, and compares."""
 
-    def __init__(self, demonstration: Demonstration, info: DatasetInfo, image_size: int | None) -> None:
+    def __init__(self, demonstration: Demonstration, info: DatasetInfo, image_size: int | None, moments: int | None = MOMENTS) -> None:
         """Chooses the moments.
 
         Args:
-          demonstration: As it is stored.
+          demonstration: As it is stored, with its images.
           info: Of its dataset.
           image_size: Side in pixels at which cameras were rendered; None: as in the episode.
+          moments: How many, at even distances from the first image on; None: those of all its images.
         """
-        frames = len(demonstration.image_steps)
-        self.every = info.frame_stride * max(1, -(-frames // MOMENTS))
-        self._info, self._image_size = info, image_size
-        self._taken: list[Pictures] = []
+        self.images = len(demonstration.image_steps)
+        """Of each camera that the demonstration has."""
+        self.every = info.frame_stride * (1 if moments is None else max(1, -(-self.images // moments)))
+        self.num = 0
+        """Moments so far."""
+        self._demonstration, self._info, self._image_size = demonstration, info, image_size
+        self._different: dict[str, Difference] = {}
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -50,12 +54,12 @@ class Snapshots:
         return () if self._image_size is not None else tuple(self._info.images)
 
     @property
-    def num(self) -> int:
-        """Moments so far."""
-        return len(self._taken)
+    def differences(self) -> list[Difference]:
+        """Which cameras showed something else than the dataset holds, and when first: one difference a camera."""
+        return [self._different[camera] for camera in self._info.images if camera in self._different]
 
     def take(self, world: Any, step: int, observation: Observation | None) -> None:
-        """Renders the state before an action, if it is one of the moments.
+        """Renders the state before an action, if it is one of the moments, and compares it with what is stored.
 
         Args:
           world: In that state, where images have a size of their own.
@@ -67,34 +71,29 @@ class Snapshots:
         """
         if step % self.every:
             return
-        images: dict[str, NDArray[np.uint8]] = {}
-        depths: dict[str, NDArray[np.uint16]] = {}
+        self.num += 1
+        at = step // self._info.frame_stride
         for camera, how in self._info.images.items():
             shrink = Shrink(crop=how.crop, size=how.size)
+            depth = None
             if self._image_size is not None:
-                images[camera] = shrink.apply(world.render(camera, self._image_size, self._image_size))
+                image = shrink.apply(world.render(camera, self._image_size, self._image_size))
             else:
                 assert observation is not None
-                images[camera] = shrink.apply(observation.images[camera])
+                image = shrink.apply(observation.images[camera])
                 if camera in self._info.depth:
-                    depths[camera] = millimetres(observation.depth[camera], shrink, world.far_m())
-        self._taken.append(Pictures(images, depths))
+                    depth = millimetres(observation.depth[camera], shrink, world.far_m())
+            if camera not in self._different and (how_unlike := self._unlike(camera, at, image, depth)):
+                self._different[camera] = Difference(f"images of {camera}", f"before action {step} {how_unlike}")
 
-    def differences(self, demonstration: Demonstration) -> list[Difference]:
-        """Returns which camera first shows something else than the dataset holds: one difference a camera."""
-        out = []
-        for camera in self._info.images:
-            stored, depth = demonstration.images[camera], demonstration.depth[camera] if camera in self._info.depth else None
-            for number, taken in enumerate(self._taken):
-                step = number * self.every
-                at = step // self._info.frame_stride
-                how = unlike(stored[at], taken.images[camera]) if at < len(stored) else ""
-                if not how and depth is not None and camera in taken.depth and at < len(depth):
-                    how = _unlike_depth(depth[at], taken.depth[camera])
-                if how:
-                    out.append(Difference(f"images of {camera}", f"before action {step} {how}"))
-                    break
-        return out
+    def _unlike(self, camera: str, at: int, image: NDArray[np.uint8], depth: NDArray[np.uint16] | None) -> str:
+        """Returns in words how an image, or its depth, differs from the stored one of that number; "" where it does not, or there is none."""
+        stored = self._demonstration.images[camera]
+        if at < len(stored) and (how := unlike(stored[at], image)):
+            return how
+        if depth is None or at >= len(stored_depth := self._demonstration.depth[camera]):
+            return ""
+        return _unlike_depth(stored_depth[at], depth)
 
 
 def can_render(spec: EpisodeSpec, info: DatasetInfo) -> bool:

@@ -48,6 +48,8 @@ class DemonstrationVerdict:
     differences: tuple[Difference, ...] = ()
     unchecked: tuple[str, ...] = ()
     """What of it nobody can confirm: LABELS, COMMANDS, PARAPHRASED, IMAGES, or names of arrays that are not recorded here."""
+    images: int = 0
+    """That it holds of each camera; 0 where none was compared."""
     moments: int = 0
     """At which images were rendered and compared."""
     error: str = ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlagym.benchmark import cli, console, verification
+from vlagym.envs.errors import BadData
 
 if TYPE_CHECKING:
     from vlagym.benchmark.verification import Verification
@@ -19,7 +20,7 @@ def main(args: Sequence[str]) -> int:
         prog="vlagym verify",
         description="Samples the suite of a run and simulates its stored actions again, without the policy and without rendering, and compares "
         "every episode, digest and measure with what is stored. Of a dataset, of any format, it simulates the executed actions of each "
-        "demonstration, and compares what trainers read and three images of each camera as well.",
+        "demonstration, and compares what trainers read and three images of each camera (--moments) as well.",
         example="vlagym verify runs/20250101T120000-minivla-smoke\nvlagym verify runs/20250101T120000-minivla-smoke --sample 10\n"
         "vlagym verify demos.hdf5 --workers 2",
     )
@@ -31,6 +32,9 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument(
         "--images", type=int, dest="rendered", metavar="N", help="of a dataset: renders images of N demonstrations, drawn at random; default: of all"
     )
+    parser.add_argument(
+        "--moments", metavar="N", help="of a dataset: renders N images of each camera of a demonstration, or `all`; default: 3"
+    )
     parser.add_argument("--json", action="store_true", help="prints the verdict of the whole and of each episode as JSON")
     options = parser.parse_args(args)
 
@@ -40,6 +44,9 @@ def main(args: Sequence[str]) -> int:
         from vlagym.benchmark.dataset_report import report
 
         return report(options)
+    of_datasets = {"--no-images": not options.images, "--images": options.rendered is not None, "--moments": options.moments is not None}
+    if given := [name for name, is_given in of_datasets.items() if is_given]:
+        raise BadData(f"{options.run} is no dataset, whose images could be compared: leave out {' and '.join(given)}")
     from vlagym.benchmark.header import packages
     from vlagym.results.aggregate import packages_that_score
 

@@ -457,6 +457,22 @@ def test_images_of_so_many_demonstrations_are_rendered_as_are_wanted(collected: 
         verified(collected["npz"], rendered=-1)
 
 
+def test_one_exchanged_image_is_noticed_where_all_are_compared(copied: Callable[[str], Path]) -> None:
+    path = copied("hdf5")
+    with h5py.File(path, "r+") as file:
+        front = file["data/demo_1/obs/agentview_rgb"]
+        front[2] = front[2] // 2
+        num_images = [len(file[f"data/demo_{k}/obs/agentview_rgb"]) for k in range(3)]
+    assert all(v.is_confirmed and v.moments == 3 for v in verified(path)[1])
+    verdicts = verified(path, moments=None)[1]
+    assert [whats(v) for v in verdicts] == [[], ["images of front"], []]
+    assert [v.moments for v in verdicts] == [v.images for v in verdicts] == num_images
+    assert verdicts[1].differences[0].how.startswith("before action 2 the dataset shows something else")
+    assert [v.moments for v in verified(path, moments=1)[1]] == [1, 1, 1]
+    with pytest.raises(BadData, match="1 or more images of each camera are compared, not 0"):
+        verified(path, moments=0)
+
+
 # --------------------------------------------------------------------------------------------------------- what is no fault of it
 class UnwritableWorld(fakes.FakeWorld):
     """Cannot put down what it computes: the seed after the first fails."""
@@ -604,12 +620,27 @@ def test_the_command_prints_a_table_and_a_verdict(collected: dict[str, Path], co
     assert head.split() == ["task", "demonstrations", "confirmed", "successes", "differ", "steps"]
     assert row.split()[:5] == ["place_on", "3", "3", "2", "0"]
     assert last == f"3 of 3 demonstrations confirmed: {ALL} and images at 3 moments of each ({collected['hdf5']})"
+    assert main(["verify", str(collected["hdf5"]), "--workers", "1", "--moments", "all", "--images", "2"]) == 0
+    assert f"{ALL} and every image of 2 of them ({collected['hdf5']})" in capsys.readouterr().out
     path = copied("hdf5")
     change_executed(path, 1, nudge)
     assert main(["verify", str(path), "--workers", "1"]) == 1
     told = capsys.readouterr()
     assert told.out.splitlines()[-1] == f"1 of 3 demonstrations differ: the dataset is refused ({path})"
     assert f"place_on seed {FIRST_DEMO_SEED + 1} (number 1, episode" in told.err and "  actions: the certificate says" in told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--moments", "some"], "--moments says how many images of each camera are compared, or `all`; not 'some'"),
+        (["--moments", "-1"], "1 or more images of each camera are compared, not -1"),
+        (["--moments", "all", "--no-images"], "--no-images renders none: leave it out, or --images and --moments"),
+    ],
+)
+def test_moments_that_make_no_sense_are_refused(collected: dict[str, Path], words: list[str], complaint: str, capsys: Capsys) -> None:
+    assert main(["verify", str(collected["hdf5"]), *words]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(complaint)
 
 
 @pytest.mark.usefixtures("in_the_fake_world")

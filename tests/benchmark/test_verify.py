@@ -14,6 +14,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
+from vlagym.benchmark.cli import main
 from vlagym.benchmark.replay import film
 from vlagym.benchmark.runner import RunOptions, run
 from vlagym.benchmark.entry import Entry
@@ -300,6 +301,11 @@ def test_a_run_without_any_traces_as_published_ones_are_is_refused_in_one_line(s
     shutil.rmtree(stored / "traces")
     with pytest.raises(BadData, match=r"holds no traces \(no folder traces\), as published runs do not: no episode can be simulated again"):
         verdicts(stored)
+
+
+def test_options_of_images_are_refused_for_a_run(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(made), "--no-images", "--moments", "all"]) == 2
+    assert "is no dataset, whose images could be compared: leave out --no-images and --moments" in capsys.readouterr().err
 
 
 def test_a_sample_is_drawn_without_replacement_and_the_same_every_time(made: Path) -> None:
