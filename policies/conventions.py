@@ -60,7 +60,7 @@ def connect(policy: PolicySpec, action: ActionSpec, observation: ObservationSpec
     if policy.action is None and policy.controls and action.name not in policy.controls:
         known = " or ".join(policy.controls)
         told = f"policy {policy.name!r} acts in {known}; this episode is controlled by {action.name!r}"
-        raise ConventionMismatch(f"{told}: choose --control {known}, or a robot that has it")
+        raise ConventionMismatch(f"{told}: choose --control {known}, a robot that has it, or another policy")
     repeats, row = matching.rate("action rate", sends.rate_hz, action.rate_hz)
     rows = [row, _observation_rate(sends, reads, action, observation)]
     terms = Terms(policy, 0.0 if row.wrong else sends.rate_hz, repeats, {s.name: s.size for s in observation.state})

@@ -11,17 +11,20 @@ from vlagym.benchmark.check import Contract, first_sentence_complaint
 from vlagym.envs import catalog
 
 MAX_START_S = 0.3
-"""Until the help is printed, counted without the start of the interpreter."""
+"""Of the processor, until the help is printed, counted without the start of the interpreter."""
+
+_TRIES = 3
+"""The fastest start counts: on a busy machine a start costs more."""
 
 HEAVY = ("mujoco", "torch", "pandas", "matplotlib", "h5py", "imageio", "scipy")
 """What a command imports only once it knows what it is asked for."""
 
 _CODE = """
 import json, sys, time
-began_s = time.perf_counter()
+began_s = time.process_time()
 from vlagym.benchmark import cli
 status = cli.main(json.loads(sys.argv[1]))
-spent_s = time.perf_counter() - began_s
+spent_s = time.process_time() - began_s
 print(json.dumps([status, spent_s, [m for m in json.loads(sys.argv[2]) if m in sys.modules]]), file=sys.stderr)
 """
 
@@ -41,11 +44,11 @@ def _complaints(name: str) -> Iterator[str]:
         yield "--help shows no example: hand one to vlagym.benchmark.console.parser"
     if heavy:
         yield f"--help imports {', '.join(heavy)}: import these inside the function that needs them"
+    for _ in range(_TRIES - 1):
+        if spent_s > MAX_START_S:
+            spent_s = min(spent_s, _run(name, "--help")[2][1])
     if spent_s > MAX_START_S:
-        # A busy machine is no fault of the command: the faster of two starts counts.
-        spent_s = min(spent_s, _run(name, "--help")[2][1])
-    if spent_s > MAX_START_S:
-        yield f"--help takes {spent_s:.2f} s, more than {MAX_START_S} s: import what is slow inside the function that needs it"
+        yield f"--help takes {spent_s:.2f} s of the processor, more than {MAX_START_S} s: import what is slow inside the function that needs it"
     _, said, (status, _, _) = _run(name, "--no-such-option")
     if status != 2 or len(said) != 1:
         yield f"an unknown option ends with status {status} and {len(said)} lines on stderr; it must be status 2 and one line"

@@ -215,11 +215,14 @@ def crew(policy: fakes.Carrier, workers: int) -> Crew[Any]:
     return Crew(make=options.make, policy=policy, workers=workers)
 
 
-class Slow(fakes.Carrier):
-    """Thinks for so long that others come to wait meanwhile."""
+class Thinking(fakes.Carrier):
+    """Thinks the longer the less others come to wait meanwhile, until they do: on a busy machine they come late."""
+
+    think_s = 0.005
 
     def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
-        time.sleep(0.005)
+        self.think_s = min(2 * self.think_s, 0.25) if len(observations) == 1 else 0.005
+        time.sleep(self.think_s)
         return super().act(observations)
 
 
@@ -281,7 +284,7 @@ def ask_one_that_raises(error: BaseException) -> None:
 
 
 def test_the_policy_acts_in_batches_for_whoever_waits() -> None:
-    policy = Slow()
+    policy = Thinking()
     jobs = [Job(key=str(s), content=fakes.spec(s)) for s in range(12)]
     finished = list(processes.EXECUTOR(crew(policy, 3), Schedule(jobs)))
     assert all(f.error is None and f.result.result.outcome == "success" for f in finished)
@@ -295,18 +298,14 @@ def test_a_batch_that_fails_costs_only_the_episode_that_is_to_blame() -> None:
     assert outcomes == {str(s): "error" if s in (2, 5) else "success" for s in range(8)}
 
 
-class SlowAndFaulty(fakes.Faulty):
-    """Thinks for so long that others come to wait meanwhile, also on a busy machine."""
-
-    def act(self, observations: Mapping[int, Observation]) -> dict[int, ActionChunk]:
-        time.sleep(0.03)
-        return super().act(observations)
+class ThinkingAndFaulty(Thinking, fakes.Faulty):
+    """Thinks, and then fails."""
 
 
 @pytest.mark.parametrize("what", ["late", "nan", "short"])
 def test_after_a_call_that_failed_everybody_else_still_goes_on_in_batches(what: str) -> None:
     alone = {f.job.key: f.result for f in serial.EXECUTOR(crew(fakes.Carrier(), 1), Schedule(carried(8)))}
-    policy = SlowAndFaulty([0, 1], what)
+    policy = ThinkingAndFaulty([0, 1], what)
     finished = {f.job.key: f.result for f in processes.EXECUTOR(crew(policy, 3), Schedule(carried(8)))}
     assert {key for key, played in finished.items() if played.result.outcome == "error"} == {"0", "1"}
     for key in set(finished) - {"0", "1"}:

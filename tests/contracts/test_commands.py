@@ -8,6 +8,7 @@ import shlex
 import pytest
 
 from vlagym.benchmark import cli
+from vlagym.benchmark.checks import command
 from vlagym.benchmark.checks.command import CONTRACT
 from vlagym.envs import catalog
 
@@ -15,6 +16,14 @@ from vlagym.envs import catalog
 @pytest.mark.parametrize("name", catalog.names("command"))
 def test_nothing_is_wrong_with_it(name: str) -> None:
     assert list(CONTRACT.complaints(name)) == []
+
+
+def test_a_start_that_is_slow_or_imports_much_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "MAX_START_S", 0.0)
+    monkeypatch.setattr(command, "HEAVY", ("argparse", "mujoco"))
+    heavy, slow = CONTRACT.complaints("list")
+    assert heavy == "--help imports argparse: import these inside the function that needs them"
+    assert re.fullmatch(r"--help takes 0\.\d\d s of the processor, more than 0\.0 s: import what is slow inside .*", str(slow))
 
 
 @pytest.mark.parametrize("name", catalog.names("command"))
