@@ -30,7 +30,7 @@ _SELDOM = ("normalisation", "clip", "sticky_steps", "history")
 _OTHERS = ("vlagym", "mujoco", "numpy", "gymnasium", "gymnasium-robotics", "mujoco-menagerie", "torch", "dm_control", "mink", "daqp")
 _PACKAGES = (*_OTHERS, *PACKAGES_OF_IMAGES)
 """Those whose version may matter to whoever repeats a run; absent ones are left out."""
-_OF_DATASETS = ("av", "pyarrow", "h5py", "pillow")
+_OF_DATASETS = ("av", "pyarrow", "h5py", "pillow", "isal")
 """Those that write datasets."""
 QUERY_LEFT_OUT = "query_left_out"
 """Key of a header's policy whose address has a query, which may hold a key and is stored nowhere: it has to be said again to go on."""

@@ -26,7 +26,7 @@ WITHOUT_SIMULATOR = ("types", "errors", "catalog", "objects", "language", "image
 """Files of envs that a remote policy server or `vlagym table` loads."""
 SIMULATORS = {"mujoco", "dm_control", "gymnasium", "gymnasium_robotics"}
 HEAVY = {"torch", "h5py", "matplotlib", "imageio", "imageio_ffmpeg", "pandas", "trimesh", "fast_simplification", "dm_control", "jinja2"}
-HEAVY |= {"av", "pyarrow", "PIL"}
+HEAVY |= {"av", "pyarrow", "PIL", "isal"}
 NETWORKS = "policies/models/"
 """A network is a torch module: these files alone import torch on top, and are imported inside the function that loads them."""
 OWN_STATE = {"Generator", "SeedSequence", "BitGenerator", "default_rng", "PCG64", "Philox"}

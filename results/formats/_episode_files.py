@@ -8,9 +8,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +23,12 @@ from vlagym.envs.types import Certificate, EpisodeSpec, from_plain, to_plain
 from vlagym.results.demonstration import DatasetInfo, Demonstration, Stage, check_demonstration
 from vlagym.results.format import Format, Part
 from vlagym.results.formats._episode_files_view import ABOUT, INDEX, View
-from vlagym.results.formats._sidecar import Lazy, in_memory, read_arrays, within
+from vlagym.results.formats._sidecar import Lazy, in_memory, read_arrays, within, write_arrays
 from vlagym.results.formats._signs import said
 from vlagym.results.formats._staging import FolderWriter, adopt, no_dataset, store_part
 
 SCHEMA = 1
 _GROUPS = ("proprio", "privileged", "commands")
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Of every entry of an archive, so that equal arrays give equal files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +57,7 @@ def make_format(layout: Layout) -> Format:
         arrays = _pack(layout, demonstration) | dict(layout.derive(demonstration, info))
 
         def write(folder: Path) -> None:
-            _write_archive(folder / "episode.npz", arrays)
+            write_arrays(folder / "episode.npz", arrays)
             entry = {"digest": demonstration.digest, "episode_id": episode_id(demonstration), "num_steps": demonstration.num_steps}
             entry |= {"language_instruction": demonstration.instruction, "success": demonstration.is_success}
             (folder / "entry.json").write_text(_json(entry), encoding="utf-8")
@@ -234,16 +230,6 @@ def _loader(at: Path, name: str) -> Callable[[], NDArray[Any]]:
         return found[name]
 
     return load
-
-
-def _write_archive(at: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes what `np.load` reads. Level 1 makes rendered frames four times as small, at 1.6 ms each of 256 x 256; numpy's own level takes ten."""
-    with zipfile.ZipFile(at, "w") as archive:
-        for name, array in arrays.items():
-            file = io.BytesIO()
-            np.lib.format.write_array(file, np.asarray(array, order="C"), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
-            archive.writestr(entry, file.getbuffer(), compress_type=zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
 def _json(plain: Any, indent: int | None = None) -> str:

@@ -3,27 +3,30 @@
 JPEG has quality 95 and a colour for every pixel: halved colours (4:2:0) smear small things of strong colour, and save a fifth (of views of 256 x 256,
 38.7 kB and 40.7 dB against 30.5 kB and 36.7 dB). Depth is PNG of 16 bits, without a loss.
 
-PNG in colour is by FFmpeg, which predicts each row from the one above: such a view takes 1.1 ms and 33 kB, by Pillow at its fastest 2.4 ms and 34 kB.
+PNG is put together here, around what `_deflate` makes: Pillow at its fastest takes ten times as long, and FFmpeg five times.
 """
 
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlagym.envs.errors import BadData, MissingPackage
-from vlagym.results.formats import _video
+from vlagym.results.formats import _deflate
 
 QUALITY = 95
 _FULL_COLOUR = 0
 """Pillow's word for 4:4:4."""
-_PNG_LEVEL = 1
-_PNG_OPTIONS = {"pred": "up", "compression_level": str(_PNG_LEVEL)}
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _RGB = 0, 2
+_UP = 2
+"""Numbers of PNG (RFC 2083): its kinds of colour, and the filter for differences to the row above."""
 
 
 def encode_jpeg(images: NDArray[np.uint8]) -> list[bytes]:
@@ -37,27 +40,29 @@ def encode_jpeg(images: NDArray[np.uint8]) -> list[bytes]:
 
 
 def encode_png(images: NDArray[np.uint8]) -> list[bytes]:
-    """Returns each of `(T, h, w, 3)` RGB images as a PNG.
-
-    Raises:
-      MissingPackage: Without PyAV.
-    """
-    av = _video.pyav()
-    encoder = av.CodecContext.create("png", "w")
-    _, encoder.height, encoder.width, _ = images.shape
-    encoder.pix_fmt, encoder.time_base, encoder.options, encoder.thread_count = "rgb24", Fraction(1), _PNG_OPTIONS, 1
-    frames = [av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24") for image in images]
-    return [bytes(packet) for frame in (*frames, None) for packet in encoder.encode(frame)]
+    """Returns each of `(T, h, w, 3)` RGB images as a PNG."""
+    return [_png(image, bits=8, colour=_RGB) for image in images]
 
 
 def encode_depth(images: NDArray[np.uint16]) -> list[bytes]:
-    """Returns each of `(T, h, w)` images of depth as a PNG of 16 bits.
+    """Returns each of `(T, h, w)` images of depth as a PNG of 16 bits."""
+    return [_png(image.astype(">u2"), bits=16, colour=_GREY) for image in images]
 
-    Raises:
-      MissingPackage: Without Pillow.
-    """
-    image = _pillow()
-    return [_saved(image.fromarray(np.ascontiguousarray(frame)), "PNG", compress_level=_PNG_LEVEL) for frame in images]
+
+def _png(image: NDArray[Any], *, bits: int, colour: int) -> bytes:
+    """Returns a PNG of `(h, w, ...)` pixels, each row told by its difference to the one above."""
+    height, width = image.shape[:2]
+    rows = np.ascontiguousarray(image).view(np.uint8).reshape(height, -1)
+    told = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    told[:, 0] = _UP
+    told[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=told[1:, 1:])
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    return _SIGNATURE + b"".join(_chunk(*chunk) for chunk in ((b"IHDR", head), (b"IDAT", _deflate.whole(told)), (b"IEND", b"")))
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
 def decode(encoded: Sequence[bytes], where: str) -> NDArray[np.uint8]:

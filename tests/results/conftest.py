@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -71,3 +71,18 @@ def paired_run(traces: ModuleType) -> MakeRun:
         return Run(name=name, header=traces.make_header(**header), results=[*twins.values(), *varied])
 
     return make
+
+
+@pytest.fixture(params=["isal", "zlib"])
+def deflates(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Says by what is deflated: by what is installed, and as where it is not."""
+    from vlagym.results.formats import _deflate
+
+    name = str(request.param)
+    if name == "isal":
+        pytest.importorskip("isal", reason="isal is not installed: pip install 'vlagym[data]'")
+    else:
+        monkeypatch.setitem(sys.modules, "isal", None)
+    _deflate._module.cache_clear()
+    yield name
+    _deflate._module.cache_clear()

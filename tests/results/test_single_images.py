@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("av")
 pytest.importorskip("PIL")
 
 import io
@@ -21,7 +20,7 @@ def _noise(*shape: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 3), (2, 97, 131, 3), (5, 256, 256, 3), (300, 7, 5, 3)])
-def test_every_pixel_of_a_png_comes_back(shape: tuple[int, ...]) -> None:
+def test_every_pixel_of_a_png_comes_back(shape: tuple[int, ...], deflates: str) -> None:
     images = _noise(*shape)
     encoded = _jpeg.encode_png(images)
     assert len(encoded) == len(images)
@@ -42,6 +41,14 @@ def test_equal_images_are_equal_files() -> None:
         assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (40, 40))
 
 
-def test_depth_of_sixteen_bits_comes_back() -> None:
+def test_ffmpeg_reads_the_same_pixels() -> None:
+    av = pytest.importorskip("av")
+    images = _noise(2, 33, 57, 3)
+    for image, encoded in zip(images, _jpeg.encode_png(images), strict=True):
+        with av.open(io.BytesIO(encoded)) as container:
+            np.testing.assert_array_equal(next(container.decode(video=0)).to_ndarray(format="rgb24"), image)
+
+
+def test_depth_of_sixteen_bits_comes_back(deflates: str) -> None:
     depth = np.random.default_rng(0).integers(0, 1 << 16, (2, 9, 13)).astype(np.uint16)
     np.testing.assert_array_equal(_jpeg.decode_depth(_jpeg.encode_depth(depth), "here"), depth)
