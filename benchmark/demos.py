@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from vlagym.benchmark.collecting.demonstrator import Demonstrator, Made, control
 from vlagym.benchmark.collecting.disk import CannotStore, Room, make_folder
 from vlagym.benchmark.collecting.ledger import begin_list, fingerprint, read_list, write_line
 from vlagym.benchmark.collecting.options import Attempt, DemoOptions, DemoReport, FindUnseen, check, check_names, held_out
+from vlagym.benchmark.collecting.seeds import seeds_of
 from vlagym.benchmark.entry import named
 from vlagym.benchmark.episode import Connections, WorldOptions
 from vlagym.benchmark.executor import Crew, Executor, Finished, Job, Schedule
@@ -69,7 +71,7 @@ class Collection:
         self._kept = Counter(a.entry for a in self._before if a.kept)
         self._succeeded = Counter(a.entry for a in self._before if a.succeeded)
         self._tried = Counter(a.entry for a in self._before)
-        self._next = [entry.first_seed for entry in options.entries]
+        self._ahead = [seeds_of(entry, options.sample, even=options.even_sentences) for entry in options.entries]
         self._asked: list[set[int]] = [{key.seed for key in done if key.entry == i} for i in range(len(options.entries))]
         self._jobs = sorted((job for index in range(len(options.entries)) for job in self._first_jobs(index)), key=self._turn)
         """In turn of each entry: one that gives nothing is found out early, and what was stopped is balanced too."""
@@ -143,8 +145,7 @@ class Collection:
     def _first_jobs(self, index: int) -> list[Job]:
         entry = self._options.entries[index]
         if not self._options.counts_successes:
-            seeds = [seed for seed in entry.seeds if seed not in self._asked[index]]
-            self._next[index] = entry.seeds.stop
+            seeds = [seed for seed in itertools.islice(self._ahead[index], entry.episodes) if seed not in self._asked[index]]
         else:
             seeds = [self._fresh(index) for _ in range(max(0, entry.episodes - self._succeeded[index]))]
         return [self._job(index, seed) for seed in seeds]
@@ -161,11 +162,8 @@ class Collection:
 
     def _fresh(self, index: int) -> int:
         """Returns the first seed of an entry that was not tried."""
-        seed = self._next[index]
-        while seed in self._asked[index]:
-            seed += 1
+        seed = next(seed for seed in self._ahead[index] if seed not in self._asked[index])
         self._asked[index].add(seed)
-        self._next[index] = seed + 1
         return seed
 
     def _count(self, attempt: Attempt, schedule: Schedule) -> None:

@@ -22,6 +22,7 @@ _LATER: Mapping[str, Any] = {
     "paraphrases": PARAPHRASES,
     "keep_failures": False,
     "filter_noops": False,
+    "even_sentences": False,
 }
 """Options that lists of earlier versions do not name, and what they are by default; only others are written."""
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from vlagym.benchmark.axis import parse_axis
 from vlagym.benchmark.collecting.disk import FreeBytes, free_bytes
+from vlagym.benchmark.collecting.seeds import LOOKS
 from vlagym.benchmark.entry import FIRST_DEMO_SEED, FIRST_SEASON_SEED, Entry, Sample, sample_episode
 from vlagym.benchmark.episode import MakeWorld, make_world
 from vlagym.benchmark.noise import QUIET, Noise
@@ -46,6 +47,9 @@ class DemoOptions:
     """Their seeds must be those of demonstrations, and their objects and sentences the seen ones. `episodes` of each are tried, or, with
     `counts_successes`, as many as it takes for so many demonstrations."""
     counts_successes: bool = False
+    even_sentences: bool = False
+    """Whether seeds are chosen such that the templates of sentences are even within each entry (`vlagym.benchmark.collecting.seeds`); else they are
+    taken in a row, and what is said is drawn as in tests."""
     allow_unseen: bool = False
     """Whether objects, sentences, arenas, places and variations may be demonstrated that are held out for tests; the dataset says so, and so does
     what is trained on it."""
@@ -147,9 +151,10 @@ def check(options: DemoOptions) -> None:
                 f"demonstrations of {entry.task} begin at the seed {entry.first_seed}; seeds below {FIRST_DEMO_SEED:,} are those that suites "
                 f"test with. Leave --first-seed out, or give {FIRST_DEMO_SEED:,} or more"
             )
-        if entry.seeds.stop > FIRST_SEASON_SEED:
+        last_seed = entry.first_seed + entry.episodes * (LOOKS if options.even_sentences else 1) - 1
+        if last_seed >= FIRST_SEASON_SEED:
             raise BadData(
-                f"demonstrations of {entry.task} reach the seed {entry.seeds.stop - 1:,}; seeds from {FIRST_SEASON_SEED:,} on are those of the "
+                f"demonstrations of {entry.task} reach the seed {last_seed:,}; seeds from {FIRST_SEASON_SEED:,} on are those of the "
                 "seasons of leaderboards, which nobody may train on"
             )
         if entry.control != "default":

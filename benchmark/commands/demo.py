@@ -29,6 +29,8 @@ def main(args: Sequence[str]) -> int:
     options = _options(said, args)
     from vlagym.benchmark.demos import Collection
 
+    if options.even_sentences:
+        console.note("seeds are chosen by their sentences before the first one is played")
     collection = Collection(options)
     if collection.done:
         console.note(f"going on with {options.out}: {collection.done} of {collection.total} episodes were tried before")
@@ -94,6 +96,9 @@ def _parse(args: Sequence[str]) -> Namespace:
     parser.add_argument("--episodes", type=int, metavar="N", help="seeds that are tried, of each task")
     parser.add_argument("--successes", type=int, metavar="N", help="instead: as many are tried of each task as it takes for N demonstrations")
     parser.add_argument("--total", type=int, metavar="N", help="instead: so many demonstrations in all, as many of each task as of the others")
+    parser.add_argument(
+        "--even-sentences", action="store_true", help="passes over seeds whose sentence has a template that was told more often than others"
+    )
     parser.add_argument("--give-up-after", type=int, default=50, metavar="N", help="tries of a task without a demonstration; 50 by default")
     parser.add_argument("--first-seed", type=int, metavar="N", help="1,000,000 by default, and never less: suites test with those below")
     parser.add_argument(
@@ -152,6 +157,7 @@ def _options(options: Namespace, args: Sequence[str]) -> DemoOptions:
     return DemoOptions(
         entries=entries,
         counts_successes=options.episodes is None,
+        even_sentences=options.even_sentences,
         allow_unseen=options.allow_unseen,
         out=options.out,
         policy=options.policy,
