@@ -11,8 +11,8 @@ from vlagym.envs import catalog
 TASKS = catalog.names("task")
 BODIES = [(task, body) for task in TASKS for body in bodies(task)]
 """Every task on every robot and base that it declares."""
-EPISODES = 80
-"""Of each task, where they are many."""
+LONGEST = ("carry_box", "hand_over", "hold_and_place", "humanoid_sequence", "pour", "sort")
+"""Whose episodes take most of the time of all of them."""
 
 
 def is_usual(task: str, body: Body) -> bool:
@@ -32,8 +32,6 @@ def test_nothing_is_wrong_with_a_few_episodes_of_it(task: str, body: Body) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [pytest.param(task, marks=[pytest.mark.long] if task in LONGEST else []) for task in TASKS])
 def test_nothing_is_wrong_with_many_episodes_of_it(task: str) -> None:
-    """`vlagym check task` plays more than twice as many."""
-    num_specs = max(4, EPISODES // (len(bodies(task)) * len(SPLITS)))
-    assert [found for found in complaints(task, num_specs=num_specs, workers=2) if isinstance(found, str)] == []
+    assert [found for found in complaints(task, workers=2) if isinstance(found, str)] == []
