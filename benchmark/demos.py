@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -71,7 +70,9 @@ class Collection:
         self._kept = Counter(a.entry for a in self._before if a.kept)
         self._succeeded = Counter(a.entry for a in self._before if a.succeeded)
         self._tried = Counter(a.entry for a in self._before)
-        self._ahead = [seeds_of(entry, options.sample, even=options.even_sentences) for entry in options.entries]
+        self._ahead = [enumerate(seeds_of(entry, options.sample, even=options.even_sentences)) for entry in options.entries]
+        self._turns: dict[_Key, int] = {}
+        """Of each seed, how many of its entry come before it."""
         self._asked: list[set[int]] = [{key.seed for key in done if key.entry == i} for i in range(len(options.entries))]
         self._jobs = sorted((job for index in range(len(options.entries)) for job in self._first_jobs(index)), key=self._turn)
         """In turn of each entry: one that gives nothing is found out early, and what was stopped is balanced too."""
@@ -145,7 +146,7 @@ class Collection:
     def _first_jobs(self, index: int) -> list[Job]:
         entry = self._options.entries[index]
         if not self._options.counts_successes:
-            seeds = [seed for seed in itertools.islice(self._ahead[index], entry.episodes) if seed not in self._asked[index]]
+            seeds = [seed for seed in (self._next(index) for _ in range(entry.episodes)) if seed not in self._asked[index]]
         else:
             seeds = [self._fresh(index) for _ in range(max(0, entry.episodes - self._succeeded[index]))]
         return [self._job(index, seed) for seed in seeds]
@@ -158,11 +159,17 @@ class Collection:
 
     def _turn(self, job: Job) -> tuple[int, int]:
         index, seed = job.content
-        return seed - self._options.entries[index].first_seed, index
+        return self._turns[_Key(index, seed)], index
+
+    def _next(self, index: int) -> int:
+        turn, seed = next(self._ahead[index])
+        self._turns[_Key(index, seed)] = turn
+        return seed
 
     def _fresh(self, index: int) -> int:
         """Returns the first seed of an entry that was not tried."""
-        seed = next(seed for seed in self._ahead[index] if seed not in self._asked[index])
+        while (seed := self._next(index)) in self._asked[index]:
+            pass
         self._asked[index].add(seed)
         return seed
 

@@ -255,7 +255,7 @@ def read_arrays(at: Path, wanted: Callable[[str], bool]) -> dict[str, NDArray[An
 def write_arrays(at: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Writes what `np.load` reads; equal arrays give equal files.
 
-    numpy's own level of compression takes ten times as long as `_deflate`.
+    NumPy's own level of compression takes five to seven times as long, and saves a quarter of the bytes.
     """
     with zipfile.ZipFile(at, "w") as archive:
         for name, array in arrays.items():

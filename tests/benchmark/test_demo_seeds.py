@@ -93,6 +93,14 @@ def test_a_collection_takes_them_goes_on_with_them_and_is_extended_by_them(tmp_p
         Collection(collecting.options(out, episodes=6, sample=sample))
 
 
+def test_tasks_take_turns_though_one_passes_over_more_seeds(tmp_path: Path) -> None:
+    def often_in_one(task: str, **options: Any) -> EpisodeSpec:
+        return sample(task, **options) if task == "place_on" else replace(fakes.sample(task, **options), phrase=f"{options['seed']}")
+
+    found = Collection(collecting.options(tmp_path / "d.hdf5", 12, tasks=("place_on", "stack"), sample=often_in_one, even_sentences=True))
+    assert [attempt.task for attempt in found] == ["place_on", "stack"] * 12
+
+
 @pytest.mark.parametrize("words", [[], ["--even-sentences"]])
 def test_the_command_passes_on_what_it_was_told(words: list[str], tmp_path: Path) -> None:
     args = ["--task", "place_on", "--episodes", "2", "--out", str(tmp_path / "d.hdf5"), *words]
