@@ -45,6 +45,7 @@ def test_a_policy_of_ones_own_takes_fifteen_lines() -> None:
     assert len([line for line in FILES["my_policy"].splitlines() if line.strip()]) <= 15
 
 
+@pytest.mark.slow
 def test_the_examples_fulfil_their_contracts(outside: Path) -> None:
     for kind, name in (("policy", "python:my_policy:Mine"), ("metric", "my_metric:METRIC"), ("task", "my_task:TASK")):
         verdict = check.check(kind, name)

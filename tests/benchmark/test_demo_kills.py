@@ -98,7 +98,7 @@ def test_a_collection_goes_on_after_a_kill_at_some_of_its_steps_on_the_disk(tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["hdf5", "npz", "lerobot_v3", "lerobot_v21", "lerobot_v21_openpi", "rlds"])
+@pytest.mark.parametrize("name", ["hdf5", "npz", "lerobot_v3", *(pytest.param(n, marks=pytest.mark.long) for n in ("lerobot_v21", "lerobot_v21_openpi", "rlds"))])
 def test_a_collection_goes_on_after_a_kill_at_each_of_its_steps_on_the_disk(tmp_path: Path, name: str) -> None:
     kills = killed(tmp_path, name, 0, 1)
     assert {known for _, _, known in kills} == set(range(ENTRIES * EPISODES + 1)) and {is_there for _, is_there, _ in kills} == {False, True}

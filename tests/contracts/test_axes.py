@@ -16,7 +16,7 @@ def test_nothing_is_wrong_with_it(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", catalog.names("axis"))
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] if name == "all" else []) for name in catalog.names("axis")])
 def test_nothing_is_wrong_with_it_in_any_task(name: str) -> None:
     scope = Scope(tasks=tuple(catalog.names("task")), num_seeds=1, is_brief=True)
     with Prover() as prover:

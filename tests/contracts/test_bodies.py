@@ -118,6 +118,7 @@ class Silent:
     def stored(self, result: EpisodeResult) -> None: ...
 
 
+@pytest.mark.slow
 def test_every_body_gives_equal_results_in_other_orders_and_in_two_workers_and_is_verified(tmp_path: Path) -> None:
     entries = [Entry(task=task, episodes=1, first_seed=SEED, robot=body.robot, base=body.base) for task, body in ONE_EACH]
     suite = Suite(name="bodies", version=1, entries=tuple(entries))

@@ -10,11 +10,16 @@ from vlagym.benchmark.suite_files import FOLDER, load_suite
 from vlagym.envs import catalog
 
 
-@pytest.mark.parametrize("name", catalog.toml_names(FOLDER))
+ALL = catalog.toml_names(FOLDER)
+WITH_A_CORE = {name for name in ALL if any(f"{name}_{part}" in ALL for part in ("core", "smoke"))}
+"""Large suites of which there is a small one too."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in WITH_A_CORE else []) for name in ALL])
 def test_nothing_is_wrong_with_it(name: str) -> None:
     assert list(CONTRACT.complaints(name)) == []
 
 
-@pytest.mark.parametrize("name", catalog.toml_names(FOLDER))
+@pytest.mark.parametrize("name", ALL)
 def test_it_tests_on_no_seed_that_demonstrations_are_made_of(name: str) -> None:
     assert all(0 <= seed < FIRST_DEMO_SEED for entry in load_suite(name).entries for seed in (entry.seeds[0], entry.seeds[-1]))

@@ -11,8 +11,7 @@ from vlagym.envs import catalog
 TASKS = catalog.names("task")
 BODIES = [(task, body) for task in TASKS for body in bodies(task)]
 """Every task on every robot and base that it declares."""
-LONGEST = ("carry_box", "hand_over", "hold_and_place", "humanoid_sequence", "pour", "sort")
-"""Whose episodes take longest: two fifths of the time of all of them."""
+EACH_BODY = pytest.mark.parametrize(("task", "body"), BODIES, ids=[f"{task}-{body.robot}-{body.base}" for task, body in BODIES])
 
 
 def is_usual(task: str, body: Body) -> bool:
@@ -25,13 +24,19 @@ def sentences(task: str, body: Body, num_specs: int, workers: int, splits: tuple
     return [told for told in found if isinstance(told, str)]
 
 
-@pytest.mark.parametrize(("task", "body"), BODIES, ids=[f"{task}-{body.robot}-{body.base}" for task, body in BODIES])
-def test_nothing_is_wrong_with_a_few_episodes_of_it(task: str, body: Body) -> None:
-    has_one_arm = not catalog.load("robot", body.robot).has_two_hands
-    assert sentences(task, body, 2 if has_one_arm else 1, 1, SPLITS if is_usual(task, body) else ("unseen",)) == []
+@EACH_BODY
+def test_nothing_is_wrong_with_an_episode_of_it(task: str, body: Body) -> None:
+    assert sentences(task, body, 1, 1, SPLITS if is_usual(task, body) else ("unseen",)) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", [pytest.param(task, marks=[pytest.mark.long] if task in LONGEST else []) for task in TASKS])
+@EACH_BODY
+def test_nothing_is_wrong_with_a_few_episodes_of_it(task: str, body: Body) -> None:
+    assert sentences(task, body, 3, 1) == []
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("task", TASKS)
 def test_nothing_is_wrong_with_many_episodes_of_it(task: str) -> None:
     assert [found for found in complaints(task, workers=2) if isinstance(found, str)] == []

@@ -20,8 +20,8 @@ from vlagym.envs.types import EpisodeSpec
 pytestmark = pytest.mark.gl
 
 IDS = sorted(registration.ids())
-FILMED = ("vlagym/Stack-v0", "vlagym/Gesture-v0")
-"""One with a single arm and one with two hands."""
+BY_DEFAULT = ("vlagym/Stack-v0", "vlagym/Gesture-v0")
+"""One with a single arm and one with two hands; those of other tasks are of the same classes."""
 
 
 def test_there_is_an_id_for_each_task() -> None:
@@ -29,19 +29,10 @@ def test_there_is_an_id_for_each_task() -> None:
     assert {"vlagym/OpenDrawer-v0", "vlagym/PlaceOn-v0", "vlagym/Stack-v0"} <= set(IDS)
 
 
-@pytest.mark.parametrize("name", IDS)
-def test_gymnasium_checks_every_id(name: str) -> None:
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in BY_DEFAULT else [pytest.mark.slow]) for name in IDS])
+def test_gymnasium_checks_and_films_every_id(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # proprioception has no bounds, and says so
-        env = gymnasium.make(name, render_mode="rgb_array", image_size=(32, 32)).unwrapped
-        check_env(env, skip_render_check=name not in FILMED)  # the tasks of a robot are filmed alike
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in IDS if name not in FILMED])
-def test_gymnasium_films_every_id(name: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
         check_env(gymnasium.make(name, render_mode="rgb_array", image_size=(32, 32)).unwrapped)
 
 

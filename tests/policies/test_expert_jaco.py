@@ -35,6 +35,7 @@ def test_it_solves_fresh_seeds_with_three_fingers(task: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("objects", ["seen", "unseen"])
 @pytest.mark.parametrize("task", REQUIRED)
 def test_it_solves_90_of_100_fresh_seeds_with_three_fingers(task: str, objects: str) -> None:

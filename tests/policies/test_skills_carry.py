@@ -29,8 +29,8 @@ def play(spec: EpisodeSpec) -> EpisodeResult:
 @pytest.mark.parametrize("objects", ["seen", "unseen"])
 @pytest.mark.parametrize("task", TASKS)
 def test_a_few_fresh_seeds_are_solved_and_nothing_else_is_touched(task: str, objects: str) -> None:
-    results = [play(sample(task, seed=seed, objects=objects)) for seed in range(800_000, 800_003)]
-    assert [r.outcome for r in results] == ["success"] * 3, [(r.seed, r.ended_by, r.error) for r in results]
+    results = [play(sample(task, seed=seed, objects=objects)) for seed in (800_000, 800_001)]
+    assert [r.outcome for r in results] == ["success"] * 2, [(r.seed, r.ended_by, r.error) for r in results]
     for kind in ("robot_fixture", "robot_prop", "held_fixture", "held_prop"):
         assert not any(r.measures[f"collisions_{kind}"] for r in results), kind
 

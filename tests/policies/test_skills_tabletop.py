@@ -35,8 +35,8 @@ def sampled(task: str, predicate: str, first_seed: int = 830_000) -> EpisodeSpec
 @pytest.mark.parametrize("objects", ["seen", "unseen"])
 @pytest.mark.parametrize("task", TASKS)
 def test_a_few_fresh_seeds_are_solved_and_nothing_else_is_touched(task: str, objects: str) -> None:
-    results = [play(sample(task, seed=seed, objects=objects)) for seed in range(800_000, 800_004)]
-    assert [r.outcome for r in results] == ["success"] * 4, [(r.seed, r.ended_by, r.error) for r in results]
+    results = [play(sample(task, seed=seed, objects=objects)) for seed in (800_000, 800_001)]
+    assert [r.outcome for r in results] == ["success"] * 2, [(r.seed, r.ended_by, r.error) for r in results]
     assert all(r.measures["target_first"] == 1.0 and r.measures["collisions_robot_fixture"] == 0.0 for r in results)
 
 

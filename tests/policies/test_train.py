@@ -56,14 +56,14 @@ def one_thread() -> Any:
 # --------------------------------------------------------------------------------------------------------------------- the loop
 def test_the_loss_falls_and_the_checkpoint_acts(recorded: Recorded, tmp_path: Path, observe: Callable[..., Any]) -> None:
     seen: list[Progress] = []
-    result = train(recorded(8), options(tmp_path, steps=40, batch=16), Hooks(stepped=seen.append, record={"command": ["vlagym", "train"]}))
-    assert result.steps == 40 and [p.step for p in seen] == list(range(1, 41))
+    result = train(recorded(8), options(tmp_path, steps=30, batch=8), Hooks(stepped=seen.append, record={"command": ["vlagym", "train"]}))
+    assert result.steps == 30 and [p.step for p in seen] == list(range(1, 31))
     rows = list(csv.DictReader((tmp_path / "loss.csv").open()))
     assert float(rows[-1]["loss_total"]) < 0.85 * seen[0].losses["total"]
     policy = load_policy(f"minivla:{tmp_path}")
     assert policy.spec.card["checkpoint"] == result.digest
     training = policy.spec.card["training"]
-    assert (training["demonstrations"], training["tasks"], training["frames"], training["samples"]) == (8, {"stack": 8}, 64, 640)
+    assert (training["demonstrations"], training["tasks"], training["frames"], training["samples"]) == (8, {"stack": 8}, 64, 240)
     assert training["command"] == ["vlagym", "train"] and training["options"]["seed"] == 0
     assert not (tmp_path / "cache").exists()
 

@@ -180,12 +180,13 @@ _CASES = [
 
 
 @pytest.mark.parametrize(("task", "options"), _CASES)
-def test_it_solves_fresh_seeds(task: str, options: dict[str, Any]) -> None:
-    trials = try_seeds(task, range(800_100, 800_102), workers=1, **options)
-    assert [trial.solved for trial in trials] == [True] * 2, [trial.ending for trial in trials]
+def test_it_solves_a_fresh_seed(task: str, options: dict[str, Any]) -> None:
+    (trial,) = try_seeds(task, [800_100], workers=1, **options)
+    assert trial.solved, trial.ending
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("task", "options"), _CASES)
 def test_it_solves_90_of_100_fresh_seeds_and_never_falls(task: str, options: dict[str, Any]) -> None:
     trials = try_seeds(task, range(810_000, 810_100), workers=2, **options)
