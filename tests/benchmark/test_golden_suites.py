@@ -39,7 +39,7 @@ def test_the_first_episode_of_each_entry_is_the_one_that_was_pinned(name: str) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] if f"{name}_core" in SUITES else []) for name in SUITES])
+@pytest.mark.parametrize("name", SUITES)
 def test_so_are_all_of_them(name: str) -> None:
     suite = load_suite(name)
     found = digest_of(suite.expand(workers=2))
